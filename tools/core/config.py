@@ -1,0 +1,299 @@
+"""Configuration: YAML files merged into frozen models. Every knob has its one value in configs/.
+
+``configs/base.yaml`` holds all; ``configs/models/<set>.yaml`` and ``configs/missions/<slug>.yaml`` hold only what
+differs; ``CONFIG=<file>`` lays one more file over them. A later file wins, mappings merge, lists replace. There are
+no defaults in code: a missing knob is as much an error as an unknown one. Each tool then reads its own section file
+(``runs/<RUN>/<MISSION>/config/<tool>.yaml``), rewritten only when its content changes.
+"""
+
+from pathlib import Path
+from typing import Annotated, Any, Literal, TypeVar
+
+import yaml
+from pydantic import BaseModel, ConfigDict, Field, model_validator
+
+from tools.core.errors import mistake
+from tools.core.jsonl import validate
+
+CONFIGS = Path("configs")
+_Loader = getattr(yaml, "CSafeLoader", yaml.SafeLoader)  # the C one where PyYAML has it: five times as fast
+Share = Annotated[float, Field(ge=0, le=1)]
+Count = Annotated[int, Field(gt=0)]
+
+
+class Section(BaseModel):
+    """A frozen part of the configuration; unknown and missing keys are errors."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True, strict=True)
+
+
+class Thinking(Section):
+    """Teacher thinking before the answer; never kept in any record."""
+
+    enabled: bool
+    max_new_tokens: Count
+
+
+class EngineConfig(Section):
+    """Which model answers and how it is run (see configs/base.yaml for the meaning of each knob)."""
+
+    kind: Literal["llama_cpp", "openai", "transformers"]
+    model: str
+    base_url: str
+    api_key_env: str
+    context_tokens: Count
+    batch_tokens: Count
+    slots: Count
+    chunk: Count
+    n_threads: Annotated[int, Field(ge=0)]
+    n_gpu_layers: int
+    grammar: bool
+    reasons: Literal["per_verdict", "all"]
+    thinking: Thinking
+    timeout_s: Annotated[float, Field(gt=0)]
+    retries: Annotated[int, Field(ge=0)]
+    concurrency: Count
+
+    @model_validator(mode="after")
+    def _reasons_per_verdict_need_the_header(self) -> "EngineConfig":
+        if self.kind == "llama_cpp" and self.reasons == "per_verdict" and (not self.grammar or self.thinking.enabled):
+            raise ValueError("reasons: per_verdict needs grammar: true and thinking off; set reasons: all")
+        return self
+
+
+class Mission(Section):
+    """One inspection item. ``g0`` is the read-only checklist; ``rules`` are learnable rules to start from."""
+
+    slug: Annotated[str, Field(pattern=r"^[a-z0-9_]+$")]
+    name: Annotated[str, Field(min_length=1)]
+    g0: Annotated[str, Field(min_length=1)]
+    rules: list[str]
+    high_risk: bool
+
+
+class Sampling(Section):
+    """Temperature and nucleus of one candidate."""
+
+    temperature: Annotated[float, Field(ge=0)]
+    top_p: Annotated[float, Field(gt=0, le=1)]
+
+
+class RolloutSection(Section):
+    """The sampling grid: ``samples`` candidates for each entry of ``grid``."""
+
+    grid: Annotated[list[Sampling], Field(min_length=1)]
+    samples: Count
+    max_new_tokens: Count
+    seed: int
+
+
+class FailFirst(Section):
+    """Overrides a pass where a summary segment holds all words of one of ``negatives``."""
+
+    enabled: bool
+    negatives: list[Annotated[list[str], Field(min_length=1)]]
+
+
+class WindowSection(Section):
+    """Which tickets a round sees: at most ``tickets`` of a seeded permutation."""
+
+    tickets: Count
+    seed: int
+
+
+class LoopSection(Section):
+    """When the loop gives up."""
+
+    max_epochs: Count
+
+
+class TrialSection(Section):
+    """When a proposed rule is accepted (tools/core/trial.py)."""
+
+    errors: Count
+    corrects: Count
+    min_fixed: Count
+    alpha: Share
+    min_precision: Share
+
+
+class ReflectSection(Section):
+    """Reflection calls a round: up to ``groups`` of ``group_size`` wrong tickets for each direction of error."""
+
+    group_size: Count
+    groups: Count
+    prompt_tokens: Count
+    temperature: Annotated[float, Field(ge=0)]
+    top_p: Annotated[float, Field(gt=0, le=1)]
+    max_new_tokens: Count
+    max_operations: Count
+    max_rule_chars: Count
+    max_rules: Count
+    seed: int
+    trial: TrialSection
+
+
+class LifeCycle(Section):
+    """When a learnable rule leaves: ``confidence < drop_threshold`` and ``misses >= min_miss``."""
+
+    drop_threshold: Share
+    min_miss: Count
+
+
+class ReviewSection(Section):
+    """Which tickets go to a person."""
+
+    policy: Literal["unsupported", "label_suspect"]
+
+
+class Compat(Section):
+    """Files for old scripts."""
+
+    manual_review_queue: bool
+
+
+class DistillSection(Section):
+    """The chat corpus and the SFT split."""
+
+    enabled: bool = False
+    val_share: Share
+    seed: int
+    conflict_policy: Literal["drop", "downweight", "mark", "keep"]
+    conflict_weight: Annotated[float, Field(gt=0, le=1)]
+    audit_sample: Annotated[int, Field(ge=0)]
+
+
+class Config(Section):
+    """Everything, merged."""
+
+    mission: Mission
+    engine: EngineConfig
+    rollout: RolloutSection
+    fail_first: FailFirst
+    window: WindowSection
+    loop: LoopSection
+    reflect: ReflectSection
+    life_cycle: LifeCycle
+    review: ReviewSection
+    compat: Compat
+    distill: DistillSection
+
+
+# What each tool reads; a knob outside a tool's sections cannot make its outputs stale.
+SECTIONS: dict[str, tuple[str, ...]] = {
+    "guidance": ("mission",),
+    "rollout": ("mission", "engine", "rollout", "fail_first", "window"),
+    "reflect": ("mission", "engine", "reflect", "life_cycle", "review", "window"),
+    "loop": ("window", "loop"),
+    "aggregate_review": ("compat",),
+    "distill": ("mission", "distill"),
+}
+
+Part = TypeVar("Part", bound=BaseModel)
+
+
+def load(models: str, mission: str, overlay: Path | None = None, configs: Path = CONFIGS) -> Config:
+    """Merge base, model set, mission and overlay into one checked configuration."""
+    paths = [configs / "base.yaml", _named(configs / "models", models, "MODELS"), _named(configs / "missions", mission, "MISSION")]
+    layers = {path: read_yaml(path) for path in [*paths, *([overlay] if overlay else [])]}
+    merged: dict[str, Any] = {"mission": {"slug": mission}}
+    for part in layers.values():
+        merged = merge(merged, part)
+    return validate(merged, Config, lambda loc: next((path for path in reversed(layers) if _holds(layers[path], loc)), paths[0]))
+
+
+def _holds(part: Any, loc: tuple[int | str, ...]) -> bool:
+    """Whether a layer of configuration says something at ``loc``."""
+    for name in loc:
+        if not isinstance(part, dict) or name not in part:
+            return isinstance(name, int)  # lists are replaced whole: the layer that holds the list holds its items
+        part = part[name]
+    return True
+
+
+def _named(folder: Path, name: str, variable: str) -> Path:
+    path = folder / f"{name}.yaml"
+    if not path.exists():
+        known = ", ".join(sorted(p.stem for p in folder.glob("*.yaml")))
+        raise mistake(f"unknown {variable} {name!r}", f"choose one of {known}, or add {path}")
+    return path
+
+
+def merge(base: dict[str, Any], over: dict[str, Any]) -> dict[str, Any]:
+    """Lay ``over`` on ``base``: mappings merge, all else replaces."""
+    merged = dict(base)
+    for key, value in over.items():
+        merged[key] = merge(merged[key], value) if isinstance(value, dict) and isinstance(merged.get(key), dict) else value
+    return merged
+
+
+def read_yaml(path: Path) -> dict[str, Any]:
+    """Read a YAML file that is one mapping; raises UserError with path and line."""
+    try:
+        value = yaml.load(path.read_text(encoding="utf-8"), Loader=_Loader)
+    except FileNotFoundError:
+        raise mistake("no such file", "check the path", path=path) from None
+    except yaml.YAMLError as error:
+        mark = getattr(error, "problem_mark", None)
+        raise mistake(f"not valid YAML ({getattr(error, 'problem', error)})", "correct it", path=path, line=mark.line + 1 if mark else None) from None
+    if not isinstance(value, dict):
+        raise mistake("holds no mapping", "write `section:` lines as in configs/base.yaml", path=path)
+    return value
+
+
+def section_text(config: Config, tool: str) -> str:
+    """The section file of one tool, as YAML text."""
+    data = config.model_dump(mode="json", include=set(SECTIONS[tool]))
+    return yaml.safe_dump({name: data[name] for name in SECTIONS[tool]}, allow_unicode=True, sort_keys=False)
+
+
+def read_section(path: Path, model: type[Part]) -> Part:
+    """Read a tool's section file into the tool's own model (its fields name the sections it uses)."""
+    return validate(read_yaml(path), model, path)
+
+
+class GuidanceConfig(Section):
+    """What the starting guidance is made of."""
+
+    mission: Mission
+
+
+class RolloutConfig(Section):
+    """Section file of rollout."""
+
+    mission: Mission
+    engine: EngineConfig
+    rollout: RolloutSection
+    fail_first: FailFirst
+    window: WindowSection
+
+
+class ReflectConfig(Section):
+    """Section file of reflect."""
+
+    mission: Mission
+    engine: EngineConfig
+    reflect: ReflectSection
+    life_cycle: LifeCycle
+    review: ReviewSection
+    window: WindowSection
+
+
+class LoopConfig(Section):
+    """Section file of the loop."""
+
+    window: WindowSection
+    loop: LoopSection
+
+
+class AggregateReviewConfig(Section):
+    """Section file of aggregate_review."""
+
+    compat: Compat
+
+
+class DistillConfig(Section):
+    """Section file of distill."""
+
+    mission: Mission
+    distill: DistillSection

@@ -1,0 +1,160 @@
+"""Reading and writing the files that tools exchange.
+
+Readers name every mistake as ``path:line: field: what; what to do``. Writers put the whole file beside its place
+and rename it, so that a file that exists is whole. JSON is UTF-8 with Chinese unescaped, keys in the order of the
+record model.
+"""
+
+import difflib
+import json
+import os
+from collections.abc import Callable, Iterable
+from pathlib import Path
+from typing import Any, TypeVar
+
+from pydantic import BaseModel, ValidationError
+
+from tools.core.errors import UserError, mistake
+
+Row = TypeVar("Row", bound=BaseModel)
+
+# JSON allows these inside a string, yet str.splitlines takes each for a line end: escaped, a record stays one line for every reader.
+_LINE_ENDS = ("\x85", "\u2028", "\u2029")
+
+
+def read_rows(path: Path, model: type[Row], *, allow_empty: bool = False) -> list[Row]:
+    """Read a JSONL file into records.
+
+    Raises UserError for a missing or (unless ``allow_empty``) empty file and for the first bad line.
+    """
+    return [row for _, row in read_numbered(path, model, allow_empty=allow_empty)]
+
+
+def read_numbered(path: Path, model: type[Row], *, allow_empty: bool = False) -> list[tuple[int, Row]]:
+    """Read a JSONL file into (line number, record) pairs, for a caller that finds mistakes of its own. Raises as read_rows does."""
+    rows = [(line, parse_row(text, model, path, line)) for line, text in numbered_lines(path)]
+    if not rows and not allow_empty:
+        raise mistake("the file holds no record", "give a file with at least one JSON object a line", path=path)
+    return rows
+
+
+def numbered_lines(path: Path) -> list[tuple[int, str]]:
+    """The lines of a text file that are not blank, each with its number from 1."""
+    return [(number, text) for number, text in enumerate(_text(path).split("\n"), start=1) if text.strip()]
+
+
+def read_json(path: Path, model: type[Row]) -> Row:
+    """Read a file that is one JSON object."""
+    text = _text(path)
+    if not text.strip():
+        raise mistake("the file is empty", "restore it, or delete it to have it made again", path=path)
+    return parse_row(text, model, path, None)
+
+
+def parse_row(text: str, model: type[Row], path: Path, line: int | None) -> Row:
+    """Parse one JSON object as a record; raises UserError naming path, line and field."""
+    try:
+        value = json.loads(text)
+    except json.JSONDecodeError as error:
+        at = line if line is not None else error.lineno
+        what = error.msg.removesuffix(" starting at").lower()
+        raise mistake(f"not valid JSON at column {error.colno} ({what})", "complete or delete the line", path=path, line=at) from None
+    return validate(value, model, path, line)
+
+
+def validate(value: Any, model: type[Row], path: Path | Callable[[tuple[int | str, ...]], Path], line: int | None = None) -> Row:
+    """Check a decoded value against a record model; raises UserError naming path, line and field.
+
+    ``path`` may be a function from the place of a mistake to the file it comes from, where a value has several sources.
+    """
+    try:
+        return model.model_validate(value)
+    except ValidationError as error:
+        raise _mistake_of(error, model, path, line) from None
+
+
+def _mistake_of(error: ValidationError, model: type[BaseModel], path: Any, line: int | None) -> UserError:
+    """The first problem of a validation as one sentence; an unknown field comes first, for it explains a missing one."""
+    first = min(error.errors(), key=lambda e: e["type"] != "extra_forbidden")
+    field = ".".join(str(part) for part in first["loc"]) or None
+    path = path(first["loc"]) if callable(path) else path
+    shown = json.dumps(first.get("input"), ensure_ascii=False, default=str)
+    shown = shown if len(shown) <= 60 else shown[:57] + "..."
+    if first["type"] == "extra_forbidden":
+        known = difflib.get_close_matches(str(first["loc"][-1]), _known_fields(model, first["loc"][:-1]), n=1)
+        return mistake("unknown field", f"did you mean {known[0]!r}?" if known else "remove it", path=path, line=line, field=field)
+    if first["type"] == "missing":
+        return mistake("missing", "add it", path=path, line=line, field=field)
+    if first["type"] == "value_error":
+        what, _, todo = str(first["ctx"]["error"]).partition("; ")
+        return mistake(what, todo or "correct it", path=path, line=line, field=field)
+    return mistake(f"{first['msg'][0].lower()}{first['msg'][1:]} ({shown})", "correct the value", path=path, line=line, field=field)
+
+
+def _known_fields(model: type[BaseModel], loc: tuple[int | str, ...]) -> list[str]:
+    """Field names of the model that sits at ``loc`` inside ``model`` (best effort: names of the last model met)."""
+    names = list(model.model_fields)
+    for part in loc:
+        info = model.model_fields.get(str(part)) or model.model_fields.get("root")
+        inner = [t for t in _types_in(info.annotation) if isinstance(t, type) and issubclass(t, BaseModel)] if info else []
+        if inner:
+            model, names = inner[0], list(inner[0].model_fields)
+    return names
+
+
+def _types_in(annotation: Any) -> list[Any]:
+    args = getattr(annotation, "__args__", ())
+    return [annotation, *(found for arg in args for found in _types_in(arg))]
+
+
+def _text(path: Path) -> str:
+    try:
+        return path.read_text(encoding="utf-8-sig")
+    except FileNotFoundError:
+        raise mistake("no such file", "check the path", path=path) from None
+    except IsADirectoryError:
+        raise mistake("is a folder", "give a file", path=path) from None
+    except UnicodeDecodeError as error:
+        raise mistake(f"not UTF-8 (byte {error.start})", "save it as UTF-8", path=path) from None
+
+
+def dump(row: BaseModel | dict[str, Any]) -> str:
+    """One record as one JSON line, without the line end."""
+    value = row.model_dump(mode="json") if isinstance(row, BaseModel) else row
+    text = json.dumps(value, ensure_ascii=False)
+    for char in _LINE_ENDS:
+        text = text.replace(char, f"\\u{ord(char):04x}")
+    return text
+
+
+def write_text(path: Path, text: str) -> None:
+    """Write a whole file: beside its place, flushed to disk, then renamed over it."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    beside = path.with_name(f".{path.name}.tmp")
+    try:
+        with open(beside, "w", encoding="utf-8", newline="\n") as file:
+            file.write(text)
+            file.flush()
+            os.fsync(file.fileno())
+        os.replace(beside, path)
+    finally:
+        beside.unlink(missing_ok=True)
+
+
+def write_rows(path: Path, rows: Iterable[BaseModel | dict[str, Any]]) -> None:
+    """Write records as JSONL, whole."""
+    write_text(path, "".join(dump(row) + "\n" for row in rows))
+
+
+def write_json(path: Path, value: BaseModel | dict[str, Any]) -> None:
+    """Write one JSON object, indented for people, whole."""
+    value = value.model_dump(mode="json") if isinstance(value, BaseModel) else value
+    write_text(path, json.dumps(value, ensure_ascii=False, indent=2) + "\n")
+
+
+def write_text_if_changed(path: Path, text: str) -> bool:
+    """Write only where the content differs, so that Make sees a new time only for a new content. Returns whether it wrote."""
+    if path.exists() and path.read_text(encoding="utf-8") == text:
+        return False
+    write_text(path, text)
+    return True

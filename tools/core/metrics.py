@@ -1,0 +1,54 @@
+"""The rates that judge verdicts. One definition of the false release rate, here.
+
+FRR = |gt=fail and pred=pass| / |gt=fail|; false block rate = |gt=pass and pred=fail| / |gt=pass|. Both and label
+match count tickets that have a verdict; format rate counts candidates. Intervals: Wilson (1927), 95 %.
+"""
+
+from collections.abc import Iterable
+from math import sqrt
+from typing import NamedTuple
+
+Z95 = 1.959963984540054
+
+
+class Rate(NamedTuple):
+    """``k`` of ``n`` with its 95 % Wilson interval; ``rate``, ``low`` and ``high`` are None where n is 0."""
+
+    k: int
+    n: int
+    rate: float | None
+    low: float | None
+    high: float | None
+
+    def __str__(self) -> str:
+        return "n/a (n=0)" if self.rate is None else f"{self.rate:.1%} [{self.low:.1%}, {self.high:.1%}] ({self.k}/{self.n})"
+
+
+def wilson(k: int, n: int) -> Rate:
+    """The share k/n with its 95 % Wilson score interval (E. B. Wilson, JASA 22, 1927), rounded to 6 digits."""
+    if n == 0:
+        return Rate(k, n, None, None, None)
+    share = k / n
+    centre = (share + Z95**2 / (2 * n)) / (1 + Z95**2 / n)
+    half = Z95 / (1 + Z95**2 / n) * sqrt(share * (1 - share) / n + Z95**2 / (4 * n * n))
+    return Rate(k, n, round(share, 6), round(max(0.0, centre - half), 6), round(min(1.0, centre + half), 6))
+
+
+class VerdictRates(NamedTuple):
+    """The three rates over tickets that have a verdict."""
+
+    frr: Rate
+    false_block: Rate
+    label_match: Rate
+
+
+def verdict_rates(pairs: Iterable[tuple[str, str]]) -> VerdictRates:
+    """Rates over (label, verdict) pairs, each ``pass`` or ``fail``."""
+    pairs = list(pairs)
+    fails = [verdict for label, verdict in pairs if label == "fail"]
+    passes = [verdict for label, verdict in pairs if label == "pass"]
+    return VerdictRates(
+        frr=wilson(fails.count("pass"), len(fails)),
+        false_block=wilson(passes.count("fail"), len(passes)),
+        label_match=wilson(sum(label == verdict for label, verdict in pairs), len(pairs)),
+    )

@@ -1,0 +1,439 @@
+"""The records that tools exchange, one model a file (DESIGN.md §3). Unknown fields are errors.
+
+``label`` and ``verdict`` are ``pass`` or ``fail`` here; 通过 and 不通过 live in model text alone. No record holds a
+wall-clock time.
+"""
+
+from collections import Counter
+from collections.abc import Container
+from pathlib import Path
+from typing import Annotated, Any, Literal
+
+from pydantic import BaseModel, ConfigDict, Field, RootModel, field_validator, model_validator
+
+from tools.core.errors import mistake
+from tools.core.jsonl import read_numbered
+
+Verdict = Literal["pass", "fail"]
+ReviewReason = Literal["no_candidate_supports_gt", "label_suspect"]
+DropReason = Literal["excluded", "unsure", "model_wrong", "needs_review", "conflict"]
+
+
+class Record(BaseModel):
+    """A frozen record in which an unknown field is an error and types are not coerced."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True, strict=True, allow_inf_nan=False, populate_by_name=True, serialize_by_alias=True)
+
+
+def ticket_key(group_id: str, label: str) -> str:
+    """The identity of a ticket: the same group_id may appear with both labels."""
+    return f"{group_id}::{label}"
+
+
+class StageA(Record):
+    """One ticket: its photos' summaries and its human label."""
+
+    group_id: Annotated[str, Field(min_length=1)]
+    mission: Annotated[str, Field(min_length=1)]
+    label: Verdict
+    images: list[str]
+    per_image: Annotated[dict[str, str], Field(min_length=1)]
+
+    @field_validator("per_image")
+    @classmethod
+    def _photos_are_numbered(cls, per_image: dict[str, str]) -> dict[str, str]:
+        for number, key in enumerate(per_image, start=1):
+            if key != f"image_{number}":
+                raise ValueError(f"keys must run image_1, image_2, … without a gap (found {key!r} for image_{number}); renumber the photos")
+        return per_image
+
+    @model_validator(mode="after")
+    def _a_summary_a_photo(self) -> "StageA":
+        if len(self.images) != len(self.per_image):
+            raise ValueError(f"{len(self.images)} images but {len(self.per_image)} summaries; give one summary a photo")
+        return self
+
+    @property
+    def ticket_key(self) -> str:
+        return ticket_key(self.group_id, self.label)
+
+
+class DecodeSettings(Record):
+    """How one candidate was sampled."""
+
+    temperature: Annotated[float, Field(ge=0)]
+    top_p: Annotated[float, Field(gt=0, le=1)]
+    max_new_tokens: Annotated[int, Field(gt=0)]
+    seed: int
+
+
+class VerdictLogprob(Record):
+    """Natural-log probabilities of the two verdict words at the verdict position; None where it was never reached."""
+
+    pass_: float | None = Field(alias="pass")
+    fail: float | None
+
+
+class Trajectory(Record):
+    """One candidate answer to one ticket under one guidance."""
+
+    ticket_key: str
+    group_id: str
+    mission: str
+    round: int
+    epoch: int
+    candidate_index: int
+    decode: DecodeSettings
+    response_text: str
+    verdict: Verdict | None
+    reason: str | None
+    format_ok: bool
+    label_match: bool
+    verdict_logprob: VerdictLogprob
+    guidance_step: int
+
+
+class Votes(Record):
+    """How the candidates of a ticket voted."""
+
+    pass_: int = Field(alias="pass")
+    fail: int
+    malformed: int
+
+
+class Selection(Record):
+    """The verdict chosen for a ticket. ``vote_strength`` is the winning share of valid votes; ``selected_candidate`` is None where a guard wrote the reason."""
+
+    ticket_key: str
+    group_id: str
+    mission: str
+    label: Verdict
+    verdict: Verdict
+    reason: str
+    vote_strength: Annotated[float, Field(ge=0, le=1)]
+    label_match: bool
+    candidates: Votes
+    selected_candidate: int | None
+    guidance_step: int
+    epoch: int
+    round: int
+    warnings: list[str]
+
+
+class Malformed(Record):
+    """A hard failure: text that is no answer, or a ticket without any valid candidate (``candidate_index`` None)."""
+
+    ticket_key: str
+    group_id: str
+    mission: str
+    round: int
+    epoch: int
+    candidate_index: int | None
+    why: Literal["empty", "no_verdict", "third_state", "no_reason", "extra_lines", "over_length", "cut_off", "no_valid_candidate", "selection_error"]
+    response_text: str
+    guidance_step: int
+
+
+class RuleMeta(Record):
+    """What is known of one learnable rule. ``confidence = (hit_count + 1) / (hit_count + miss_count + 2)``."""
+
+    hit_count: int
+    miss_count: int
+    confidence: float
+    reflection_id: str
+    sources: list[str]
+    rationale: str
+    created_round: int
+
+
+class RemovedRule(Record):
+    """A snapshot of a rule that left guidance: its text is not accepted and its key not used again in this run."""
+
+    text: str
+    round: int
+    why: str
+    metadata: RuleMeta
+
+
+class MissionGuidance(Record):
+    """The rules of one mission after ``step`` changes."""
+
+    step: int
+    experiences: dict[Annotated[str, Field(pattern=r"^G\d+$")], str]
+    metadata: dict[str, RuleMeta]
+    last_applied_rule_keys: list[str]
+    removed: dict[str, RemovedRule] = {}
+    refused: dict[str, str] = {}
+
+    @model_validator(mode="after")
+    def _learnable_rules_are_known(self) -> "MissionGuidance":
+        if "G0" not in self.experiences:
+            raise ValueError("experiences has no G0; restore the mission's checklist")
+        if unknown := sorted(set(self.metadata) ^ (set(self.experiences) - {"G0"})):
+            raise ValueError(f"experiences and metadata disagree on {unknown[0]}; give every learnable rule both or neither")
+        if again := sorted(set(self.removed) & set(self.experiences)):
+            raise ValueError(f"rule key {again[0]} was removed before; a new rule takes a new key")
+        return self
+
+
+class GuidanceFile(RootModel[dict[str, MissionGuidance]]):
+    """guidance.json: mission name -> guidance."""
+
+
+class Operation(Record):
+    """One change of guidance that reflection proposes. ``evidence`` holds ticket keys."""
+
+    op: Literal["add", "update", "delete", "merge"]
+    key: str | None = None
+    keys: list[str] = []
+    text: str | None = None
+    rationale: str = ""
+    evidence: list[str]
+
+
+class Trial(Record):
+    """What an operation did to the verdicts of tickets it was tried on. ``p_value``: one-sided Fisher exact test (see guidance.py)."""
+
+    errors: int
+    corrects: int
+    fixed: list[str]
+    broke: list[str]
+    precision: float | None
+    p_value: float
+
+
+class AppliedOperation(Record):
+    """An accepted operation and the key its text got (None for a delete)."""
+
+    op: Operation
+    key: str | None
+    trial: Trial | None
+
+
+class RejectedOperation(Record):
+    """A refused operation (raw where it could not be read) and the reason."""
+
+    op: Any
+    why: str
+    trial: Trial | None = None
+    remembered: bool = False
+
+
+class RuleTally(Record):
+    """Verdicts of this round that cited a rule: right ones and wrong ones."""
+
+    hits: int
+    misses: int
+
+
+class Reflection(Record):
+    """One reflection call: what the model was shown (by digest), what it said and what became of it.
+
+    The last record of a round (``reflection_id`` ends in ``-life``) carries the life cycle: tallies and clean-ups.
+    """
+
+    reflection_id: str
+    round: int
+    epoch: int
+    ticket_keys: list[str]
+    directions: dict[Literal["false_release", "false_block"], int]
+    prompt_digest: str
+    raw_response: str
+    operations: list[Operation]
+    unexplainable: list[str]
+    applied: list[AppliedOperation]
+    rejected: list[RejectedOperation]
+    tallies: dict[str, RuleTally] = {}
+    cleaned_up: list[str]
+    before_step: int
+    after_step: int
+
+
+class NeedReviewEntry(Record):
+    """A ticket that no candidate of its round supports (streamed)."""
+
+    ticket_key: str
+    group_id: str
+    mission: str
+    gt_label: Verdict
+    pred_verdict: Verdict
+    pred_reason: str
+    reason_code: ReviewReason
+    reflection_id: str | None
+    round: int
+    epoch: int
+    note: str
+
+
+class ReviewCandidate(Record):
+    """A candidate as a reviewer sees it; equal answers are counted, not repeated."""
+
+    verdict: Verdict
+    reason: str
+    count: int
+
+
+class ReviewTicket(Record):
+    """A ticket still unsupported at its last evaluation, ready to read.
+
+    ``log_odds_against_label``: mean over its candidates of ln p(other verdict) - ln p(label); None where no engine gave them.
+    """
+
+    ticket_key: str
+    group_id: str
+    gt_label: Verdict
+    pred_verdict: Verdict
+    pred_reason: str
+    reason_code: ReviewReason
+    times_queued: int
+    last_round: int
+    log_odds_against_label: float | None
+    images: list[str]
+    per_image: dict[str, str]
+    candidates: list[ReviewCandidate]
+
+
+class MissionReview(Record):
+    """The review list of one mission."""
+
+    count: int
+    by_gt_label: dict[str, int]
+    by_reason_code: dict[str, int]
+    tickets: list[ReviewTicket]
+
+
+class NeedReviewFile(Record):
+    """need_review.json."""
+
+    missions: dict[str, MissionReview]
+
+
+class Message(Record):
+    """One chat message."""
+
+    role: Literal["system", "user", "assistant"]
+    content: str
+
+
+class ChatRow(Record):
+    """One row of distill_chatml.jsonl. The label is never inside ``messages``."""
+
+    group_id: str
+    mission: str
+    label: Verdict
+    messages: Annotated[list[Message], Field(min_length=3, max_length=3)]
+
+    @model_validator(mode="after")
+    def _roles_in_order(self) -> "ChatRow":
+        if (roles := [message.role for message in self.messages]) != ["system", "user", "assistant"]:
+            raise ValueError(f"messages must be system, user, assistant (found {', '.join(roles)}); put them in this order")
+        return self
+
+
+class SftRow(ChatRow):
+    """One row of distill.train.jsonl or distill.val.jsonl."""
+
+    weight: Annotated[float, Field(gt=0)] = 1.0
+    flags: list[str] = []
+
+
+class DroppedRow(ChatRow):
+    """A corpus row that neither train nor val takes, with the reason word."""
+
+    ticket_key: str
+    dropped: DropReason
+
+
+class AuditRow(Record):
+    """A ticket of the audit sample: what the teacher said, what became of the row, and the summaries to judge it by."""
+
+    ticket_key: str
+    group_id: str
+    mission: str
+    label: Verdict
+    verdict: Verdict
+    reason: str
+    vote_strength: float
+    used_in: Literal["train", "val", "dropped"]
+    dropped: DropReason | None
+    images: list[str]
+    per_image: dict[str, str]
+
+
+class ReviewDecision(Record):
+    """One line of review_decisions.jsonl: what a person said of a queued ticket."""
+
+    ticket_key: str
+    decision: Literal["label_wrong", "model_wrong", "exclude", "unsure"]
+    note: str = ""
+
+
+class RateRecord(Record):
+    """k of n with a 95 % Wilson interval."""
+
+    k: int
+    n: int
+    rate: float | None
+    low: float | None
+    high: float | None
+
+
+class RoundMetrics(Record):
+    """One line of metrics.jsonl: how one round (or, with ``scope`` epoch, one epoch) stood to the labels."""
+
+    scope: Literal["round", "epoch"]
+    round: int
+    epoch: int
+    guidance_step: int
+    rules: int
+    frr: RateRecord
+    false_block: RateRecord
+    label_match: RateRecord
+    format: RateRecord
+    need_review: int
+    changed: bool
+
+
+class LoopStatus(Record):
+    """loop.json: where the loop stands. ``rounds`` counts the rounds that belong to the run."""
+
+    status: Literal["running", "converged", "max_epochs"]
+    rounds: int
+    epochs: int
+    rounds_per_epoch: int
+    oscillations: list[str]
+
+
+def read_tickets(path: Path, mission: str | None = None) -> list[StageA]:
+    """Read Stage-A tickets in file order; refuses an empty file, a repeated ticket_key, and a foreign mission where one is given."""
+    tickets = read_numbered(path, StageA)
+    seen: dict[str, int] = {}
+    for line, ticket in tickets:
+        if ticket.ticket_key in seen:
+            what = f"ticket_key {ticket.ticket_key!r} stands on line {seen[ticket.ticket_key]} already"
+            raise mistake(what, "keep one of the two", path=path, line=line, field="group_id")
+        if mission is not None and ticket.mission != mission:
+            what = f"{ticket.mission!r} is not this run's mission {mission!r}"
+            raise mistake(what, "run it under its own MISSION", path=path, line=line, field="mission")
+        seen[ticket.ticket_key] = line
+    return [ticket for _, ticket in tickets]
+
+
+def read_decisions(path: Path, known: Container[str]) -> dict[str, ReviewDecision]:
+    """Read human decisions by ticket_key; refuses a ticket that is not ``known`` and a second decision for a ticket."""
+    seen: dict[str, int] = {}
+    decisions: dict[str, ReviewDecision] = {}
+    for line, decision in read_numbered(path, ReviewDecision, allow_empty=True):
+        key = decision.ticket_key
+        if key not in known:
+            raise mistake(f"no ticket {key!r} in this run", "correct the key or delete the line", path=path, line=line, field="ticket_key")
+        if key in seen:
+            raise mistake(f"{key!r} is decided on line {seen[key]} already", "keep one of the two", path=path, line=line, field="ticket_key")
+        seen[key], decisions[key] = line, decision
+    return decisions
+
+
+def votes_of(verdicts: list[str | None]) -> Votes:
+    """Count verdicts; None is a malformed candidate."""
+    counts = Counter(verdicts)
+    return Votes.model_validate({"pass": counts["pass"], "fail": counts["fail"], "malformed": counts[None]})
