@@ -1,0 +1,110 @@
+"""Measure tickets/s of our rollout against llama_cpp.Llama answering one after another, in one run.
+
+    python -m tools.bench --models miniature --mission bbu_line --tickets 32 --repeats 5
+
+Same GGUF, tickets, prompts, candidates, max_new_tokens and number of threads; the baseline reuses its own prefix and
+has no grammar to keep. The two take turns, so that a busy machine slows both; medians count. Writes nothing.
+"""
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from tools.core.cli import run
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Sequence
+
+    from tools.core.config import Config
+    from tools.core.engines import Decode
+
+GOAL = 5.0  # times as fast
+
+
+def main(
+    models: Annotated[str, typer.Option(help="Model set: configs/models/<set>.yaml, of kind llama_cpp.")] = "miniature",
+    mission: Annotated[str, typer.Option(help="Mission whose checklist and name the prompts carry.")] = "bbu_line",
+    stage_a: Annotated[Path | None, typer.Option(help="Stage-A tickets (JSONL); else tickets of the miniature's world.")] = None,
+    tickets: Annotated[int, typer.Option(min=1, help="Number of tickets to answer.")] = 32,
+    repeats: Annotated[int, typer.Option(min=1, help="Turns each of the two takes.")] = 5,
+    threads: Annotated[int, typer.Option(min=0, help="Threads of both; 0 takes the configuration's.")] = 0,
+) -> None:
+    """Print a table of both rates and their ratio."""
+    from statistics import median
+
+    from tools.core.cli import say
+    from tools.core.config import load
+    from tools.core.engines.llama_cpp import LlamaCppEngine
+    from tools.core.errors import mistake
+    from tools.core.prompts import stage_b_system, stage_b_user
+    from tools.core.rollouts import decodes_for
+
+    cfg = load(models, mission)
+    if cfg.engine.kind != "llama_cpp":
+        raise mistake(f"{cfg.engine.kind} is not llama_cpp", "choose a model set of that kind", field="--models")
+    chosen = take(cfg, stage_a, tickets)
+    rules = {"G0": cfg.mission.g0} | {f"G{i}": rule for i, rule in enumerate(cfg.mission.rules, start=1)}
+    system, users = stage_b_system(cfg.mission.name, rules), [stage_b_user(ticket.per_image) for ticket in chosen]
+    decodes = [decodes_for(ticket, cfg.rollout) for ticket in chosen]
+    engine = LlamaCppEngine(cfg.engine.model_copy(update={"n_threads": threads or cfg.engine.n_threads}))
+    baseline = one_after_another(cfg, engine.threads)
+    theirs, ours = [], []
+    for _ in range(repeats):
+        theirs.append(len(users) / seconds(lambda: baseline(system, users, decodes)))
+        ours.append(len(users) / seconds(lambda: list(engine.rollout(system, users, decodes))))
+    engine.close()
+
+    print(f"{'tickets/s':24}{'median':>8}{'least':>8}{'most':>8}")
+    for name, rates in (("llama_cpp.Llama", theirs), ("our rollout", ours)):
+        print(f"{name:24}{median(rates):8.1f}{min(rates):8.1f}{max(rates):8.1f}")
+    ratio = median(ours) / median(theirs)
+    print(f"{'times as fast':24}{ratio:8.1f}   (goal: at least {GOAL:.0f})")
+    say(f"bench: {len(users)} tickets x {len(decodes[0])} candidates, {engine.threads} threads, {repeats} turns each: {ratio:.1f} times as fast as llama_cpp.Llama")
+
+
+def take(cfg: "Config", stage_a: Path | None, count: int) -> list:
+    """The first ``count`` tickets of a file, or of the miniature's world of this mission."""
+    from tools.core.records import StageA, read_tickets
+
+    if stage_a is not None:
+        return read_tickets(stage_a, cfg.mission.name)[:count]
+    from tools.miniature.world import sample_world, stage_a_rows
+    from tools.miniature.world import tickets as draw_tickets
+
+    world = sample_world(1, cfg.mission.slug)
+    return [StageA.model_validate(row) for row in stage_a_rows(world, draw_tickets(world, count, 1, 0.05))]
+
+
+def one_after_another(cfg: "Config", threads: int) -> "Callable[[str, Sequence[str], Sequence[Sequence[Decode]]], None]":
+    """The baseline: llama-cpp-python's own class, one candidate after another, with its prefix reuse."""
+    from llama_cpp import Llama
+
+    llama = Llama(
+        cfg.engine.model, n_ctx=min(cfg.engine.context_tokens, 8192), n_batch=cfg.engine.batch_tokens, n_ubatch=cfg.engine.batch_tokens,
+        n_threads=threads, n_threads_batch=threads, n_gpu_layers=cfg.engine.n_gpu_layers, verbose=False,
+    )  # fmt: skip
+
+    def answer(system: str, users: "Sequence[str]", decodes: "Sequence[Sequence[Decode]]") -> None:
+        for user, settings in zip(users, decodes, strict=True):
+            messages = [{"role": "system", "content": system}, {"role": "user", "content": user}]
+            for decode in settings:
+                llama.create_chat_completion(
+                    messages, temperature=decode.temperature, top_p=decode.top_p, top_k=0, min_p=0.0,
+                    max_tokens=decode.max_new_tokens, seed=decode.seed,
+                )  # fmt: skip
+
+    return answer
+
+
+def seconds(work: "Callable[[], object]") -> float:
+    """How long ``work`` takes."""
+    import time
+
+    start = time.perf_counter()
+    work()
+    return time.perf_counter() - start
+
+
+if __name__ == "__main__":
+    run(main)
