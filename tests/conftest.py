@@ -9,3 +9,9 @@ import pytest
 def no_waiting_for_the_disk(monkeypatch):
     """Flushing to disk guards against power cuts; tests look at the bytes alone, and run twice as fast without."""
     monkeypatch.setattr(os, "fsync", lambda _: None)
+
+
+@pytest.fixture(autouse=True)
+def no_log(monkeypatch):
+    """`make test` names a log; what tests say does not belong in it."""
+    monkeypatch.delenv("RUN_LOG", raising=False)

@@ -21,11 +21,11 @@ def run(main: Callable[..., None]) -> None:
 
 
 def say(sentence: str) -> None:
-    """Print one line of progress or result to stderr, and to the run's log file where RUN_LOG names one."""
+    """Print one line of progress or result to stderr, and to the run's log file where RUN_LOG names one in a folder that exists."""
     print(sentence, file=sys.stderr, flush=True)
-    if path := os.environ.get("RUN_LOG"):
+    path = os.environ.get("RUN_LOG", "")
+    if os.path.isdir(os.path.dirname(path)):  # a misspelt MISSION makes no folder
         import datetime
 
-        os.makedirs(os.path.dirname(path), exist_ok=True)
         with open(path, "a", encoding="utf-8") as log:
             log.write(f"{datetime.datetime.now().isoformat(timespec='seconds')} {sentence}\n")

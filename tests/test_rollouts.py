@@ -1,0 +1,159 @@
+"""From completions to trajectories, and the partial file of a rollout that was stopped."""
+
+import json
+import random
+
+import pytest
+
+from tests.builders import candidates, ticket
+from tools.core.config import CONFIGS, load
+from tools.core.engines import NO_VERDICT, Completion, Decode
+from tools.core.protocol import render
+from tools.core.records import StageA, Trajectory
+from tools.core.rollouts import (
+    Partial,
+    candidate_seed,
+    decodes_for,
+    failures_of,
+    trajectories_of,
+)
+from tools.core.windows import Place
+
+SECTION = load("miniature", "bbu_line", configs=CONFIGS).rollout
+PASS = render("pass", "机柜处接地螺丝符合要求(G0)")
+DECODE = Decode(0.3, 0.9, 96, 7)
+
+
+def said(text: str, finish: str = "stop", logprob: dict = NO_VERDICT) -> Completion:
+    return Completion(text=text, verdict_logprob=logprob, finish=finish)
+
+
+def rows_of(of: StageA, *completions: Completion) -> list[Trajectory]:
+    return trajectories_of(of, [DECODE] * len(completions), completions, Place(2, 0, 3), 4, 5)
+
+
+def why(of: StageA, *completions: Completion) -> list[tuple[int | None, str]]:
+    failures = failures_of(rows_of(of, *completions), [completion.finish for completion in completions])
+    return [(failure.candidate_index, failure.why) for failure in failures]
+
+
+def test_every_grid_entry_is_sampled_and_each_candidate_has_a_seed_of_its_own():
+    decodes = decodes_for(ticket("a"), SECTION.model_copy(update={"samples": 2}))
+    assert [decode.temperature for decode in decodes] == [entry.temperature for entry in SECTION.grid for _ in range(2)]
+    assert len({decode.seed for decode in decodes}) == len(decodes) == 2 * len(SECTION.grid)
+    assert all(0 <= decode.seed < 2**31 for decode in decodes)
+
+
+def test_a_label_changes_no_seed():
+    assert decodes_for(ticket("a", "pass"), SECTION) == decodes_for(ticket("a", "fail"), SECTION) != decodes_for(ticket("b", "pass"), SECTION)
+    assert candidate_seed(17, "a", 0) != candidate_seed(18, "a", 0)
+
+
+def test_an_answer_becomes_a_row_with_its_place_settings_and_rounded_log_probabilities():
+    (row,) = rows_of(ticket("a", "fail"), said(PASS, logprob={"pass": -0.12345678, "fail": None}))
+    assert (row.ticket_key, row.round, row.epoch, row.guidance_step, row.candidate_index) == ("a::fail", 4, 2, 5, 0)
+    assert (row.decode.temperature, row.decode.top_p, row.decode.max_new_tokens, row.decode.seed) == (0.3, 0.9, 96, 7)
+    assert (row.verdict, row.reason, row.format_ok, row.label_match) == ("pass", "机柜处接地螺丝符合要求(G0)", True, False)
+    assert (row.verdict_logprob.pass_, row.verdict_logprob.fail) == (-0.123457, None)
+
+
+@pytest.mark.parametrize("end", ["", "\n", "\n\n", "\r\n", "\r\n\r\n"])
+def test_the_kept_text_of_a_valid_answer_is_exactly_two_lines(end):
+    (row,) = rows_of(ticket("a"), said(PASS + end))
+    assert row.format_ok and row.response_text == PASS
+
+
+@pytest.mark.parametrize(
+    ("completion", "reason"),
+    [
+        (said("说不清"), "no_verdict"),
+        (said(""), "empty"),
+        (said("Verdict: 通过\nReason: 需复核"), "third_state"),
+        (said(PASS + "\n多一行"), "extra_lines"),
+        (said("Verdict: 通过"), "no_reason"),
+        (said("Verdict: 通过", finish="length"), "no_reason"),
+        (said(PASS, finish="length"), "cut_off"),
+        (said("", finish="over_length"), "over_length"),
+    ],
+)
+def test_what_is_no_answer_is_a_hard_failure_with_its_reason_and_has_no_verdict(completion, reason):
+    of = ticket("a")
+    assert why(of, said(PASS), completion) == [(1, reason)]
+    bad = rows_of(of, said(PASS), completion)[1]
+    assert (bad.verdict, bad.reason, bad.format_ok, bad.label_match) == (None, None, False, False)
+
+
+def test_a_ticket_without_a_valid_candidate_gets_one_more_record():
+    assert why(ticket("a"), said("?"), said("")) == [(0, "no_verdict"), (1, "empty"), (None, "no_valid_candidate")]
+    assert why(ticket("a"), said(PASS), said(PASS)) == []
+
+
+def done(first: int, last: int) -> list[tuple[list[Trajectory], list[str]]]:
+    """What a rollout saves of tickets ``first … last - 1``: rows with Chinese text, and how each completion ended."""
+    return [(candidates(ticket(f"t{number}"), "pass bad"), ["stop", "length"]) for number in range(first, last)]
+
+
+@pytest.fixture
+def partial(tmp_path) -> Partial:
+    return Partial(tmp_path / "rounds" / "0001" / ".rollout.partial.jsonl", "digest", chunk=4)
+
+
+def test_a_first_start_has_nothing_done(partial):
+    assert partial.load() == []
+
+
+def test_whole_chunks_come_back_as_they_were_saved(partial):
+    partial.load()
+    partial.append(done(0, 4))
+    partial.append(done(4, 8))
+    assert partial.load() == done(0, 8)
+
+
+def test_tickets_beyond_the_last_chunk_border_are_played_again(partial):
+    partial.load()
+    partial.append(done(0, 4))
+    partial.append(done(4, 7))  # the window's last, shorter chunk
+    assert partial.load() == done(0, 4)
+    partial.append(done(4, 7))
+    assert partial.load() == done(0, 4)
+
+
+def test_a_line_torn_at_any_byte_costs_no_more_than_its_chunk(partial):
+    partial.load()
+    partial.append(done(0, 4))
+    whole = partial.path.read_bytes()
+    partial.append(done(4, 8))
+    both = partial.path.read_bytes()
+    torn = {len(whole) + 1, len(both) - 1, *random.Random(1).sample(range(len(whole), len(both)), 60)}
+    assert any(both[at] & 0xC0 == 0x80 for at in torn)  # inside a Chinese character too
+    for at in torn:
+        partial.path.write_bytes(both[:at])
+        assert partial.load() == done(0, 4)
+        assert partial.path.read_bytes() == whole
+
+
+@pytest.mark.parametrize("at", [0, 1, 5, 6])
+def test_a_digest_torn_or_without_its_line_end_means_nothing_is_done(partial, at):
+    partial.load()
+    partial.path.write_bytes(b"digest"[:at])
+    assert partial.load() == []
+
+
+def test_chunks_of_other_inputs_are_thrown_away(partial):
+    partial.load()
+    partial.append(done(0, 4))
+    other = Partial(partial.path, "another digest", chunk=4)
+    assert other.load() == []
+    assert partial.load() == []  # and they do not come back
+
+
+def test_what_a_partial_holds_goes_on_without_a_seam(partial):
+    partial.load()
+    for start in (0, 4):
+        partial.append(done(start, start + 4))
+        partial.path.write_bytes(partial.path.read_bytes() + b'{"rows": [')
+        partial.load()
+    assert [json.loads(line)["finishes"] for line in partial.path.read_text(encoding="utf-8").splitlines()[1:]] == [["stop", "length"]] * 8
+    partial.remove()
+    assert not partial.path.exists()
+    partial.remove()  # twice does no harm

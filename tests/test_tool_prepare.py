@@ -1,0 +1,144 @@
+"""tools.prepare through its command."""
+
+import json
+import os
+
+import pytest
+import yaml
+
+from tests.builders import MISSION, Outcome, call, snapshot, ticket
+from tools.core.config import SECTIONS
+from tools.core.jsonl import write_rows, write_text
+
+TICKETS = [ticket("a"), ticket("b", "fail")]
+
+
+class Run:
+    """A run folder to prepare."""
+
+    def __init__(self, folder):
+        self.folder, self.source, self.overlay = folder / "run", folder / "tickets.jsonl", folder / "overlay.yaml"
+        self.kept, self.stamp = self.folder / "stage_a.jsonl", self.folder / "config" / "prepared.mk"
+        write_rows(self.source, TICKETS)
+
+    def prepare(self, source=None, overlay: str | None = None, mission: str = "bbu_line", models: str = "miniature") -> Outcome:
+        if overlay is not None:
+            write_text(self.overlay, overlay)
+        return call(
+            "prepare", models=models, mission=mission, tickets=source or self.source, run_dir=self.folder, overlay=self.overlay if overlay is not None else None
+        )
+
+    def age(self) -> None:
+        """Make every file of the run old, so that a rewritten one shows."""
+        for path in self.folder.rglob("*"):
+            os.utime(path, (1, 1))
+
+    def rewritten(self) -> set[str]:
+        return {path.name for path in self.folder.rglob("*") if path.is_file() and path.stat().st_mtime > 1}
+
+
+@pytest.fixture
+def run(tmp_path) -> Run:
+    run = Run(tmp_path)
+    outcome = run.prepare()
+    assert outcome.code == 0 and "2 from" in outcome.last_line and "1 fail, 1 pass" in outcome.last_line
+    run.age()
+    return run
+
+
+def test_each_tool_gets_its_own_sections_and_no_other(run):
+    for tool, sections in SECTIONS.items():
+        assert tuple(yaml.safe_load((run.folder / "config" / f"{tool}.yaml").read_text(encoding="utf-8"))) == sections
+    assert run.kept.read_bytes() == run.source.read_bytes()
+
+
+def test_nothing_new_rewrites_nothing_and_says_nothing(run):
+    assert run.prepare().err == ""
+    assert run.rewritten() == set()
+
+
+@pytest.mark.parametrize(
+    ("overlay", "rewritten"),
+    [
+        ("distill: {val_share: 0.2}", {"distill.yaml"}),
+        ("compat: {manual_review_queue: true}", {"aggregate_review.yaml"}),
+        ("review: {policy: label_suspect}", {"reflect.yaml"}),
+        ("reflect: {temperature: 0.1}", {"reflect.yaml"}),
+        ("life_cycle: {min_miss: 9}", {"reflect.yaml"}),
+        ("loop: {max_epochs: 3}", {"loop.yaml"}),
+        ("rollout: {seed: 1}", {"rollout.yaml"}),
+        ("window: {tickets: 4}", {"rollout.yaml", "reflect.yaml", "loop.yaml"}),
+        ("engine: {slots: 4}", {"rollout.yaml", "reflect.yaml"}),
+        ("mission: {g0: 须见标签}", {"guidance.yaml", "rollout.yaml", "reflect.yaml", "distill.yaml"}),
+    ],
+)
+def test_a_knob_rewrites_the_files_of_the_tools_that_read_it_and_no_other(run, overlay, rewritten):
+    assert run.prepare(overlay=overlay).code == 0
+    assert run.rewritten() - {"prepared.mk"} == rewritten
+    assert "prepared.mk" in run.rewritten()
+
+
+def test_tickets_edited_by_hand_stay_while_their_source_stays(run):
+    write_rows(run.kept, TICKETS[:1])
+    assert run.prepare().err == ""
+    assert len(run.kept.read_text(encoding="utf-8").splitlines()) == 1
+
+
+def test_the_same_content_under_another_path_overwrites_no_edit(run, tmp_path):
+    write_rows(run.kept, TICKETS[:1])
+    copy = tmp_path / "copy.jsonl"
+    copy.write_bytes(run.source.read_bytes())
+    assert run.prepare(copy).code == 0
+    assert len(run.kept.read_text(encoding="utf-8").splitlines()) == 1
+
+
+def test_a_source_with_new_content_is_taken_anew(run):
+    write_rows(run.source, [*TICKETS, ticket("c")])
+    outcome = run.prepare()
+    assert outcome.last_line == f"tickets: 3 from {run.source} (of {MISSION}: 1 fail, 2 pass)"
+    assert run.kept.read_bytes() == run.source.read_bytes()
+    assert run.rewritten() == {"stage_a.jsonl", "tickets.json", "prepared.mk"}
+
+
+def test_a_run_outlives_its_source(run):
+    run.source.unlink()
+    outcome = run.prepare()
+    assert (outcome.code, outcome.err, run.rewritten()) == (0, "", set())
+
+
+def test_a_misspelt_source_is_named_even_where_the_run_holds_tickets_of_another(run, tmp_path):
+    before = snapshot(run.folder)
+    outcome = run.prepare(tmp_path / "tikets.jsonl")
+    assert (outcome.code, outcome.err) == (2, f"{tmp_path}/tikets.jsonl: no such file; check the path\n")
+    assert snapshot(run.folder) == before
+
+
+def test_the_note_says_where_the_tickets_came_from(run):
+    assert json.loads((run.folder / "config" / "tickets.json").read_text(encoding="utf-8"))["source"] == str(run.source)
+
+
+def test_a_line_end_of_windows_and_a_byte_order_mark_are_not_taken_over(run):
+    text = run.source.read_text(encoding="utf-8").replace("\n", "\r\n")
+    run.source.write_bytes(b"\xef\xbb\xbf" + text.encode())
+    assert run.prepare().code == 0
+    assert run.kept.read_bytes() == text.replace("\r\n", "\n").encode()
+
+
+@pytest.mark.parametrize(
+    ("fields", "message"),
+    [
+        ({"mission": "nope"}, "unknown MISSION 'nope'; choose one of bbu_cable, bbu_install, bbu_line, bbu_wind"),
+        ({"models": "gpt"}, "unknown MODELS 'gpt'; choose one of miniature, qwen3"),
+        ({"mission": "bbu_wind"}, ":1: mission: 'BBU接地线检查' is not this run's mission '挡风板安装检查'; run it under its own MISSION"),
+        ({"overlay": "distil: {seed: 1}"}, "overlay.yaml: distil: unknown field; did you mean 'distill'?"),
+        ({"overlay": "distill: {seeds: 1}"}, "overlay.yaml: distill.seeds: unknown field; did you mean 'seed'?"),
+        ({"overlay": "distill: {val_share: 2}"}, "overlay.yaml: distill.val_share: input should be less than or equal to 1 (2)"),
+        ({"overlay": ""}, "overlay.yaml: holds no mapping; "),
+    ],
+)
+def test_a_mistake_is_one_line_and_a_new_run_folder_stays_away(tmp_path, fields, message):
+    run = Run(tmp_path)
+    outcome = run.prepare(**fields)
+    assert outcome.code == 2 and len(outcome.err.splitlines()) == 1
+    assert message in outcome.err
+    assert not run.folder.exists()

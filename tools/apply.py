@@ -1,0 +1,53 @@
+"""Apply a round's reflection records to the guidance before it. With --start: write the starting guidance.
+
+    python -m tools.apply --config config/guidance.yaml --output rounds/0000/guidance.json --start
+    python -m tools.apply --config config/guidance.yaml --guidance rounds/0000/guidance.json \
+        --reflection rounds/0001/reflection.jsonl --output rounds/0001/guidance.json
+
+    guidance.json (before), reflection.jsonl ──> guidance.json (after)
+
+No model is asked: a reflection.jsonl edited by hand takes effect as it stands.
+"""
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from tools.core.cli import run
+
+
+def main(
+    config: Annotated[Path, typer.Option(help="Section file: mission.")],
+    output: Annotated[Path, typer.Option(help="guidance.json to write.")],
+    guidance: Annotated[Path | None, typer.Option(help="guidance.json of the round before.")] = None,
+    reflection: Annotated[Path | None, typer.Option(help="reflection.jsonl of the round.")] = None,
+    start: Annotated[bool, typer.Option("--start", help="Write the guidance a run starts from.")] = False,
+) -> None:
+    """Write guidance.json."""
+    from tools.core import guidance as rules
+    from tools.core.cli import say
+    from tools.core.config import GuidanceConfig, read_section
+    from tools.core.errors import UserError
+    from tools.core.guidance_file import read_guidance, write_guidance
+    from tools.core.jsonl import read_numbered
+    from tools.core.records import Reflection
+
+    mission = read_section(config, GuidanceConfig).mission
+    if start:
+        after = rules.start(mission)
+    elif guidance is None or reflection is None:
+        raise UserError("apply needs --guidance and --reflection, or --start; give one or the other")
+    else:
+        after = read_guidance(guidance, mission.name)
+        for line, record in read_numbered(reflection, Reflection):
+            try:
+                after = rules.replay(after, [record])
+            except UserError as error:
+                raise UserError(f"{reflection}:{line}: {error}") from None
+    write_guidance(output, mission.name, after)
+    say(f"guidance step {after.step}: {len(after.experiences)} rules in, {len(after.removed)} removed so far")
+
+
+if __name__ == "__main__":
+    run(main)

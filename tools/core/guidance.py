@@ -1,0 +1,206 @@
+"""Guidance: numbered rules that are added, changed, credited and dropped. Pure functions on ``MissionGuidance``.
+
+G0 is the mission's checklist and read-only. A key, once removed, is never used again, and a text that was removed or
+refused is remembered and not accepted again in the same run. ``step`` grows by one with every change of a rule.
+"""
+
+import re
+import unicodedata
+from collections.abc import Iterable, Mapping
+
+from tools.core.config import LifeCycle, Mission
+from tools.core.errors import mistake
+from tools.core.prompts import rule_number
+from tools.core.protocol import cited_rules, third_state_word
+from tools.core.records import MissionGuidance, Operation, Reflection, RemovedRule, RuleMeta, RuleTally, Selection, StageA
+
+_NOT_TEXT = re.compile(r"[\W_]+")
+_ID = re.compile(r"QC-|\d{5,}", re.IGNORECASE)
+_LABEL_TEXT = re.compile(r"标签[/:：]?([^，；,×]+)")
+_DETAIL = re.compile(r"[A-Za-z0-9]|站$|局$|机房$")
+
+
+def start(mission: Mission) -> MissionGuidance:
+    """The guidance a run starts from: the checklist, and the mission's own rules where it has any."""
+    guidance = MissionGuidance(step=0, experiences={"G0": mission.g0}, metadata={}, last_applied_rule_keys=[])
+    for text in mission.rules:
+        guidance, _ = change(guidance, Operation(op="add", text=text, rationale="mission config", evidence=[]), "start", 0)
+    return guidance
+
+
+def confidence(hits: int, misses: int) -> float:
+    """(hits + 1) / (hits + misses + 2): Laplace's rule of succession."""
+    return round((hits + 1) / (hits + misses + 2), 6)
+
+
+def normal(text: str) -> str:
+    """A rule text without width, case, space and punctuation, for telling equal rules."""
+    return _NOT_TEXT.sub("", unicodedata.normalize("NFKC", text)).lower()
+
+
+def details_of(tickets: Iterable[StageA]) -> set[str]:
+    """Texts that belong to single tickets and must not enter a rule: group ids, and label texts with ids or site names.
+
+    A label that is one plain acronym (RRU, GPS) is a word of the trade, not a detail.
+    """
+    details: set[str] = set()
+    for ticket in tickets:
+        details.add(ticket.group_id)
+        labels = (found.strip() for summary in ticket.per_image.values() for found in _LABEL_TEXT.findall(summary))
+        details.update(label for label in labels if len(label) >= 3 and _DETAIL.search(label) and not (label.isascii() and label.isalpha()))
+    return details
+
+
+def misfit(operation: Operation, guidance: MissionGuidance) -> str | None:
+    """Why an operation cannot be applied at all (a reason word and the value), or None."""
+    keys = [operation.key] if operation.op in ("update", "delete") else operation.keys if operation.op == "merge" else []
+    if operation.op == "merge" and len(set(keys)) < 2:
+        return "merge_needs_two_keys"
+    for key in keys:
+        if key == "G0":
+            return "g0_is_read_only"
+        if key not in guidance.experiences:
+            return f"unknown_key: {key}"
+    text = operation.text or ""
+    if operation.op != "delete" and (not normal(text) or text.splitlines() != [text]):
+        return "not_one_line"
+    return None
+
+
+def refusal(operation: Operation, guidance: MissionGuidance, details: Iterable[str], max_chars: int, max_rules: int) -> str | None:
+    """Why a proposed operation may not be applied (a reason word and the value), or None."""
+    if why := misfit(operation, guidance):
+        return why
+    if not operation.evidence:
+        return "no_evidence"
+    if operation.op == "delete":
+        return None
+    if operation.op == "add" and len(guidance.experiences) > max_rules:
+        return "too_many_rules"
+    return _text_refusal(operation.text, guidance, details, max_chars)
+
+
+def _text_refusal(text: str, guidance: MissionGuidance, details: Iterable[str], max_chars: int) -> str | None:
+    if len(text) > max_chars:
+        return f"too_long: {len(text)} characters"
+    if word := third_state_word(text):
+        return f"third_state: {word}"
+    if _ID.search(text):
+        return f"copied_detail: {_ID.search(text).group()}"
+    if copied := sorted(detail for detail in details if detail in text):
+        return f"copied_detail: {copied[0]}"
+    wanted = normal(text)
+    for key, known in guidance.experiences.items():
+        if normal(known) == wanted:
+            return f"duplicate_of: {key}"
+    for key, removed in guidance.removed.items():
+        if normal(removed.text) == wanted:
+            return f"removed_before: {key}"
+    for known, why in guidance.refused.items():
+        if normal(known) == wanted:
+            return f"refused_before: {why}"
+    return None
+
+
+def new_key(guidance: MissionGuidance) -> str:
+    """The next key after every key that was ever used."""
+    return f"G{max(rule_number(key) for key in [*guidance.experiences, *guidance.removed]) + 1}"
+
+
+def change(guidance: MissionGuidance, operation: Operation, reflection_id: str, round_number: int) -> tuple[MissionGuidance, str | None]:
+    """Apply one accepted operation. Returns the guidance after it and the key of the new text (None for a delete).
+
+    An update keeps its key and starts to count anew; the replaced text is remembered as refused.
+    """
+    gone = {"delete": [operation.key], "merge": operation.keys}.get(operation.op, [])
+    refused = dict(guidance.refused)
+    key = None
+    if operation.op == "update":
+        key = operation.key
+        refused[guidance.experiences[key]] = f"replaced by {reflection_id}"
+    elif operation.op in ("add", "merge"):
+        key = new_key(guidance)
+    guidance = remove(guidance, gone, f"{operation.op} by {reflection_id}", round_number) if gone else _copy(guidance, step=guidance.step + 1)
+    if key is None:
+        return guidance, None
+    meta = RuleMeta(
+        hit_count=0, miss_count=0, confidence=confidence(0, 0), reflection_id=reflection_id,
+        sources=list(operation.evidence), rationale=operation.rationale, created_round=round_number,
+    )  # fmt: skip
+    return _copy(
+        guidance,
+        experiences={**guidance.experiences, key: operation.text},
+        metadata={**guidance.metadata, key: meta},
+        last_applied_rule_keys=[key],
+        refused=refused,
+    ), key
+
+
+def remove(guidance: MissionGuidance, keys: Iterable[str], why: str, round_number: int) -> MissionGuidance:
+    """Take rules out and keep a snapshot of each; one step."""
+    keys = list(keys)
+    snapshots = {key: RemovedRule(text=guidance.experiences[key], round=round_number, why=why, metadata=guidance.metadata[key]) for key in keys}
+    return _copy(
+        guidance,
+        step=guidance.step + 1,
+        experiences={key: text for key, text in guidance.experiences.items() if key not in keys},
+        metadata={key: meta for key, meta in guidance.metadata.items() if key not in keys},
+        last_applied_rule_keys=[key for key in guidance.last_applied_rule_keys if key not in keys],
+        removed={**guidance.removed, **snapshots},
+    )
+
+
+def refuse(guidance: MissionGuidance, text: str, why: str) -> MissionGuidance:
+    """Remember a text that did harm when it was tried; no step, for no rule changes."""
+    return _copy(guidance, refused={**guidance.refused, text: why})
+
+
+def tally(guidance: MissionGuidance, selections: Iterable[Selection]) -> dict[str, RuleTally]:
+    """Hits and misses of each learnable rule: right and wrong verdicts whose reason cites it."""
+    counts: dict[str, list[int]] = {}
+    for selection in selections:
+        for key in cited_rules(selection.reason):
+            if key in guidance.metadata:
+                counts.setdefault(key, [0, 0])[not selection.label_match] += 1
+    return {key: RuleTally(hits=counts[key][0], misses=counts[key][1]) for key in sorted(counts, key=rule_number)}
+
+
+def credit(guidance: MissionGuidance, tallies: Mapping[str, RuleTally]) -> MissionGuidance:
+    """Add a round's tallies to the rules' counts; no step."""
+    metadata = dict(guidance.metadata)
+    for key, seen in tallies.items():
+        hits, misses = metadata[key].hit_count + seen.hits, metadata[key].miss_count + seen.misses
+        metadata[key] = metadata[key].model_copy(update={"hit_count": hits, "miss_count": misses, "confidence": confidence(hits, misses)})
+    return _copy(guidance, metadata=metadata)
+
+
+def failing_rules(guidance: MissionGuidance, life: LifeCycle) -> list[str]:
+    """Keys of the rules that have to leave: too little confidence after enough misses."""
+    return [key for key, meta in guidance.metadata.items() if meta.confidence < life.drop_threshold and meta.miss_count >= life.min_miss]
+
+
+def replay(guidance: MissionGuidance, reflections: Iterable[Reflection]) -> MissionGuidance:
+    """The guidance after a round, from the guidance before it and the round's reflection records.
+
+    Raises UserError (without a place) for a record, edited by hand, that does not fit the guidance before it.
+    """
+    for record in reflections:
+        for field, keys in (("tallies", record.tallies), ("cleaned_up", record.cleaned_up)):
+            if unknown := sorted(set(keys) - set(guidance.metadata)):
+                raise mistake(f"unknown_key: {unknown[0]}", "correct the key or remove it", field=field)
+        guidance = credit(guidance, record.tallies)
+        if record.cleaned_up:
+            guidance = remove(guidance, record.cleaned_up, "confidence below threshold", record.round)
+        for applied in record.applied:
+            if why := misfit(applied.op, guidance):
+                raise mistake(why, "correct the operation or remove it", field="applied")
+            guidance, _ = change(guidance, applied.op, record.reflection_id, record.round)
+        for rejected in (rejected for rejected in record.rejected if rejected.remembered):
+            if not isinstance(rejected.op, dict) or not isinstance(rejected.op.get("text"), str):
+                raise mistake("remembered, but op holds no text", "give the text or set remembered to false", field="rejected")
+            guidance = refuse(guidance, rejected.op["text"], rejected.why)
+    return guidance
+
+
+def _copy(guidance: MissionGuidance, **changes: object) -> MissionGuidance:
+    return MissionGuidance.model_validate({**{name: getattr(guidance, name) for name in MissionGuidance.model_fields}, **changes})

@@ -1,0 +1,117 @@
+"""From a model's completions to trajectories and selections, with a partial file so that a killed rollout goes on.
+
+Label-blind where it matters: seeds come from group_id and candidate index, prompts from guidance and summaries.
+"""
+
+import hashlib
+import json
+import os
+from collections.abc import Sequence
+from pathlib import Path
+
+from tools.core.config import RolloutSection
+from tools.core.engines import Completion, Decode
+from tools.core.jsonl import dump
+from tools.core.protocol import parse
+from tools.core.records import DecodeSettings, Malformed, StageA, Trajectory, VerdictLogprob
+from tools.core.windows import Place
+
+
+def candidate_seed(seed: int, group_id: str, index: int) -> int:
+    """A 31-bit seed for one candidate of one ticket, the same in every round."""
+    return int.from_bytes(hashlib.sha256(f"{seed}/{group_id}/{index}".encode()).digest()[:4]) >> 1
+
+
+def decodes_for(ticket: StageA, section: RolloutSection) -> list[Decode]:
+    """The sampling grid of one ticket: ``samples`` candidates for each entry, in grid order."""
+    settings = [entry for entry in section.grid for _ in range(section.samples)]
+    return [
+        Decode(entry.temperature, entry.top_p, section.max_new_tokens, candidate_seed(section.seed, ticket.group_id, index))
+        for index, entry in enumerate(settings)
+    ]
+
+
+def trajectories_of(
+    ticket: StageA, decodes: Sequence[Decode], completions: Sequence[Completion], place: Place, round_number: int, step: int
+) -> list[Trajectory]:
+    """One trajectory a candidate: the answer read, and whether its verdict is the label."""
+    rows = []
+    for index, (decode, completion) in enumerate(zip(decodes, completions, strict=True)):
+        text = completion.text.rstrip("\r\n")
+        parsed = parse(text)
+        whole = parsed.why is None and completion.finish == "stop"
+        rows.append(
+            Trajectory(
+                ticket_key=ticket.ticket_key, group_id=ticket.group_id, mission=ticket.mission,
+                round=round_number, epoch=place.epoch, candidate_index=index,
+                decode=DecodeSettings(temperature=decode.temperature, top_p=decode.top_p, max_new_tokens=decode.max_new_tokens, seed=decode.seed),
+                response_text=text, verdict=parsed.verdict if whole else None, reason=parsed.reason if whole else None,
+                format_ok=whole, label_match=whole and parsed.verdict == ticket.label,
+                verdict_logprob=VerdictLogprob(**{side: _rounded(value) for side, value in completion.verdict_logprob.items()}),
+                guidance_step=step,
+            )  # fmt: skip
+        )
+    return rows
+
+
+def failures_of(rows: Sequence[Trajectory], finishes: Sequence[str]) -> list[Malformed]:
+    """The hard failures among one ticket's candidates, and one more record where no candidate is left."""
+    failures = []
+    for row, finish in zip(rows, finishes, strict=True):
+        if not row.format_ok:
+            why = "over_length" if finish == "over_length" else parse(row.response_text).why or "cut_off"
+            failures.append(_failure(row, row.candidate_index, why, row.response_text))
+    if len(failures) == len(rows):
+        failures.append(_failure(rows[0], None, "no_valid_candidate", ""))
+    return failures
+
+
+def _failure(row: Trajectory, index: int | None, why: str, text: str) -> Malformed:
+    return Malformed(
+        ticket_key=row.ticket_key, group_id=row.group_id, mission=row.mission, round=row.round, epoch=row.epoch,
+        candidate_index=index, why=why, response_text=text, guidance_step=row.guidance_step,
+    )  # fmt: skip
+
+
+def _rounded(value: float | None) -> float | None:
+    return None if value is None else round(value, 6)
+
+
+class Partial:
+    """Whole chunks of a rollout that was stopped, beside the file they will become.
+
+    Each line is one ticket: ``{"rows": [...], "finishes": [...]}`` in window order. The first line is a digest of
+    all inputs: chunks of other inputs are thrown away. A chunk is written in one append and counts only if all its
+    lines are there, so a torn write costs one chunk.
+    """
+
+    def __init__(self, path: Path, digest: str, chunk: int):
+        self.path, self.digest, self.chunk = path, digest, chunk
+
+    def load(self) -> list[tuple[list[Trajectory], list[str]]]:
+        """The tickets done, cut back to a chunk border; the file is cut to the same length."""
+        whole = self.path.read_bytes().split(b"\n")[:-1] if self.path.exists() else []  # a torn last line may end inside a character
+        lines = [line.decode() for line in whole]
+        if not lines or lines[0] != self.digest:
+            self._rewrite([])
+            return []
+        kept = lines[1 : 1 + (len(lines) - 1) // self.chunk * self.chunk]
+        self._rewrite(kept)
+        values = [json.loads(line) for line in kept]
+        return [([Trajectory.model_validate(row) for row in value["rows"]], value["finishes"]) for value in values]
+
+    def append(self, done: Sequence[tuple[list[Trajectory], list[str]]]) -> None:
+        """Save one chunk, flushed to disk."""
+        text = "".join(json.dumps({"rows": [json.loads(dump(row)) for row in rows], "finishes": finishes}, ensure_ascii=False) + "\n" for rows, finishes in done)
+        with open(self.path, "a", encoding="utf-8") as file:
+            file.write(text)
+            file.flush()
+            os.fsync(file.fileno())
+
+    def remove(self) -> None:
+        """Forget the chunks, once the whole files are written."""
+        self.path.unlink(missing_ok=True)
+
+    def _rewrite(self, lines: Sequence[str]) -> None:
+        self.path.parent.mkdir(parents=True, exist_ok=True)
+        self.path.write_text("".join(f"{line}\n" for line in [self.digest, *lines]), encoding="utf-8")

@@ -1,0 +1,62 @@
+"""From candidates to one verdict: majority vote, fail-first on ties, and a guard against passes with an explicit negative.
+
+Label-blind: the label is only written beside the verdict (``label_match``), never used to choose it.
+"""
+
+import re
+from collections.abc import Sequence
+
+from tools.core.config import FailFirst
+from tools.core.protocol import clean_summary, third_state_word
+from tools.core.records import Selection, StageA, Trajectory, votes_of
+
+_SEGMENTS = re.compile(r"[，；;\n]")
+
+
+def explicit_negative(ticket: StageA, guard: FailFirst) -> tuple[str, str] | None:
+    """The first (photo, segment) that holds all words of one of the guard's negatives, or None."""
+    if not guard.enabled:
+        return None
+    for photo, summary in ticket.per_image.items():
+        for segment in _SEGMENTS.split(clean_summary(summary)):
+            if any(all(word in segment for word in words) for words in guard.negatives):
+                return photo, segment.strip()
+    return None
+
+
+def majority(verdicts: Sequence[str]) -> tuple[str, float]:
+    """The verdict most candidates gave and its share of the votes; a tie is a fail."""
+    fails = sum(verdict == "fail" for verdict in verdicts)
+    verdict = "fail" if 2 * fails >= len(verdicts) else "pass"
+    return verdict, round(max(fails, len(verdicts) - fails) / len(verdicts), 6)
+
+
+def select(ticket: StageA, candidates: Sequence[Trajectory], guard: FailFirst) -> Selection | None:
+    """Choose a ticket's verdict and reason; None where no candidate is valid.
+
+    The first candidate of the winning verdict speaks for it (the grid goes from cold to warm). Where the guard
+    overrides a pass it writes the reason itself and ``selected_candidate`` is None.
+    """
+    valid = [candidate for candidate in candidates if candidate.format_ok]
+    if not valid:
+        return None
+    verdict, strength = majority([candidate.verdict for candidate in valid])
+    chosen = next(candidate for candidate in valid if candidate.verdict == verdict)
+    reason, index, warnings = chosen.reason, chosen.candidate_index, []
+    if 0 < sum(candidate.verdict == "pass" for candidate in valid) == len(valid) / 2:
+        warnings.append("tie_fail_first")
+    if verdict == "pass" and (negative := explicit_negative(ticket, guard)):
+        verdict, reason, index = "fail", guard_reason(*negative), None
+        warnings.append("fail_first_override")
+    return Selection(
+        ticket_key=ticket.ticket_key, group_id=ticket.group_id, mission=ticket.mission, label=ticket.label,
+        verdict=verdict, reason=reason, vote_strength=strength, label_match=verdict == ticket.label,
+        candidates=votes_of([candidate.verdict for candidate in candidates]), selected_candidate=index,
+        guidance_step=chosen.guidance_step, epoch=chosen.epoch, round=chosen.round, warnings=warnings,
+    )  # fmt: skip
+
+
+def guard_reason(photo: str, segment: str) -> str:
+    """The reason of an overridden pass; the segment is shown unless it would bring a third-state word into an answer."""
+    shown = f"：{segment[:60]}" if third_state_word(segment) is None else ""
+    return f"{photo} 出现明确负项{shown}(G0)"

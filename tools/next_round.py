@@ -1,0 +1,49 @@
+"""Say which round comes next, or that the loop is over. Make asks this after every round.
+
+    python -m tools.next_round --config config/loop.yaml --stage-a stage_a.jsonl --rounds rounds --output loop.json
+
+    rounds/*/guidance.json ──> loop.json, once the loop has ended; prints the next round's number until then
+
+Converged: a whole epoch in which no round changed guidance. Rounds beyond the end of the loop (left over from a run
+with other inputs) are moved to rounds.superseded/, over what was moved there before.
+"""
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from tools.core.cli import run
+
+
+def main(
+    config: Annotated[Path, typer.Option(help="Section file: window, loop.")],
+    stage_a: Annotated[Path, typer.Option(help="Stage-A tickets (JSONL).")],
+    rounds: Annotated[Path, typer.Option(help="Folder of the rounds.")],
+    output: Annotated[Path, typer.Option(help="loop.json to write when the loop ends.")],
+) -> None:
+    """Print the next round as four digits, or write loop.json."""
+    from tools.core.cli import say
+    from tools.core.config import LoopConfig, read_section
+    from tools.core.jsonl import write_json
+    from tools.core.loop import guidance_states, status_of, supersede
+    from tools.core.records import read_tickets
+
+    cfg = read_section(config, LoopConfig)
+    tickets = read_tickets(stage_a)
+    status = status_of(guidance_states(rounds, tickets[0].mission), len(tickets), cfg)
+    if status.status == "running":
+        print(f"{status.rounds + 1:04d}")
+        return
+    moved = supersede(rounds, status.rounds)
+    write_json(output, status)
+    say(
+        f"loop {status.status} after {status.epochs} epochs, {status.rounds} rounds"
+        + (f"; {len(status.oscillations)} oscillations" if status.oscillations else "")
+        + (f"; {moved} later rounds moved to {rounds}.superseded" if moved else "")
+        + ("" if status.status == "converged" else f"; no corpus: raise loop.max_epochs ({cfg.loop.max_epochs}) or read the last rounds' reflection.jsonl")
+    )
+
+
+if __name__ == "__main__":
+    run(main)

@@ -1,0 +1,83 @@
+"""Learn from one round's errors: credit and drop rules, reflect, try proposals, and queue unsupported tickets for review.
+
+    python -m tools.reflect --config config/reflect.yaml --stage-a stage_a.jsonl \
+        --guidance rounds/0000/guidance.json --round 1 --round-dir rounds/0001
+
+    trajectories.jsonl, selections.jsonl ──> reflection.jsonl          what was proposed, tried, applied, refused
+    guidance.json of the round before        need_review_queue.jsonl   tickets that no candidate supports
+
+The guidance after the round is made from reflection.jsonl by tools.apply.
+"""
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from tools.core.cli import run
+
+
+def main(
+    config: Annotated[Path, typer.Option(help="Section file: mission, engine, reflect, life_cycle, review, window.")],
+    stage_a: Annotated[Path, typer.Option(help="Stage-A tickets (JSONL).")],
+    guidance: Annotated[Path, typer.Option(help="guidance.json of the round before.")],
+    round_number: Annotated[int, typer.Option("--round", min=1, help="Round, counted from 1.")],
+    round_dir: Annotated[Path, typer.Option(help="Folder of the round: trajectories and selections in, results out.")],
+) -> None:
+    """Reflect on the errors of a round."""
+    from tools.core.cli import say
+    from tools.core.config import ReflectConfig, read_section
+    from tools.core.engines import open_engine
+    from tools.core.guidance_file import read_guidance
+    from tools.core.jsonl import read_numbered, read_rows, write_rows
+    from tools.core.learning import learn
+    from tools.core.records import Selection, Trajectory, read_tickets
+    from tools.core.review import queue
+    from tools.core.windows import place_of
+
+    cfg = read_section(config, ReflectConfig)
+    tickets = {ticket.ticket_key: ticket for ticket in read_tickets(stage_a, cfg.mission.name)}
+    rules = read_guidance(guidance, cfg.mission.name)
+    trajectories = read_rows(round_dir / "trajectories.jsonl", Trajectory)
+    numbered = read_numbered(round_dir / "selections.jsonl", Selection, allow_empty=True)
+    refuse_misfits(round_dir / "selections.jsonl", numbered, tickets)
+    selections = [selection for _, selection in numbered]
+    place = place_of(round_number, len(tickets), cfg.window.tickets)
+
+    engine = open_engine(cfg.engine)
+    records, after = learn(cfg, engine, rules, tickets, selections, place, round_number)
+    engine.close()
+    suspects = {key: record.reflection_id for record in records for key in record.unexplainable}
+    shown_in = {key: record.reflection_id for record in records for key in record.ticket_keys}
+    entries = queue(trajectories, selections, cfg.review.policy, suspects, shown_in)
+    write_rows(round_dir / "need_review_queue.jsonl", entries)
+    write_rows(round_dir / "reflection.jsonl", records)
+    applied = sum(len(record.applied) for record in records)
+    refused = sum(len(record.rejected) for record in records)
+    removed = sum(len(record.cleaned_up) for record in records)
+    say(
+        f"reflect {round_number:04d}: {len(records) - 1} calls, {applied + refused} operations = {applied} applied + {refused} refused; "
+        f"{removed} rules dropped; {len(entries)} tickets to review; guidance step {rules.step} -> {after.step}"
+    )
+
+
+def refuse_misfits(path: Path, numbered: list, tickets: dict) -> None:
+    """Raise UserError at the first (line, selection) that contradicts its ticket or itself, as an edit by hand may."""
+    from tools.core.errors import mistake
+
+    seen: dict[str, int] = {}
+    for line, selection in numbered:
+        ticket, first = tickets.get(selection.ticket_key), seen.setdefault(selection.ticket_key, line)
+        if ticket is None:
+            raise mistake(f"{selection.ticket_key!r} is no ticket of stage_a", "remove the line, or run rollout again", path=path, line=line, field="ticket_key")
+        if first != line:
+            raise mistake(f"{selection.ticket_key!r} stands on line {first} already", "keep one of the two", path=path, line=line, field="ticket_key")
+        if selection.label != ticket.label:
+            raise mistake(f"{selection.label!r}, but its ticket's label is {ticket.label!r}", "correct it, or edit stage_a", path=path, line=line, field="label")
+        if selection.label_match != (selection.verdict == selection.label):
+            what = f"{selection.label_match}, but verdict is {selection.verdict!r} and label {selection.label!r}"
+            raise mistake(what, "correct it", path=path, line=line, field="label_match")
+
+
+if __name__ == "__main__":
+    run(main)

@@ -1,0 +1,92 @@
+"""Play Stage B on one round's window of tickets under one frozen guidance.
+
+    python -m tools.rollout --config config/rollout.yaml --stage-a stage_a.jsonl \
+        --guidance rounds/0000/guidance.json --round 1 --output-dir rounds/0001
+
+    stage_a.jsonl, guidance.json ──> trajectories.jsonl        every candidate
+                                     selections.jsonl          one verdict a ticket
+                                     failure_malformed.jsonl   text that is no answer
+
+Killed, it goes on at the last whole chunk of tickets; the files come out the same, byte for byte.
+"""
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from tools.core.cli import run
+
+
+def main(
+    config: Annotated[Path, typer.Option(help="Section file: mission, engine, rollout, fail_first, window.")],
+    stage_a: Annotated[Path, typer.Option(help="Stage-A tickets (JSONL).")],
+    guidance: Annotated[Path, typer.Option(help="guidance.json of the round before.")],
+    round_number: Annotated[int, typer.Option("--round", min=1, help="Round, counted from 1.")],
+    output_dir: Annotated[Path, typer.Option(help="Folder of the round.")],
+) -> None:
+    """Sample the candidates of a window, read them and choose a verdict for each ticket."""
+    from tools.core.cli import say
+    from tools.core.config import RolloutConfig, read_section
+    from tools.core.guidance_file import read_guidance
+    from tools.core.jsonl import write_rows
+    from tools.core.records import read_tickets
+    from tools.core.rollouts import failures_of
+    from tools.core.selection import select
+    from tools.core.windows import place_of, tickets_of
+
+    cfg = read_section(config, RolloutConfig)
+    tickets = read_tickets(stage_a, cfg.mission.name)
+    rules = read_guidance(guidance, cfg.mission.name)
+    place = place_of(round_number, len(tickets), cfg.window.tickets)
+    window = tickets_of(place, tickets, cfg.window.seed)
+
+    done = play(cfg, window, rules, place, round_number, output_dir)
+    selected = [select(ticket, rows, cfg.fail_first) for ticket, (rows, _) in zip(window, done.tickets, strict=True)]
+    selections = [selection for selection in selected if selection]
+    failures = [failure for rows, finishes in done.tickets for failure in failures_of(rows, finishes)]
+    write_rows(output_dir / "trajectories.jsonl", [row for rows, _ in done.tickets for row in rows])
+    write_rows(output_dir / "failure_malformed.jsonl", failures)
+    write_rows(output_dir / "selections.jsonl", selections)
+    done.partial.remove()
+    right = sum(selection.label_match for selection in selections)
+    say(
+        f"rollout {round_number:04d} (epoch {place.epoch}, {len(rules.experiences)} rules): {len(window)} tickets = {len(selections)} selected "
+        f"+ {len(window) - len(selections)} without a valid candidate; {right} match the label; {len(failures)} hard failures; {done.tickets_per_s:.1f} tickets/s"
+    )
+
+
+def play(cfg, window, rules, place, round_number, output_dir):
+    """Sample all tickets of the window, chunk by chunk, going on where a killed rollout stopped."""
+    import hashlib
+    import time
+    from types import SimpleNamespace
+
+    from tools.core.engines import open_engine
+    from tools.core.progress import progress
+    from tools.core.prompts import stage_b_system, stage_b_user
+    from tools.core.rollouts import Partial, decodes_for, trajectories_of
+
+    engine = open_engine(cfg.engine)
+    system = stage_b_system(cfg.mission.name, rules.experiences)
+    users = [stage_b_user(ticket.per_image) for ticket in window]
+    inputs = [cfg.model_dump_json(), str(engine.fingerprint), str(round_number), str(rules.step), system, *(ticket.model_dump_json() for ticket in window)]
+    partial = Partial(output_dir / ".rollout.partial.jsonl", hashlib.sha256("\0".join(inputs).encode()).hexdigest(), cfg.engine.chunk)
+    tickets = partial.load()
+    decodes = [decodes_for(ticket, cfg.rollout) for ticket in window]
+    started, fresh, chunk = time.monotonic(), len(window) - len(tickets), []
+    first = len(tickets)
+    with progress(f"rollout {round_number:04d}", len(window), first) as bar:
+        for at, completions in enumerate(engine.rollout(system, users[first:], decodes[first:]), start=first):
+            rows = trajectories_of(window[at], decodes[at], completions, place, round_number, rules.step)
+            chunk.append((rows, [completion.finish for completion in completions]))
+            if len(chunk) == cfg.engine.chunk or at == len(window) - 1:
+                partial.append(chunk)
+                tickets, chunk = tickets + chunk, []
+            bar.update()
+    engine.close()
+    return SimpleNamespace(tickets=tickets, partial=partial, tickets_per_s=fresh / max(1e-9, time.monotonic() - started))
+
+
+if __name__ == "__main__":
+    run(main)
