@@ -1,0 +1,55 @@
+"""Gather what the rounds queued for people into one list, ready to read.
+
+    python -m tools.aggregate_review --config RUN/config/aggregate_review.yaml --loop RUN/loop.json --rounds RUN/rounds \\
+        --stage-a RUN/stage_a.jsonl --trajectories RUN/trajectories.jsonl --selections RUN/selections.jsonl --output-dir RUN
+
+In:  rounds/NNNN/need_review_queue.jsonl, and the run's tickets, trajectories and selections.
+Out: need_review_queue.jsonl (all rounds' entries, in round order), need_review.json (the tickets that are still
+     unsupported at their last evaluation), and for old scripts, where compat.manual_review_queue says so, an empty
+     manual_review_queue.jsonl.
+"""
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from tools.core import cli
+
+
+def main(
+    config: Annotated[Path, typer.Option(help="Section file config/aggregate_review.yaml.")],
+    loop: Annotated[Path, typer.Option(help="loop.json: where the loop stands.")],
+    rounds: Annotated[Path, typer.Option(help="Folder of the rounds 0000, 0001, …")],
+    stage_a: Annotated[Path, typer.Option(help="Stage-A tickets of the run.")],
+    trajectories: Annotated[Path, typer.Option(help="The run's trajectories (from collect).")],
+    selections: Annotated[Path, typer.Option(help="The run's selections (from collect).")],
+    output_dir: Annotated[Path, typer.Option(help="Run folder to write into.")],
+) -> None:
+    """Gather what the rounds queued for people into one list, ready to read."""
+    from tools.core.config import AggregateReviewConfig, read_section
+    from tools.core.jsonl import read_json, read_rows, write_json, write_rows
+    from tools.core.records import LoopStatus, Selection, Trajectory, read_tickets
+    from tools.core.review import review_file
+    from tools.core.run_folder import read_round_rows
+
+    compat = read_section(config, AggregateReviewConfig).compat
+    status = read_json(loop, LoopStatus)
+    tickets = read_tickets(stage_a)
+    queue = [entry for number in range(1, status.rounds + 1) for entry in read_round_rows(rounds, number, "need_review_queue.jsonl")]
+    chosen = read_rows(selections, Selection, allow_empty=True)
+    review = review_file(tickets, read_rows(trajectories, Trajectory), chosen, queue)
+
+    write_rows(output_dir / "need_review_queue.jsonl", queue)
+    write_json(output_dir / "need_review.json", review)
+    manual_queue = output_dir / "manual_review_queue.jsonl"
+    if compat.manual_review_queue:
+        write_rows(manual_queue, [])
+    elif manual_queue.exists() and manual_queue.stat().st_size == 0:
+        manual_queue.unlink()  # ours of an earlier setting: what a run folder holds depends on its inputs, not on its history
+    count = sum(mission.count for mission in review.missions.values())
+    cli.say(f"aggregate_review: {count} of {len(tickets)} tickets need review, {len(queue)} entries queued in {status.rounds} rounds")
+
+
+if __name__ == "__main__":
+    cli.run(main)

@@ -1,0 +1,34 @@
+"""Export a JSON Schema for each record model, for editors.
+
+    python -m tools.schemas --output-dir schemas
+
+Out: schemas/<record>.schema.json. docs/schemas.md says how an editor is told of them.
+"""
+
+import re
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from tools.core import cli
+
+
+def schema_name(model: str) -> str:
+    """``SftRow`` -> ``sft_row.schema.json``."""
+    return re.sub(r"(?<=[a-z])(?=[A-Z])", "_", model).lower() + ".schema.json"
+
+
+def main(output_dir: Annotated[Path, typer.Option(help="Folder to write the schemas into.")]) -> None:
+    """Export a JSON Schema for each record model."""
+    from tools.core.jsonl import write_json
+    from tools.core.run_folder import ROUND_FILES, RUN_FILES
+
+    models = {model.__name__: model for model in (*RUN_FILES.values(), *ROUND_FILES.values())}
+    for name, model in sorted(models.items()):
+        write_json(output_dir / schema_name(name), model.model_json_schema())
+    cli.say(f"schemas: {len(models)} in {output_dir}")
+
+
+if __name__ == "__main__":
+    cli.run(main)

@@ -1,0 +1,154 @@
+"""Print for people what a run has learnt: guidance as a diff over rounds, rates by epoch, what waits for review.
+
+    python -m tools.show --run-dir runs/miniature/bbu_line
+
+In:  rounds/NNNN/guidance.json and reflection.jsonl; loop.json, metrics.jsonl, need_review.json as far as they are there.
+Out: text on stdout. Reads files only.
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from tools.core import cli
+
+if TYPE_CHECKING:
+    from tools.core.guidance_diff import Change
+    from tools.core.records import (
+        LoopStatus,
+        MissionGuidance,
+        NeedReviewFile,
+        RateRecord,
+        Reflection,
+        RoundMetrics,
+        RuleMeta,
+        Trial,
+    )
+
+KEYS_SHOWN = 3
+
+
+def main(run_dir: Annotated[Path, typer.Option(help="runs/<RUN>/<MISSION>.")]) -> None:
+    """Print what a run has learnt."""
+    from tools.core.errors import mistake
+    from tools.core.guidance_file import read_guidance
+    from tools.core.jsonl import read_json, read_rows
+    from tools.core.records import (
+        GuidanceFile,
+        LoopStatus,
+        NeedReviewFile,
+        Reflection,
+        RoundMetrics,
+    )
+    from tools.core.run_folder import RUN_FILES, finished_rounds, round_folder
+
+    rounds, loop, metrics, review = run_dir / "rounds", run_dir / "loop.json", run_dir / "metrics.jsonl", run_dir / "need_review.json"
+    start = round_folder(rounds, 0) / "guidance.json"
+    if not start.exists():
+        raise mistake("no such file: this run has not started", "check MISSION and RUN, or start it with make distill", path=start)
+    status = read_json(loop, LoopStatus) if loop.exists() else None
+    last = status.rounds if status else finished_rounds(rounds)
+    mission = next(iter(read_json(start, GuidanceFile).root))
+    states = [read_guidance(round_folder(rounds, number) / "guidance.json", mission) for number in range(last + 1)]
+    reflections = [read_rows(round_folder(rounds, number) / "reflection.jsonl", Reflection) for number in range(1, last + 1)]
+
+    sections = [
+        [heading(mission, status, last)],
+        guidance_lines(states, reflections),
+        metrics_lines(read_rows(metrics, RoundMetrics)) if metrics.exists() else [f"rates: {metrics} is not there yet"],
+        review_lines(read_json(review, NeedReviewFile)) if review.exists() else [f"review: {review} is not there yet"],
+        ["Files", *(f"  {run_dir / name}" for name in RUN_FILES if (run_dir / name).exists()), f"  {rounds}/"],
+    ]
+    print("\n\n".join("\n".join(section) for section in sections))
+
+
+def heading(mission: str, status: LoopStatus | None, rounds: int) -> str:
+    """One line: the mission and where its loop stands."""
+    if status is None:
+        return f"{mission}: {rounds} rounds so far"
+    ends = {"running": "still running", "converged": "converged", "max_epochs": "stopped at max_epochs without convergence"}
+    oscillations = "".join(f"\n  {sentence}" for sentence in status.oscillations)
+    return f"{mission}: {ends[status.status]}, {status.epochs} epochs, {status.rounds} rounds{oscillations}"
+
+
+def guidance_lines(states: list[MissionGuidance], reflections: list[list[Reflection]]) -> list[str]:
+    """The starting guidance, each round's changes, and the guidance at the end. ``states[n]`` is what round n left."""
+    from tools.core.guidance_diff import changes_between, latest_metadata
+
+    known = latest_metadata(states[-1])
+    lines = ["Guidance at the start", *rule_lines(states[0])]
+    for number, records in enumerate(reflections, start=1):
+        before, after = states[number - 1], states[number]
+        if changes := changes_between(before, after, records):
+            lines.append(f"\nround {number} (epoch {records[0].epoch}), step {before.step} -> {after.step}")
+            lines += [text for change in changes for text in change_lines(change, known)]
+    if states[-1].step != states[0].step:
+        lines += [f"\nGuidance now (step {states[-1].step})", *rule_lines(states[-1])]
+    return lines
+
+
+def rule_lines(guidance: MissionGuidance) -> list[str]:
+    """The rules, one a line, in key order."""
+    from tools.core.prompts import render_guidance
+
+    return [f"    {line}" for line in render_guidance(guidance.experiences).split("\n")]
+
+
+def change_lines(change: Change, known: dict[str, RuleMeta]) -> list[str]:
+    """One change: the rule, then where it comes from and what it did."""
+    lines = [f"  {change.sign} {change.key}: {change.text}"]
+    if change.old_text is not None:
+        lines.append(f"      was: {change.old_text}")
+    lines.append(f"      {change.reflection_id or 'no reflection record'}: {change.why}")
+    if change.trial:
+        lines.append(f"      {trial_text(change.trial)}")
+    if meta := change.metadata if change.sign == "-" else known.get(change.key):
+        when = "when it left" if change.sign == "-" else "since"
+        lines.append(f"      {when}: {meta.hit_count} hits, {meta.miss_count} misses, confidence {meta.confidence:.2f}")
+    return lines
+
+
+def trial_text(trial: Trial) -> str:
+    """What a trial showed: p-value, tickets fixed and broken with the first few of them."""
+    return f"trial p = {trial.p_value:.2g}: fixed {keys_text(trial.fixed)} of {trial.errors} wrong, broke {keys_text(trial.broke)} of {trial.corrects} right"
+
+
+def keys_text(keys: list[str]) -> str:
+    """``5 (a, b, c, …)``."""
+    shown = ", ".join(keys[:KEYS_SHOWN]) + (", …" if len(keys) > KEYS_SHOWN else "")
+    return f"{len(keys)} ({shown})" if keys else "0"
+
+
+def metrics_lines(rows: list[RoundMetrics]) -> list[str]:
+    """A table with a row a whole epoch; rounds stand in where no epoch is whole yet."""
+    shown = [row for row in rows if row.scope == "epoch"] or rows
+    columns = ["FRR", "false block", "label match", "format"]
+    lines = [f"Rates by {shown[0].scope}, with 95 % intervals", f"  {'':>5} {'rules':>5}  " + "  ".join(f"{name:<30}" for name in columns) + "  review"]
+    for row in shown:
+        rates = (row.frr, row.false_block, row.label_match, row.format)
+        number = row.epoch if row.scope == "epoch" else row.round
+        lines.append(f"  {number:>5} {row.rules:>5}  " + "  ".join(f"{rate_text(rate):<30}" for rate in rates) + f"  {row.need_review}")
+    return lines
+
+
+def rate_text(rate: RateRecord) -> str:
+    """``12.5% [2.2%, 47.1%] (1/8)``."""
+    from tools.core.metrics import Rate
+
+    return str(Rate(**rate.model_dump()))
+
+
+def review_lines(review: NeedReviewFile) -> list[str]:
+    """How many tickets wait for people, by label and by reason code."""
+    lines = ["Waiting for review"]
+    for mission, found in review.missions.items():
+        counts = ", ".join(f"{word} {count}" for word, count in (*found.by_gt_label.items(), *found.by_reason_code.items()) if count)
+        lines.append(f"  {mission}: {found.count}" + (f" ({counts})" if counts else ""))
+    return lines
+
+
+if __name__ == "__main__":
+    cli.run(main)
