@@ -1,0 +1,1 @@
+"""The miniature: a world of synthetic tickets with computable verdicts, and the small teacher trained in it."""
