@@ -1,0 +1,55 @@
+# Photo tickets -> verdicts that can be trusted. `make help` lists the targets; README.md tells the story.
+SHELL := bash
+.SHELLFLAGS := -eu -o pipefail -c
+MAKEFLAGS += --warn-undefined-variables --no-builtin-rules --no-print-directory
+.DELETE_ON_ERROR:
+.SECONDEXPANSION:
+.DEFAULT_GOAL := help
+
+ifeq (,$(filter oneshell,$(.FEATURES)))
+$(error make $(MAKE_VERSION) is too old: 4.3 or newer is needed)
+endif
+
+# What a user sets
+MISSION ?= bbu_line## mission slug: configs/missions/<slug>.yaml
+MODELS ?= miniature## model set: configs/models/<set>.yaml
+RUN ?= $(MODELS)## name of the run folder below RUNS
+RUNS ?= runs## folder of all runs
+STAGE_A ?=## Stage-A tickets (JSONL); else data/<mission>/stage_a.jsonl, else the embedded miniature's
+CONFIG ?=## one more YAML laid over the configuration
+
+R := $(strip $(RUNS))/$(strip $(RUN))/$(strip $(MISSION))
+export RUN_LOG := $(abspath $(R)/run.log)
+TOOL = $(PY) -m tools.$(1)
+SUBMAKE := $(MAKE)
+
+include make/setup.mk
+PROMPTS_B := configs/prompts/stage_b.system.txt configs/prompts/stage_b.user.txt
+PROMPTS_R := configs/prompts/reflect.system.txt configs/prompts/reflect.user.txt
+
+.PHONY: help
+help: ## list targets and variables
+	@echo 'make TARGET [MISSION=bbu_line] [MODELS=miniature] [STAGE_A=tickets.jsonl] …'; echo
+	@awk -F ':.*## ' '/^[a-z][a-z_-]*:.*## / {printf "  %-18s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+	@echo; awk -F ' [?]=.*## ?' '/^[A-Z_]+ [?]=.*##/ {sub(/[?]=.*##/,"?= ## "); split($$0,a," [?]= ## "); printf "  %-18s %s\n", a[1], a[2]}' $(MAKEFILE_LIST)
+
+include make/run.mk
+
+# -- the two commands of the README, and what proves them
+.PHONY: demo test bench worlds schemas miniature-teacher clean
+demo: | $(READY) ## learn from the embedded tickets with the embedded teacher, and show what came out
+	@$(SUBMAKE) distill RUN=demo STAGE_A=
+	@$(SUBMAKE) show RUN=demo
+test: | $(READY) ## pass the tests
+	@$(PY) -m pytest -n 2 --dist loadfile
+bench: | $(READY) ## tickets/s of our rollout against llama_cpp.Llama, one after another, in one run
+	@$(call TOOL,bench)
+worlds: | $(READY) ## measure the loop in five miniature worlds (held-out rates, hidden rules found, review)
+	@$(call TOOL,miniature.worlds)
+schemas: | $(READY) ## export the records as JSON Schemas
+	@$(call TOOL,schemas) --output-dir schemas
+miniature-teacher: | $(READY_STUDENT) ## train the miniature teacher from scratch (a GPU, ten minutes) and export it
+	@$(call TOOL,miniature.train_teacher) --output-dir checkpoints/miniature-teacher
+	@$(call TOOL,miniature.export_gguf) --input-dir checkpoints/miniature-teacher --output data/miniature/teacher.gguf
+clean: ## delete one run: make clean RUN=demo MISSION=bbu_line
+	@$(if $(filter command line,$(origin RUN)),rm -rf -- '$(R)',echo 'make clean deletes one run: name it, RUN=demo (MISSION=bbu_line)' >&2; exit 2)

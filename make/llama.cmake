@@ -1,0 +1,26 @@
+# Which parts of llama.cpp are compiled, and how. CMake includes it right after llama-cpp-python's own project() line.
+# Left out: the image part and the helpers of the command-line programs. Kept: every model architecture, every
+# quantisation, every backend that CMAKE_ARGS asks for. What each choice saves: docs/setup.md.
+if(NOT DEFINED LLAVA_BUILD)
+  set(LLAVA_BUILD OFF)
+endif()
+set(LLAMA_BUILD_COMMON OFF) # a plain variable goes before the cached one, which llama-cpp-python forces ON
+
+function(compile_quickly)
+  # Files that share their headers are compiled together. Those of GPU backends stay alone: each takes gigabytes.
+  foreach(target ggml-base ggml-cpu)
+    if(TARGET ${target})
+      set_target_properties(${target} PROPERTIES UNITY_BUILD ON UNITY_BUILD_BATCH_SIZE 12)
+    endif()
+  endforeach()
+  get_target_property(folder llama SOURCE_DIR)
+  get_target_property(files llama SOURCES)
+  foreach(file IN LISTS files)
+    if(file MATCHES "^[a-z0-9-]+[.]cpp$")
+      set_source_files_properties("${folder}/${file}" TARGET_DIRECTORY llama PROPERTIES SKIP_UNITY_BUILD_INCLUSION OFF)
+    endif()
+  endforeach()
+  # libllama plans the computation and ggml does it: optimised less, its share of a run does not change measurably
+  target_compile_options(llama PRIVATE -O1)
+endfunction()
+cmake_language(DEFER CALL compile_quickly)

@@ -1,0 +1,20 @@
+# Set-up: a virtual environment with pinned packages; llama.cpp is compiled once and kept in .wheels.
+# Also works alone, without the rest of the project: make -f make/setup.mk setup
+PYTHON ?= python3## Python (3.11 or newer) that makes the virtual environment
+VENV ?= .venv## folder of the virtual environment
+
+PY := $(VENV)/bin/python
+READY := $(VENV)/.ready
+READY_STUDENT := $(VENV)/.ready-student
+SETUP = $(or $(shell command -v $(PYTHON)),$(error no $(PYTHON) here: install Python 3.11 or newer (Debian and Ubuntu: apt install python3 python3-venv))) make/setup.py --venv $(VENV)
+
+.PHONY: setup setup-student
+setup: ## set up .venv for the text path and the tests; asks again what CMAKE_ARGS wants (CMAKE_ARGS=-DGGML_CUDA=ON)
+	@$(SETUP)
+setup-student: $(READY) ## add what fine-tuning needs: torch, transformers, peft (gigabytes, unless torch comes without CUDA)
+	@$(SETUP) --extra student
+
+$(READY): constraints.txt pyproject.toml make/setup.py make/llama.cmake
+	@$(SETUP)
+$(READY_STUDENT): constraints.txt pyproject.toml | $(READY)
+	@$(SETUP) --extra student

@@ -1,0 +1,311 @@
+"""Set up the virtual environment: pinned packages, llama.cpp compiled once and kept. `make setup` calls it.
+
+reads   pyproject.toml (which packages), constraints.txt (which versions), make/llama.cmake (which parts of llama.cpp)
+writes  VENV/ with .ready, the mark of a finished set-up, and setup.log; .wheels/KEY/llama_cpp_python-*.whl
+environment  CMAKE_ARGS is handed to llama.cpp and remembered for later set-ups; CC, CXX, PIP_* mean what they always do
+
+Plain Python without packages, in words that an old Python can read, so that it can say that it is too old.
+"""
+
+import argparse
+import contextlib
+import fcntl
+import hashlib
+import json
+import os
+import platform
+import re
+import shutil
+import subprocess
+import sys
+import threading
+import time
+from pathlib import Path
+
+HERE = Path(__file__).resolve().parent
+CONSTRAINTS, PROJECT, PARTS = HERE.parent / "constraints.txt", HERE.parent / "pyproject.toml", HERE / "llama.cmake"
+WHEELS = HERE.parent / ".wheels"
+OLDEST = (3, 11)
+GB_A_COMPILER = 1.0  # peak memory of one compiler process
+SECONDS_BETWEEN_LINES = 15
+
+
+class Unfit(Exception):
+    """What the user can mend: one line."""
+
+
+def sentence(text):
+    print("set-up: " + text, file=sys.stderr, flush=True)
+
+
+def right_python():
+    """Go on in a newer Python if this one is too old and another is there."""
+    if sys.version_info[:2] >= OLDEST:
+        return
+    for minor in range(20, OLDEST[1] - 1, -1):
+        newer = shutil.which("python3.%d" % minor)
+        if newer and not subprocess.call([newer, "-c", "import ensurepip"], stderr=subprocess.DEVNULL):
+            os.execv(newer, [newer] + sys.argv)
+    raise Unfit("Python %s is too old: install 3.11 or newer (Debian and Ubuntu: apt install python3.11 python3.11-venv)"
+                " and run make setup PYTHON=python3.11" % platform.python_version())  # fmt: skip
+
+
+def packages(extra):
+    """Requirement names of the text path with the tests, or of one extra."""
+    import tomllib
+
+    project = tomllib.loads(PROJECT.read_text())["project"]
+    return project["optional-dependencies"][extra] if extra else project["dependencies"] + project["optional-dependencies"]["dev"]
+
+
+def digest(*parts):
+    return hashlib.sha256(json.dumps(parts).encode()).hexdigest()[:12]
+
+
+def cpu():
+    """What a library compiled for this processor depends on."""
+    try:
+        flags = next((line for line in open("/proc/cpuinfo") if line.startswith(("flags", "Features"))), "")
+    except OSError:
+        flags = platform.processor()
+    return [platform.machine(), " ".join(sorted(flags.split()))]
+
+
+def llama_pin():
+    found = re.search(r"^(llama-cpp-python==\S+)", CONSTRAINTS.read_text(), re.M)
+    if not found:
+        raise Unfit("constraints.txt: llama-cpp-python: no version is pinned; add llama-cpp-python==VERSION")
+    return found.group(1)
+
+
+def wheel_key(cmake_args):
+    """Names a build: the same key means the same libraries."""
+    compilers = [os.environ.get(name) for name in ("CC", "CXX", "CUDACXX", "CFLAGS", "CXXFLAGS", "LDFLAGS")]
+    machine = [platform.machine()] if "-DGGML_NATIVE=OFF" in cmake_args else cpu()
+    return digest(llama_pin(), PARTS.read_text(), cmake_args, compilers, machine, platform.libc_ver())
+
+
+def kept_wheel(key):
+    """A wheel put into .wheels by hand goes before the one compiled under this key; None if neither is there."""
+    version = llama_pin().partition("==")[2]
+    name = "llama_cpp_python-%s-*.whl" % version
+    return next(iter(sorted(WHEELS.glob(name)) + sorted((WHEELS / key).glob(name))), None)
+
+
+def check_compiler():
+    for kind, variable, names in (("C", "CC", "cc gcc clang"), ("C++", "CXX", "c++ g++ clang++")):
+        given = os.environ.get(variable)
+        if not any(shutil.which(name) for name in ([given.split()[0]] if given else names.split())):
+            asked = "%s=%s is not a program" % (variable, given) if given else "no %s compiler (%s) here" % (kind, names.replace(" ", ", "))
+            raise Unfit("%s, and llama.cpp has to be compiled: install one (Debian and Ubuntu: apt install g++;"
+                        " Fedora: dnf install gcc-c++; macOS: xcode-select --install)" % asked)  # fmt: skip
+
+
+def jobs():
+    """Compilers that run at once: one a core, as far as memory goes."""
+    cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+    try:
+        free = next(int(line.split()[1]) for line in open("/proc/meminfo") if line.startswith("MemAvailable")) / 2**20
+    except (OSError, StopIteration):
+        free = cores * GB_A_COMPILER
+    return max(1, min(cores, int(free / GB_A_COMPILER)))
+
+
+# how pip's log names the steps before the compiler starts
+STEPS = (
+    ("  Downloading llama", "downloading the source"),
+    ("  Installing build dependencies", "fetching build tools"),
+    ("  *** Configuring", "looking at this machine"),
+    ("  *** Building", "starting"),
+    ("  *** Installing", "packing"),
+)
+
+
+class Status:
+    """One line that says how long a step has run and how far it is: rewritten on a terminal, repeated elsewhere."""
+
+    def __init__(self, name):
+        self.name, self.count, self.started, self.said = name, "", time.monotonic(), 0.0
+        self.terminal = sys.stderr.isatty()
+
+    def see(self, line):
+        step = next((say for start, say in STEPS if line.startswith(start)), None)
+        if step:
+            self.count = "  " + step
+        counted = re.search(r"\[(\d+)/(\d+)\] ", line)
+        if counted:
+            done, total = int(counted.group(1)), int(counted.group(2))
+            self.count = "  %d/%d files (%d %%)" % (done, total, 100 * done // total)
+
+    def seconds(self):
+        return time.monotonic() - self.started
+
+    def show(self):
+        text = "set-up: %s  %d:%02d%s" % (self.name, self.seconds() // 60, self.seconds() % 60, self.count)
+        if self.terminal:
+            sys.stderr.write("\r\033[K" + text)
+            sys.stderr.flush()
+        elif self.seconds() - self.said >= SECONDS_BETWEEN_LINES:
+            self.said = self.seconds()
+            print(text, file=sys.stderr, flush=True)
+
+    def close(self):
+        if self.terminal:
+            sys.stderr.write("\r\033[K")
+
+
+def run(name, command, log, more_environment=None):
+    """Run a command into the log under a status line; the log's end is shown where it fails. Returns seconds."""
+    # make's own flags must not reach a make that CMake may start
+    environment = {k: v for k, v in os.environ.items() if k not in ("MAKEFLAGS", "MFLAGS", "MAKELEVEL", "MAKEOVERRIDES")}
+    environment.update(more_environment or {}, PIP_CONSTRAINT=str(CONSTRAINTS), PIP_DISABLE_PIP_VERSION_CHECK="1", PYTHONUNBUFFERED="1")
+    status = Status(name)
+    with log.open("a", encoding="utf-8") as out:
+        out.write("$ %s\n" % " ".join(map(str, command)))
+        process = subprocess.Popen([str(c) for c in command], env=environment, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, errors="replace")
+
+        def read():
+            for line in process.stdout:
+                out.write(line)
+                out.flush()
+                status.see(line)
+
+        reader = threading.Thread(target=read)
+        reader.start()
+        try:
+            while reader.is_alive():
+                status.show()
+                reader.join(0.5)
+        finally:
+            process.wait()
+            reader.join()
+            status.close()
+    if process.returncode:
+        tail = log.read_text(encoding="utf-8", errors="replace").splitlines()[-25:]
+        print("\n".join(tail), file=sys.stderr)
+        raise Unfit("%s failed (exit %d): the lines above are the end of %s; docs/setup.md knows the usual causes" % (name, process.returncode, log))
+    return status.seconds()
+
+
+def make_venv(venv, log):
+    """The environment that is there, or a new one. Returns its Python."""
+    python = venv / "bin" / "python"
+    if not python.exists():
+        try:
+            import ensurepip  # noqa: F401
+        except ImportError:
+            raise Unfit("this Python cannot make virtual environments: install its venv package (Debian and Ubuntu: apt install python3-venv)")
+        run("virtual environment", [sys.executable, "-m", "venv", venv], log)
+    return python
+
+
+def compile_llama(python, cmake_args, key, log):
+    """Compile llama.cpp into .wheels/KEY/. Returns the wheel and the seconds it took."""
+    check_compiler()
+    folder, beside = WHEELS / key, WHEELS / (key + ".tmp")
+    shutil.rmtree(str(beside), ignore_errors=True)
+    settings = {
+        "CMAKE_ARGS": ("-DCMAKE_PROJECT_llama_cpp_INCLUDE='%s' %s" % (PARTS, cmake_args)).strip(),
+        "CMAKE_BUILD_PARALLEL_LEVEL": os.environ.get("CMAKE_BUILD_PARALLEL_LEVEL") or str(jobs()),
+        "SKBUILD_CMAKE_VERBOSE": "false",  # whole compiler commands would hide the count
+        "SKBUILD_NINJA_MAKE_FALLBACK": "false",  # ninja counts files; pip fetches it where it is missing
+    }
+    # pip's own cache is left out: it knows a wheel by its version, not by what it was compiled for
+    command = [python, "-m", "pip", "wheel", "-v", "--no-deps", "--no-cache-dir", "--wheel-dir", beside, llama_pin()]
+    seconds = run("compiling llama.cpp", command, log, settings)
+    shutil.rmtree(str(folder), ignore_errors=True)
+    beside.rename(folder)
+    return kept_wheel(key), seconds
+
+
+def install_text_path(venv, python, old, new, log):
+    """The text path and the tests. Returns what to say about llama.cpp."""
+    wheel, how = kept_wheel(new["llama"]), "llama.cpp from %s" % WHEELS.name
+    if not wheel:
+        wheel, seconds = compile_llama(python, new["cmake_args"], new["llama"], log)
+        how = "llama.cpp compiled in %d s" % seconds
+    if new["llama"] != old.get("llama"):  # even over the same version, compiled otherwise
+        run("installing llama.cpp", [*pip_install(python), "--no-deps", "--force-reinstall", wheel], log)
+    run("installing packages", [*pip_install(python), *packages(None)], log)
+    # a wheel from another machine, or a library missing at run time, shows now and not in a run
+    run("loading llama.cpp", [python, "-c", "import llama_cpp; print(llama_cpp.llama_print_system_info().decode())"], log)
+    return how
+
+
+def pip_install(python):
+    return [python, "-m", "pip", "install", "--constraint", CONSTRAINTS]
+
+
+def recorded(path):
+    return json.loads(path.read_text()) if path.exists() else {}
+
+
+def set_up(venv, extra):
+    """Bring the environment to what the files ask for; the mark of a set-up cut short is `.unfinished`."""
+    began = time.monotonic()
+    ready, cut = (venv / (name + ("-" + extra if extra else "")) for name in (".ready", ".unfinished"))
+    cut_short = cut.exists()
+    old = recorded(cut if cut_short else ready)
+    new = {"packages": digest(CONSTRAINTS.read_text(), packages(extra), sys.version_info[:2])}
+    if not extra:
+        new["cmake_args"] = os.environ.get("CMAKE_ARGS", old.get("cmake_args", "")).strip()
+        new["llama"] = wheel_key(new["cmake_args"])
+        if not kept_wheel(new["llama"]):
+            check_compiler()
+    if new == old and not cut_short:
+        ready.touch()
+        sentence("%s is ready, nothing to do" % venv)
+        return
+    if cut_short and not extra:  # half-written packages are not worth mending
+        shutil.rmtree(str(venv))
+        old = {}
+    venv.mkdir(parents=True, exist_ok=True)
+    cut.write_text(json.dumps(new) + "\n")
+    if ready.exists():
+        ready.unlink()
+    log = venv / "setup.log"
+    log.write_text("")
+    python = make_venv(venv, log)
+    if extra:
+        run("installing packages", [*pip_install(python), *(["--force-reinstall"] if cut_short else []), *packages(extra)], log)
+        how = extra
+    else:
+        how = install_text_path(venv, python, old, new, log)
+    cut.rename(ready)
+    ready.touch()
+    sentence("%s is ready: %s, %d packages asked for, %d s in all" % (venv, how, len(packages(extra)), time.monotonic() - began))
+
+
+@contextlib.contextmanager
+def alone():
+    """One set-up at a time in this folder."""
+    WHEELS.mkdir(exist_ok=True)
+    with (WHEELS / ".lock").open("w") as lock:
+        try:
+            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            sentence("another set-up runs in this folder; waiting for it")
+            fcntl.flock(lock, fcntl.LOCK_EX)
+        yield
+
+
+def main():
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("--venv", type=Path, required=True)
+    parser.add_argument("--extra", help="an optional-dependencies group of pyproject.toml")
+    arguments = parser.parse_args()
+    try:
+        right_python()
+        with alone():
+            set_up(arguments.venv, arguments.extra)
+    except Unfit as problem:
+        sentence(str(problem))
+        return 2
+    except KeyboardInterrupt:
+        sentence("interrupted; run make setup again to go on")
+        return 130
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())
