@@ -129,8 +129,8 @@ def test_a_change_is_accepted_at_its_limits_and_refused_beyond_them(trial, why):
     assert verdict_on(trial, LIMITS) == why
 
 
-@pytest.mark.parametrize(("fixed", "broke", "harm"), [(0, 1, False), (0, 2, True), (2, 2, True), (3, 2, False), (0, 0, False)])
-def test_harm_is_breaking_two_tickets_or_more_and_no_fewer_than_it_fixes(fixed, broke, harm):
+@pytest.mark.parametrize(("fixed", "broke", "harm"), [(0, 2, False), (0, 3, True), (2, 3, False), (2, 4, True), (6, 7, False), (0, 0, False)])
+def test_harm_is_breaking_three_tickets_or_more_and_twice_as_many_as_it_fixes(fixed, broke, harm):
     assert does_harm(tried(fixed, broke)) is harm
 
 
