@@ -2,7 +2,7 @@
 
 All decisions follow from the jobs and their order, so the same jobs on a context in the same state give the same bytes.
 Jobs that start together share the common beginnings of their prompts: a token that several tickets begin with is decoded
-once and belongs to all of them (tickets of one mission share a fifth to a quarter of their tokens beyond the prefix).
+once and belongs to all of them (7 to 19 % of the tokens beyond the prefix in chunks of 64 tickets).
 """
 
 from collections import deque
