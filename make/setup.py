@@ -72,10 +72,7 @@ def cpu():
 
 
 def llama_pin():
-    found = re.search(r"^(llama-cpp-python==\S+)", CONSTRAINTS.read_text(), re.M)
-    if not found:
-        raise Unfit("constraints.txt: llama-cpp-python: no version is pinned; add llama-cpp-python==VERSION")
-    return found.group(1)
+    return re.search(r"^llama-cpp-python==\S+", CONSTRAINTS.read_text(), re.M).group()
 
 
 def wheel_key(cmake_args):
@@ -85,20 +82,26 @@ def wheel_key(cmake_args):
     return digest(llama_pin(), PARTS.read_text(), cmake_args, compilers, machine, platform.libc_ver())
 
 
+def wheel_name():
+    return "llama_cpp_python-%s-*.whl" % llama_pin().partition("==")[2]
+
+
 def kept_wheel(key):
     """A wheel put into .wheels by hand goes before the one compiled under this key; None if neither is there."""
-    version = llama_pin().partition("==")[2]
-    name = "llama_cpp_python-%s-*.whl" % version
-    return next(iter(sorted(WHEELS.glob(name)) + sorted((WHEELS / key).glob(name))), None)
+    return next(iter(sorted(WHEELS.glob(wheel_name())) + sorted((WHEELS / key).glob(wheel_name()))), None)
 
 
-def check_compiler():
+def check_compilers(cmake_args):
     for kind, variable, names in (("C", "CC", "cc gcc clang"), ("C++", "CXX", "c++ g++ clang++")):
         given = os.environ.get(variable)
         if not any(shutil.which(name) for name in ([given.split()[0]] if given else names.split())):
             asked = "%s=%s is not a program" % (variable, given) if given else "no %s compiler (%s) here" % (kind, names.replace(" ", ", "))
             raise Unfit("%s, and llama.cpp has to be compiled: install one (Debian and Ubuntu: apt install g++;"
                         " Fedora: dnf install gcc-c++; macOS: xcode-select --install)" % asked)  # fmt: skip
+    if re.search(r"-DGGML_CUDA=(ON|1|TRUE|YES)\b", cmake_args, re.I) and "CMAKE_CUDA_COMPILER" not in cmake_args:
+        if not (os.environ.get("CUDACXX") or os.environ.get("CUDA_PATH") or shutil.which("nvcc")):
+            raise Unfit("CMAKE_ARGS=%s, and no CUDA compiler (nvcc) on PATH: install the CUDA toolkit, or name it:"
+                        " CUDACXX=/usr/local/cuda/bin/nvcc; without GPU: CMAKE_ARGS= make setup" % cmake_args)  # fmt: skip
 
 
 def jobs():
@@ -158,11 +161,13 @@ def run(name, command, log, more_environment=None):
     """Run a command into the log under a status line; the log's end is shown where it fails. Returns seconds."""
     # make's own flags must not reach a make that CMake may start
     environment = {k: v for k, v in os.environ.items() if k not in ("MAKEFLAGS", "MFLAGS", "MAKELEVEL", "MAKEOVERRIDES")}
-    environment.update(more_environment or {}, PIP_CONSTRAINT=str(CONSTRAINTS), PIP_DISABLE_PIP_VERSION_CHECK="1", PYTHONUNBUFFERED="1")
+    pins = dict.fromkeys(("PIP_CONSTRAINT", "PIP_BUILD_CONSTRAINT"), str(CONSTRAINTS))  # for build tools too; pip's newer name
+    environment.update(more_environment or {}, **pins, PIP_DISABLE_PIP_VERSION_CHECK="1", PYTHONUNBUFFERED="1")
     status = Status(name)
     with log.open("a", encoding="utf-8") as out:
         out.write("$ %s\n" % " ".join(map(str, command)))
-        process = subprocess.Popen([str(c) for c in command], env=environment, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, errors="replace")
+        pipes = {"stdin": subprocess.DEVNULL, "stdout": subprocess.PIPE, "stderr": subprocess.STDOUT, "text": True, "errors": "replace"}
+        process = subprocess.Popen([str(c) for c in command], env=environment, **pipes)
 
         def read():
             for line in process.stdout:
@@ -181,13 +186,13 @@ def run(name, command, log, more_environment=None):
             reader.join()
             status.close()
     if process.returncode:
-        tail = log.read_text(encoding="utf-8", errors="replace").splitlines()[-25:]
-        print("\n".join(tail), file=sys.stderr)
+        said = log.read_text(encoding="utf-8", errors="replace").partition("error: subprocess-exited-with-error")[0]  # pip's own view follows
+        print("\n".join(said.rstrip().splitlines()[-30:]), file=sys.stderr)
         raise Unfit("%s failed (exit %d): the lines above are the end of %s; docs/setup.md knows the usual causes" % (name, process.returncode, log))
     return status.seconds()
 
 
-def make_venv(venv, log):
+def make_venv(venv, cut, log):
     """The environment that is there, or a new one. Returns its Python."""
     python = venv / "bin" / "python"
     if not python.exists():
@@ -195,82 +200,83 @@ def make_venv(venv, log):
             import ensurepip  # noqa: F401
         except ImportError:
             raise Unfit("this Python cannot make virtual environments: install its venv package (Debian and Ubuntu: apt install python3-venv)")
+        cut.write_text("{}")
         run("virtual environment", [sys.executable, "-m", "venv", venv], log)
+        cut.unlink()
     return python
 
 
 def compile_llama(python, cmake_args, key, log):
-    """Compile llama.cpp into .wheels/KEY/. Returns the wheel and the seconds it took."""
-    check_compiler()
+    """Compile llama.cpp into .wheels/KEY/; nothing of the environment changes. Returns what to say about it."""
     folder, beside = WHEELS / key, WHEELS / (key + ".tmp")
-    shutil.rmtree(str(beside), ignore_errors=True)
     settings = {
         "CMAKE_ARGS": ("-DCMAKE_PROJECT_llama_cpp_INCLUDE='%s' %s" % (PARTS, cmake_args)).strip(),
         "CMAKE_BUILD_PARALLEL_LEVEL": os.environ.get("CMAKE_BUILD_PARALLEL_LEVEL") or str(jobs()),
         "SKBUILD_CMAKE_VERBOSE": "false",  # whole compiler commands would hide the count
         "SKBUILD_NINJA_MAKE_FALLBACK": "false",  # ninja counts files; pip fetches it where it is missing
     }
-    # pip's own cache is left out: it knows a wheel by its version, not by what it was compiled for
-    command = [python, "-m", "pip", "wheel", "-v", "--no-deps", "--no-cache-dir", "--wheel-dir", beside, llama_pin()]
-    seconds = run("compiling llama.cpp", command, log, settings)
-    shutil.rmtree(str(folder), ignore_errors=True)
-    beside.rename(folder)
-    return kept_wheel(key), seconds
-
-
-def install_text_path(venv, python, old, new, log):
-    """The text path and the tests. Returns what to say about llama.cpp."""
-    wheel, how = kept_wheel(new["llama"]), "llama.cpp from %s" % WHEELS.name
-    if not wheel:
-        wheel, seconds = compile_llama(python, new["cmake_args"], new["llama"], log)
-        how = "llama.cpp compiled in %d s" % seconds
-    if new["llama"] != old.get("llama"):  # even over the same version, compiled otherwise
-        run("installing llama.cpp", [*pip_install(python), "--no-deps", "--force-reinstall", wheel], log)
-    run("installing packages", [*pip_install(python), *packages(None)], log)
-    # a wheel from another machine, or a library missing at run time, shows now and not in a run
-    run("loading llama.cpp", [python, "-c", "import llama_cpp; print(llama_cpp.llama_print_system_info().decode())"], log)
-    return how
-
-
-def pip_install(python):
-    return [python, "-m", "pip", "install", "--constraint", CONSTRAINTS]
+    shutil.rmtree(str(beside), ignore_errors=True)
+    try:
+        # pip's own cache is left out: it knows a wheel by its version, not by what it was compiled for
+        pip = [python, "-m", "pip", "wheel", "-v", "--no-deps", "--no-cache-dir", "--wheel-dir", beside]
+        seconds = run("compiling llama.cpp", [*pip, llama_pin()], log, settings)
+        shutil.rmtree(str(folder), ignore_errors=True)
+        beside.rename(folder)
+    finally:
+        shutil.rmtree(str(beside), ignore_errors=True)
+    return "llama.cpp compiled in %d s" % seconds
 
 
 def recorded(path):
     return json.loads(path.read_text()) if path.exists() else {}
 
 
-def set_up(venv, extra):
-    """Bring the environment to what the files ask for; the mark of a set-up cut short is `.unfinished`."""
-    began = time.monotonic()
-    ready, cut = (venv / (name + ("-" + extra if extra else "")) for name in (".ready", ".unfinished"))
-    cut_short = cut.exists()
-    old = recorded(cut if cut_short else ready)
+def install(python, extra, llama_changed, new, cut_short, log):
+    pip = [python, "-m", "pip", "install", "--constraint", CONSTRAINTS]
+    if llama_changed:  # even over the same version, compiled otherwise
+        run("installing llama.cpp", [*pip, "--no-deps", "--force-reinstall", kept_wheel(new["llama"])], log)
+    run("installing packages", [*pip, *(["--force-reinstall"] if cut_short else []), *packages(extra)], log)
+    if not extra:  # a wheel from another machine, or a library missing at run time, shows now and not in a run
+        run("loading llama.cpp", [python, "-c", "import llama_cpp; print(llama_cpp.llama_print_system_info().decode())"], log)
+
+
+def wanted(extra, old):
+    """What a finished set-up records of itself."""
     new = {"packages": digest(CONSTRAINTS.read_text(), packages(extra), sys.version_info[:2])}
     if not extra:
         new["cmake_args"] = os.environ.get("CMAKE_ARGS", old.get("cmake_args", "")).strip()
-        new["llama"] = wheel_key(new["cmake_args"])
-        if not kept_wheel(new["llama"]):
-            check_compiler()
+        by_hand = sorted(WHEELS.glob(wheel_name()))
+        new["llama"] = by_hand[0].name if by_hand else wheel_key(new["cmake_args"])
+    return new
+
+
+def set_up(venv, extra):
+    """Bring the environment to what the files ask for. A set-up cut short leaves its mark and is done again whole."""
+    began = time.monotonic()
+    ready, cut = (venv / (name + ("-" + extra if extra else "")) for name in (".ready", ".unfinished"))
+    cut_short, old = cut.exists(), recorded(cut) or recorded(ready)
+    new = wanted(extra, old)
     if new == old and not cut_short:
         ready.touch()
         sentence("%s is ready, nothing to do" % venv)
         return
+    to_compile = not extra and not kept_wheel(new["llama"])
+    if to_compile:
+        check_compilers(new["cmake_args"])
     if cut_short and not extra:  # half-written packages are not worth mending
         shutil.rmtree(str(venv))
-        old = {}
+        cut_short, old = False, {}
     venv.mkdir(parents=True, exist_ok=True)
+    log = venv / "setup.log"
+    log.write_text("")
+    python = make_venv(venv, cut, log)
+    how = extra or "llama.cpp from " + WHEELS.name
+    if to_compile:  # before anything changes: where it fails, the environment there still works
+        how = compile_llama(python, new["cmake_args"], new["llama"], log)
     cut.write_text(json.dumps(new) + "\n")
     if ready.exists():
         ready.unlink()
-    log = venv / "setup.log"
-    log.write_text("")
-    python = make_venv(venv, log)
-    if extra:
-        run("installing packages", [*pip_install(python), *(["--force-reinstall"] if cut_short else []), *packages(extra)], log)
-        how = extra
-    else:
-        how = install_text_path(venv, python, old, new, log)
+    install(python, extra, new.get("llama") != old.get("llama"), new, cut_short, log)
     cut.rename(ready)
     ready.touch()
     sentence("%s is ready: %s, %d packages asked for, %d s in all" % (venv, how, len(packages(extra)), time.monotonic() - began))
