@@ -197,20 +197,27 @@ def verdict_citing(group: str, label: str, verdict: str, reason: str) -> Selecti
     return select(of, candidates(of, verdict), NO_GUARD).model_copy(update={"reason": reason})
 
 
-def test_only_learnable_rules_that_the_reason_cites_are_credited():
+def test_only_learnable_rules_that_a_verdict_rests_on_are_credited():
     guidance = guidance_of(G1=ONE, G2=TWO, G10="第十条")
     tallies = rules.tally(
         guidance,
         [
             verdict_citing("a", "fail", "fail", "出现标签无法识别(G1)；缺少接地螺丝(G0)"),
             verdict_citing("b", "pass", "fail", "出现标签无法识别(G1)(G1)"),
-            verdict_citing("c", "fail", "fail", "缺少(G10)；不明(G7)"),
+            verdict_citing("c", "fail", "fail", "缺少(G10)"),
             verdict_citing("d", "fail", "pass", "符合要求(G0)"),
             verdict_citing("e", "fail", "pass", "图中写着NG2和G20"),
+            verdict_citing("f", "pass", "pass", "符合要求(G0)；缺少地排处接地螺丝可豁免(G2)；出现电线散乱可豁免(G1)"),
         ],
     )
-    assert tallies == {"G1": RuleTally(hits=1, misses=1), "G10": RuleTally(hits=1, misses=0)}
-    assert list(tallies) == ["G1", "G10"]
+    assert tallies == {"G1": RuleTally(hits=1, misses=1), "G2": RuleTally(hits=1, misses=0), "G10": RuleTally(hits=1, misses=0)}
+    assert list(tallies) == ["G1", "G2", "G10"]
+
+
+def test_a_fail_with_several_causes_says_nothing_of_any_of_them():
+    assert rules.decisive_rules("fail", "缺少接地螺丝(G0)；照片少于3张(G2)") == []
+    assert rules.decisive_rules("fail", "照片少于3张(G2)") == ["G2"]
+    assert rules.decisive_rules("pass", "符合要求(G0)；缺少可豁免(G3)") == ["G0", "G3"]
 
 
 def test_credit_adds_up_over_rounds_and_is_no_step():

@@ -155,11 +155,21 @@ def refuse(guidance: MissionGuidance, text: str, why: str) -> MissionGuidance:
     return _copy(guidance, refused={**guidance.refused, text: why})
 
 
+def decisive_rules(verdict: str, reason: str) -> list[str]:
+    """Rules a verdict rests on: of a fail the one it cites, if it cites but one; of a pass all that it cites.
+
+    A fail with several causes would stand without any one of them, so it says nothing about either; a pass needs each
+    exception it names.
+    """
+    cited = cited_rules(reason)
+    return cited if verdict == "pass" or len(cited) == 1 else []
+
+
 def tally(guidance: MissionGuidance, selections: Iterable[Selection]) -> dict[str, RuleTally]:
-    """Hits and misses of each learnable rule: right and wrong verdicts whose reason cites it."""
+    """Hits and misses of each learnable rule: right and wrong verdicts that rest on it."""
     counts: dict[str, list[int]] = {}
     for selection in selections:
-        for key in cited_rules(selection.reason):
+        for key in decisive_rules(selection.verdict, selection.reason):
             if key in guidance.metadata:
                 counts.setdefault(key, [0, 0])[not selection.label_match] += 1
     return {key: RuleTally(hits=counts[key][0], misses=counts[key][1]) for key in sorted(counts, key=rule_number)}
