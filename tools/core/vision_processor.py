@@ -1,0 +1,40 @@
+"""Loading a Qwen3-VL processor with or without torchvision.
+
+transformers' own class wants torchvision for its video part alone. Where it is missing, the same checkpoint folder is
+read into a processor without videos: same pixels, same ids. Nothing here is imported before it is used.
+"""
+
+from pathlib import Path
+from typing import Any
+
+
+def load_processor(folder: Path | str) -> Any:
+    """The processor of a checkpoint folder; plain AutoProcessor where torchvision is installed."""
+    from transformers import AutoProcessor
+    from transformers.utils import is_torchvision_available
+
+    return AutoProcessor.from_pretrained(folder) if is_torchvision_available() else load_photo_processor(folder)
+
+
+def load_photo_processor(folder: Path | str) -> Any:
+    """The same processor without its video part."""
+    from transformers import AutoTokenizer
+    from transformers.models.qwen2_vl.image_processing_pil_qwen2_vl import Qwen2VLImageProcessorPil
+    from transformers.models.qwen3_vl.processing_qwen3_vl import Qwen3VLProcessor
+
+    class PhotoProcessor(Qwen3VLProcessor):
+        """Qwen3-VL's processor for text and photos."""
+
+        def __init__(self, image_processor: Any = None, tokenizer: Any = None, chat_template: str | None = None):
+            super().__init__(image_processor, tokenizer, None, chat_template=chat_template)
+
+        @classmethod
+        def get_attributes(cls) -> list[str]:
+            return ["image_processor", "tokenizer"]
+
+    template = Path(folder) / "chat_template.jinja"
+    return PhotoProcessor(
+        Qwen2VLImageProcessorPil.from_pretrained(folder),
+        AutoTokenizer.from_pretrained(folder),
+        template.read_text(encoding="utf-8") if template.is_file() else None,
+    )
