@@ -35,10 +35,12 @@ def main(
 
     from tools.core.jsonl import write_json
 
-    rows = [measure(seed, mission, tickets, held_out) for seed in range(1, seeds + 1)]
-    write_json(output, {"mission": mission, "tickets": tickets, "held_out": held_out, "worlds": rows})
-    for row in rows:
-        print(f"seed {row['seed']}: " + ", ".join(f"{title} {shown(row[name])}" for name, title in COLUMNS.items()) + ("" if row["converged"] else " (NOT converged)"))
+    rows = []
+    for seed in range(1, seeds + 1):
+        row = measure(seed, mission, tickets, held_out)
+        print(f"seed {seed}: " + ", ".join(f"{title} {shown(row[name])}" for name, title in COLUMNS.items()) + ("" if row["converged"] else " (NOT converged)"), flush=True)
+        rows.append(row)
+        write_json(output, {"mission": mission, "tickets": tickets, "held_out": held_out, "worlds": rows})
     for name, title in COLUMNS.items():
         values = [row[name] for row in rows if row[name] is not None]
         print(f"{title:34} mean {shown(mean(values))}  min {shown(min(values))}  max {shown(max(values))}  n={len(values)}")
