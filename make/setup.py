@@ -304,7 +304,7 @@ def main():
         right_python()
         with alone():
             set_up(arguments.venv, arguments.extra)
-    except Unfit as problem:
+    except (Unfit, PermissionError) as problem:
         sentence(str(problem))
         return 2
     except KeyboardInterrupt:

@@ -218,3 +218,11 @@ def test_a_file_that_is_no_gguf_is_named_with_llama_cpps_own_words(tmp_path):
 def test_guidance_longer_than_the_context_is_named_with_both_lengths(engine):
     with pytest.raises(UserError, match=r"engine\.context_tokens: the system message has \d+ tokens, the context 4096; "):
         engine.judge(SYSTEM + "出现标签无法识别则不通过" * 2000, USERS[:1])
+
+
+def test_few_slots_still_answer_a_ticket_of_many_candidates_up_to_a_limit_that_is_named(open_engine):
+    narrow = open_engine(slots=1, reasons="all")
+    (answers,) = narrow.rollout(SYSTEM, USERS[:1], [[Decode(1.0, 1.0, 24, k) for k in range(12)]])
+    assert {answer.finish for answer in answers} <= {"stop", "length"}
+    with pytest.raises(UserError, match=r"engine\.slots: too few for a ticket's 80 candidates \(1\); "):
+        list(narrow.rollout(SYSTEM, USERS[:1], [[Decode(1.0, 1.0, 24, k) for k in range(80)]]))

@@ -34,6 +34,7 @@ if TYPE_CHECKING:
 
 SMALL_MODEL = 256 * 2**20  # bytes: below this a CPU core has a context of its own
 MOST_CONTEXTS = 8
+MOST_CANDIDATES = 64  # of a ticket, where engine.slots asks for no more
 _OVER_LENGTH = Completion("", NO_VERDICT, OVER_LENGTH)
 
 
@@ -88,7 +89,7 @@ class LlamaCppEngine:
 
     def _context(self) -> Context:
         config = self.config
-        context = Context(self.model, cells=config.context_tokens, batch_tokens=min(config.batch_tokens, config.context_tokens), sequences=min(1 + 2 * config.slots, MAX_SEQUENCES), n_threads=1)
+        context = Context(self.model, cells=config.context_tokens, batch_tokens=min(config.batch_tokens, config.context_tokens), sequences=min(1 + max(2 * config.slots, MOST_CANDIDATES), MAX_SEQUENCES), n_threads=1)
         return context
 
     def _set_threads(self, context: Context, count: int) -> None:
@@ -166,7 +167,9 @@ class LlamaCppEngine:
         branch += thinking.max_new_tokens + len(thinking.opening) + len(thinking.closing) if thinking else 0
         cells = len(prompt) + ticket.widest * branch
         length = len(context.prefix) + len(prompt) + branch
-        fits = len(context.prefix) + cells <= context.cells and length <= self.model.train_context and ticket.widest < context.sequences
+        if ticket.widest >= context.sequences:
+            raise mistake(f"too few for a ticket's {ticket.widest} candidates ({self.config.slots})", "raise it or sample less", field="engine.slots")
+        fits = len(context.prefix) + cells <= context.cells and length <= self.model.train_context
         return Job(ticket.program, cells, ticket.width, ticket.widest) if fits else None
 
     # --- prompts, prefixes and workers
