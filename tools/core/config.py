@@ -163,6 +163,62 @@ class DistillSection(Section):
     audit_sample: Annotated[int, Field(ge=0)]
 
 
+class StudentSection(Section):
+    """The student: a Qwen3-VL checkpoint folder; ``n_threads`` 0 takes torch's own choice."""
+
+    model: str
+    n_threads: Annotated[int, Field(ge=0)]
+
+
+class SummarizeSection(Section):
+    """Stage A: photos answered together, length of a summary, and what a photo may be."""
+
+    batch: Count
+    max_new_tokens: Count
+    max_photo_mb: Annotated[float, Field(gt=0)]
+    max_photo_megapixels: Annotated[float, Field(gt=0)]
+
+
+class SftSection(Section):
+    """LoRA on the top language layers."""
+
+    top_layers: Count
+    rank: Count
+    alpha: Count
+    dropout: Share
+    targets: Annotated[list[str], Field(min_length=1)]
+    learning_rate: Annotated[float, Field(gt=0)]
+    warmup_share: Share
+    epochs: Annotated[float, Field(gt=0)]
+    batch_rows: Count
+    accumulate: Count
+    max_tokens: Count
+    max_grad_norm: Annotated[float, Field(gt=0)]
+    weight_decay: Annotated[float, Field(ge=0)]
+    save_steps: Count
+    seed: int
+
+
+class EvaluateSection(Section):
+    """Held-out tickets and photos, and how they are answered."""
+
+    batch: Count
+    max_new_tokens: Count
+    max_new_tokens_dense: Count
+    tickets: Count
+    photos: Count
+    seed: int
+
+
+class GateSection(Section):
+    """When the student may ship: how much each rate may be worse than before (shares, 0.01 is one point)."""
+
+    max_frr: Share
+    max_false_block: Share
+    min_format: Share
+    max_retention_loss: Share
+
+
 class Config(Section):
     """Everything, merged."""
 
@@ -177,6 +233,11 @@ class Config(Section):
     review: ReviewSection
     compat: Compat
     distill: DistillSection
+    student: StudentSection
+    summarize: SummarizeSection
+    sft: SftSection
+    evaluate: EvaluateSection
+    gate: GateSection
 
 
 # What each tool reads; a knob outside a tool's sections cannot make its outputs stale.
@@ -187,6 +248,10 @@ SECTIONS: dict[str, tuple[str, ...]] = {
     "loop": ("window", "loop"),
     "aggregate_review": ("compat",),
     "distill": ("mission", "distill"),
+    "summarize": ("student", "summarize"),
+    "sft": ("student", "sft"),
+    "evaluate": ("student", "evaluate"),
+    "gate": ("gate",),
 }
 
 Part = TypeVar("Part", bound=BaseModel)
@@ -297,3 +362,30 @@ class DistillConfig(Section):
 
     mission: Mission
     distill: DistillSection
+
+
+class SummarizeConfig(Section):
+    """Section file of summarize."""
+
+    student: StudentSection
+    summarize: SummarizeSection
+
+
+class SftConfig(Section):
+    """Section file of sft."""
+
+    student: StudentSection
+    sft: SftSection
+
+
+class EvaluateConfig(Section):
+    """Section file of evaluate."""
+
+    student: StudentSection
+    evaluate: EvaluateSection
+
+
+class GateConfig(Section):
+    """Section file of gate."""
+
+    gate: GateSection

@@ -10,10 +10,14 @@ from pydantic import BaseModel
 from tools.core.config import (
     AggregateReviewConfig,
     DistillConfig,
+    EvaluateConfig,
+    GateConfig,
     GuidanceConfig,
     LoopConfig,
     ReflectConfig,
     RolloutConfig,
+    SftConfig,
+    SummarizeConfig,
     read_section,
 )
 from tools.core.errors import UserError, mistake
@@ -34,6 +38,10 @@ SECTION_FILES = {
     "loop": LoopConfig,
     "aggregate_review": AggregateReviewConfig,
     "distill": DistillConfig,
+    "summarize": SummarizeConfig,
+    "sft": SftConfig,
+    "evaluate": EvaluateConfig,
+    "gate": GateConfig,
 }
 Numbered = list[tuple[int, Any]]  # (line, record)
 
