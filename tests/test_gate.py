@@ -92,7 +92,9 @@ NONSENSE, OTHER_SUMMARY = "说不清", SUMMARY.replace("华为", "中兴")
 REASONS = {
     "FRR did not fall: 50.00% before, 50.00% after": {"fail": BASE["fail"]},
     "FRR 10.00% is above its limit 5.00%": {"fail": ["pass"] * 4 + ["fail"] * 36},
-    "FRR would be 7.50%, above its limit 5.00%, with the 2 malformed answers to failed tickets as releases": {"fail": ["pass", NONSENSE, NONSENSE] + ["fail"] * 37},
+    "FRR would be 7.50%, above its limit 5.00%, with the 2 malformed answers to failed tickets as releases": {
+        "fail": ["pass", NONSENSE, NONSENSE] + ["fail"] * 37
+    },
     "FRR is unknown after: no failed ticket has a verdict": {"fail": [NONSENSE] * 40},
     "the false block rate is unknown: no passed ticket has a verdict": {"pass": [NONSENSE] * 40},
     "false block rate 7.50% is above its limit 5.00%": {"pass": ["fail"] * 3 + ["pass"] * 37},
@@ -158,7 +160,8 @@ def test_the_table_is_aligned_and_shows_each_score_with_its_interval_and_n(bench
 
 def test_what_an_answer_adds_sums_up_to_the_score_of_the_evaluation(bench):
     """The bootstrap and the evaluation count the same."""
-    bench.write("after", **{"fail": ["pass", NONSENSE] + ["fail"] * 38, "pass": ["fail", NONSENSE, *["pass"] * 38], "summary": ["", OTHER_SUMMARY] * 20, "dense": ["[]", BOXES] * 20})
+    verdicts = {"fail": ["pass", NONSENSE] + ["fail"] * 38, "pass": ["fail", NONSENSE] + ["pass"] * 38}
+    bench.write("after", **verdicts, summary=["", OTHER_SUMMARY] * 20, dense=["[]", BOXES] * 20)
     evaluation = read_json(bench.path("after"), Evaluation)
     for one in (*CHAT.values(), *RETAINED.values()):
         added = [one.adds(row) for row in bench.answers("after") if row.task == one.task]

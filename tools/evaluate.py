@@ -25,6 +25,7 @@ if TYPE_CHECKING:
     from tools.core.config import EvaluateConfig, EvaluateSection
     from tools.core.evaluation import Answer, Evaluation
     from tools.core.held_out import Question
+    from tools.core.part_file import PartFile
 
 
 def main(
@@ -91,7 +92,7 @@ def ask(student: Path, cfg: "EvaluateConfig", questions: "Sequence[Question]", p
     from tools.core.student import Row, Student
 
     todo, said = batches(questions, cfg.evaluate), part.load()
-    model = Student(student, n_threads=cfg.student.n_threads) if len(said) < len(todo) else None
+    model = Student(student, n_threads=cfg.student.n_threads)
     done = sum(len(batch) for batch in todo[: len(said)])
     with progress(f"evaluate {student.name}", len(questions), done, unit="questions") as bar:
         for batch in todo[len(said) :]:

@@ -19,7 +19,7 @@ from tools.core import cli
 
 if TYPE_CHECKING:
     from tools.core.evaluation import F1Record
-    from tools.core.gate import GateRecord
+    from tools.core.gate import Difference, GateRecord
     from tools.core.records import RateRecord
 
 
@@ -53,22 +53,26 @@ def table(found: "GateRecord") -> list[str]:
 
     old, new = found.before, found.after
     rows = [("", "before", "after", "change in points")]
-    for name, score in {**CHAT, **RETAINED}.items():
-        change = (found.chat | found.retention)[name]
-        moved = "n/a" if change.change is None or change.low is None or change.high is None else f"{100 * change.change:+.1f} [{100 * change.low:+.1f}, {100 * change.high:+.1f}]"
-        rows.append((score.title, shown(score.of(old)), shown(score.of(new)), moved))
+    for name, score in (CHAT | RETAINED).items():
+        rows.append((score.title, shown(score.of(old)), shown(score.of(new)), moved((found.chat | found.retention)[name])))
     rows += [
-        ("failed tickets without a verdict", str(old.chat.failed_without_verdict), str(new.chat.failed_without_verdict), ""),
-        ("summaries with coordinates", f"{old.summary.with_coordinates} of {old.summary.photos}", f"{new.summary.with_coordinates} of {new.summary.photos}", ""),
-        ("malformed dense answers", f"{old.dense.malformed} of {old.dense.photos}", f"{new.dense.malformed} of {new.dense.photos}", ""),
+        ("failed tickets without a verdict", *(f"{side.chat.failed_without_verdict} of {side.tickets} tickets" for side in (old, new)), ""),
+        ("summaries with coordinates", *(f"{side.summary.with_coordinates} of {side.summary.photos}" for side in (old, new)), ""),
+        ("malformed dense answers", *(f"{side.dense.malformed} of {side.dense.photos}" for side in (old, new)), ""),
     ]
     widths = [max(len(row[column]) for row in rows) for column in range(4)]
     lines = ["  ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)).rstrip() for row in rows]
-    tests = [(name.replace("_", " "), test) for name, test in found.mcnemar.items()]
-    return lines + [
-        f"exact McNemar, {name}s: {test.only_before} before alone, {test.only_after} after alone, of {test.pairs} pairs ({test.left_out} left out); p = {test.p_value:.2g}"
-        for name, test in tests
-    ]
+    for name, test in found.mcnemar.items():
+        pairs = f"{test.only_before} before alone, {test.only_after} after alone, of {test.pairs} pairs ({test.left_out} left out)"
+        lines.append(f"exact McNemar, {name.replace('_', ' ')}s: {pairs}; p = {test.p_value:.2g}")
+    return lines
+
+
+def moved(by: "Difference") -> str:
+    """``-45.3 [-52.1, -38.6]``, in points."""
+    if by.change is None or by.low is None or by.high is None:
+        return "n/a"
+    return f"{100 * by.change:+.1f} [{100 * by.low:+.1f}, {100 * by.high:+.1f}]"
 
 
 def shown(score: "RateRecord | F1Record") -> str:

@@ -147,9 +147,8 @@ def mcnemar(pairs: Pairs, label: Verdict) -> McNemar:
     of_label = [(old, new) for old, new in pairs if old.task == "chat" and old.label == label]
     whole = [(old.right, new.right) for old, new in of_label if old.verdict and new.verdict]
     only_before, only_after = whole.count((False, True)), whole.count((True, False))
-    return McNemar(
-        pairs=len(whole), only_before=only_before, only_after=only_after, left_out=len(of_label) - len(whole), p_value=round(mcnemar_exact(only_before, only_after), 9)
-    )
+    p_value = round(mcnemar_exact(only_before, only_after), 9)
+    return McNemar(pairs=len(whole), only_before=only_before, only_after=only_after, left_out=len(of_label) - len(whole), p_value=p_value)
 
 
 def verdict_reasons(before: Evaluation, after: Evaluation, limits: GateSection) -> list[str]:
@@ -185,5 +184,6 @@ def retention_reasons(retention: dict[str, Difference], most: float) -> list[str
         if found.change is None:
             reasons.append(f"{RETAINED[name].title} is unknown: no photo has anything to score")
         elif -found.change > most:
-            reasons.append(f"{RETAINED[name].title} lost {-100 * found.change:.2f} points, its limit is {100 * most:g}: {found.before:.2%} before, {found.after:.2%} after")
+            lost = f"lost {-100 * found.change:.2f} points, its limit is {100 * most:g}"
+            reasons.append(f"{RETAINED[name].title} {lost}: {found.before:.2%} before, {found.after:.2%} after")
     return reasons
