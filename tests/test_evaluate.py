@@ -15,7 +15,7 @@ from tools.core.held_out import Question, sample
 from tools.core.jsonl import read_json, read_rows, write_rows, write_text
 from tools.core.prompts import stage_b_system, stage_b_user
 from tools.core.protocol import render
-from tools.core.records import SftRow, StageA
+from tools.core.records import SftRow
 from tools.core.vision_scores import render_dense
 
 PASS, FAIL = render("pass", "符合要求(G0)"), render("fail", "电线散乱(G0)")
@@ -329,9 +329,7 @@ def test_a_real_student_answers_tickets_and_photos(bench, tmp_path_factory):
     student = random_student(tmp_path_factory.mktemp("student"))
     for at, name in enumerate(PHOTOS):
         Image.new("RGB", (256, 192), (60 * at, 90, 120)).save(bench.folder / name)
-    cases = [StageA(group_id=f"t{at}", mission=MISSION, label="fail" if at % 2 else "pass", images=["x.jpg"], per_image={"image_1": (LOOSE if at % 2 else TIDY)[0]})
-             for at in range(12)]  # fmt: skip
-    write_rows(bench.folder / "tickets.jsonl", cases)
+    write_rows(bench.folder / "tickets.jsonl", [ticket(f"t{at}", "fail" if at % 2 else "pass", LOOSE if at % 2 else TIDY) for at in range(12)])
     bench.configure(batch=6, max_new_tokens_dense=8)
     outcome = bench.evaluate(student=student)
     assert outcome.code == 0, outcome.err

@@ -147,8 +147,13 @@ def mcnemar(pairs: Pairs, label: Verdict) -> McNemar:
     of_label = [(old, new) for old, new in pairs if old.task == "chat" and old.label == label]
     whole = [(old.right, new.right) for old, new in of_label if old.verdict and new.verdict]
     only_before, only_after = whole.count((False, True)), whole.count((True, False))
-    p_value = round(mcnemar_exact(only_before, only_after), 9)
-    return McNemar(pairs=len(whole), only_before=only_before, only_after=only_after, left_out=len(of_label) - len(whole), p_value=p_value)
+    return McNemar(
+        pairs=len(whole),
+        only_before=only_before,
+        only_after=only_after,
+        left_out=len(of_label) - len(whole),
+        p_value=mcnemar_exact(only_before, only_after),
+    )
 
 
 def verdict_reasons(before: Evaluation, after: Evaluation, limits: GateSection) -> list[str]:
