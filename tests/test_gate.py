@@ -153,7 +153,7 @@ def test_the_table_is_aligned_and_shows_each_score_with_its_interval_and_n(bench
     assert [line.startswith(score.title) for line, score in zip(lines[2:], [*CHAT.values(), *RETAINED.values()], strict=False)] == [True] * 7
     assert lines[1].split() == ["student", "before", "after"], "the folders"
     for word in ("before", "after", "change"):
-        assert len({line[lines[0].index(word) - 1] for line in lines[:9]}) == 1
+        assert len({line[lines[0].index(word) - 1] for line in (lines[0], *lines[2:9])}) == 1
     assert "50.0% [35.2%, 64.8%] (20/40)" in lines[2] and "0.0% [0.0%, 8.8%] (0/40)" in lines[2] and "-50.0 [-" in lines[2]
     assert "100.0% (80 of 80 given, 80 wanted)" in lines[8]
     assert "exact McNemar, false releases: 20 before alone, 0 after alone, of 40 pairs (0 left out); p = 1.9e-06" in lines
