@@ -58,7 +58,7 @@ def main(
         questions += sample(read_photo_questions(path, task, seen), limits.photos, limits.seed, "evaluate.photos")
     check_folder(student, weights=True)
 
-    asked = digest_of(questions, (limits.max_new_tokens, limits.max_new_tokens_dense))
+    asked = digest_of(questions, (limits.max_new_tokens, limits.max_new_tokens_dense, cfg.student.max_photo_pixels))
     named = Named(folder=student.as_posix(), sha256=checkpoint_hash(student))
     part = PartFile(output.with_name(f".{output.name}.part"), f"{asked} {named.sha256} {limits.batch}")
     answers = ask(student, cfg, questions, part)
@@ -92,7 +92,7 @@ def ask(student: Path, cfg: "EvaluateConfig", questions: "Sequence[Question]", p
     from tools.core.student import Row, Student
 
     todo, said = batches(questions, cfg.evaluate), part.load()
-    model = Student(student, n_threads=cfg.student.n_threads)
+    model = Student(student, cfg.student.max_photo_pixels, cfg.student.n_threads)
     done = sum(len(batch) for batch in todo[: len(said)])
     with progress(f"evaluate {student.name}", len(questions), done, unit="questions") as bar:
         for batch in todo[len(said) :]:
