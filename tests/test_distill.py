@@ -103,7 +103,7 @@ def test_labels_are_never_in_messages_flip_them_all_and_not_a_byte_changes(tmp_p
 
 @pytest.mark.parametrize(
     ("policy", "row"),
-    [("drop", None), ("downweight", (0.25, ["conflict"])), ("mark", (1.0, ["conflict"])), ("keep", (1.0, []))],
+    [("drop", None), ("downweight", (0.25, "conflict")), ("mark", (1.0, "conflict")), ("keep", (1.0, ""))],
 )
 def test_a_verdict_against_the_label_is_treated_as_the_policy_says(tmp_path, policy, row):
     run = make_run(tmp_path / "run", conflict_policy=policy)
@@ -122,7 +122,7 @@ def test_a_person_s_word_on_a_queued_ticket_is_kept(tmp_path, decision, why):
     assert dropped(run).get("released::fail") == why
     if decision == "label_wrong":
         row = kept(run)["released/pass"]
-        assert (row.label, row.flags, row.weight) == ("pass", ["label_corrected"], 1.0)
+        assert (row.label, row.flags, row.weight) == ("pass", "label_corrected", 1.0)
 
 
 def test_the_corpus_as_given_does_not_change_with_what_people_say(tmp_path):
@@ -138,7 +138,7 @@ def test_a_corrected_label_that_the_model_did_not_share_is_a_conflict(tmp_path):
     run = make_run(tmp_path / "run", conflict_policy="mark")
     run.distill(decide(run, right__pass="label_wrong"))
     row = kept(run)["right/pass"]
-    assert (row.label, row.flags) == ("fail", ["label_corrected", "conflict"])
+    assert (row.label, row.flags) == ("fail", "label_corrected,conflict")
 
 
 @pytest.mark.parametrize(
@@ -301,4 +301,4 @@ def test_a_ticket_taken_off_the_review_list_by_hand_is_no_longer_held_back(tmp_p
     review["missions"][MISSION] |= {"tickets": [], "count": 0}
     write_json(run.folder / "need_review.json", review)
     run.distill()
-    assert kept(run)["released/pass"].flags == ["conflict"]
+    assert kept(run)["released/pass"].flags == "conflict"

@@ -39,7 +39,7 @@ def chat_row(number: int, label: str) -> dict:
     """A row of distill.train.jsonl."""
     texts = {"system": "你是审核员。\nG0: 须见机柜处接地螺丝", "user": f"image_1: 螺丝{number}", "assistant": ANSWER[label]}
     messages = [{"role": role, "content": text} for role, text in texts.items()]
-    return {"group_id": f"g{number}", "mission": "BBU接地线检查", "label": label, "messages": messages, "weight": 1.0, "flags": []}
+    return {"group_id": f"g{number}", "mission": "BBU接地线检查", "label": label, "messages": messages, "weight": 1.0, "flags": ""}
 
 
 def photo_row(number: int, answer: str) -> dict:

@@ -11,7 +11,11 @@ from pathlib import Path
 import pytest
 from test_fuse import Bench, source
 
+from tests.builders import G0, NO_GUARD, candidates, ticket
+from tools.core.corpus import Fate, Item, chat_row, sft_row
 from tools.core.fused_rows import read_fused
+from tools.core.jsonl import write_rows
+from tools.core.selection import select
 
 DOCS = Path(__file__).resolve().parents[1] / "docs" / "fusion.md"
 SPECIALS = ["<|endoftext|>", "<|im_start|>", "<|im_end|>", "<|vision_start|>", "<|vision_end|>", "<|image_pad|>", "<|video_pad|>"]
@@ -55,6 +59,25 @@ def test_datasets_reads_every_row_as_it_was_written(fused):
 def test_datasets_reads_the_chat_corpus_as_distill_wrote_it(fused):
     datasets = pytest.importorskip("datasets", reason="datasets is not installed")
     assert load(datasets, train="in/chat.jsonl")["train"].to_list() == fused.lines("chat")
+
+
+def test_a_corpus_whose_first_flag_comes_late_or_in_one_split_alone_still_loads(fused):
+    """datasets fixes the types at its first 10 MB, and those of all splits by the first."""
+    datasets = pytest.importorskip("datasets", reason="datasets is not installed")
+    item = corpus_item("conflict")
+    rows = [sft_row(corpus_item()).model_dump()] * 9000 + [sft_row(item).model_dump()]
+    write_rows(Path("train.jsonl"), rows)
+    write_rows(Path("val.jsonl"), [sft_row(item)])
+    assert Path("train.jsonl").stat().st_size > 15e6
+    loaded = load(datasets, train="train.jsonl", validation="val.jsonl")
+    assert loaded["train"].to_list() == rows and loaded["validation"]["flags"] == ["conflict"]
+
+
+def corpus_item(*flags: str) -> Item:
+    """A kept row of the corpus as distill has it."""
+    one = ticket("g1", "pass", ("螺丝、光纤插头/机柜处接地螺丝,符合要求×1，" * 20,))
+    selection = select(one, candidates(one, "pass pass"), NO_GUARD)
+    return Item(one, selection, chat_row(one.mission, {"G0": G0}, one, selection), Fate("pass", flags=flags))
 
 
 def test_a_file_whose_photos_come_late_still_loads(fused):

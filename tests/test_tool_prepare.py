@@ -72,7 +72,7 @@ def test_nothing_new_rewrites_nothing_and_says_nothing(run):
         ("sft: {rank: 4}", {"sft.yaml"}),
         ("gate: {max_frr: 0.1}", {"gate.yaml"}),
         ("engine: {slots: 4}", {"rollout.yaml", "reflect.yaml"}),
-        ("mission: {g0: 须见标签}", {"guidance.yaml", "rollout.yaml", "reflect.yaml", "distill.yaml"}),
+        ("mission: {g0: 须见标签}", {"guidance.yaml", "rollout.yaml", "reflect.yaml", "distill.yaml", "evaluate.yaml"}),
     ],
 )
 def test_a_knob_rewrites_the_files_of_the_tools_that_read_it_and_no_other(run, overlay, rewritten):

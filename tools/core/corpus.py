@@ -164,7 +164,7 @@ def sft_row(item: Item) -> SftRow:
         label=item.fate.label,
         messages=item.chat.messages,
         weight=item.fate.weight,
-        flags=list(item.fate.flags),
+        flags=",".join(item.fate.flags),
     )
 
 
