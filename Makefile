@@ -17,6 +17,7 @@ RUN ?= $(MODELS)## name of the run folder below RUNS
 RUNS ?= runs## folder of all runs
 STAGE_A ?=## Stage-A tickets (JSONL); else data/<mission>/stage_a.jsonl, else the embedded miniature's
 CONFIG ?=## one more YAML laid over the configuration
+DEV ?=## 1: a changed script makes again what it made (a pull alone does not)
 
 R := $(strip $(RUNS))/$(strip $(RUN))/$(strip $(MISSION))
 export RUN_LOG := $(abspath $(R)/run.log)
