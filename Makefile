@@ -16,6 +16,7 @@ MODELS ?= miniature## model set: configs/models/<set>.yaml
 RUN ?= $(MODELS)## name of the run folder below RUNS
 RUNS ?= runs## folder of all runs
 STAGE_A ?=## Stage-A tickets (JSONL); else data/<mission>/stage_a.jsonl, else the embedded miniature's
+FUSION ?= demo## mix of the student's training data: configs/fusion/<name>.yaml
 CONFIG ?=## one more YAML laid over the configuration
 DEV ?=## 1: a changed script makes again what it made (a pull alone does not)
 
@@ -35,6 +36,7 @@ help: ## list targets and variables
 	@echo; awk -F ' [?]=.*## ?' '/^[A-Z_]+ [?]=.*##/ {sub(/[?]=.*##/,"?= ## "); split($$0,a," [?]= ## "); printf "  %-18s %s\n", a[1], a[2]}' $(MAKEFILE_LIST)
 
 include make/run.mk
+include make/student.mk
 
 # -- the two commands of the README, and what proves them
 .PHONY: demo test bench worlds schemas miniature-teacher clean

@@ -47,23 +47,30 @@ $(R)/loop.json: $(R)/config/loop.yaml $(R)/stage_a.jsonl $(R)/rounds/0000/guidan
 	@ask() { $(call TOOL,next_round) --config $< --stage-a $(R)/stage_a.jsonl --rounds $(R)/rounds --output $@; }; \
 	next=$$(ask); while [ -n "$$next" ]; do $(SUBMAKE) LOOPING=prepared $(R)/rounds/$$next/guidance.json; next=$$(ask); done
 
-# -- the run's view of its rounds
+# -- the run's view of its rounds. GNU make 4.3 says under -n nothing of what depends on a file of a grouped rule alone
+# (&:), so the rules from here on name what such files are made from as well. A tool that fails has written nothing, yet
+# .DELETE_ON_ERROR would take the other files of its group for half-made ones: hence .PRECIOUS.
 VIEW := $(addprefix $(R)/,trajectories.jsonl selections.jsonl failure_malformed.jsonl guidance.json metrics.jsonl)
-$(VIEW) &: $(R)/loop.json $(R)/stage_a.jsonl $(call of_rounds,failure_malformed.jsonl need_review_queue.jsonl) $(call by,collect)
+VIEW_FROM := $(R)/loop.json $(R)/stage_a.jsonl $(call of_rounds,failure_malformed.jsonl need_review_queue.jsonl)
+$(VIEW) &: $(VIEW_FROM) $(call by,collect)
 	@$(call TOOL,collect) --loop $< --rounds $(R)/rounds --stage-a $(R)/stage_a.jsonl --output-dir $(R)
-$(R)/need_review_queue.jsonl $(R)/need_review.json &: $(R)/config/aggregate_review.yaml $(R)/loop.json $(R)/stage_a.jsonl $(call of_rounds,need_review_queue.jsonl) $(R)/trajectories.jsonl $(R)/selections.jsonl $(call by,aggregate_review)
+REVIEW_FROM := $(R)/config/aggregate_review.yaml $(VIEW_FROM) $(R)/trajectories.jsonl $(R)/selections.jsonl
+REVIEW := $(R)/need_review_queue.jsonl $(R)/need_review.json
+$(REVIEW) &: $(REVIEW_FROM) $(call by,aggregate_review)
 	@$(call TOOL,aggregate_review) --config $< --loop $(R)/loop.json --rounds $(R)/rounds --stage-a $(R)/stage_a.jsonl --trajectories $(R)/trajectories.jsonl --selections $(R)/selections.jsonl --output-dir $(R)
 
 # -- the corpus; with distill.enabled: false the tool says so and writes nothing
 DECISIONS := $(wildcard $(R)/review_decisions.jsonl)
 CORPUS := $(addprefix $(R)/,distill_chatml.jsonl distill.train.jsonl distill.val.jsonl distill.dropped.jsonl distill.audit.jsonl)
-$(CORPUS) &: $(R)/config/distill.yaml $(R)/loop.json $(R)/stage_a.jsonl $(R)/selections.jsonl $(R)/guidance.json $(R)/need_review.json $(DECISIONS) $(PROMPTS_B) $(call by,distill)
+CORPUS_FROM := $(R)/config/distill.yaml $(REVIEW_FROM) $(R)/guidance.json $(R)/need_review.json $(DECISIONS) $(PROMPTS_B)
+.PRECIOUS: $(VIEW) $(REVIEW) $(CORPUS)
+$(CORPUS) &: $(CORPUS_FROM) $(call by,distill)
 	@$(call TOOL,distill) --config $< --loop $(R)/loop.json --stage-a $(R)/stage_a.jsonl --selections $(R)/selections.jsonl --guidance $(R)/guidance.json --need-review $(R)/need_review.json $(DECISIONS:%=--decisions %) --output-dir $(R)
 
 # -- names for people
 .PHONY: converge review distill show check
 converge: $(VIEW) ## learn guidance until a whole epoch changes nothing
-review: $(R)/need_review.json $(R)/need_review_queue.jsonl ## list the tickets that no candidate supports
+review: $(REVIEW) ## list the tickets that no candidate supports
 distill: $(CORPUS) $(R)/need_review.json ## converge, then write the chat corpus and its train/val split
 show: | $(READY) ## print what was learnt: rules by round, rates by epoch, review counts
 	@$(call TOOL,show) --run-dir $(R)
