@@ -18,6 +18,7 @@ RUNS ?= runs## folder of all runs
 STAGE_A ?=## Stage-A tickets (JSONL); else data/<mission>/stage_a.jsonl, else the embedded miniature's
 FUSION ?= demo## mix of the student's training data: configs/fusion/<name>.yaml
 CONFIG ?=## one more YAML laid over the configuration
+FILE ?=## the file that make why speaks of
 DEV ?=## 1: a changed script makes again what it made (a pull alone does not)
 
 R := $(strip $(RUNS))/$(strip $(RUN))/$(strip $(MISSION))

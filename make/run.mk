@@ -68,7 +68,7 @@ $(CORPUS) &: $(CORPUS_FROM) $(call by,distill)
 	@$(call TOOL,distill) --config $< --loop $(R)/loop.json --stage-a $(R)/stage_a.jsonl --selections $(R)/selections.jsonl --guidance $(R)/guidance.json --need-review $(R)/need_review.json $(DECISIONS:%=--decisions %) --output-dir $(R)
 
 # -- names for people
-.PHONY: converge review distill show check
+.PHONY: converge review distill show check why
 converge: $(VIEW) ## learn guidance until a whole epoch changes nothing
 review: $(REVIEW) ## list the tickets that no candidate supports
 distill: $(CORPUS) $(R)/need_review.json ## converge, then write the chat corpus and its train/val split
@@ -76,3 +76,5 @@ show: | $(READY) ## print what was learnt: rules by round, rates by epoch, revie
 	@$(call TOOL,show) --run-dir $(R)
 check: | $(READY) ## validate every file of the run
 	@$(call TOOL,check) --run-dir $(R)
+why: | $(READY) ## say why FILE would be made again, and what an edit of it would cost
+	@$(call TOOL,why) --file '$(FILE)' --make $(SUBMAKE)

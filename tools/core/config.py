@@ -292,6 +292,14 @@ def merge(base: dict[str, Any], over: dict[str, Any]) -> dict[str, Any]:
     return merged
 
 
+def flat(part: dict[str, Any], prefix: str = "") -> dict[str, Any]:
+    """Nested mappings as one: ``{"engine": {"slots": 16}}`` -> ``{"engine.slots": 16}``. Lists stay whole."""
+    values: dict[str, Any] = {}
+    for key, value in part.items():
+        values.update(flat(value, f"{prefix}{key}.") if isinstance(value, dict) else {f"{prefix}{key}": value})
+    return values
+
+
 def read_yaml(path: Path) -> dict[str, Any]:
     """Read a YAML file that is one mapping; raises UserError with path and line."""
     try:
