@@ -19,6 +19,8 @@ STAGE_A ?=## Stage-A tickets (JSONL); else data/<mission>/stage_a.jsonl, else th
 FUSION ?= demo## mix of the student's training data: configs/fusion/<name>.yaml
 CONFIG ?=## one more YAML laid over the configuration
 FILE ?=## the file that make why speaks of
+A ?=## run that make diff compares: a name below RUNS, or a run folder
+B ?=## run that it is compared with
 DEV ?=## 1: a changed script makes again what it made (a pull alone does not)
 
 R := $(strip $(RUNS))/$(strip $(RUN))/$(strip $(MISSION))

@@ -68,7 +68,7 @@ $(CORPUS) &: $(CORPUS_FROM) $(call by,distill)
 	@$(call TOOL,distill) --config $< --loop $(R)/loop.json --stage-a $(R)/stage_a.jsonl --selections $(R)/selections.jsonl --guidance $(R)/guidance.json --need-review $(R)/need_review.json $(DECISIONS:%=--decisions %) --output-dir $(R)
 
 # -- names for people
-.PHONY: converge review distill show check why
+.PHONY: converge review distill show check why diff
 converge: $(VIEW) ## learn guidance until a whole epoch changes nothing
 review: $(REVIEW) ## list the tickets that no candidate supports
 distill: $(CORPUS) $(R)/need_review.json ## converge, then write the chat corpus and its train/val split
@@ -78,3 +78,6 @@ check: | $(READY) ## validate every file of the run
 	@$(call TOOL,check) --run-dir $(R)
 why: | $(READY) ## say why FILE would be made again, and what an edit of it would cost
 	@$(call TOOL,why) --file '$(FILE)' --make $(SUBMAKE)
+diff: | $(READY) ## compare how two runs of MISSION ended: rules, verdicts, rates, review (A=run1 B=run2)
+	@$(call TOOL,diff_runs) --a $(call run_named,$(A)) --b $(call run_named,$(B))
+run_named = '$(if $(findstring /,$(1)),$(strip $(1)),$(strip $(RUNS))/$(strip $(1))/$(strip $(MISSION)))'
