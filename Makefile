@@ -18,12 +18,14 @@ RUNS ?= runs## folder of all runs
 STAGE_A ?=## Stage-A tickets (JSONL); else data/<mission>/stage_a.jsonl, else the embedded miniature's
 FUSION ?= demo## mix of the student's training data: configs/fusion/<name>.yaml
 CONFIG ?=## one more YAML laid over the configuration
+QUIET ?=## 1: no progress and no summaries; errors are shown, run.log is written
 FILE ?=## the file that make why speaks of
 A ?=## run that make diff compares: a name below RUNS, or a run folder
 B ?=## run that it is compared with
 DEV ?=## 1: a changed script makes again what it made (a pull alone does not)
 
 R := $(strip $(RUNS))/$(strip $(RUN))/$(strip $(MISSION))
+export QUIET
 export RUN_LOG := $(abspath $(R)/run.log)
 TOOL = $(PY) -m tools.$(1)
 SUBMAKE := $(MAKE)

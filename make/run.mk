@@ -20,7 +20,7 @@ $(R)/config/prepared.mk: FORCE $(filter $(EMBEDDED),$(TICKETS)) | $(READY)
 	@$(call TOOL,prepare) --models $(MODELS) --mission $(MISSION) --tickets '$(TICKETS)' --run-dir $(R) $(if $(strip $(CONFIG)),--overlay '$(strip $(CONFIG))')
 $(EMBEDDED): $(call by,miniature/world) $(READY)
 	@$(call TOOL,miniature.world) --mission $(MISSION) --seed 7 --tickets 400 --flip 0.05 --output $@ --truth $(@D)/truth.jsonl
-	@echo "no STAGE_A and no data/$(strip $(MISSION))/stage_a.jsonl: taking the embedded miniature's tickets" >&2
+	@$(if $(strip $(QUIET)),:,echo) "no STAGE_A and no data/$(strip $(MISSION))/stage_a.jsonl: taking the embedded miniature's tickets" >&2
 $(R)/config/%.yaml: ;
 $(R)/stage_a.jsonl: ;
 .PHONY: FORCE
@@ -68,7 +68,7 @@ $(CORPUS) &: $(CORPUS_FROM) $(call by,distill)
 	@$(call TOOL,distill) --config $< --loop $(R)/loop.json --stage-a $(R)/stage_a.jsonl --selections $(R)/selections.jsonl --guidance $(R)/guidance.json --need-review $(R)/need_review.json $(DECISIONS:%=--decisions %) --output-dir $(R)
 
 # -- names for people
-.PHONY: converge review distill show check why diff
+.PHONY: converge review distill show check plan why diff
 converge: $(VIEW) ## learn guidance until a whole epoch changes nothing
 review: $(REVIEW) ## list the tickets that no candidate supports
 distill: $(CORPUS) $(R)/need_review.json ## converge, then write the chat corpus and its train/val split
@@ -76,6 +76,8 @@ show: | $(READY) ## print what was learnt: rules by round, rates by epoch, revie
 	@$(call TOOL,show) --run-dir $(R)
 check: | $(READY) ## validate every file of the run
 	@$(call TOOL,check) --run-dir $(R)
+plan: $(filter $(EMBEDDED),$(TICKETS)) | $(READY) ## predict tokens, time and disk of a run from 20 tickets, before it starts
+	@RUN_LOG= $(call TOOL,plan) --models $(MODELS) --mission $(MISSION) --tickets '$(TICKETS)' $(if $(strip $(CONFIG)),--overlay '$(strip $(CONFIG))')
 why: | $(READY) ## say why FILE would be made again, and what an edit of it would cost
 	@$(call TOOL,why) --file '$(FILE)' --make $(SUBMAKE)
 diff: | $(READY) ## compare how two runs of MISSION ended: rules, verdicts, rates, review (A=run1 B=run2)

@@ -4,8 +4,6 @@ import pytest
 from builders import RunFolder, call, guidance, snapshot, ticket
 from test_make_graph import ROOT, make
 
-from tools.core.run_diff import mcnemar
-
 TICKETS = [ticket("a"), ticket("b"), ticket("c", "fail"), ticket("d", "fail"), ticket("e", "fail")]
 
 
@@ -62,11 +60,6 @@ def test_a_rule_reworded_under_its_key_is_shown_with_its_old_words(tmp_path):
         run = RunFolder(tmp_path / name, TICKETS[:2]).play({"a::pass": "pass", "b::pass": "pass"}, after=guidance(1, G1=text))
         folders.append(view(run).folder)
     assert "  ~ G1: 照片模糊则不通过\n      was: 模糊则不通过" in call("diff_runs", a=folders[0], b=folders[1]).out
-
-
-@pytest.mark.parametrize(("fixed", "broke", "p"), [(0, 0, None), (5, 0, 2 / 32), (1, 1, 1.0), (8, 2, 112 / 1024), (2, 8, 112 / 1024)])
-def test_mcnemar_is_the_two_sided_binomial_test_of_the_changed_tickets(fixed, broke, p):
-    assert mcnemar(fixed, broke) == p
 
 
 def test_runs_of_two_missions_and_a_missing_run_are_refused(runs, tmp_path):

@@ -66,7 +66,7 @@ def verdict_lines(found: Verdicts, a: End, b: End) -> list[str]:
     lines = [f"Verdicts: {found.both} tickets in both, {len(found.fixed) + len(found.broke)} differ"]
     lines.append(f"  fixed (wrong in A, right in B): {by_label(found.fixed)}")
     lines.append(f"  broke (right in A, wrong in B): {by_label(found.broke)}")
-    if found.p_value is not None:
+    if found.fixed or found.broke:
         lines.append(f"  McNemar, exact, two-sided: p = {found.p_value:.2g}")
     for word, keys in (("A", found.only_a), ("B", found.only_b)):
         lines += [f"  in {word} alone: {by_label(keys)}"] if keys else []

@@ -219,6 +219,12 @@ class GateSection(Section):
     max_retention_loss: Share
 
 
+class PlanSection(Section):
+    """How many tickets tools.plan probes."""
+
+    tickets: Count
+
+
 class Config(Section):
     """Everything, merged."""
 
@@ -232,6 +238,7 @@ class Config(Section):
     life_cycle: LifeCycle
     review: ReviewSection
     compat: Compat
+    plan: PlanSection
     distill: DistillSection
     student: StudentSection
     summarize: SummarizeSection

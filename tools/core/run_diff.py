@@ -2,7 +2,6 @@
 
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
-from math import comb
 from pathlib import Path
 from typing import Any
 
@@ -10,6 +9,7 @@ from tools.core.config import flat, read_yaml
 from tools.core.guidance_diff import Change, changes_between
 from tools.core.jsonl import read_json, read_rows
 from tools.core.metrics import VerdictRates, verdict_rates
+from tools.core.paired import mcnemar_exact
 from tools.core.records import GuidanceFile, MissionGuidance, NeedReviewFile, Selection
 
 
@@ -29,7 +29,7 @@ class End:
 class Verdicts:
     """Tickets (keys) by what B did: ``fixed`` are wrong in A and right in B, ``broke`` the reverse; ``both`` counts those in both runs.
 
-    ``p_value``: exact two-sided McNemar test of fixed against broke; None where no verdict differs.
+    ``p_value``: exact two-sided McNemar test of fixed against broke.
     """
 
     both: int
@@ -37,7 +37,7 @@ class Verdicts:
     broke: list[str]
     only_a: list[str]
     only_b: list[str]
-    p_value: float | None
+    p_value: float
 
 
 def read_end(folder: Path) -> End:
@@ -60,16 +60,7 @@ def compare_verdicts(a: Mapping[str, Selection], b: Mapping[str, Selection]) -> 
     both = [key for key in a if key in b]
     fixed = [key for key in both if not a[key].label_match and b[key].label_match]
     broke = [key for key in both if a[key].label_match and not b[key].label_match]
-    return Verdicts(len(both), fixed, broke, [key for key in a if key not in b], [key for key in b if key not in a], mcnemar(len(fixed), len(broke)))
-
-
-def mcnemar(fixed: int, broke: int) -> float | None:
-    """Exact two-sided McNemar test (Q. McNemar, Psychometrika 12, 1947): a binomial test of the changed tickets with p = 1/2."""
-    changed = fixed + broke
-    if not changed:
-        return None
-    tail = sum(comb(changed, k) for k in range(min(fixed, broke) + 1)) / 2**changed
-    return min(1.0, 2 * tail)
+    return Verdicts(len(both), fixed, broke, [key for key in a if key not in b], [key for key in b if key not in a], mcnemar_exact(len(broke), len(fixed)))
 
 
 def rates_of(selections: Iterable[Selection]) -> VerdictRates:
