@@ -54,8 +54,8 @@ bench: | $(READY) ## tickets/s of our rollout against llama_cpp.Llama, one after
 	@$(call TOOL,bench)
 worlds: | $(READY) ## measure the loop in five miniature worlds (held-out rates, hidden rules found, review)
 	@$(call TOOL,miniature.worlds)
-schemas: | $(READY) ## export the records as JSON Schemas
-	@$(call TOOL,schemas) --output-dir schemas
+schemas: | $(READY) ## export the records as JSON Schemas, and docs/formats.md
+	@$(call TOOL,schemas) --output-dir schemas --notes docs/formats.yaml --page docs/formats.md
 miniature-teacher: | $(READY_STUDENT) ## train the miniature teacher from scratch (a GPU, ten minutes) and export it
 	@$(call TOOL,miniature.train_teacher) --output-dir checkpoints/miniature-teacher
 	@$(call TOOL,miniature.export_gguf) --input-dir checkpoints/miniature-teacher --output data/miniature/teacher.gguf
