@@ -16,9 +16,16 @@ MODELS ?= miniature## model set: configs/models/<set>.yaml
 RUN ?= $(MODELS)## name of the run folder below RUNS
 RUNS ?= runs## folder of all runs
 STAGE_A ?=## Stage-A tickets (JSONL); else data/<mission>/stage_a.jsonl, else the embedded miniature's
+FUSION ?= demo## mix of the student's training data: configs/fusion/<name>.yaml
 CONFIG ?=## one more YAML laid over the configuration
+QUIET ?=## 1: no progress and no summaries; errors are shown, run.log is written
+FILE ?=## the file that make why speaks of
+A ?=## run that make diff compares: a name below RUNS, or a run folder
+B ?=## run that it is compared with
+DEV ?=## 1: a changed script makes again what it made (a pull alone does not)
 
 R := $(strip $(RUNS))/$(strip $(RUN))/$(strip $(MISSION))
+export QUIET
 export RUN_LOG := $(abspath $(R)/run.log)
 TOOL = $(PY) -m tools.$(1)
 SUBMAKE := $(MAKE)
@@ -34,6 +41,7 @@ help: ## list targets and variables
 	@echo; awk -F ' [?]=.*## ?' '/^[A-Z_]+ [?]=.*##/ {sub(/[?]=.*##/,"?= ## "); split($$0,a," [?]= ## "); printf "  %-18s %s\n", a[1], a[2]}' $(MAKEFILE_LIST)
 
 include make/run.mk
+include make/student.mk
 
 # -- the two commands of the README, and what proves them
 .PHONY: demo test bench worlds schemas miniature-teacher clean
@@ -46,8 +54,8 @@ bench: | $(READY) ## tickets/s of our rollout against llama_cpp.Llama, one after
 	@$(call TOOL,bench)
 worlds: | $(READY) ## measure the loop in five miniature worlds (held-out rates, hidden rules found, review)
 	@$(call TOOL,miniature.worlds)
-schemas: | $(READY) ## export the records as JSON Schemas
-	@$(call TOOL,schemas) --output-dir schemas
+schemas: | $(READY) ## export the records as JSON Schemas, and docs/formats.md
+	@$(call TOOL,schemas) --output-dir schemas --notes docs/formats.yaml --page docs/formats.md
 miniature-teacher: | $(READY_STUDENT) ## train the miniature teacher from scratch (a GPU, ten minutes) and export it
 	@$(call TOOL,miniature.train_teacher) --output-dir checkpoints/miniature-teacher
 	@$(call TOOL,miniature.export_gguf) --input-dir checkpoints/miniature-teacher --output data/miniature/teacher.gguf

@@ -1,6 +1,9 @@
 # The graph of a run: tickets -> [rollout -> reflect -> apply]* -> collect -> review, distill. One rule a file.
 
 LOOPING ?=
+# A script is no reason to make a finished file again: pulling a new version must cost neither hours of rollouts nor
+# edits by hand. Whoever changes a script asks for it with DEV=1.
+by = $(if $(strip $(DEV)),tools/$(1).py) | tools/$(1).py
 
 # -- what the run is made of: tickets and section files, rewritten only when their content changes
 SOURCE_NOTE := $(R)/config/tickets.json
@@ -15,9 +18,9 @@ endif
 endif
 $(R)/config/prepared.mk: FORCE $(filter $(EMBEDDED),$(TICKETS)) | $(READY)
 	@$(call TOOL,prepare) --models $(MODELS) --mission $(MISSION) --tickets '$(TICKETS)' --run-dir $(R) $(if $(strip $(CONFIG)),--overlay '$(strip $(CONFIG))')
-$(EMBEDDED): tools/miniature/world.py | $(READY)
+$(EMBEDDED): $(call by,miniature/world) $(READY)
 	@$(call TOOL,miniature.world) --mission $(MISSION) --seed 7 --tickets 400 --flip 0.05 --output $@ --truth $(@D)/truth.jsonl
-	@echo "no STAGE_A and no data/$(strip $(MISSION))/stage_a.jsonl: taking the embedded miniature's tickets" >&2
+	@$(if $(strip $(QUIET)),:,echo) "no STAGE_A and no data/$(strip $(MISSION))/stage_a.jsonl: taking the embedded miniature's tickets" >&2
 $(R)/config/%.yaml: ;
 $(R)/stage_a.jsonl: ;
 .PHONY: FORCE
@@ -30,39 +33,53 @@ ROUNDS := $(filter-out %/0000,$(wildcard $(R)/rounds/[0-9]*))
 of_rounds = $(foreach round,$(ROUNDS),$(addprefix $(round)/,$(1)))
 .PRECIOUS: $(addprefix $(R)/rounds/%/,$(ROUND_FILES))
 round_before = $(R)/rounds/$(shell printf '%04d' $$((1$(1) - 10001)))/guidance.json
-$(R)/rounds/0000/guidance.json: $(R)/config/guidance.yaml tools/apply.py
+$(R)/rounds/0000/guidance.json: $(R)/config/guidance.yaml $(call by,apply)
 	@$(call TOOL,apply) --config $< --output $@ --start
-$(R)/rounds/%/trajectories.jsonl $(R)/rounds/%/failure_malformed.jsonl $(R)/rounds/%/selections.jsonl: $(R)/config/rollout.yaml $(R)/stage_a.jsonl $$(call round_before,$$*) $(PROMPTS_B) tools/rollout.py
+$(R)/rounds/%/trajectories.jsonl $(R)/rounds/%/failure_malformed.jsonl $(R)/rounds/%/selections.jsonl: $(R)/config/rollout.yaml $(R)/stage_a.jsonl $$(call round_before,$$*) $(PROMPTS_B) $(call by,rollout)
 	@$(call TOOL,rollout) --config $< --stage-a $(R)/stage_a.jsonl --guidance $(call round_before,$*) --round $* --output-dir $(@D)
-$(R)/rounds/%/need_review_queue.jsonl $(R)/rounds/%/reflection.jsonl: $(R)/config/reflect.yaml $(R)/stage_a.jsonl $(R)/rounds/%/trajectories.jsonl $(R)/rounds/%/selections.jsonl $(PROMPTS_R) tools/reflect.py
+$(R)/rounds/%/need_review_queue.jsonl $(R)/rounds/%/reflection.jsonl: $(R)/config/reflect.yaml $(R)/stage_a.jsonl $(R)/rounds/%/trajectories.jsonl $(R)/rounds/%/selections.jsonl $(PROMPTS_R) $(call by,reflect)
 	@$(call TOOL,reflect) --config $< --stage-a $(R)/stage_a.jsonl --guidance $(call round_before,$*) --round $* --round-dir $(@D)
-$(R)/rounds/%/guidance.json: $(R)/config/guidance.yaml $(R)/rounds/%/reflection.jsonl $$(call round_before,$$*) tools/apply.py
+$(R)/rounds/%/guidance.json: $(R)/config/guidance.yaml $(R)/rounds/%/reflection.jsonl $$(call round_before,$$*) $(call by,apply)
 	@$(call TOOL,apply) --config $< --guidance $(call round_before,$*) --reflection $(@D)/reflection.jsonl --output $@
 
 # -- the loop: rounds that exist are brought up to date by the rules above, then new ones follow until it ends
-$(R)/loop.json: $(R)/config/loop.yaml $(R)/stage_a.jsonl $(R)/rounds/0000/guidance.json $(call of_rounds,guidance.json) tools/next_round.py | $(call of_rounds,$(ROUND_FILES))
+$(R)/loop.json: $(R)/config/loop.yaml $(R)/stage_a.jsonl $(R)/rounds/0000/guidance.json $(call of_rounds,guidance.json) $(call by,next_round) $(call of_rounds,$(ROUND_FILES))
 	@ask() { $(call TOOL,next_round) --config $< --stage-a $(R)/stage_a.jsonl --rounds $(R)/rounds --output $@; }; \
 	next=$$(ask); while [ -n "$$next" ]; do $(SUBMAKE) LOOPING=prepared $(R)/rounds/$$next/guidance.json; next=$$(ask); done
 
-# -- the run's view of its rounds
+# -- the run's view of its rounds. GNU make 4.3 says under -n nothing of what depends on a file of a grouped rule alone
+# (&:), so the rules from here on name what such files are made from as well. A tool that fails has written nothing, yet
+# .DELETE_ON_ERROR would take the other files of its group for half-made ones: hence .PRECIOUS.
 VIEW := $(addprefix $(R)/,trajectories.jsonl selections.jsonl failure_malformed.jsonl guidance.json metrics.jsonl)
-$(VIEW) &: $(R)/loop.json $(R)/stage_a.jsonl $(call of_rounds,failure_malformed.jsonl need_review_queue.jsonl) tools/collect.py
+VIEW_FROM := $(R)/loop.json $(R)/stage_a.jsonl $(call of_rounds,failure_malformed.jsonl need_review_queue.jsonl)
+$(VIEW) &: $(VIEW_FROM) $(call by,collect)
 	@$(call TOOL,collect) --loop $< --rounds $(R)/rounds --stage-a $(R)/stage_a.jsonl --output-dir $(R)
-$(R)/need_review_queue.jsonl $(R)/need_review.json &: $(R)/config/aggregate_review.yaml $(R)/loop.json $(R)/stage_a.jsonl $(call of_rounds,need_review_queue.jsonl) $(R)/trajectories.jsonl $(R)/selections.jsonl tools/aggregate_review.py
+REVIEW_FROM := $(R)/config/aggregate_review.yaml $(VIEW_FROM) $(R)/trajectories.jsonl $(R)/selections.jsonl
+REVIEW := $(R)/need_review_queue.jsonl $(R)/need_review.json
+$(REVIEW) &: $(REVIEW_FROM) $(call by,aggregate_review)
 	@$(call TOOL,aggregate_review) --config $< --loop $(R)/loop.json --rounds $(R)/rounds --stage-a $(R)/stage_a.jsonl --trajectories $(R)/trajectories.jsonl --selections $(R)/selections.jsonl --output-dir $(R)
 
 # -- the corpus; with distill.enabled: false the tool says so and writes nothing
 DECISIONS := $(wildcard $(R)/review_decisions.jsonl)
 CORPUS := $(addprefix $(R)/,distill_chatml.jsonl distill.train.jsonl distill.val.jsonl distill.dropped.jsonl distill.audit.jsonl)
-$(CORPUS) &: $(R)/config/distill.yaml $(R)/loop.json $(R)/stage_a.jsonl $(R)/selections.jsonl $(R)/guidance.json $(R)/need_review.json $(DECISIONS) $(PROMPTS_B) tools/distill.py
+CORPUS_FROM := $(R)/config/distill.yaml $(REVIEW_FROM) $(R)/guidance.json $(R)/need_review.json $(DECISIONS) $(PROMPTS_B)
+.PRECIOUS: $(VIEW) $(REVIEW) $(CORPUS)
+$(CORPUS) &: $(CORPUS_FROM) $(call by,distill)
 	@$(call TOOL,distill) --config $< --loop $(R)/loop.json --stage-a $(R)/stage_a.jsonl --selections $(R)/selections.jsonl --guidance $(R)/guidance.json --need-review $(R)/need_review.json $(DECISIONS:%=--decisions %) --output-dir $(R)
 
 # -- names for people
-.PHONY: converge review distill show check
+.PHONY: converge review distill show check plan why diff
 converge: $(VIEW) ## learn guidance until a whole epoch changes nothing
-review: $(R)/need_review.json $(R)/need_review_queue.jsonl ## list the tickets that no candidate supports
+review: $(REVIEW) ## list the tickets that no candidate supports
 distill: $(CORPUS) $(R)/need_review.json ## converge, then write the chat corpus and its train/val split
 show: | $(READY) ## print what was learnt: rules by round, rates by epoch, review counts
 	@$(call TOOL,show) --run-dir $(R)
 check: | $(READY) ## validate every file of the run
 	@$(call TOOL,check) --run-dir $(R)
+plan: $(filter $(EMBEDDED),$(TICKETS)) | $(READY) ## predict tokens, time and disk of a run from 20 tickets, before it starts
+	@RUN_LOG= $(call TOOL,plan) --models $(MODELS) --mission $(MISSION) --tickets '$(TICKETS)' $(if $(strip $(CONFIG)),--overlay '$(strip $(CONFIG))')
+why: | $(READY) ## say why FILE would be made again, and what an edit of it would cost
+	@$(call TOOL,why) --file '$(FILE)' --make $(SUBMAKE)
+diff: | $(READY) ## compare how two runs of MISSION ended: rules, verdicts, rates, review (A=run1 B=run2)
+	@$(call TOOL,diff_runs) --a $(call run_named,$(A)) --b $(call run_named,$(B))
+run_named = '$(if $(findstring /,$(1)),$(strip $(1)),$(strip $(RUNS))/$(strip $(1))/$(strip $(MISSION)))'

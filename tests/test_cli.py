@@ -6,6 +6,7 @@ import pytest
 
 from tools.core import cli
 from tools.core.errors import UserError, mistake
+from tools.core.progress import progress
 
 
 def test_a_users_mistake_is_one_line_and_exit_2(monkeypatch, capsys):
@@ -57,3 +58,37 @@ def test_a_log_without_a_folder_is_not_written(tmp_path, monkeypatch, capsys, lo
     monkeypatch.setenv("RUN_LOG", log)
     cli.say("a sentence")
     assert capsys.readouterr().err == "a sentence\n" and list(tmp_path.iterdir()) == []
+
+
+@pytest.mark.parametrize("how", ["option", "variable"])
+def test_quiet_hides_summaries_and_keeps_errors_and_the_log(tmp_path, monkeypatch, capsys, how):
+    def main() -> None:
+        cli.say("all 3 rows are done")
+        raise mistake("is not so", "mend it")
+
+    monkeypatch.setenv("RUN_LOG", str(tmp_path / "run.log"))
+    monkeypatch.setenv("QUIET", "1" if how == "variable" else "")
+    monkeypatch.setattr(sys, "argv", ["tool", *(["--quiet"] if how == "option" else [])])
+    with pytest.raises(SystemExit):
+        cli.run(main)
+    assert capsys.readouterr().err == "is not so; mend it\n"
+    assert [line[20:] for line in (tmp_path / "run.log").read_text(encoding="utf-8").splitlines()] == ["all 3 rows are done", "is not so; mend it"]
+
+
+def test_progress_off_a_terminal_is_a_plain_line_with_rate_and_time_left_and_none_when_quiet(monkeypatch, capsys):
+    clock = iter([0.0, 10.0, 25.0, 30.0, 50.0])
+    monkeypatch.setattr("tools.core.progress.time.monotonic", lambda: next(clock))
+    with progress("rollout 0001", 200, 100) as bar:
+        for _ in range(3):
+            bar.update(25)
+        monkeypatch.setenv("QUIET", "1")
+        bar.update(25)
+    assert capsys.readouterr().err == "rollout 0001: 150/200 tickets, 2.0/s, 25 s left\n"
+
+
+def test_progress_on_a_terminal_is_a_bar(monkeypatch):
+    pytest.importorskip("tqdm")
+    monkeypatch.setattr(sys.stderr, "isatty", lambda: True, raising=False)
+    with progress("fuse", 10, unit="rows") as bar:
+        bar.update(4)
+        assert (bar.n, bar.total, bar.unit) == (4, 10, " rows")

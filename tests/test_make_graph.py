@@ -6,6 +6,7 @@ import shutil
 import subprocess
 import sys
 from collections import Counter
+from collections.abc import Sequence
 from pathlib import Path
 
 import pytest
@@ -20,7 +21,7 @@ ROUND = ["trajectories.jsonl", "failure_malformed.jsonl", "selections.jsonl", "n
 VIEW = ["trajectories.jsonl", "failure_malformed.jsonl", "selections.jsonl", "guidance.json", "metrics.jsonl"]
 REVIEW = ["need_review_queue.jsonl", "need_review.json"]
 CORPUS = ["distill_chatml.jsonl", "distill.train.jsonl", "distill.val.jsonl", "distill.dropped.jsonl", "distill.audit.jsonl"]
-OURS = {"MAKEFLAGS", "MFLAGS", "MAKELEVEL", "MAKEOVERRIDES", "RUN_LOG", "MISSION", "MODELS", "RUN", "RUNS", "STAGE_A", "CONFIG", "LOOPING"}
+OURS = {"MAKEFLAGS", "MFLAGS", "MAKELEVEL", "MAKEOVERRIDES", "RUN_LOG", "MISSION", "MODELS", "RUN", "RUNS", "STAGE_A", "CONFIG", "DEV", "LOOPING"}
 TAIL = ["next_round", "collect", "aggregate_review", "distill"]  # what always follows when a round has changed
 
 
@@ -92,7 +93,7 @@ class Project:
         tools = [line.split()[1].removeprefix("tools.") for line in calls]
         return [f"{tool} {number.group(1) or number.group(2)}" if number else tool for tool, number in zip(tools, numbers, strict=True)]
 
-    def after(self, edited: str | None = None, gone: str | None = None, target: str = "distill") -> list[str]:
+    def after(self, edited: str | None = None, gone: str | None = None, target: str = "distill", words: Sequence[str] = ()) -> list[str]:
         """What make asks for after a file was edited or deleted; then all is as before."""
         self.age()
         name = edited or gone or "config/prepared.mk"
@@ -100,7 +101,7 @@ class Project:
         was = path.read_bytes() if path.exists() else None
         try:
             path.unlink() if gone else path.touch() if edited else None
-            return self.made("LOOPING=prepared", target=target)
+            return self.made("LOOPING=prepared", *words, target=target)
         finally:
             path.write_bytes(was) if was is not None else path.unlink()
             if was is not None:
@@ -151,12 +152,7 @@ def test_a_finished_run_has_nothing_to_do(project, target):
         ("configs/prompts/stage_b.user.txt", rounds(1) + TAIL),
         ("configs/prompts/stage_b.system.txt", rounds(1) + TAIL),
         ("configs/prompts/reflect.system.txt", rounds(1, after="rollout") + TAIL),
-        ("tools/rollout.py", rounds(1) + TAIL),
-        ("tools/reflect.py", rounds(1, after="rollout") + TAIL),
-        ("tools/next_round.py", TAIL),
-        ("tools/collect.py", TAIL[1:]),
-        ("tools/distill.py", ["distill"]),
-        ("tools/show.py", []),
+        *[(f"tools/{tool}.py", []) for tool in ("apply", "rollout", "reflect", "next_round", "collect", "aggregate_review", "distill", "show")],
         ("configs/missions/bbu_wind.yaml", []),
         ("need_review_queue.jsonl", []),
         ("metrics.jsonl", []),
@@ -167,6 +163,23 @@ def test_an_edit_rebuilds_what_depends_on_it_and_nothing_else(project, edited, r
     done = project.after(edited)
     assert Counter(done) == Counter(rebuilt)
     assert [step for step in done if " " in step] == [step for step in rebuilt if " " in step]  # rounds in their order
+
+
+@pytest.mark.parametrize(
+    ("edited", "rebuilt"),
+    [
+        ("tools/apply.py", ["apply 0000", *rounds(1), *TAIL]),
+        ("tools/rollout.py", rounds(1) + TAIL),
+        ("tools/reflect.py", rounds(1, after="rollout") + TAIL),
+        ("tools/next_round.py", TAIL),
+        ("tools/collect.py", TAIL[1:]),
+        ("tools/aggregate_review.py", ["aggregate_review", "distill"]),
+        ("tools/distill.py", ["distill"]),
+        ("tools/show.py", []),
+    ],
+)
+def test_with_dev_a_changed_script_makes_again_what_it_made(project, edited, rebuilt):
+    assert Counter(project.after(edited, words=["DEV=1"])) == Counter(rebuilt)
 
 
 @pytest.mark.parametrize(
@@ -224,7 +237,7 @@ def test_a_target_that_needs_no_run_prepares_none(project):
 def test_help_names_every_target_and_every_variable(project):
     texts = [path.read_text(encoding="utf-8") for path in [ROOT / "Makefile", *sorted((ROOT / "make").glob("*.mk"))]]
     phony = {name for text in texts for line in re.findall(r"^\.PHONY:(.*)$", text, re.MULTILINE) for name in line.split()} - {"FORCE"}
-    variables = {name for text in texts for name in re.findall(r"^([A-Z][A-Z_]+) \?=", text, re.MULTILINE)} - {"LOOPING"}
+    variables = {name for text in texts for name in re.findall(r"^([A-Z][A-Z_]*) \?=", text, re.MULTILINE)} - {"LOOPING"}
     told = {line.split()[0] for line in make(project.folder, "help").stdout.splitlines() if line.startswith("  ")}
     assert len(phony) >= 6 and len(variables) >= 6
     assert told == phony | variables

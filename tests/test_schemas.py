@@ -7,6 +7,7 @@ from pathlib import Path
 import pytest
 from builders import call, snapshot
 
+from tools.core.fused_rows import FusedRow
 from tools.core.run_folder import ROUND_FILES, RUN_FILES
 from tools.schemas import schema_name
 
@@ -18,6 +19,28 @@ def test_the_committed_schemas_are_up_to_date(tmp_path):
     outcome = call("schemas", output_dir=tmp_path)
     assert outcome.last_line == f"schemas: {len(MODELS)} in {tmp_path}"
     assert snapshot(tmp_path) == snapshot(COMMITTED), "run: make schemas"
+
+
+def test_the_committed_page_on_formats_is_up_to_date(tmp_path):
+    docs = COMMITTED.parent / "docs"
+    assert call("schemas", output_dir=tmp_path, notes=docs / "formats.yaml", page=tmp_path / "formats.md").code == 0
+    assert (tmp_path / "formats.md").read_text(encoding="utf-8") == (docs / "formats.md").read_text(encoding="utf-8"), "run: make schemas"
+
+
+def test_the_page_on_formats_names_every_file_and_every_field_of_its_record():
+    text = (COMMITTED.parent / "docs" / "formats.md").read_text(encoding="utf-8")
+    for name, model in {**RUN_FILES, **ROUND_FILES, "<name>.train.jsonl": FusedRow}.items():
+        assert f"| `{name}` | [{model.__name__}](#{model.__name__.lower()}) |" in text
+        section = text.split(f"### {model.__name__}\n")[1].split("\n### ")[0]
+        fields = [info.alias or field for field, info in model.model_fields.items() if field != "root"]
+        assert re.findall(r"^\| `(\w+)` \|", section, re.MULTILINE) == fields
+
+
+def test_a_note_on_a_field_that_is_gone_is_refused(tmp_path):
+    notes = tmp_path / "notes.yaml"
+    notes.write_text("files: {}\nfields: {StageA.lable: a typing error}\n", encoding="utf-8")
+    outcome = call("schemas", output_dir=tmp_path, notes=notes, page=tmp_path / "formats.md")
+    assert outcome.code == 2 and "fields.StageA.lable: there is no such record or field; correct or delete the note" in outcome.last_line
 
 
 @pytest.mark.parametrize(("model", "name"), [("StageA", "stage_a"), ("SftRow", "sft_row"), ("Trajectory", "trajectory"), ("NeedReviewFile", "need_review_file")])

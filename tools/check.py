@@ -44,7 +44,7 @@ def main(run_dir: Annotated[Path, typer.Option(help="runs/<RUN>/<MISSION>.")]) -
         cli.say(f"check: {files} files are in order")
         return
     for problem in problems[:SHOWN]:
-        cli.say(problem)
+        cli.complain(problem)
     more = f", of which {SHOWN} are shown" if len(problems) > SHOWN else ""
     raise UserError(f"check: {len(problems)} problems in {files} files{more}; correct the lines named above")
 

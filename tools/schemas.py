@@ -1,8 +1,8 @@
-"""Export a JSON Schema for each record model, for editors.
+"""Export a JSON Schema for each record model, for editors, and the page on formats, for people.
 
-    python -m tools.schemas --output-dir schemas
+    python -m tools.schemas --output-dir schemas --notes docs/formats.yaml --page docs/formats.md
 
-Out: schemas/<record>.schema.json. docs/schemas.md says how an editor is told of them.
+Out: schemas/<record>.schema.json (docs/schemas.md says how an editor is told of them), docs/formats.md.
 """
 
 import re
@@ -19,14 +19,24 @@ def schema_name(model: str) -> str:
     return re.sub(r"(?<=[a-z])(?=[A-Z])", "_", model).lower() + ".schema.json"
 
 
-def main(output_dir: Annotated[Path, typer.Option(help="Folder to write the schemas into.")]) -> None:
-    """Export a JSON Schema for each record model."""
+def main(
+    output_dir: Annotated[Path, typer.Option(help="Folder to write the schemas into.")],
+    notes: Annotated[Path | None, typer.Option(help="What the page says of files and fields (YAML); with --page.")] = None,
+    page: Annotated[Path | None, typer.Option(help="Page on formats to write.")] = None,
+) -> None:
+    """Export a JSON Schema for each record model, and the page on formats."""
     from tools.core.jsonl import write_json
     from tools.core.run_folder import ROUND_FILES, RUN_FILES
 
     models = {model.__name__: model for model in (*RUN_FILES.values(), *ROUND_FILES.values())}
     for name, model in sorted(models.items()):
         write_json(output_dir / schema_name(name), model.model_json_schema())
+    if page and notes:
+        from tools.core import formats
+        from tools.core.config import read_yaml
+        from tools.core.jsonl import write_text
+
+        write_text(page, formats.page(read_yaml(notes)))
     cli.say(f"schemas: {len(models)} in {output_dir}")
 
 

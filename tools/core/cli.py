@@ -1,4 +1,4 @@
-"""How every tool starts: Typer without its decorations, user errors as one line with exit status 2."""
+"""How every tool starts and what it says: Typer without its decorations, user errors as one line with exit status 2."""
 
 import os
 import sys
@@ -8,21 +8,39 @@ import typer
 
 from tools.core.errors import UserError
 
+QUIET = "--quiet"
+QUIET_HELP = "Every tool takes --quiet (or QUIET=1): no progress, no summary; errors are shown and the log is written."
+
 
 def run(main: Callable[..., None]) -> None:
     """Run ``main`` as a command line. A ``UserError`` ends as one stderr line and exit 2; any other error shows its traceback."""
     app = typer.Typer(add_completion=False, rich_markup_mode=None, pretty_exceptions_enable=False)
-    app.command()(main)
+    app.command(epilog=QUIET_HELP)(main)
+    if QUIET in sys.argv:
+        sys.argv.remove(QUIET)
+        os.environ["QUIET"] = "1"
     try:
         app()
     except UserError as error:
-        say(str(error))
+        complain(str(error))
         sys.exit(2)
 
 
 def say(sentence: str) -> None:
-    """Print one line of progress or result to stderr, and to the run's log file where RUN_LOG names one in a folder that exists."""
+    """Print one line of result to stderr, unless QUIET is set, and to the run's log."""
+    if not os.environ.get("QUIET"):
+        print(sentence, file=sys.stderr, flush=True)
+    _log(sentence)
+
+
+def complain(sentence: str) -> None:
+    """Print what is wrong to stderr, QUIET or not, and to the run's log."""
     print(sentence, file=sys.stderr, flush=True)
+    _log(sentence)
+
+
+def _log(sentence: str) -> None:
+    """Add a line to the file that RUN_LOG names, where its folder exists."""
     path = os.environ.get("RUN_LOG", "")
     if os.path.isdir(os.path.dirname(path)):  # a misspelt MISSION makes no folder
         import datetime

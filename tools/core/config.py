@@ -222,6 +222,12 @@ class GateSection(Section):
     seed: int
 
 
+class PlanSection(Section):
+    """How many tickets tools.plan probes."""
+
+    tickets: Count
+
+
 class Config(Section):
     """Everything, merged."""
 
@@ -235,6 +241,7 @@ class Config(Section):
     life_cycle: LifeCycle
     review: ReviewSection
     compat: Compat
+    plan: PlanSection
     distill: DistillSection
     student: StudentSection
     summarize: SummarizeSection
@@ -300,6 +307,14 @@ def merge(base: dict[str, Any], over: dict[str, Any]) -> dict[str, Any]:
     for key, value in over.items():
         merged[key] = merge(merged[key], value) if isinstance(value, dict) and isinstance(merged.get(key), dict) else value
     return merged
+
+
+def flat(part: dict[str, Any], prefix: str = "") -> dict[str, Any]:
+    """Nested mappings as one: ``{"engine": {"slots": 16}}`` -> ``{"engine.slots": 16}``. Lists stay whole."""
+    values: dict[str, Any] = {}
+    for key, value in part.items():
+        values.update(flat(value, f"{prefix}{key}.") if isinstance(value, dict) else {f"{prefix}{key}": value})
+    return values
 
 
 def read_yaml(path: Path) -> dict[str, Any]:

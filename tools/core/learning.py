@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from tools.core.config import ReflectConfig
 from tools.core.engines import Decode, Engine
 from tools.core.guidance import change, credit, details_of, failing_rules, normal, refusal, refuse, remove, tally
+from tools.core.progress import progress
 from tools.core.prompts import reflect_system, stage_b_system, stage_b_user
 from tools.core.records import AppliedOperation, MissionGuidance, Operation, Reflection, RejectedOperation, Selection, StageA, Trial
 from tools.core.reflection import DIRECTIONS, Answer, Group, groups_of, read_answer
@@ -111,18 +112,20 @@ def _consider_all(learner: Learner, groups: Sequence[Group], answers: Sequence[A
     details = details_of(ticket for group in groups for ticket in group.tickets)
     seen: set[tuple] = set()
     tried, outcomes = 0, []
-    for call, (group, answer) in enumerate(zip(groups, answers, strict=True)):
-        applied, rejected, step_before = [], [], learner.guidance.step
-        for operation in answer.operations:
-            same = (operation.op, operation.key, tuple(sorted(operation.keys)), normal(operation.text or ""), group.direction)
-            if same in seen or tried >= learner.cfg.reflect.max_operations:
-                rejected.append(RejectedOperation(op=operation.model_dump(), why="proposed_twice_this_round" if same in seen else "too_many_this_round"))
-                continue
-            seen.add(same)
-            outcome = learner.consider(operation, group.direction, _reflection_id(learner.round, call), details)
-            tried += outcome.trial is not None
-            (applied if isinstance(outcome, AppliedOperation) else rejected).append(outcome)
-        outcomes.append((applied, rejected, step_before, learner.guidance.step))
+    with progress(f"reflect {learner.round:04d}", sum(len(answer.operations) for answer in answers), unit="proposals") as bar:
+        for call, (group, answer) in enumerate(zip(groups, answers, strict=True)):
+            applied, rejected, step_before = [], [], learner.guidance.step
+            for operation in answer.operations:
+                bar.update()
+                same = (operation.op, operation.key, tuple(sorted(operation.keys)), normal(operation.text or ""), group.direction)
+                if same in seen or tried >= learner.cfg.reflect.max_operations:
+                    rejected.append(RejectedOperation(op=operation.model_dump(), why="proposed_twice_this_round" if same in seen else "too_many_this_round"))
+                    continue
+                seen.add(same)
+                outcome = learner.consider(operation, group.direction, _reflection_id(learner.round, call), details)
+                tried += outcome.trial is not None
+                (applied if isinstance(outcome, AppliedOperation) else rejected).append(outcome)
+            outcomes.append((applied, rejected, step_before, learner.guidance.step))
     return outcomes
 
 

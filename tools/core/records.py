@@ -243,7 +243,7 @@ class RuleTally(Record):
 class Reflection(Record):
     """One reflection call: what the model was shown (by digest), what it said and what became of it.
 
-    The last record of a round (``reflection_id`` ends in ``-life``) carries the life cycle: tallies and clean-ups.
+    The first record of a round (``reflection_id`` ends in ``-life``) carries the life cycle: tallies and clean-ups.
     """
 
     reflection_id: str

@@ -1,0 +1,81 @@
+"""What Make would do and why, asked of Make itself: ``make -n --trace`` and ``make -n -p``, read. No second graph."""
+
+import os
+import re
+import subprocess
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+_UPDATE = re.compile(r"^\S+:\d+: update target '(?P<target>[^']+)' due to: (?P<newer>.+)$", re.MULTILINE)
+_ABSENT = re.compile(r"^\S+:\d+: target '(?P<target>[^']+)' does not exist$", re.MULTILINE)
+_TOOL = re.compile(r"-m tools\.(?P<tool>[\w.]+)(?:[^\n]* (?:--round |--output \S*rounds/)(?P<round>\d+))?")
+
+
+@dataclass(frozen=True)
+class Answer:
+    """``newer``: each file that would be made -> the prerequisites that are newer (or would be made first).
+
+    ``steps``: the tools that would run, in order, as (tool, round or ""). ``error``: why make would stop; empty where it would not.
+    """
+
+    newer: dict[str, list[str]]
+    steps: list[tuple[str, str]]
+    error: str
+
+
+class Graph:
+    """The Makefile of the working directory under some variables (``RUN=demo``). Asking runs no recipe."""
+
+    def __init__(self, make: str, variables: Iterable[str]):
+        self.command = [make, "-n", "LOOPING=prepared", *variables]
+
+    def ask(self, goals: Sequence[str], as_new: Iterable[str] = ()) -> Answer:
+        """What making ``goals`` would take, with the files of ``as_new`` taken for edited this moment."""
+        done = self._run("--trace", *(word for name in as_new for word in ("-W", name)), *goals)
+        newer = {found["target"]: found["newer"].split() for found in _UPDATE.finditer(done.stdout)}
+        newer |= {found["target"]: [] for found in _ABSENT.finditer(done.stdout)}
+        steps = [(found["tool"], found["round"] or "") for found in _TOOL.finditer(done.stdout)]
+        error = next((line.partition("***")[2].strip() for line in done.stderr.splitlines() if "***" in line), "")
+        return Answer(newer, steps, error if done.returncode else "")
+
+    def prerequisites(self, target: str) -> tuple[list[str], list[str]]:
+        """What the rule of ``target`` names: files whose change makes it again, and those that only have to be there."""
+        line = next((line for line in self._run("-p", target).stdout.splitlines() if line.startswith(f"{target}: ")), "")
+        before, _, order = line.removeprefix(f"{target}:").partition("|")
+        return before.split(), order.split()
+
+    def recipe(self, target: str) -> list[str]:
+        """The commands that would make ``target``, as lines."""
+        return self._run(target).stdout.splitlines()
+
+    def _run(self, *words: str) -> subprocess.CompletedProcess:
+        return subprocess.run([*self.command, *words], capture_output=True, text=True, env={**os.environ, "LC_ALL": "C"})
+
+
+def chains(answer: Answer, file: str) -> list[list[str]]:
+    """From ``file`` to each root cause, the shortest way: ``[file, …, cause]``.
+
+    A cause is a file that nothing would make first, or ``file`` or a file on the way that is not there (it ends its chain).
+    """
+    ways, queue, found = {file: [file]}, [file], []
+    while queue:
+        target = queue.pop(0)
+        if target not in answer.newer or not Path(target).exists():
+            found.append(ways[target])
+            continue
+        for name in answer.newer[target]:
+            if name not in ways:
+                ways[name] = [*ways[target], name]
+                queue.append(name)
+    return found
+
+
+def steps_text(steps: Sequence[tuple[str, str]]) -> str:
+    """Steps in order, rounds gathered: ``rollout 0003, reflect 0003, rollout–apply of 0004–0009, next_round, collect``."""
+    rounds = sorted({number for _, number in steps if number})
+    if len(rounds) <= 2:
+        return ", ".join(f"{tool} {number}".strip() for tool, number in steps)
+    first = [f"{tool} {number}" for tool, number in steps if number == rounds[0]]
+    rest = [tool for tool, number in steps if not number]
+    return ", ".join([*first, f"rollout, reflect and apply of {rounds[1]} to {rounds[-1]}", *rest])

@@ -1,0 +1,148 @@
+"""Predict tokens, time and disk of a run from a probe of 20 tickets, before it starts.
+
+    python -m tools.plan --models miniature --mission bbu_line --tickets tickets.jsonl
+
+In:  the configuration (configs/, CONFIG) and the tickets, as prepare takes them.
+Out: a table on stdout. Writes nothing.
+
+The probe plays the first tickets of round 1 under the starting guidance, reflects on their errors and judges them once
+more, with the engine of the configuration. Each figure is what one epoch takes if all tickets are like these.
+"""
+
+from __future__ import annotations
+
+import time
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from tools.core.cli import run
+
+if TYPE_CHECKING:
+    from tools.core.config import Config
+    from tools.core.engines import Engine
+    from tools.core.planning import Cost, Probe
+    from tools.core.records import StageA
+
+
+def main(
+    models: Annotated[str, typer.Option(help="Model set: configs/models/<name>.yaml.")],
+    mission: Annotated[str, typer.Option(help="Mission slug: configs/missions/<slug>.yaml.")],
+    tickets: Annotated[Path, typer.Option(help="Stage-A tickets.")],
+    overlay: Annotated[Path | None, typer.Option(help="One more YAML laid over the configuration.")] = None,
+) -> None:
+    """Predict what a run takes."""
+    from tools.core.cli import say
+    from tools.core.config import load
+    from tools.core.engines import open_engine
+    from tools.core.planning import duration, run_cost
+    from tools.core.records import read_tickets
+    from tools.core.windows import place_of, tickets_of
+
+    config = load(models, mission, overlay)
+    rows = read_tickets(tickets, config.mission.name)
+    place = place_of(1, len(rows), config.window.tickets)
+    window = tickets_of(place, rows, config.window.seed)[: config.plan.tickets]
+    started = time.monotonic()
+    engine = open_engine(config.engine)
+    probe = measure(config, engine, window, time.monotonic() - started)
+    engine.close()
+
+    epochs = sorted({1, min(2, config.loop.max_epochs), config.loop.max_epochs})
+    costs = {count: run_cost(probe, len(rows), config.window.tickets, config.reflect, count) for count in epochs}
+    print("\n".join(table(config, probe, len(rows), place.rounds_per_epoch, costs)))
+    say(f"plan: {len(window)} of {len(rows)} tickets probed in {duration(time.monotonic() - started)}; one epoch takes about {duration(costs[1].seconds)}")
+
+
+def measure(config: Config, engine: Engine, window: list[StageA], open_s: float) -> Probe:
+    """Play, reflect on and judge the probe's tickets, with a clock and a count of tokens at each step."""
+    from tools.core import guidance
+    from tools.core.jsonl import dump
+    from tools.core.planning import Probe
+    from tools.core.prompts import reflect_system, stage_b_system, stage_b_user
+    from tools.core.reflection import groups_of, read_answer
+    from tools.core.rollouts import decodes_for, trajectories_of
+    from tools.core.selection import select
+    from tools.core.windows import place_of
+
+    start, count = guidance.start(config.mission), engine.count_tokens
+    system, users = stage_b_system(config.mission.name, start.experiences), [stage_b_user(ticket.per_image) for ticket in window]
+    decodes = [decodes_for(ticket, config.rollout) for ticket in window]
+    clock = time.monotonic()
+    answers = list(engine.rollout(system, users, decodes))
+    rollout_s = time.monotonic() - clock
+
+    place = place_of(1, len(window), len(window))
+    rows = [trajectories_of(ticket, decode, answer, place, 1, 0) for ticket, decode, answer in zip(window, decodes, answers, strict=True)]
+    chosen = [found for ticket, row in zip(window, rows, strict=True) if (found := select(ticket, row, config.fail_first))]
+    groups = groups_of(chosen, {ticket.ticket_key: ticket for ticket in window}, config.reflect, "plan", count)
+    reflecting = reflect_system(config.mission.name, start.experiences)
+    clock = time.monotonic()
+    said = [completion.text for completion in engine.complete(reflecting, [group.user for group in groups], [reflect_decode(config)] * len(groups))] if groups else []
+    calls_s = time.monotonic() - clock
+    clock = time.monotonic()
+    engine.judge(system, users)
+    judge_s = time.monotonic() - clock
+
+    read, written = sum(map(count, users)), sum(count(candidate.text) for answer in answers for candidate in answer)
+    trajectory_bytes = sum(len(dump(row).encode()) for ticket in rows for row in ticket)
+    selection_bytes = sum(len(dump(row).encode()) for row in chosen)
+    return Probe(
+        tickets=len(window),
+        wrong={verdict: sum(row.verdict == verdict and not row.label_match for row in chosen) for verdict in ("pass", "fail")},
+        right={verdict: sum(row.verdict == verdict and row.label_match for row in chosen) for verdict in ("pass", "fail")},
+        open_s=open_s, start_s=start_seconds(), rollout_s=rollout_s, rollout_read=read, rollout_written=written, system_tokens=count(system),
+        calls=len(groups), calls_s=calls_s, calls_read=count(reflecting) + sum(count(group.user) for group in groups),
+        calls_written=sum(map(count, said)),
+        operations=sum(len(read_answer(text, [ticket.ticket_key for ticket in group.tickets]).operations) for text, group in zip(said, groups, strict=True)),
+        judge_s=judge_s, judge_read=read,
+        round_bytes=2 * trajectory_bytes + selection_bytes + 3 * sum(len(text.encode()) for text in said),  # the run's view repeats trajectories
+        ticket_bytes=selection_bytes + sum(2 * len((system + user).encode()) + 2 * len(dump(ticket).encode()) for user, ticket in zip(users, window, strict=True)),
+    )  # fmt: skip
+
+
+def reflect_decode(config: Config):
+    """How a reflection call is sampled."""
+    from tools.core.engines import Decode
+
+    return Decode(config.reflect.temperature, config.reflect.top_p, config.reflect.max_new_tokens, config.reflect.seed)
+
+
+def start_seconds() -> float:
+    """Seconds that a tool takes to start and to import what it needs."""
+    import subprocess
+    import sys
+
+    clock = time.monotonic()
+    subprocess.run([sys.executable, "-c", "import tools.core.learning, tools.core.run_folder"], check=True)
+    return time.monotonic() - clock
+
+
+def table(config: Config, probe: Probe, tickets: int, rounds: int, costs: dict[int, Cost]) -> list[str]:
+    """What was measured, and what it comes to by number of epochs."""
+    from tools.core.planning import amount, duration
+
+    wrong, answered = sum(probe.wrong.values()), sum(probe.wrong.values()) + sum(probe.right.values())
+    columns = [f"{count} epoch{'s' if count > 1 else ''}" for count in costs]
+    rows = {
+        "tokens read": [amount(cost.read) for cost in costs.values()],
+        "tokens written": [amount(cost.written) for cost in costs.values()],
+        "time": [duration(cost.seconds) for cost in costs.values()],
+        "of it reflection": [f"{cost.reflect_s / cost.seconds:.0%}" for cost in costs.values()],
+        "disk": [amount(cost.bytes, "B") for cost in costs.values()],
+    }
+    return [
+        f"{config.mission.name}: {tickets} tickets, {rounds} rounds an epoch, {len(config.rollout.grid) * config.rollout.samples} candidates a ticket, {config.engine.model}",
+        f"probe: {probe.tickets} tickets in {probe.rollout_s:.1f} s ({probe.tickets / probe.rollout_s:.1f} a second), {wrong} of {answered} answered wrongly; "
+        f"{probe.calls} reflection calls in {probe.calls_s:.1f} s; {probe.tickets} tickets judged in {probe.judge_s:.1f} s; model opened in {probe.open_s:.1f} s",
+        "",
+        f"  {'':<18}" + "".join(f"{name:>16}" for name in columns),
+        *(f"  {name:<18}" + "".join(f"{value:>16}" for value in values) for name, values in rows.items()),
+        "",
+        f"The loop ends after an epoch without a change: 1 epoch if nothing is learnt, at least 2 if something is, {config.loop.max_epochs} at most (loop.max_epochs).",
+    ]
+
+
+if __name__ == "__main__":
+    run(main)
