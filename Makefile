@@ -16,7 +16,10 @@ MODELS ?= miniature## model set: configs/models/<set>.yaml
 RUN ?= $(MODELS)## name of the run folder below RUNS
 RUNS ?= runs## folder of all runs
 STAGE_A ?=## Stage-A tickets (JSONL); else data/<mission>/stage_a.jsonl, else the embedded miniature's
+PHOTOS ?=## photos that make summarize reads: a folder of 审核通过 and 审核不通过, or a manifest; else data/<mission>
 FUSION ?= demo## mix of the student's training data: configs/fusion/<name>.yaml
+HELD_OUT ?= data/held_out## folder of <mission>.stage_a.jsonl, .summary.jsonl and .dense.jsonl that the student never sees in training
+LAUNCH ?=## how make sft starts: 'accelerate launch' for several GPUs; else plain Python
 CONFIG ?=## one more YAML laid over the configuration
 QUIET ?=## 1: no progress and no summaries; errors are shown, run.log is written
 FILE ?=## the file that make why speaks of
@@ -42,12 +45,12 @@ help: ## list targets and variables
 
 include make/run.mk
 include make/student.mk
+include make/demo.mk
 
 # -- the two commands of the README, and what proves them
 .PHONY: demo test bench worlds schemas miniature-teacher clean
-demo: | $(READY) ## learn from the embedded tickets with the embedded teacher, and show what came out
-	@$(SUBMAKE) distill RUN=demo STAGE_A=
-	@$(SUBMAKE) show RUN=demo
+demo: ## photos -> summaries -> guidance -> corpus -> a taught student, judged; all on embedded data and models
+	@$(SUBMAKE) demo-steps RUN=demo RUNS=runs MISSION=bbu_line MODELS=miniature FUSION=demo CONFIG= STAGE_A=
 test: | $(READY) ## pass the tests
 	@$(PY) -m pytest -n 2 --dist loadfile
 bench: | $(READY) ## tickets/s of our rollout against llama_cpp.Llama, one after another, in one run

@@ -8,8 +8,9 @@ by = $(if $(strip $(DEV)),tools/$(1).py) | tools/$(1).py
 # -- what the run is made of: tickets and section files, rewritten only when their content changes
 SOURCE_NOTE := $(R)/config/tickets.json
 EMBEDDED := $(R)/miniature/stage_a.jsonl
-TICKETS := $(or $(strip $(STAGE_A)),$(shell sed -n 's/^ *"source": "\(.*\)",$$/\1/p' $(SOURCE_NOTE) 2>/dev/null),$(wildcard data/$(strip $(MISSION))/stage_a.jsonl),$(EMBEDDED))
-RUN_GOALS := distill converge review
+SUMMARIES := $(R)/summaries/stage_a.jsonl
+TICKETS := $(firstword $(or $(strip $(STAGE_A)),$(shell sed -n 's/^ *"source": "\(.*\)",$$/\1/p' $(SOURCE_NOTE) 2>/dev/null),$(wildcard $(SUMMARIES) data/$(strip $(MISSION))/stage_a.jsonl),$(EMBEDDED)))
+RUN_GOALS := distill converge review fuse sft evaluate gate
 
 ifneq (,$(filter $(RUN_GOALS) $(R)/%,$(MAKECMDGOALS)))
 ifeq (,$(filter prepared,$(LOOPING)))

@@ -1,4 +1,15 @@
-# From corpora to the student: fuse. (The student's own steps follow it.)
+# The student's part: photos -> summarize -> tickets; corpora -> fuse -> sft -> evaluate -> gate.
+
+# -- photos to tickets. What `make summarize` wrote is taken by distill where no STAGE_A is given.
+PHOTO_SOURCE := $(or $(strip $(PHOTOS)),data/$(strip $(MISSION)))
+ifneq (,$(filter summarize,$(MAKECMDGOALS)))
+include $(R)/config/configured.mk
+endif
+$(R)/config/configured.mk: FORCE | $(READY_STUDENT)
+	@$(call TOOL,prepare) --models $(MODELS) --mission $(MISSION) --run-dir $(R) $(if $(strip $(CONFIG)),--overlay '$(strip $(CONFIG))')
+newer_photos = $(if $(shell find -L '$(PHOTO_SOURCE)' -newer $(SUMMARIES) -print -quit 2>/dev/null),FORCE)
+$(SUMMARIES): $(R)/config/summarize.yaml $(newer_photos) $(call by,summarize) $(READY_STUDENT)
+	@$(call TOOL,summarize) --config $< --mission $(MISSION) --input '$(PHOTO_SOURCE)' --output $@
 
 # -- the mix: its config and the source files that its `paths` name. A source that is not there is no prerequisite: fuse
 # names it with its line. A corpus of this run (RUN, MISSION) is brought up to date first, one of another run is taken as it is.
@@ -10,5 +21,24 @@ data/fused/%.train.jsonl data/fused/%.val.jsonl data/fused/%.manifest.json: conf
 configs/fusion/%.yaml: ;
 .PRECIOUS: data/fused/%.train.jsonl data/fused/%.val.jsonl data/fused/%.manifest.json
 
-.PHONY: fuse
+# -- the student: taught, then judged before and after on tickets and photos it never saw
+TAUGHT := checkpoints/$(strip $(FUSION))/metrics.json
+checkpoints/%/metrics.json: $(R)/config/sft.yaml data/fused/%.train.jsonl data/fused/%.val.jsonl $(call by,sft) $(READY_STUDENT)
+	@$(or $(strip $(LAUNCH)),$(PY)) -m tools.sft --config $< --train data/fused/$*.train.jsonl --val data/fused/$*.val.jsonl --output-dir $(@D)
+.PRECIOUS: checkpoints/%/metrics.json
+HELD := $(addprefix $(strip $(HELD_OUT))/$(strip $(MISSION)).,stage_a.jsonl summary.jsonl dense.jsonl)
+JUDGED := $(R)/evaluation
+TRAINED := data/fused/$(strip $(FUSION)).train.jsonl
+ASK = $(call TOOL,evaluate) --config $< --guidance $(R)/guidance.json --trained $(TRAINED) --tickets $(word 1,$(HELD)) --summary $(word 2,$(HELD)) --dense $(word 3,$(HELD)) --output $@
+$(JUDGED)/before.json: $(R)/config/evaluate.yaml $(R)/guidance.json $(wildcard $(HELD)) $(call by,evaluate) $(TRAINED)
+	@$(ASK)
+$(JUDGED)/after.json: $(R)/config/evaluate.yaml $(R)/guidance.json $(TAUGHT) $(wildcard $(HELD)) $(call by,evaluate)
+	@$(ASK) --student $(dir $(TAUGHT))merged
+
+.PHONY: summarize fuse sft evaluate gate
+summarize: $(SUMMARIES) ## turn PHOTOS (else data/<mission>/) into Stage-A tickets
+sft: $(TAUGHT) ## teach the student the mix; several GPUs: LAUNCH='accelerate launch'
+evaluate: $(JUDGED)/before.json $(JUDGED)/after.json ## ask the student HELD_OUT questions before and after
+gate: evaluate ## say whether the student may ship; fails where it may not
+	@$(call TOOL,gate) --config $(R)/config/gate.yaml --before $(JUDGED)/before.json --after $(JUDGED)/after.json --output $(JUDGED)/gate.json
 fuse: $(FUSED) ## mix the corpora and the student's old tasks into data/fused/<FUSION>.{train,val}.jsonl

@@ -30,13 +30,13 @@ if TYPE_CHECKING:
 
 def main(
     config: Annotated[Path, typer.Option(help="Section file config/evaluate.yaml.")],
-    student: Annotated[Path, typer.Option(help="Checkpoint folder of the student.")],
     tickets: Annotated[Path, typer.Option(help="Held-out Stage-A tickets (JSONL).")],
     guidance: Annotated[Path, typer.Option(help="The run's guidance.json.")],
     trained: Annotated[Path, typer.Option(help="Fused file the student trained on, or will train on.")],
     summary: Annotated[Path, typer.Option(help="Held-out photos with their summaries (a summary source of fuse).")],
     dense: Annotated[Path, typer.Option(help="Held-out photos with their boxes (a dense source of fuse).")],
     output: Annotated[Path, typer.Option(help="Scores to write; the answers go beside them.")],
+    student: Annotated[Path | None, typer.Option(help="Checkpoint folder of the student; the configured one without it.")] = None,
     only_groups_of: Annotated[Path | None, typer.Option(help="distill.val.jsonl: take tickets of its groups alone.")] = None,
 ) -> None:
     """Ask a student held-out questions and score its answers."""
@@ -56,6 +56,7 @@ def main(
     questions = ticket_questions(chosen, cfg.mission.name, rules.experiences)
     for path, task in ((summary, "summary"), (dense, "dense")):
         questions += sample(read_photo_questions(path, task, seen), limits.photos, limits.seed, "evaluate.photos")
+    student = student or Path(cfg.student.model)
     check_folder(student, weights=True)
 
     asked = digest_of(questions, (limits.max_new_tokens, limits.max_new_tokens_dense, cfg.student.max_photo_pixels))

@@ -21,8 +21,8 @@ from tools.core.cli import run
 def main(
     models: Annotated[str, typer.Option(help="Model set: configs/models/<name>.yaml.")],
     mission: Annotated[str, typer.Option(help="Mission slug: configs/missions/<slug>.yaml.")],
-    tickets: Annotated[Path, typer.Option(help="Stage-A tickets to take.")],
     run_dir: Annotated[Path, typer.Option(help="runs/<RUN>/<MISSION>.")],
+    tickets: Annotated[Path | None, typer.Option(help="Stage-A tickets to take; without it the configuration alone is written.")] = None,
     overlay: Annotated[Path | None, typer.Option(help="One more YAML laid over the configuration.")] = None,
     dry_run: Annotated[bool, typer.Option("--dry-run", help="Print what would be written, and why; write nothing.")] = False,
 ) -> None:
@@ -36,13 +36,13 @@ def main(
         for path, text in sections.items():
             if why := "it is not there" if not path.exists() else differences(read_yaml(path), text):
                 print(f"{path}: {why}")
-        if new_source(tickets, run_dir) is not None:
+        if tickets and new_source(tickets, run_dir) is not None:
             print(f"{run_dir / 'stage_a.jsonl'}: {tickets} is new to this run, or has changed since it was taken")
         return
-    changed = take_tickets(tickets, config.mission.name, run_dir)
+    changed = take_tickets(tickets, config.mission.name, run_dir) if tickets else False
     for path, text in sections.items():
         changed |= write_text_if_changed(path, text)
-    stamp = run_dir / "config" / "prepared.mk"
+    stamp = run_dir / "config" / ("prepared.mk" if tickets else "configured.mk")
     if changed or not stamp.exists():
         stamp.write_text("# Made by tools.prepare; its time says when config or tickets last changed.\n", encoding="utf-8")
 

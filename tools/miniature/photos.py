@@ -2,9 +2,10 @@
 
     python -m tools.miniature.photos --mission bbu_line --seed 1 --tickets 40 --output data/photos
 
-Writes ``<output>/<mission>/审核通过|审核不通过/<group_id>/<n>.jpg`` and ``<output>/<mission>.truth.jsonl``: a first row
-with the world's hidden rules, then a row a photo with its group, label, summary and objects (boxes 0-1000, as
-Qwen3-VL writes them). Deterministic in its arguments.
+Writes ``<output>/<mission>/审核通过|审核不通过/<group_id>/<n>.jpg``; ``<output>/<mission>.truth.jsonl``: a first row with
+the world's hidden rules, then a row a photo with its group, label, summary and objects (boxes 0-1000, as Qwen3-VL
+writes them); and what the student is asked of each photo with the right answer, ``<output>/<mission>.summary.jsonl`` and
+``.dense.jsonl``, sources of fuse. Deterministic in its arguments.
 """
 
 from pathlib import Path
@@ -200,6 +201,13 @@ def _lit(pen: "Pen", rng: Random) -> "np.ndarray":
     return np.clip(pixels * fall * down * tint + grain * rng.uniform(1, 9), 0, 255).astype(np.uint8)
 
 
+def _conversation(task: str, image: str, group_id: str, answer: str) -> dict:
+    """A row of a fuse source: a photo, what is asked of it, and the right answer."""
+    from tools.core.prompts import photo_user
+
+    return {"images": [image], "messages": [{"role": "user", "content": photo_user(task)}, {"role": "assistant", "content": answer}], "group_id": group_id}
+
+
 def main(
     mission: Annotated[str, typer.Option(help="Mission slug (BBU missions).")] = "bbu_line",
     seed: Annotated[int, typer.Option(help="The world, and its hidden rules.")] = 1,
@@ -214,6 +222,7 @@ def main(
     from tools.core.cli import say
     from tools.core.errors import mistake
     from tools.core.jsonl import write_rows
+    from tools.core.vision_scores import render_dense
     from tools.miniature.photo_worlds import draw_photo_tickets, drawable_world
     from tools.miniature.tickets import MISSIONS
 
@@ -223,6 +232,7 @@ def main(
     if tickets < 1 or not 0 <= flip < 0.5:
         raise mistake(f"out of range ({tickets}, {flip})", "give at least 1 ticket and a share below 0.5", field="--tickets, --flip")
     world = drawable_world(seed, mission)
+    asked: dict[str, list[dict]] = {}
     truth: list[dict] = [{"mission": mission, "seed": seed, "hidden_rules": [rule.text() for rule in world.hidden]}]
     for row in draw_photo_tickets(world, tickets, tickets_seed or seed, flip):
         folder = output / mission / FOLDER_OF[row.label] / row.group_id
@@ -231,9 +241,14 @@ def main(
             pixels, seen = render(photo, f"{mission}:{row.group_id}:{index}")
             path = folder / f"{index}.jpg"
             Image.fromarray(pixels).save(path, quality=_JPEG_QUALITY)
-            truth.append({"image": str(path.relative_to(output)), "group_id": row.group_id, "label": row.label, "clean_label": row.clean,
+            image = str(path.relative_to(output))
+            truth.append({"image": image, "group_id": row.group_id, "label": row.label, "clean_label": row.clean,
                           "summary": photo.summary, "objects": [thing._asdict() for thing in seen]})  # fmt: skip
+            for task, answer in (("summary", photo.summary), ("dense", render_dense(seen))):
+                asked.setdefault(task, []).append(_conversation(task, image, row.group_id, answer))
     write_rows(output / f"{mission}.truth.jsonl", truth)
+    for task, rows in asked.items():
+        write_rows(output / f"{mission}.{task}.jsonl", rows)
     say(f"photos: {len(truth) - 1} photos of {tickets} tickets of {mission} in {output / mission}")
 
 
