@@ -1,4 +1,4 @@
-"""Which file answered: a short hash of a model file."""
+"""Which model answered: a short hash of a model file or a checkpoint folder."""
 
 import hashlib
 from pathlib import Path
@@ -14,4 +14,16 @@ def sampled_hash(path: Path) -> str:
         digest.update(file.read(_SAMPLED))
         file.seek(max(file.tell(), size - _SAMPLED))
         digest.update(file.read())
+    return digest.hexdigest()[:16]
+
+
+def checkpoint_hash(folder: Path) -> str:
+    """First 16 hex digits of a SHA-256 over every file of a checkpoint folder that says what it answers, names included.
+
+    Weights are read whole: two students that differ in their top layers alone have the same ends of file.
+    """
+    digest = hashlib.sha256()
+    for path in sorted(path for path in folder.iterdir() if path.suffix in (".safetensors", ".json", ".jinja", ".txt")):
+        with path.open("rb") as file:
+            digest.update(f"{path.name}:{hashlib.file_digest(file, 'sha256').hexdigest()}\n".encode())
     return digest.hexdigest()[:16]

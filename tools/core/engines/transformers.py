@@ -4,7 +4,6 @@ One ticket at a time: its prompt is read once for the verdict's probabilities, t
 batch, each token drawn by our own sampler from the candidate's own random numbers.
 """
 
-import hashlib
 from collections.abc import Iterator, Sequence
 from importlib.metadata import version
 from pathlib import Path
@@ -13,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from tools.core.engines import LENGTH, NO_VERDICT, OVER_LENGTH, STOP, Completion, Decode, check_calls, chat
-from tools.core.engines.fingerprint import sampled_hash
+from tools.core.engines.fingerprint import checkpoint_hash
 from tools.core.engines.sampling import draw, log_softmax
 from tools.core.engines.threads import quiet_openmp
 from tools.core.errors import mistake
@@ -43,29 +42,22 @@ class TransformersEngine:
             raise mistake(f"{error.name} is not installed", "run `make setup-student`", field="engine.kind") from None
         self.config, self.torch = config, torch
         self.tokenizer = transformers.AutoTokenizer.from_pretrained(path)
+        self.text = chat.PlainText(self.tokenizer)
         settings = transformers.AutoConfig.from_pretrained(path)
         kind = transformers.AutoModelForImageTextToText if hasattr(settings, "vision_config") else transformers.AutoModelForCausalLM
         self.model = kind.from_pretrained(path, dtype="auto", device_map="auto" if torch.cuda.is_available() else None).eval()
-        self.fingerprint = {"engine": "transformers", "model": path.name, "sha256": _weights_hash(path), "version": version("transformers")}
+        self.fingerprint = {"engine": "transformers", "model": path.name, "sha256": checkpoint_hash(path), "version": version("transformers")}
         special = {"bos": self.tokenizer.bos_token or "", "eos": self.tokenizer.eos_token or ""}
         self.pieces = chat.pieces(self.tokenizer.chat_template, **special, thinking=False, source=str(path))
         ends = self.model.generation_config.eos_token_id
         self.ends = set(ends if isinstance(ends, list) else [ends]) | {self.tokenizer.eos_token_id}
-        lines = {verdict: self._plain(f"{HEADER}{word}\n") for verdict, word in WORD.items()}
+        lines = {verdict: self.text.ids(f"{HEADER}{word}\n") for verdict, word in WORD.items()}
         split = next(i for i, (a, b) in enumerate(zip(lines["pass"], lines["fail"])) if a != b)
         self.header, self.verdict = lines["pass"][:split], {verdict: ids[split] for verdict, ids in lines.items()}
 
-    def _plain(self, text: str) -> list[int]:
-        """Ids of data: no text in it becomes a special or an added token, since each of those is cut after its first character."""
-        cuts = {at + 1 for added in self.tokenizer.get_added_vocab() for at in range(len(text)) if text.startswith(added, at)}
-        edges = [0, *sorted(cuts), len(text)]
-        return [i for start, end in zip(edges, edges[1:]) for i in self._ids(text[start:end])]
-
-    def _ids(self, text: str) -> list[int]:
-        return self.tokenizer(text, add_special_tokens=False)["input_ids"]
-
     def _prompt(self, system: str, user: str) -> list[int]:
-        return self._ids(self.pieces.head) + self._plain(system) + self._ids(self.pieces.middle) + self._plain(user) + self._ids(self.pieces.tail)
+        ids, plain = self.text.template_ids, self.text.ids
+        return ids(self.pieces.head) + plain(system) + ids(self.pieces.middle) + plain(user) + ids(self.pieces.tail)
 
     def rollout(self, system: str, users: Sequence[str], decodes: Sequence[Sequence[Decode]]) -> Iterator[list[Completion]]:
         """Answer each ticket once for each of its decode settings; tickets never touch each other."""
@@ -84,7 +76,7 @@ class TransformersEngine:
 
     def count_tokens(self, text: str) -> int:
         """Tokens of ``text`` as data."""
-        return len(self._plain(text))
+        return len(self.text.ids(text))
 
     def close(self) -> None:
         """Let go of the weights."""
@@ -138,8 +130,3 @@ class TransformersEngine:
             logits, cache = self._forward([[int(token)] for token in tokens], cache)
         texts = [self.tokenizer.decode(ids, skip_special_tokens=True, clean_up_tokenization_spaces=False) for ids in written]
         return [Completion(*row) for row in zip(texts, logprob, finish)]
-
-
-def _weights_hash(path: Path) -> str:
-    """First 16 hex digits of a SHA-256 over the sampled hashes of all weight files, in order of their names."""
-    return hashlib.sha256("".join(sampled_hash(file) for file in sorted(path.glob("*.safetensors"))).encode()).hexdigest()[:16]
