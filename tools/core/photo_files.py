@@ -2,6 +2,8 @@
 
 import struct
 import zlib
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -9,6 +11,7 @@ if TYPE_CHECKING:
     from PIL import Image
 
 _ORIENTATION = 0x0112  # EXIF tag
+_QUARTER_TURNS = ("TRANSPOSE", "TRANSVERSE", "ROTATE_90", "ROTATE_270")  # these swap the sides
 
 
 class NotAPhoto(ValueError):
@@ -21,6 +24,21 @@ def open_photo(path: Path) -> "Image.Image":
     Raises NotAPhoto for a file that is no whole picture, OSError's own kinds (FileNotFoundError, PermissionError, …) for
     one that cannot be opened.
     """
+    with _opened(path) as picture:
+        turn = _turn(picture)
+        whole = picture.convert("RGB")
+    return whole if turn is None else whole.transpose(turn)
+
+
+def photo_size(path: Path) -> tuple[int, int]:
+    """Width and height in pixels of the upright photo, from the file's header alone. Raises as open_photo."""
+    with _opened(path) as picture:
+        turn, (wide, high) = _turn(picture), picture.size
+    return (high, wide) if turn is not None and turn.name in _QUARTER_TURNS else (wide, high)
+
+
+@contextmanager
+def _opened(path: Path) -> "Iterator[Image.Image]":
     from PIL import Image
 
     # what Pillow's decoders raise on broken bytes, by its own source and by experiment
@@ -28,11 +46,9 @@ def open_photo(path: Path) -> "Image.Image":
     with open(path, "rb") as file:
         try:
             with Image.open(file) as picture:
-                turn = _turn(picture)
-                whole = picture.convert("RGB")
+                yield picture
         except broken as error:
             raise NotAPhoto(str(error) or type(error).__name__) from None
-    return whole if turn is None else whole.transpose(turn)
 
 
 def _turn(picture: "Image.Image") -> "Image.Transpose | None":

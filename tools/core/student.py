@@ -7,22 +7,22 @@ torch and transformers are imported when an Encoder is made.
 """
 
 import json
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import lru_cache
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TypeVar
 
 from tools.core.engines import chat
 from tools.core.engines.threads import quiet_openmp
 from tools.core.errors import mistake
-from tools.core.photo_files import NotAPhoto, open_photo
+from tools.core.photo_files import NotAPhoto, open_photo, photo_size
 from tools.core.vision_processor import load_photo_processor
 
 if TYPE_CHECKING:
-    from PIL import Image
     from torch import Tensor
 
+Seen = TypeVar("Seen")  # a photo, or its sides
 PHOTO = "<image>"
 MAX_ASPECT = 200  # of a photo's sides: transformers' smart_resize for Qwen-VL takes no narrower one
 NOT_LEARNT = -100  # the label that transformers' losses leave out
@@ -82,10 +82,19 @@ class Encoder:
 
         Raises UserError for a photo that cannot be read and for a number of ``<image>`` that is not the number of photos.
         """
+        pixels, grid, sizes = self._see(row.images)
+        return Encoded(*self._ids(row, sizes, generate), pixels, grid)
+
+    def measure(self, row: Row) -> tuple[int, int]:
+        """How many ids a conversation has, and how many of them are learnt. Only the headers of its photos are read; else raises as ``encode``."""
+        ids, learn = self._ids(row, tuple(self.photo_tokens(*_read(photo_size, path)) for path in row.images), False)
+        return len(ids), sum(learn)
+
+    def _ids(self, row: Row, sizes: tuple[int, ...], generate: bool) -> tuple[list[int], list[bool]]:
+        """Ids of a conversation whose photos take ``sizes`` ids, and whether each is learnt."""
         messages = list(row.messages)
         if generate and messages and messages[-1]["role"] == "assistant":
             messages.pop()
-        pixels, grid, sizes = self._see(row.images)
         form, texts = _form(messages, bool(row.images))
         if row.images and (marks := len(texts) - len(messages)) != len(row.images):
             raise mistake(f"{len(row.images)} images but {marks} {PHOTO} in the user's text", "write one a photo, where the photo belongs")
@@ -100,7 +109,7 @@ class Encoder:
             learn += [role == "assistant"] * len(said) + [True] * end + [False] * (len(then) - end)
         if next(counts, None) is not None:
             raise mistake("its chat template does not show every photo", "use the template of a Qwen3-VL", path=self.folder)
-        return Encoded(ids, learn, pixels, grid)
+        return ids, learn
 
     def batch(self, rows: Sequence[Encoded], left: bool) -> "dict[str, Tensor]":
         """Tensors of a model call, padded on one side to the longest row: ``input_ids``, ``attention_mask``, ``mm_token_type_ids``
@@ -129,7 +138,7 @@ class Encoder:
         """Pixels and grids of photos, and how many ids each takes."""
         if not images:
             return None, None, ()
-        seen = self.photos([_readable(path) for path in images], return_tensors="pt")
+        seen = self.photos([_read(open_photo, path) for path in images], return_tensors="pt")
         grid = seen["image_grid_thw"]
         return seen["pixel_values"], grid, tuple((grid.prod(-1) // self.photos.merge_size**2).tolist())
 
@@ -217,16 +226,17 @@ def missing_weights(folder: Path) -> str | None:
     return next((name for name in names if not (folder / name).is_file()), None)
 
 
-def _readable(path: Path) -> "Image.Image":
+def _read(read: Callable[[Path], Seen], path: Path) -> Seen:
     try:
-        picture = open_photo(path)
+        seen = read(path)
     except FileNotFoundError:
         raise mistake("no such file", "correct the path or delete the row", path=path) from None
     except NotAPhoto as error:
         raise mistake(f"not a whole photo ({error})", "replace the file or delete the row", path=path) from None
-    if max(picture.size) > MAX_ASPECT * min(picture.size):
-        raise mistake(f"too narrow a photo ({picture.width} × {picture.height})", "replace the file or delete the row", path=path)
-    return picture
+    wide, high = seen if isinstance(seen, tuple) else seen.size
+    if max(wide, high) > MAX_ASPECT * min(wide, high):
+        raise mistake(f"too narrow a photo ({wide} × {high})", "replace the file or delete the row", path=path)
+    return seen
 
 
 def _form(messages: Sequence[Mapping[str, str]], photos: bool) -> tuple[tuple[tuple[str, int], ...], list[tuple[str, str]]]:
