@@ -49,13 +49,14 @@ def _teach(config: Path, train: Path, val: Path, output_dir: Path) -> None:
     from tools.core.sft_lora import top_layers
     from tools.core.sft_merge import check_folders
     from tools.core.sft_rows import Rows
-    from tools.core.student import Encoder
+    from tools.core.student import Encoder, check_folder
 
     cfg = read_section(config, SftConfig)
     base = Path(cfg.student.model)
-    encoder = Encoder(base)
+    check_folder(base, weights=True)
     layers = top_layers(base, cfg.sft)
     check_folders(base, output_dir)
+    encoder = Encoder(base)
     rows, held_out = (Rows(path, encoder, cfg.sft.max_tokens) for path in (train, val))
     metrics = learn(cfg, layers, rows, held_out, output_dir)
     if metrics is not None:
@@ -65,6 +66,8 @@ def _teach(config: Path, train: Path, val: Path, output_dir: Path) -> None:
 
 def learn(cfg: "SftConfig", layers: list[int], rows: "Rows", held_out: "Rows", output_dir: Path) -> dict[str, Any] | None:
     """Train, merge, publish. Returns what metrics.json holds, on the main process only."""
+    import warnings
+
     import torch
     import transformers
     from accelerate import Accelerator
@@ -73,6 +76,7 @@ def learn(cfg: "SftConfig", layers: list[int], rows: "Rows", held_out: "Rows", o
     from tools.core.sft_merge import base_hashes
     from tools.core.sft_train import Learner, Trainer, val_losses
 
+    warnings.filterwarnings("ignore", "`is_gradient_checkpointing`")  # peft's call, transformers' word for its own developers
     gpu = torch.cuda.is_available()
     accelerator = Accelerator(cpu=not gpu, mixed_precision="bf16" if gpu else "no")
     if cfg.student.n_threads:

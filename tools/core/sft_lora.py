@@ -1,7 +1,6 @@
 """LoRA on the top language layers of a Qwen3-VL, and on nothing else (Hu et al. 2021, through peft)."""
 
 import json
-import re
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -33,7 +32,8 @@ def lora_config(folder: Path, layers: list[int], config: SftSection) -> "LoraCon
     """What peft is told: a pattern that names exactly these modules ("all-linear" would catch the vision tower's too)."""
     from peft import LoraConfig
 
-    pattern = "|".join(re.escape(name) for name in adapted(layers, config.targets))
+    places = [place for place in ("self_attn", "mlp") if any(PLACE[name] == place for name in config.targets)]
+    pattern = rf"model\.language_model\.layers\.({'|'.join(map(str, layers))})\.({'|'.join(places)})\.({'|'.join(name for name in PLACE if name in config.targets)})"
     return LoraConfig(r=config.rank, lora_alpha=config.alpha, lora_dropout=config.dropout, target_modules=pattern, base_model_name_or_path=str(folder))
 
 

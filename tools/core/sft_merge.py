@@ -23,9 +23,7 @@ SMALL = {".json", ".jinja", ".txt", ".model"}
 
 
 def check_folders(base: Path, output: Path) -> None:
-    """Raise UserError where the base has no weights, or lies where the output goes."""
-    if not any(base.glob(WEIGHTS)):
-        raise mistake(f"no {WEIGHTS} file", "give a checkpoint in the safetensors format", path=base, field="student.model")
+    """Raise UserError where the base lies in the way of the output, or the output is no folder."""
     if base.resolve().is_relative_to(output.resolve()):
         raise mistake(f"is inside the output folder ({output})", "name another --output-dir", path=base, field="student.model")
     if output.exists() and not output.is_dir():

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from tools.core.errors import mistake
+from tools.core.errors import UserError, mistake
 from tools.core.fused_rows import FusedRow, check_photos, parse_line, stream
 from tools.core.progress import progress
 from tools.core.student import Row
@@ -55,7 +55,10 @@ class Rows:
     def _fact(self, line: int, offset: int, raw: bytes) -> Fact:
         row = parse_line(raw, FusedRow, self.path, line)
         check_photos(row.images, Path(), self.path, line)
-        tokens, learnt = self.encoder.measure(_conversation(row))
+        try:
+            tokens, learnt = self.encoder.measure(_conversation(row))
+        except UserError as error:  # it names the photo
+            raise UserError(f"{self.path}:{line}: {error}") from None
         return Fact(line, offset, len(raw), row.task, row.weight, tokens, learnt)
 
     def encode(self, index: int) -> "Encoded":
