@@ -36,12 +36,15 @@ def main(
     output_dir: Annotated[Path, typer.Option(help="checkpoints/<name>.")],
 ) -> None:
     """Teach the student: LoRA on its top language layers, from a fused file, merged into a full checkpoint."""
+    first = os.environ.get("RANK", "0") == "0"  # of the processes of a launch, which all find the same mistakes: it speaks
+    if not first:
+        os.environ["QUIET"] = "1"
     try:
         _teach(config, train, val, output_dir)
     except UserError:
-        if os.environ.get("RANK", "0") != "0":  # all processes of a launch find the same mistake: one says it
-            sys.exit(2)
-        raise
+        if first:
+            raise
+        sys.exit(2)
 
 
 def _teach(config: Path, train: Path, val: Path, output_dir: Path) -> None:
@@ -81,7 +84,9 @@ def learn(cfg: "SftConfig", layers: list[int], rows: "Rows", held_out: "Rows", o
     accelerator = Accelerator(cpu=not gpu, mixed_precision="bf16" if gpu else "no")
     if cfg.student.n_threads:
         torch.set_num_threads(cfg.student.n_threads)
-    torch.use_deterministic_algorithms(True, warn_only=True)
+    if gpu:  # a CPU's are
+        os.environ.setdefault("CUBLAS_WORKSPACE_CONFIG", ":4096:8")
+        torch.use_deterministic_algorithms(True, warn_only=True)
     torch.manual_seed(cfg.sft.seed)
     base = Path(cfg.student.model)
     student = transformers.AutoModelForImageTextToText.from_pretrained(base, dtype=torch.bfloat16 if gpu else torch.float32)
