@@ -19,7 +19,7 @@ pytest.importorskip("torch", reason="torch is not installed: `make setup-student
 pytest.importorskip("peft", reason="peft is not installed: `make setup-student` installs it")
 
 ROOT = Path(__file__).resolve().parents[1]
-SETTINGS = {"top_layers": 2, "rank": 4, "learning_rate": 0.01, "epochs": 2.0, "batch_rows": 2, "accumulate": 2, "save_steps": 2, "log_steps": 2, "max_tokens": 400}
+SETTINGS = {"top_layers": 2, "rank": 4, "learning_rate": 0.01, "epochs": 5.0, "batch_rows": 2, "accumulate": 2, "save_steps": 2, "log_steps": 2, "max_tokens": 400}
 TARGETED = [
     f"model.language_model.layers.{layer}.{part}.weight"
     for layer in (4, 5)
@@ -83,7 +83,7 @@ def taught(student, data, tmp_path_factory) -> Path:
     folder = tmp_path_factory.mktemp("taught")
     outcome = teach(student, data, folder, folder / "checkpoint")
     assert outcome.code == 0, outcome.err
-    assert outcome.last_line.startswith("sft: 4 steps of 4 rows on language layers 4-5; val loss chat ")
+    assert outcome.last_line.startswith("sft: 10 steps of 4 rows on language layers 4-5; val loss chat ")
     return folder / "checkpoint"
 
 
@@ -137,10 +137,10 @@ def test_the_merged_checkpoint_loads_as_the_base_does_and_answers_as_base_and_ad
 
 def test_metrics_say_what_was_learnt_and_no_time(taught, data, student):
     metrics = json.loads((taught / "metrics.json").read_text(encoding="utf-8"))
-    assert (metrics["layers"], metrics["adapted_modules"], metrics["steps"], metrics["rows_per_step"]) == ([4, 5], 14, 4, 4)
-    assert [line["step"] for line in metrics["log"]] == [2, 4]
+    assert (metrics["layers"], metrics["adapted_modules"], metrics["steps"], metrics["rows_per_step"]) == ([4, 5], 14, 10, 4)
+    assert [line["step"] for line in metrics["log"]] == [2, 4, 6, 8, 10]
     learnt = {task: facts["learnt_tokens"] for task, facts in metrics["train"].items()}
-    assert {task: sum(line["learnt_tokens"][task] for line in metrics["log"]) for task in learnt} == {task: 2 * count for task, count in learnt.items()}
+    assert {task: sum(line["learnt_tokens"][task] for line in metrics["log"]) for task in learnt} == {task: 5 * count for task, count in learnt.items()}
     assert metrics["val"]["summary"]["after"] < metrics["val"]["summary"]["before"]
     assert sorted(path.name for path in taught.iterdir()) == ["adapter", "merged", "metrics.json"]
 
@@ -181,7 +181,7 @@ def trainer(student, data, tmp_path):
     def make(run: object = "", **changes: object) -> Trainer:
         section = load("miniature", "bbu_line").sft.model_copy(update=SETTINGS | changes)
         torch.manual_seed(1)
-        model = adapt(AutoModelForImageTextToText.from_pretrained(student, dtype=torch.float32), lora_config(student, [4, 5], section), adapted([4, 5], section.targets))
+        model = adapt(AutoModelForImageTextToText.from_pretrained(student, dtype=torch.float32), lora_config([4, 5], section), adapted([4, 5], section.targets))
         return Trainer(Learner(model), Rows(data / "train.jsonl", Encoder(student), 400), section, Accelerator(cpu=True), tmp_path / "state", {"run": run})
 
     return make
@@ -256,7 +256,8 @@ def test_killed_in_training_and_in_writing_a_run_ends_in_the_same_bytes(student,
     def start() -> subprocess.Popen:
         return subprocess.Popen([sys.executable, "-m", "tools.sft", *map(str, arguments)], cwd=ROOT, stderr=subprocess.PIPE, text=True)
 
-    for sign in ("state/state.pt", "state/made/adapter"):  # a step is done; results are being written
+    begins = []
+    for sign in ("state/state.pt", "state/made/adapter"):  # in training; in writing results
         process = start()
         while not (output / sign).exists() and process.poll() is None:
             time.sleep(0.005)
@@ -264,10 +265,12 @@ def test_killed_in_training_and_in_writing_a_run_ends_in_the_same_bytes(student,
         _, errors = process.communicate()
         assert process.returncode == -signal.SIGKILL, errors
         assert not (output / "metrics.json").exists()
+        begins.append(errors)
     process = start()
     _, errors = process.communicate()
     assert process.returncode == 0, errors
-    assert "sft: going on after step " in errors
+    assert ["sft: going on after step " in said for said in (*begins, errors)] == [False, True, True]
+    assert "after step 10 of 10" not in begins[1]  # else the kill came too late to show anything
     assert files(output) == files(taught)
 
 
@@ -282,11 +285,11 @@ def test_two_processes_learn_what_one_learns_with_twice_the_batches(student, dat
     assert done.returncode == 0, done.stderr
     one, two = (json.loads((folder / "metrics.json").read_text(encoding="utf-8")) for folder in (taught, tmp_path / "two"))
     assert (one["processes"], two["processes"]) == (1, 2)
-    assert [line["loss"] for line in one["log"]] == pytest.approx([line["loss"] for line in two["log"]], rel=1e-3)
+    assert [line["loss"] for line in one["log"]] == pytest.approx([line["loss"] for line in two["log"]], rel=1e-2)
     first, second = (load_file(folder / "adapter" / "adapter_model.safetensors") for folder in (taught, tmp_path / "two"))
     assert first.keys() == second.keys()
     for name in first:
-        assert torch.allclose(first[name], second[name], atol=2e-3), name
+        assert torch.allclose(first[name], second[name], atol=5e-3), name
 
 
 def test_the_real_4b_would_learn_in_its_top_language_layers_alone():
@@ -304,7 +307,7 @@ def test_the_real_4b_would_learn_in_its_top_language_layers_alone():
         assert 4.3e9 < sum(parameter.numel() for parameter in model.parameters()) < 4.5e9
         section = load("qwen3", "bbu_line").sft.model_copy(update={"top_layers": 4})
         names = adapted([32, 33, 34, 35], section.targets)
-        learner = adapt(model, lora_config(Path("models/4b"), [32, 33, 34, 35], section), names)
+        learner = adapt(model, lora_config([32, 33, 34, 35], section), names)
     learning = {name for name, parameter in learner.named_parameters() if parameter.requires_grad}
     assert len(names) == 4 * 7 and len(learning) == 2 * len(names)
     assert all("base_model.model.model.language_model.layers.3" in name and ".lora_" in name for name in learning)

@@ -2,7 +2,7 @@
 
     python -m tools.sft --config RUN/config/sft.yaml --train data/fused/demo.train.jsonl --val data/fused/demo.val.jsonl \\
         --output-dir checkpoints/demo
-    accelerate launch -m tools.sft …                                    the same on several GPUs of one host
+    accelerate launch --multi_gpu -m tools.sft …                                 the same on several GPUs of one host
 
     sft.yaml, <name>.{train,val}.jsonl, photos ──> adapter/        the LoRA alone (peft)
     student.model (never written to)               merged/         base + adapter, a checkpoint like the base
@@ -69,8 +69,6 @@ def _teach(config: Path, train: Path, val: Path, output_dir: Path) -> None:
 
 def learn(cfg: "SftConfig", layers: list[int], rows: "Rows", held_out: "Rows", output_dir: Path) -> dict[str, Any] | None:
     """Train, merge, publish. Returns what metrics.json holds, on the main process only."""
-    import warnings
-
     import torch
     import transformers
     from accelerate import Accelerator
@@ -79,7 +77,6 @@ def learn(cfg: "SftConfig", layers: list[int], rows: "Rows", held_out: "Rows", o
     from tools.core.sft_merge import base_hashes
     from tools.core.sft_train import Learner, Trainer, val_losses
 
-    warnings.filterwarnings("ignore", "`is_gradient_checkpointing`")  # peft's call, transformers' word for its own developers
     gpu = torch.cuda.is_available()
     accelerator = Accelerator(cpu=not gpu, mixed_precision="bf16" if gpu else "no")
     if cfg.student.n_threads:
@@ -91,7 +88,7 @@ def learn(cfg: "SftConfig", layers: list[int], rows: "Rows", held_out: "Rows", o
     base = Path(cfg.student.model)
     student = transformers.AutoModelForImageTextToText.from_pretrained(base, dtype=torch.bfloat16 if gpu else torch.float32)
     names = adapted(layers, cfg.sft.targets)
-    learner = Learner(adapt(student, lora_config(base, layers, cfg.sft), names)).to(accelerator.device)
+    learner = Learner(adapt(student, lora_config(layers, cfg.sft), names)).to(accelerator.device)
     state = output_dir / "state"
     run = {"sft": cfg.sft.model_dump(), "base": base_hashes(base), "train": rows.sha256, "val": held_out.sha256, "processes": accelerator.num_processes}
     trainer = Trainer(learner, rows, cfg.sft, accelerator, state, run)

@@ -1,6 +1,7 @@
 """LoRA on the top language layers of a Qwen3-VL, and on nothing else (Hu et al. 2021, through peft)."""
 
 import json
+import warnings
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -28,13 +29,13 @@ def adapted(layers: list[int], targets: list[str]) -> list[str]:
     return [f"model.language_model.layers.{layer}.{PLACE[name]}.{name}" for layer in layers for name in PLACE if name in targets]
 
 
-def lora_config(folder: Path, layers: list[int], config: SftSection) -> "LoraConfig":
+def lora_config(layers: list[int], config: SftSection) -> "LoraConfig":
     """What peft is told: a pattern that names exactly these modules ("all-linear" would catch the vision tower's too)."""
     from peft import LoraConfig
 
     places = [place for place in ("self_attn", "mlp") if any(PLACE[name] == place for name in config.targets)]
     pattern = rf"model\.language_model\.layers\.({'|'.join(map(str, layers))})\.({'|'.join(places)})\.({'|'.join(name for name in PLACE if name in config.targets)})"
-    return LoraConfig(r=config.rank, lora_alpha=config.alpha, lora_dropout=config.dropout, target_modules=pattern, base_model_name_or_path=str(folder))
+    return LoraConfig(r=config.rank, lora_alpha=config.alpha, lora_dropout=config.dropout, target_modules=pattern)
 
 
 def adapt(model: "torch.nn.Module", settings: "LoraConfig", names: list[str]) -> Any:
@@ -45,7 +46,9 @@ def adapt(model: "torch.nn.Module", settings: "LoraConfig", names: list[str]) ->
     from peft import get_peft_model
     from peft.tuners.lora import LoraLayer
 
-    found = get_peft_model(model, settings)
+    with warnings.catch_warnings():
+        warnings.filterwarnings("ignore", "`is_gradient_checkpointing`")  # peft's call; what it says is for peft's developers
+        found = get_peft_model(model, settings)
     base = found.get_base_model()
     hit = [name for name, module in base.named_modules() if isinstance(module, LoraLayer)]
     learning = {name.partition(".lora_")[0] for name, parameter in base.named_parameters() if parameter.requires_grad}

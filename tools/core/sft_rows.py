@@ -29,7 +29,7 @@ class Fact:
 
 
 class Rows:
-    """A fused file, checked; rows stay in the file (a row in memory takes some bytes, whatever its length).
+    """A fused file, checked; rows stay in the file (one in memory takes some hundred bytes, whatever its length).
 
     Raises UserError for the first bad row (unknown role, missing answer, missing photo, …), for rows longer than
     ``max_tokens``, and for a file without rows. ``sha256`` is the file's.
