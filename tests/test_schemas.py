@@ -1,6 +1,7 @@
 """schemas: what editors are told of the records."""
 
 import json
+import re
 from pathlib import Path
 
 import pytest
@@ -34,6 +35,6 @@ def test_a_schema_refuses_unknown_fields_and_knows_the_json_names(name):
 def test_the_editor_mapping_in_the_docs_names_every_schema_and_every_file():
     text = (COMMITTED.parent / "docs" / "schemas.md").read_text(encoding="utf-8")
     mapping = json.loads(text.split("```json\n")[1].split("```")[0])["json.schemas"]
-    pairs = {(match.rsplit("/", 1)[-1], entry["url"]) for entry in mapping for match in entry["fileMatch"]}
+    pairs = {(re.sub(r"^runs/\*/\*/(rounds/\*/)?", "", match), entry["url"]) for entry in mapping for match in entry["fileMatch"]}
     wanted = {(name, f"./schemas/{schema_name(model.__name__)}") for files in (RUN_FILES, ROUND_FILES) for name, model in files.items()}
     assert pairs == wanted

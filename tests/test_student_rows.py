@@ -209,6 +209,6 @@ def test_a_missing_folder_is_named(tmp_path):
 def test_a_photo_that_is_not_whole_is_named(student, tmp_path):
     (tmp_path / "a.png").write_bytes(photo(tmp_path / "b.png").read_bytes()[:150])
     photo(tmp_path / "c.png", (2010, 10))
-    for name, what in (("a.png", "not a whole photo"), ("none.png", "no such file"), ("c.png", "too narrow a photo")):
+    for name, what in (("a.png", "not a whole photo"), ("none.png", "cannot be read .No such file"), ("c.png", "too narrow a photo")):
         with pytest.raises(UserError, match=rf"{name}: {what}"):
             student.encode(Row(chat("", "<image>"), [tmp_path / name]))

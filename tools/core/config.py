@@ -164,9 +164,10 @@ class DistillSection(Section):
 
 
 class StudentSection(Section):
-    """The student: a Qwen3-VL checkpoint folder; ``n_threads`` 0 takes torch's own choice."""
+    """The student: a Qwen3-VL checkpoint folder; ``max_photo_pixels`` 0 takes its own limit, ``n_threads`` 0 torch's own choice."""
 
     model: str
+    max_photo_pixels: Annotated[int, Field(ge=0)]
     n_threads: Annotated[int, Field(ge=0)]
 
 
@@ -266,6 +267,13 @@ def load(models: str, mission: str, overlay: Path | None = None, configs: Path =
     for part in layers.values():
         merged = merge(merged, part)
     return validate(merged, Config, lambda loc: next((path for path in reversed(layers) if _holds(layers[path], loc)), paths[0]))
+
+
+def mission_name(slug: str, configs: Path = CONFIGS) -> str:
+    """The name that records give a mission (``bbu_line`` -> ``BBU接地线检查``)."""
+    path = _named(configs / "missions", slug, "MISSION")
+    section = read_yaml(path).get("mission")
+    return validate({"slug": slug} | section if isinstance(section, dict) else section, Mission, path).name
 
 
 def _holds(part: Any, loc: tuple[int | str, ...]) -> bool:

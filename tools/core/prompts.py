@@ -53,6 +53,11 @@ def stage_b_user(per_image: Mapping[str, str]) -> str:
     return _fill(STAGE_B_USER, summaries=render_summaries(per_image))
 
 
+def photo_user(task: str) -> str:
+    """The user message of a photo task (``summary`` or ``dense``): the photo, then what to do."""
+    return "<image>" + (PROMPTS_DIR / f"{task}.user.txt").read_text(encoding="utf-8").strip()
+
+
 def reflect_system(mission_name: str, experiences: Mapping[str, str]) -> str:
     """The system message of a reflection on errors made under one guidance."""
     return _fill(REFLECT_SYSTEM, mission=mission_name, guidance=render_guidance(experiences))

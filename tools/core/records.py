@@ -16,6 +16,10 @@ from tools.core.jsonl import read_numbered
 
 Verdict = Literal["pass", "fail"]
 ReviewReason = Literal["no_candidate_supports_gt", "label_suspect"]
+Refusal = Literal[
+    "bad_name", "unknown_extension", "missing", "unreadable", "not_a_file", "empty_file", "too_large", "too_many_pixels", "too_narrow", "not_an_image",
+    "broken", "no_group", "duplicate_group", "empty_group", "no_photo_left", "empty_summary", "coordinates", "cut_off",
+]  # fmt: skip
 DropReason = Literal["excluded", "unsure", "model_wrong", "needs_review", "conflict"]
 
 
@@ -56,6 +60,16 @@ class StageA(Record):
     @property
     def ticket_key(self) -> str:
         return ticket_key(self.group_id, self.label)
+
+
+class Refused(Record):
+    """A photo that has no summary, or (``image`` None) a group that has no photo left, with the reason word. ``group_id`` is "" for a file in no group."""
+
+    image: str | None
+    group_id: str
+    label: Verdict
+    reason: Refusal
+    detail: str
 
 
 class DecodeSettings(Record):

@@ -15,6 +15,7 @@ from tools.core.records import (
     NeedReviewEntry,
     NeedReviewFile,
     Reflection,
+    Refused,
     ReviewDecision,
     RoundMetrics,
     Selection,
@@ -34,6 +35,8 @@ ROUND_FILES: dict[str, type[BaseModel]] = {
 }
 
 RUN_FILES: dict[str, type[BaseModel]] = {
+    "summaries/stage_a.jsonl": StageA,
+    "summaries/stage_a.refused.jsonl": Refused,
     "stage_a.jsonl": StageA,
     "loop.json": LoopStatus,
     "trajectories.jsonl": Trajectory,
@@ -53,6 +56,7 @@ RUN_FILES: dict[str, type[BaseModel]] = {
 
 # A run in which nothing went wrong leaves these empty; all others hold at least one record.
 MAY_BE_EMPTY = {
+    "summaries/stage_a.refused.jsonl",
     "selections.jsonl",
     "failure_malformed.jsonl",
     "need_review_queue.jsonl",

@@ -7,24 +7,24 @@ torch and transformers are imported when an Encoder is made.
 """
 
 import json
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import lru_cache
+from importlib.util import find_spec
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, TypeVar
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 from tools.core.engines import chat
 from tools.core.engines.threads import quiet_openmp
 from tools.core.errors import mistake
-from tools.core.photo_files import NotAPhoto, open_photo, photo_size
+from tools.core.photo_files import MAX_ASPECT, NotAPhoto, open_photo
 from tools.core.vision_processor import load_photo_processor
 
 if TYPE_CHECKING:
+    from PIL import Image
     from torch import Tensor
 
-Seen = TypeVar("Seen")  # a photo, or its sides
 PHOTO = "<image>"
-MAX_ASPECT = 200  # of a photo's sides: transformers' smart_resize for Qwen-VL takes no narrower one
 NOT_LEARNT = -100  # the label that transformers' losses leave out
 GET_WEIGHTS = "download a Qwen3-VL (`hf download Qwen/Qwen3-VL-4B-Instruct --local-dir {folder}`), or make the miniature (`make miniature-student`)"
 
@@ -50,10 +50,18 @@ class Encoded:
     grid: "Tensor | None"
 
 
+class Seen(NamedTuple):
+    """Photos as a model sees them: ``pixels`` [patches, values], ``grid`` [photos, 3] and how many ids each photo takes."""
+
+    pixels: "Tensor | None"
+    grid: "Tensor | None"
+    counts: Sequence[int]
+
+
 class Encoder:
     """Tokenizer and image processor of a checkpoint folder.
 
-    ``max_photo_pixels`` scales larger photos down to about so many pixels; 0 leaves it to the folder's
+    ``max_photo_pixels`` scales larger photos down to at most so many pixels; 0 leaves the limit of the folder's
     preprocessor_config.json. Raises UserError for a folder that is not there or holds another architecture.
     """
 
@@ -61,11 +69,9 @@ class Encoder:
         self.folder = folder
         check_folder(folder)
         quiet_openmp()
-        try:
-            import torch
-            import transformers
-        except ImportError as error:
-            raise mistake(f"{error.name} is not installed", "run `make setup-student`", field="student.model") from None
+        import torch
+        import transformers
+
         self.torch = torch
         transformers.utils.logging.disable_progress_bar()
         self.config = transformers.AutoConfig.from_pretrained(folder)
@@ -73,33 +79,25 @@ class Encoder:
         self.tokenizer, self.photos, self.template = processor.tokenizer, processor.image_processor, processor.chat_template
         if max_photo_pixels:
             size = dict(self.photos.size)
-            self.photos.size = size | {"longest_edge": max_photo_pixels, "shortest_edge": min(size["shortest_edge"], max_photo_pixels)}
+            self.photos.size = {edge: min(size[edge], max_photo_pixels) for edge in ("shortest_edge", "longest_edge")}
         self.text = chat.PlainText(self.tokenizer)
         self._around = lru_cache(maxsize=256)(self._cut)  # a corpus has few forms of conversation
 
-    def encode(self, row: Row, generate: bool = False) -> Encoded:
+    def encode(self, row: Row, generate: bool = False, seen: Seen | None = None) -> Encoded:
         """Ids of a conversation, or with ``generate`` of what comes before its last answer, ending with the assistant's opening.
 
-        Raises UserError for a photo that cannot be read and for a number of ``<image>`` that is not the number of photos.
+        ``seen`` is what ``see`` made of the row's photos, where a caller has read them ahead. Raises UserError for a photo
+        that cannot be read and for a number of ``<image>`` that is not the number of photos.
         """
-        pixels, grid, sizes = self._see(row.images)
-        return Encoded(*self._ids(row, sizes, generate), pixels, grid)
-
-    def measure(self, row: Row) -> tuple[int, int]:
-        """How many ids a conversation has, and how many of them are learnt. Only the headers of its photos are read; else raises as ``encode``."""
-        ids, learn = self._ids(row, tuple(self.photo_tokens(*_read(photo_size, path)) for path in row.images), False)
-        return len(ids), sum(learn)
-
-    def _ids(self, row: Row, sizes: tuple[int, ...], generate: bool) -> tuple[list[int], list[bool]]:
-        """Ids of a conversation whose photos take ``sizes`` ids, and whether each is learnt."""
         messages = list(row.messages)
         if generate and messages and messages[-1]["role"] == "assistant":
             messages.pop()
+        seen = seen or self.see([_readable(path) for path in row.images])
         form, texts = _form(messages, bool(row.images))
         if row.images and (marks := len(texts) - len(messages)) != len(row.images):
             raise mistake(f"{len(row.images)} images but {marks} {PHOTO} in the user's text", "write one a photo, where the photo belongs")
         around = self._around(form, generate)
-        counts = iter(sizes)
+        counts = iter(seen.counts)
         ids = self._template(around[0], counts)
         learn = [False] * len(ids)
         for (role, text), after in zip(texts, around[1:], strict=True):
@@ -109,7 +107,7 @@ class Encoder:
             learn += [role == "assistant"] * len(said) + [True] * end + [False] * (len(then) - end)
         if next(counts, None) is not None:
             raise mistake("its chat template does not show every photo", "use the template of a Qwen3-VL", path=self.folder)
-        return ids, learn
+        return Encoded(ids, learn, seen.pixels, seen.grid)
 
     def batch(self, rows: Sequence[Encoded], left: bool) -> "dict[str, Tensor]":
         """Tensors of a model call, padded on one side to the longest row: ``input_ids``, ``attention_mask``, ``mm_token_type_ids``
@@ -134,13 +132,13 @@ class Encoder:
         """How many ids a photo of this size (upright) takes, without its two marks."""
         return self.photos.get_number_of_image_patches(height, width) // self.photos.merge_size**2
 
-    def _see(self, images: Sequence[Path]) -> "tuple[Tensor | None, Tensor | None, tuple[int, ...]]":
-        """Pixels and grids of photos, and how many ids each takes."""
-        if not images:
-            return None, None, ()
-        seen = self.photos([_read(open_photo, path) for path in images], return_tensors="pt")
+    def see(self, photos: "Sequence[Image.Image]") -> Seen:
+        """Pixels of upright RGB photos. Many threads may do so at a time."""
+        if not photos:
+            return Seen(None, None, ())
+        seen = self.photos(list(photos), return_tensors="pt")
         grid = seen["image_grid_thw"]
-        return seen["pixel_values"], grid, tuple((grid.prod(-1) // self.photos.merge_size**2).tolist())
+        return Seen(seen["pixel_values"], grid, (grid.prod(-1) // self.photos.merge_size**2).tolist())
 
     def _cut(self, form: tuple[tuple[str, int], ...], generate: bool) -> list[str]:
         """Template text around the texts of a conversation of this form: (role, photos) for each message."""
@@ -204,7 +202,9 @@ class Student(Encoder):
 
 
 def check_folder(folder: Path, weights: bool = False) -> None:
-    """Raise UserError unless ``folder`` is a checkpoint of a Qwen3-VL, and holds its weights where these are wanted."""
+    """Raise UserError unless ``folder`` is a checkpoint of a Qwen3-VL that can be run here, and holds its weights where these are wanted."""
+    if absent := next((name for name in ("torch", "transformers", "PIL") if find_spec(name) is None), None):
+        raise mistake(f"{absent} is not installed", "run `make setup-student`", field="student.model")
     field, get = "student.model", GET_WEIGHTS.format(folder=folder)
     if not (folder / "config.json").is_file():
         what = "no config.json in it" if folder.is_dir() else "no such checkpoint folder"
@@ -226,17 +226,17 @@ def missing_weights(folder: Path) -> str | None:
     return next((name for name in names if not (folder / name).is_file()), None)
 
 
-def _read(read: Callable[[Path], Seen], path: Path) -> Seen:
+def _readable(path: Path) -> "Image.Image":
     try:
-        seen = read(path)
-    except FileNotFoundError:
-        raise mistake("no such file", "correct the path or delete the row", path=path) from None
+        with open(path, "rb") as file:
+            picture = open_photo(file)
+    except OSError as error:
+        raise mistake(f"cannot be read ({error.strerror})", "correct the path or delete the row", path=path) from None
     except NotAPhoto as error:
         raise mistake(f"not a whole photo ({error})", "replace the file or delete the row", path=path) from None
-    wide, high = seen if isinstance(seen, tuple) else seen.size
-    if max(wide, high) > MAX_ASPECT * min(wide, high):
-        raise mistake(f"too narrow a photo ({wide} × {high})", "replace the file or delete the row", path=path)
-    return seen
+    if max(picture.size) > MAX_ASPECT * min(picture.size):
+        raise mistake(f"too narrow a photo ({picture.width} × {picture.height})", "replace the file or delete the row", path=path)
+    return picture
 
 
 def _form(messages: Sequence[Mapping[str, str]], photos: bool) -> tuple[tuple[tuple[str, int], ...], list[tuple[str, str]]]:

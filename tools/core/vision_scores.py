@@ -14,7 +14,11 @@ from typing import NamedTuple
 
 Box = tuple[float, float, float, float]
 _COUNT = re.compile(r"^(.*?)\s*×\s*(\d+)$", re.DOTALL)
-_COORDINATES = re.compile(r"bbox|\[\s*\d+\s*(?:,\s*\d+\s*){1,3}\]|(?<!\d)\d{1,4}(?:\s*,\s*\d{1,4}){3}(?!\d)|<\|?box|<\|?(?:quad|object_ref)")
+_NUMBER = r"\d{1,4}(?:\.\d+)?"
+_BETWEEN = r"\s*[)）\]]*\s*[,，]\s*[(（\[]*\s*"  # numbers of a box: "1, 2", "(1,2),(3,4)"
+_COORDINATES = re.compile(
+    rf"bbox|\[\s*{_NUMBER}\s*(?:,\s*{_NUMBER}\s*){{1,3}}\]|(?<!\d){_NUMBER}(?:{_BETWEEN}{_NUMBER}){{3}}(?!\d)|<\|?(?:box|quad|point|object_ref)"
+)
 
 
 class Found(NamedTuple):

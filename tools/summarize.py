@@ -1,0 +1,76 @@
+"""Turn each photo of a mission's tickets into one line of facts (Stage A).
+
+    python -m tools.summarize --config RUN/config/summarize.yaml --mission bbu_line --input data/bbu_line \\
+        --output RUN/summaries/stage_a.jsonl
+
+In:  folders <input>/审核通过|审核不通过/<group_id>/*.jpg|jpeg|png, or a manifest JSONL (group_id, label, images).
+Out: stage_a.jsonl, a ticket a line; stage_a.refused.jsonl, what has no summary and why (docs/summarize.md).
+
+A photo that cannot be used never stops the run. Answers are kept in stage_a.part.jsonl until the end: a killed run goes
+on where it stopped and ends in the same bytes.
+"""
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from tools.core import cli
+
+
+def main(
+    config: Annotated[Path, typer.Option(help="Section file config/summarize.yaml.")],
+    mission: Annotated[str, typer.Option(help="Mission slug: configs/missions/<slug>.yaml.")],
+    input: Annotated[Path, typer.Option(help="Folder that holds 审核通过 and 审核不通过, or a manifest JSONL.")],
+    output: Annotated[Path, typer.Option(help="Stage-A tickets to write (JSONL).")],
+) -> None:
+    """Turn each photo of a mission's tickets into one line of facts."""
+    from tools.core.config import SummarizeConfig, mission_name, read_section
+    from tools.core.errors import mistake
+    from tools.core.jsonl import write_rows
+    from tools.core.photos_in import look_at_all, read_input
+    from tools.core.progress import progress
+    from tools.core.student import Student, check_folder
+    from tools.core.summaries import Answer, Partial, answer_batches, compose, plan, settings_digest
+
+    cfg = read_section(config, SummarizeConfig)
+    name, folder = mission_name(mission), Path(cfg.student.model)
+    check_folder(folder, weights=True)
+    if output.is_dir():
+        raise mistake("is a folder", "give a file", path=output, field="--output")
+    intake = read_input(input)
+    for ignored in intake.ignored:
+        cli.say(f"summarize: passing over {ignored}: it is neither of the two label folders")
+
+    images = list(dict.fromkeys(image for group in intake.groups if not group.unfit for image in group.images))
+    with progress("summarize: looking", len(images), unit="photos") as bar:
+        sizes, unfit = look_at_all(images, cfg.summarize, bar.update)
+
+    answers: dict[str, Answer] = {}
+    part = output.with_name(f"{output.stem}.part.jsonl")
+    if sizes:
+        student = Student(folder, cfg.student.max_photo_pixels, cfg.student.n_threads)
+        batches = plan(sizes, student.photo_tokens, cfg.summarize.batch)
+        partial = Partial(part, settings_digest(cfg, student))
+        answers |= partial.load(batches)
+        if answers:
+            cli.say(f"summarize: going on after {len(answers)} of {len(sizes)} photos")
+        left = [batch for batch in batches if batch[0] not in answers]
+        with progress("summarize", len(sizes), len(answers), "photos") as bar:
+            for done in answer_batches(student, left, cfg.summarize.max_new_tokens):
+                partial.append(done)
+                answers |= {answer.image: answer for answer in done}
+                bar.update(len(done))
+
+    outcome = compose(intake, name, unfit, answers)
+    refused = output.with_name(f"{output.stem}.refused.jsonl")
+    write_rows(refused, outcome.refused)
+    if not outcome.tickets:
+        raise mistake(f"no photo of it can be summarised: {outcome.sentence()}", f"see {refused}", path=input)
+    write_rows(output, outcome.tickets)
+    part.unlink(missing_ok=True)
+    cli.say(f"summarize: {outcome.sentence()}; {output}")
+
+
+if __name__ == "__main__":
+    cli.run(main)
