@@ -187,7 +187,7 @@ class SftSection(Section):
     rank: Count
     alpha: Count
     dropout: Share
-    targets: Annotated[list[str], Field(min_length=1)]
+    targets: Annotated[list[Literal["q_proj", "k_proj", "v_proj", "o_proj", "gate_proj", "up_proj", "down_proj"]], Field(min_length=1)]
     learning_rate: Annotated[float, Field(gt=0)]
     warmup_share: Share
     epochs: Annotated[float, Field(gt=0)]
@@ -197,6 +197,7 @@ class SftSection(Section):
     max_grad_norm: Annotated[float, Field(gt=0)]
     weight_decay: Annotated[float, Field(ge=0)]
     save_steps: Count
+    log_steps: Count
     seed: int
 
 

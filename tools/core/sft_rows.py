@@ -1,0 +1,79 @@
+"""The fused file as sft sees it: every row checked and measured before any weight is loaded, read again when its turn comes."""
+
+import hashlib
+from collections import Counter
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from tools.core.errors import UserError, mistake
+from tools.core.fused_rows import FusedRow, check_photos, parse_line, stream
+from tools.core.progress import progress
+from tools.core.student import Row
+
+if TYPE_CHECKING:
+    from tools.core.student import Encoded, Encoder
+
+
+@dataclass(frozen=True, slots=True)
+class Fact:
+    """What a plan needs of a row: its place in the file (line from 1, bytes) and its sizes in tokens."""
+
+    line: int
+    offset: int
+    size: int
+    task: str
+    weight: float
+    tokens: int
+    learnt: int
+
+
+class Rows:
+    """A fused file, checked; rows stay in the file (one in memory takes some hundred bytes, whatever its length).
+
+    Raises UserError for the first bad row (unknown role, missing answer, missing photo, …), for rows longer than
+    ``max_tokens``, and for a file without rows. ``sha256`` is the file's.
+    """
+
+    def __init__(self, path: Path, encoder: "Encoder", max_tokens: int) -> None:
+        self.path, self.encoder = path, encoder
+        digest = hashlib.sha256()
+        self.facts: list[Fact] = []
+        with progress(f"sft: checking {path.name}", path.stat().st_size if path.is_file() else 0, unit="bytes") as bar:
+            for line, offset, raw in stream(path, digest):
+                self.facts.append(self._fact(line, offset, raw))
+                bar.update(len(raw))
+        self.sha256 = digest.hexdigest()
+        if not self.facts:
+            raise mistake("the file holds no record", "make it again with fuse", path=path)
+        long = [fact for fact in self.facts if fact.tokens > max_tokens]
+        if long:
+            others = f", and {len(long) - 1} more rows are too long" if len(long) > 1 else ""
+            what = f"{long[0].tokens} tokens, more than sft.max_tokens ({max_tokens}){others}"
+            raise mistake(what, f"raise it to {max(fact.tokens for fact in long)}, or shorten or delete the row", path=path, line=long[0].line)
+
+    def _fact(self, line: int, offset: int, raw: bytes) -> Fact:
+        row = parse_line(raw, FusedRow, self.path, line)
+        check_photos(row.images, Path(), self.path, line)
+        try:
+            tokens, learnt = self.encoder.measure(_conversation(row))
+        except UserError as error:  # it names the photo
+            raise UserError(f"{self.path}:{line}: {error}") from None
+        return Fact(line, offset, len(raw), row.task, row.weight, tokens, learnt)
+
+    def encode(self, index: int) -> "Encoded":
+        """A row's ids and pixels."""
+        fact = self.facts[index]
+        with open(self.path, "rb") as file:
+            file.seek(fact.offset)
+            raw = file.read(fact.size)
+        return self.encoder.encode(_conversation(parse_line(raw, FusedRow, self.path, fact.line)))
+
+    def counts(self) -> dict[str, dict[str, int]]:
+        """Rows and learnt tokens of each task."""
+        rows = Counter(fact.task for fact in self.facts)
+        return {task: {"rows": rows[task], "learnt_tokens": sum(fact.learnt for fact in self.facts if fact.task == task)} for task in sorted(rows)}
+
+
+def _conversation(row: FusedRow) -> Row:
+    return Row([message.model_dump() for message in row.messages], [Path(image) for image in row.images])

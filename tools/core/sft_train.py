@@ -1,0 +1,186 @@
+"""The training loop: a loss over answers alone, steps that can be repeated to the byte, a state to go on from.
+
+Nothing is drawn at random between steps but dropout, and that from (seed, step, process): the state to resume from is the
+adapter, the optimiser and what was logged.
+"""
+
+import hashlib
+import json
+import os
+from collections import Counter
+from collections.abc import Callable, Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import nullcontext
+from pathlib import Path
+from typing import Any
+
+import torch
+from accelerate import Accelerator
+from torch.nn import functional as F
+
+from tools.core.config import SftSection
+from tools.core.progress import progress
+from tools.core.sft_plan import Plan, learning_rate
+from tools.core.sft_rows import Rows
+from tools.core.student import NOT_LEARNT
+
+STATE = "state.pt"
+
+
+class Learner(torch.nn.Module):
+    """The adapted student as a function from a batch to the loss of each learnt token (natural log), in the batch's order.
+
+    Padding is on the right, where causal attention never looks back from a token that counts; so there is no attention
+    mask. The output layer runs on learnt positions alone. What lies below the first adapted layer keeps no activations.
+    """
+
+    def __init__(self, model: Any) -> None:
+        super().__init__()
+        self.model = model  # a PeftModel
+
+    def forward(self, batch: dict[str, torch.Tensor]) -> torch.Tensor:
+        """``batch`` as ``Encoder.batch`` makes it, padded right -> [learnt tokens]."""
+        student = self.model.get_base_model()
+        given = {name: value for name, value in batch.items() if name not in ("labels", "attention_mask")}
+        hidden = student.model(**given, use_cache=False).last_hidden_state
+        targets = batch["labels"][:, 1:]
+        learnt = targets != NOT_LEARNT
+        return F.cross_entropy(student.lm_head(hidden[:, :-1][learnt]).float(), targets[learnt], reduction="none")
+
+    def learning(self) -> dict[str, torch.nn.Parameter]:
+        """The parameters that learn, by name."""
+        return {name: parameter for name, parameter in self.named_parameters() if parameter.requires_grad}
+
+
+class Batch:
+    """Rows as tensors on the device, and the weight of each learnt token."""
+
+    def __init__(self, rows: Rows, picked: Sequence[int], device: torch.device) -> None:
+        facts = [rows.facts[index] for index in picked]
+        self.tensors = {name: value.to(device) for name, value in rows.encoder.batch([rows.encode(index) for index in picked], left=False).items()}
+        self.weights = torch.cat([torch.full((fact.learnt,), fact.weight) for fact in facts]).to(device)
+        self.tasks = [(fact.task, fact.learnt) for fact in facts]
+
+
+def ahead(make: Callable[[Any], Batch], wanted: Iterator[Any]) -> Iterator[Batch]:
+    """Make batches in order, the next one in a thread while the caller works on the last."""
+    with ThreadPoolExecutor(1) as thread:
+        coming = None
+        for what in wanted:
+            coming, ready = thread.submit(make, what), coming
+            if ready:
+                yield ready.result()
+        if coming:
+            yield coming.result()
+
+
+def val_losses(learner: torch.nn.Module, rows: Rows, accelerator: Accelerator, size: int, name: str) -> dict[str, float]:
+    """Mean loss of a learnt token of each task, row weights aside. Every process takes its share of the rows; all get the result."""
+    tasks = sorted({fact.task for fact in rows.facts})
+    order = sorted(range(len(rows.facts)), key=lambda index: rows.facts[index].tokens)
+    cuts = [order[at : at + size] for at in range(0, len(order), size)][accelerator.process_index :: accelerator.num_processes]
+    sums = torch.zeros(len(tasks), 2, dtype=torch.float64)
+    learner.eval()
+    with torch.inference_mode(), accelerator.autocast(), progress(f"sft: val loss {name}", len(cuts), unit="batches") as bar:
+        for batch in ahead(lambda picked: Batch(rows, picked, accelerator.device), iter(cuts)):
+            losses = learner(batch.tensors).double().cpu().split([learnt for _, learnt in batch.tasks])
+            for (task, learnt), loss in zip(batch.tasks, losses, strict=True):
+                sums[tasks.index(task)] += torch.tensor([loss.sum(), learnt])
+            bar.update()
+    total = accelerator.reduce(sums.to(accelerator.device), "sum").cpu()
+    return {task: rounded(float(total[at, 0] / total[at, 1])) for at, task in enumerate(tasks)}
+
+
+class Trainer:
+    """Steps of one run. ``folder`` holds the state to go on from; ``run`` is what must be the same for that."""
+
+    def __init__(self, learner: Learner, rows: Rows, config: SftSection, accelerator: Accelerator, folder: Path, run: dict[str, Any]) -> None:
+        self.rows, self.config, self.accelerator, self.folder = rows, config, accelerator, folder
+        self.run = hashlib.sha256(json.dumps(run, sort_keys=True).encode()).hexdigest()
+        self.plan = Plan([fact.task for fact in rows.facts], [fact.tokens for fact in rows.facts], config, accelerator.num_processes)
+        self.parameters = learner.learning()
+        self.optimizer = torch.optim.AdamW(self.parameters.values(), lr=config.learning_rate, weight_decay=config.weight_decay)
+        self.learner = accelerator.prepare(learner)
+        self.before: dict[str, float] | None = None  # validation loss of the untouched student
+        self.history: list[dict[str, Any]] = []  # of each step done
+
+    def train(self) -> None:
+        """Do the steps that are not done yet, with a state every ``save_steps`` and at the end."""
+        begun, process = len(self.history), self.accelerator.process_index
+        picked = (picked for step in range(begun, self.plan.steps) for picked in self.plan.batches(step, process))
+        batches = ahead(lambda rows: Batch(self.rows, rows, self.accelerator.device), picked)
+        self.learner.train()
+        with progress("sft: training", self.plan.steps, done=begun, unit="steps") as bar:
+            for step in range(begun, self.plan.steps):
+                self.history.append(self._step(step, batches))
+                if len(self.history) % self.config.save_steps == 0 or len(self.history) == self.plan.steps:
+                    self.save()
+                bar.update()
+
+    def _step(self, step: int, batches: Iterator[Batch]) -> dict[str, Any]:
+        """One update: the mean over the learnt tokens of all its batches and processes, each token by its row's weight."""
+        facts = [self.rows.facts[index] for index in self.plan.rows(step)]
+        learnt = sum(fact.learnt for fact in facts)
+        rate = learning_rate(step, self.plan.steps, self.config)
+        torch.manual_seed(int.from_bytes(hashlib.sha256(f"{self.config.seed}:{step}:{self.accelerator.process_index}".encode()).digest()[:8]))
+        loss = torch.zeros((), device=self.accelerator.device)
+        for at in range(self.config.accumulate):
+            batch, last = next(batches), at == self.config.accumulate - 1
+            with nullcontext() if last else self.accelerator.no_sync(self.learner):
+                part = (self.learner(batch.tensors) * batch.weights).sum() / learnt
+                # Processes' gradients are averaged, and this is a sum.
+                self.accelerator.backward(part * self.accelerator.num_processes)
+            loss += part.detach()
+        torch.nn.utils.clip_grad_norm_(self.parameters.values(), self.config.max_grad_norm)
+        for group in self.optimizer.param_groups:
+            group["lr"] = rate
+        self.optimizer.step()
+        self.optimizer.zero_grad(set_to_none=True)
+        tokens = Counter[str]()
+        for fact in facts:
+            tokens[fact.task] += fact.learnt
+        return {"loss": float(self.accelerator.reduce(loss, "sum")), "lr": rate, "learnt_tokens": dict(sorted(tokens.items()))}
+
+    def save(self) -> None:
+        """Write the state beside and rename it: one that is there is whole."""
+        if self.accelerator.is_main_process:
+            self.folder.mkdir(parents=True, exist_ok=True)
+            held = {name: value.detach().cpu() for name, value in self.parameters.items()}
+            state = {"run": self.run, "learnt": held, "optimizer": self.optimizer.state_dict(), "before": self.before, "history": self.history}
+            beside = self.folder / f".{STATE}.tmp"
+            with open(beside, "wb") as file:
+                torch.save(state, file)
+                file.flush()
+                os.fsync(file.fileno())
+            os.replace(beside, self.folder / STATE)
+        self.accelerator.wait_for_everyone()
+
+    def resume(self) -> bool:
+        """Go on from the state where there is one of the very same run. Returns whether there was."""
+        path = self.folder / STATE
+        if not path.is_file():
+            return False
+        state = torch.load(path, map_location="cpu", weights_only=True)
+        if state["run"] != self.run:
+            return False
+        with torch.no_grad():
+            for name, parameter in self.parameters.items():
+                parameter.copy_(state["learnt"][name])
+        self.optimizer.load_state_dict(state["optimizer"])
+        self.before, self.history = state["before"], state["history"]
+        return True
+
+    def log(self) -> list[dict[str, Any]]:
+        """The history by ``log_steps``: mean loss, the last rate, learnt tokens by task."""
+        lines = []
+        for at in range(0, len(self.history), self.config.log_steps):
+            part = self.history[at : at + self.config.log_steps]
+            tokens = sum((Counter(step["learnt_tokens"]) for step in part), Counter[str]())
+            loss = sum(step["loss"] for step in part) / len(part)
+            lines.append({"step": at + len(part), "loss": rounded(loss), "lr": rounded(part[-1]["lr"]), "learnt_tokens": dict(sorted(tokens.items()))})
+        return lines
+
+
+def rounded(value: float) -> float:
+    """Six significant digits: enough to read, few enough to compare."""
+    return float(f"{value:.6g}")

@@ -1,0 +1,132 @@
+"""Teach the student: LoRA on its top language layers, from a fused file, merged into a full checkpoint.
+
+    python -m tools.sft --config RUN/config/sft.yaml --train data/fused/demo.train.jsonl --val data/fused/demo.val.jsonl \\
+        --output-dir checkpoints/demo
+    accelerate launch --multi_gpu -m tools.sft …                                 the same on several GPUs of one host
+
+    sft.yaml, <name>.{train,val}.jsonl, photos ──> adapter/        the LoRA alone (peft)
+    student.model (never written to)               merged/         base + adapter, a checkpoint like the base
+                                                   metrics.json    loss and rate by step, validation loss before and after
+
+Everything is checked before weights are loaded. A killed run goes on from its last state (output-dir/state/) and ends in
+the bytes of an undisturbed one; results of an earlier run stay until the new ones are whole. docs/sft.md says more.
+"""
+
+import os
+import sys
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from tools.core import cli
+from tools.core.errors import UserError
+
+if TYPE_CHECKING:
+    from peft import PeftModel
+
+    from tools.core.config import SftConfig
+    from tools.core.sft_rows import Rows
+
+
+def main(
+    config: Annotated[Path, typer.Option(help="Section file config/sft.yaml.")],
+    train: Annotated[Path, typer.Option(help="Fused rows to learn from.")],
+    val: Annotated[Path, typer.Option(help="Fused rows that only measure.")],
+    output_dir: Annotated[Path, typer.Option(help="checkpoints/<name>.")],
+) -> None:
+    """Teach the student: LoRA on its top language layers, from a fused file, merged into a full checkpoint."""
+    first = os.environ.get("RANK", "0") == "0"  # of the processes of a launch, which all find the same mistakes: it speaks
+    if not first:
+        os.environ["QUIET"] = "1"
+    try:
+        _teach(config, train, val, output_dir)
+    except UserError:
+        if first:
+            raise
+        sys.exit(2)
+
+
+def _teach(config: Path, train: Path, val: Path, output_dir: Path) -> None:
+    from tools.core.config import SftConfig, read_section
+    from tools.core.sft_lora import top_layers
+    from tools.core.sft_merge import check_folders
+    from tools.core.sft_rows import Rows
+    from tools.core.student import Encoder, check_folder
+
+    cfg = read_section(config, SftConfig)
+    base = Path(cfg.student.model)
+    check_folder(base, weights=True)
+    layers = top_layers(base, cfg.sft)
+    check_folders(base, output_dir)
+    encoder = Encoder(base)
+    rows, held_out = (Rows(path, encoder, cfg.sft.max_tokens) for path in (train, val))
+    metrics = learn(cfg, layers, rows, held_out, output_dir)
+    if metrics is not None:
+        losses = ", ".join(f"{task} {loss['before']:.4g} -> {loss['after']:.4g}" for task, loss in metrics["val"].items())
+        cli.say(f"sft: {metrics['steps']} steps of {metrics['rows_per_step']} rows on language layers {layers[0]}-{layers[-1]}; val loss {losses}; {output_dir}")
+
+
+def learn(cfg: "SftConfig", layers: list[int], rows: "Rows", held_out: "Rows", output_dir: Path) -> dict[str, Any] | None:
+    """Train, merge, publish. Returns what metrics.json holds, on the main process only."""
+    import torch
+    import transformers
+    from accelerate import Accelerator
+
+    from tools.core.sft_lora import adapt, adapted, lora_config
+    from tools.core.sft_merge import base_hashes
+    from tools.core.sft_train import Learner, Trainer, val_losses
+
+    gpu = torch.cuda.is_available()
+    accelerator = Accelerator(cpu=not gpu, mixed_precision="bf16" if gpu else "no")
+    if cfg.student.n_threads:
+        torch.set_num_threads(cfg.student.n_threads)
+    if gpu:  # a CPU's are
+        os.environ.setdefault("CUBLAS_WORKSPACE_CONFIG", ":4096:8")
+        torch.use_deterministic_algorithms(True, warn_only=True)
+    torch.manual_seed(cfg.sft.seed)
+    base = Path(cfg.student.model)
+    student = transformers.AutoModelForImageTextToText.from_pretrained(base, dtype=torch.bfloat16 if gpu else torch.float32)
+    names = adapted(layers, cfg.sft.targets)
+    learner = Learner(adapt(student, lora_config(layers, cfg.sft), names)).to(accelerator.device)
+    state = output_dir / "state"
+    run = {"sft": cfg.sft.model_dump(), "base": base_hashes(base), "train": rows.sha256, "val": held_out.sha256, "processes": accelerator.num_processes}
+    trainer = Trainer(learner, rows, cfg.sft, accelerator, state, run)
+    if trainer.resume() and accelerator.is_main_process:
+        cli.say(f"sft: going on after step {len(trainer.history)} of {trainer.plan.steps} ({state})")
+    if trainer.before is None:
+        trainer.before = val_losses(learner, held_out, accelerator, cfg.sft.batch_rows, "before")
+    trainer.train()
+    after = val_losses(learner, held_out, accelerator, cfg.sft.batch_rows, "after")
+    if not accelerator.is_main_process:
+        return None
+    metrics = {
+        "base": cfg.student.model, "layers": layers, "adapted_modules": len(names), "learning_parameters": sum(p.numel() for p in trainer.parameters.values()),
+        "train": rows.counts(), "rows_per_step": trainer.plan.rows_per_step, "processes": accelerator.num_processes, "steps": trainer.plan.steps,
+        "val": {task: held_out.counts()[task] | {"before": trainer.before[task], "after": loss} for task, loss in after.items()}, "log": trainer.log(),
+    }  # fmt: skip
+    write_results(learner.model, base, names, metrics, output_dir)
+    return metrics
+
+
+def write_results(model: "PeftModel", base: Path, names: list[str], metrics: dict[str, Any], output_dir: Path) -> None:
+    """Write adapter, merged checkpoint and metrics below state/, then move them out and remove state/."""
+    import shutil
+
+    from tools.core.jsonl import write_json
+    from tools.core.sft_merge import METRICS, merge, publish
+
+    state = output_dir / "state"
+    made = state / "made"
+    shutil.rmtree(made, ignore_errors=True)
+    model.save_pretrained(made / "adapter")
+    (made / "adapter" / "README.md").unlink(missing_ok=True)  # peft's form to fill in
+    modules = dict(model.get_base_model().named_modules())
+    merge(base, {f"{name}.weight": modules[name].get_delta_weight("default").detach().float().cpu() for name in names}, made / "merged")
+    write_json(made / METRICS, metrics)
+    publish(made, output_dir)
+    shutil.rmtree(state)
+
+
+if __name__ == "__main__":
+    cli.run(main)
