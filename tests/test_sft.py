@@ -55,8 +55,10 @@ def data(tmp_path_factory) -> Path:
     folder = tmp_path_factory.mktemp("data")
     photos = []
     for at, size in enumerate(((256, 192), (128, 160), (192, 192))):
-        photos.append(folder / f"{at}.png")
-        Image.effect_noise(size, 60).convert("RGB").save(photos[-1])
+        photos.append(folder / f"{at}.jpg")
+        lying = Image.Exif()
+        lying[0x0112] = (1, 6, 8)[at]  # EXIF orientation
+        Image.effect_noise(size, 60).convert("RGB").save(photos[-1], exif=lying)
     rows = [chat(f"照片摘要：\nimage_1: 标签/齐全×{n}", f"Verdict: 不通过\nReason: 缺少地排处接地螺丝(G{n})", weight=1.0 if n % 2 else 0.5) for n in range(5)]
     rows += [seen(photo, f"标签/齐全×{at}，电线/捆扎整齐×1") for at, photo in enumerate(photos)]
     write_rows(folder / "train.jsonl", rows)
@@ -126,7 +128,7 @@ def test_the_merged_checkpoint_loads_as_the_base_does_and_answers_as_base_and_ad
     assert load_processor(taught / "merged").tokenizer.eos_token == "<|im_end|>"
     base = AutoModelForImageTextToText.from_pretrained(student, dtype=torch.float32).eval()
     encoder = Encoder(taught / "merged")
-    given = encoder.batch([encoder.encode(Row(turn("<image>写出事实。", "标签"), [data / "0.png"]))], left=False)
+    given = encoder.batch([encoder.encode(Row(turn("<image>写出事实。", "标签"), [data / "0.jpg"]))], left=False)
     given.pop("labels")
     with torch.inference_mode():
         before = base(**given).logits
@@ -337,7 +339,7 @@ BAD_ROWS = {
     "a chat row without assistant": (without_assistant, 'train.jsonl:2: messages: no assistant message (found system, user); add the answer'),
     "an unknown role": (with_unknown_role, "train.jsonl:2: messages.0.role: "),
     "a photo that is not there": (lambda row: seen(Path("nowhere.png"), "x"), "train.jsonl:2: images.0: no such file (nowhere.png); correct the path"),
-    "a file that is no photo": (lambda row: seen(ROOT / "README.md", "x"), "README.md: not a whole photo"),
+    "a file that is no photo": (lambda row: seen(ROOT / "README.md", "x"), f"train.jsonl:2: images.0: not a photo ({ROOT / 'README.md'}: "),
     "a row that is too long": (lambda row: chat("很长" * 500, "x"), "tokens, more than sft.max_tokens (400); raise it to "),
     "an unknown field": (lambda row: row | {"wieght": 1}, "train.jsonl:2: wieght: unknown field; did you mean 'weight'?"),
 }

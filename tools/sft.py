@@ -59,7 +59,7 @@ def _teach(config: Path, train: Path, val: Path, output_dir: Path) -> None:
     check_folder(base, weights=True)
     layers = top_layers(base, cfg.sft)
     check_folders(base, output_dir)
-    encoder = Encoder(base)
+    encoder = Encoder(base, cfg.student.max_photo_pixels)
     rows, held_out = (Rows(path, encoder, cfg.sft.max_tokens) for path in (train, val))
     metrics = learn(cfg, layers, rows, held_out, output_dir)
     if metrics is not None:
@@ -90,7 +90,7 @@ def learn(cfg: "SftConfig", layers: list[int], rows: "Rows", held_out: "Rows", o
     names = adapted(layers, cfg.sft.targets)
     learner = Learner(adapt(student, lora_config(layers, cfg.sft), names)).to(accelerator.device)
     state = output_dir / "state"
-    run = {"sft": cfg.sft.model_dump(), "base": base_hashes(base), "train": rows.sha256, "val": held_out.sha256, "processes": accelerator.num_processes}
+    run = {"sft": cfg.sft.model_dump(), "pixels": cfg.student.max_photo_pixels, "base": base_hashes(base), "train": rows.sha256, "val": held_out.sha256, "processes": accelerator.num_processes}
     trainer = Trainer(learner, rows, cfg.sft, accelerator, state, run)
     if trainer.resume() and accelerator.is_main_process:
         cli.say(f"sft: going on after step {len(trainer.history)} of {trainer.plan.steps} ({state})")

@@ -2,6 +2,8 @@
 
 import struct
 import zlib
+from collections.abc import Iterator
+from contextlib import contextmanager
 from typing import TYPE_CHECKING, BinaryIO
 
 if TYPE_CHECKING:
@@ -20,15 +22,27 @@ class NotAPhoto(ValueError):
 
 def open_photo(file: BinaryIO) -> "Image.Image":
     """The whole photo, upright (EXIF orientation applied), as RGB. Raises NotAPhoto for what is no whole picture."""
+    with _opened(file) as picture:
+        turn = _turn(picture)
+        whole = picture.convert("RGB")
+    return whole if turn is None else whole.transpose(turn)
+
+
+def stored_size(file: BinaryIO) -> tuple[int, int]:
+    """Width and height in pixels as they are stored (a turn may swap them), from the header alone. Raises NotAPhoto where that is broken."""
+    with _opened(file) as picture:
+        return picture.size
+
+
+@contextmanager
+def _opened(file: BinaryIO) -> "Iterator[Image.Image]":
     from PIL import Image
 
     try:
         with Image.open(file, formats=FORMATS) as picture:
-            turn = _turn(picture)
-            whole = picture.convert("RGB")
+            yield picture
     except (*UNREADABLE, Image.DecompressionBombError) as error:
         raise NotAPhoto(str(error) or type(error).__name__) from None
-    return whole if turn is None else whole.transpose(turn)
 
 
 def _turn(picture: "Image.Image") -> "Image.Transpose | None":

@@ -6,10 +6,11 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from tools.core.errors import UserError, mistake
+from tools.core.errors import mistake
 from tools.core.fused_rows import FusedRow, check_photos, parse_line, stream
+from tools.core.photo_files import MAX_ASPECT, NotAPhoto, stored_size
 from tools.core.progress import progress
-from tools.core.student import Row
+from tools.core.student import Row, Seen
 
 if TYPE_CHECKING:
     from tools.core.student import Encoded, Encoder
@@ -55,11 +56,24 @@ class Rows:
     def _fact(self, line: int, offset: int, raw: bytes) -> Fact:
         row = parse_line(raw, FusedRow, self.path, line)
         check_photos(row.images, Path(), self.path, line)
+        # ids alone: a photo's number of them follows from its size, so that no photo is decoded here
+        counts = [self._photo_tokens(image, line, at) for at, image in enumerate(row.images)]
+        encoded = self.encoder.encode(_conversation(row), seen=Seen(None, None, counts))
+        return Fact(line, offset, len(raw), row.task, row.weight, len(encoded.ids), sum(encoded.learn))
+
+    def _photo_tokens(self, image: str, line: int, at: int) -> int:
+        """Ids that a photo takes, from its header: as many when it is turned."""
+        place = {"path": self.path, "line": line, "field": f"images.{at}"}
         try:
-            tokens, learnt = self.encoder.measure(_conversation(row))
-        except UserError as error:  # it names the photo
-            raise UserError(f"{self.path}:{line}: {error}") from None
-        return Fact(line, offset, len(raw), row.task, row.weight, tokens, learnt)
+            with open(image, "rb") as file:
+                wide, high = stored_size(file)
+        except OSError as error:
+            raise mistake(f"cannot be read ({image}: {error.strerror})", "correct the path or delete the row", **place) from None
+        except NotAPhoto as error:
+            raise mistake(f"not a photo ({image}: {error})", "replace the file or delete the row", **place) from None
+        if max(wide, high) > MAX_ASPECT * min(wide, high):
+            raise mistake(f"too narrow a photo ({image}: {wide} × {high})", "replace the file or delete the row", **place)
+        return self.encoder.photo_tokens(wide, high)
 
     def encode(self, index: int) -> "Encoded":
         """A row's ids and pixels."""
