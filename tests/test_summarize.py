@@ -175,8 +175,8 @@ def spoil(path: Path, how: str) -> None:
         path.mkdir()
     elif how == "pipe":
         os.mkfifo(path)
-    elif how == "bomb":
-        huge_png(path, 60_000, 60_000)
+    elif how in ("bomb", "large"):
+        huge_png(path, 60_000 if how == "bomb" else 1_100, 1_000)
     elif how == "narrow":
         photo(path, 1, (2010, 10))
     elif how == "eps":
@@ -188,7 +188,7 @@ def spoil(path: Path, how: str) -> None:
 @pytest.mark.parametrize(("how", "name", "reason"), [
     ("truncated", "x.jpg", "broken"), ("head", "x.jpg", "broken"), ("empty", "x.jpg", "empty_file"), ("text", "x.png", "not_an_image"),
     ("eps", "x.jpg", "not_an_image"), ("text", "x.heic", "unknown_extension"), ("text", "x", "unknown_extension"), ("fat", "x.jpg", "too_large"),
-    ("bomb", "x.png", "too_many_pixels"), ("narrow", "x.png", "too_narrow"), ("link_loop", "x.jpg", "unreadable"), ("missing", "x.jpg", "missing"),
+    ("bomb", "x.png", "too_many_pixels"), ("large", "x.png", "too_many_pixels"), ("narrow", "x.png", "too_narrow"), ("link_loop", "x.jpg", "unreadable"), ("missing", "x.jpg", "missing"),
     ("folder", "x.jpg", "not_a_file"), ("pipe", "x.jpg", "not_a_file"),
 ])  # fmt: skip
 def test_a_file_that_is_no_usable_photo_is_refused_and_the_others_go_on(fake, config, photos, how, name, reason):
