@@ -20,8 +20,8 @@ from tools.core.cli import run
 def main(
     models: Annotated[str, typer.Option(help="Model set: configs/models/<name>.yaml.")],
     mission: Annotated[str, typer.Option(help="Mission slug: configs/missions/<slug>.yaml.")],
-    tickets: Annotated[Path, typer.Option(help="Stage-A tickets to take.")],
     run_dir: Annotated[Path, typer.Option(help="runs/<RUN>/<MISSION>.")],
+    tickets: Annotated[Path | None, typer.Option(help="Stage-A tickets to take; without it the sections alone are written, as summarize needs them.")] = None,
     overlay: Annotated[Path | None, typer.Option(help="One more YAML laid over the configuration.")] = None,
 ) -> None:
     """Write the section files and the run's tickets."""
@@ -29,7 +29,7 @@ def main(
     from tools.core.jsonl import write_text_if_changed
 
     config = load(models, mission, overlay)
-    changed = take_tickets(tickets, config.mission.name, run_dir)
+    changed = tickets is not None and take_tickets(tickets, config.mission.name, run_dir)
     for tool in SECTIONS:
         changed |= write_text_if_changed(run_dir / "config" / f"{tool}.yaml", section_text(config, tool))
     stamp = run_dir / "config" / "prepared.mk"
