@@ -65,6 +65,27 @@ def test_ids_and_pixels_are_those_of_transformers_own_processor(student, folder,
         assert torch.equal(batch[name], wanted[name]), name
 
 
+# What real checkpoints do beside the plain form: count photos, add a system message, keep the template in chat_template.json.
+COUNTING = (
+    "{%- set seen = namespace(photos=0) %}{%- for m in messages %}"
+    "{%- if loop.first and m.role != 'system' %}{{- '<|im_start|>system\\nYou are helpful.<|im_end|>\\n' }}{%- endif %}"
+    "{{- '<|im_start|>' + m.role + '\\n' }}{%- if m.content is string %}{{- m.content }}{%- else %}{%- for part in m.content %}"
+    "{%- if part.type == 'image' %}{%- set seen.photos = seen.photos + 1 %}{{- 'Picture ' ~ seen.photos ~ ': <|vision_start|><|image_pad|><|vision_end|>' }}"
+    "{%- else %}{{- part.text }}{%- endif %}{%- endfor %}{%- endif %}{{- '<|im_end|>\\n' }}{%- endfor %}"
+    "{%- if add_generation_prompt %}{{- '<|im_start|>assistant\\n' }}{%- endif %}"
+)
+
+
+def test_a_checkpoint_with_a_template_of_its_own_is_followed(folder, tmp_path):
+    (own := broken(folder, tmp_path / "x", "weights")).joinpath("chat_template.jinja").unlink()
+    (own / "chat_template.json").write_text(json.dumps({"chat_template": COUNTING}), encoding="utf-8")
+    images = [photo(tmp_path / f"{n}.png", size) for n, size in enumerate([(256, 192), (400, 150)])]
+    messages = chat("", "两张：<image>和<image>，比较")[1:]
+    mine = Encoder(own).encode(Row(messages, images), generate=True)
+    assert mine.ids == theirs(own, [dict(m) for m in messages], images, True)["input_ids"][0].tolist()
+    assert "helpful" in Encoder(own).tokenizer.decode(mine.ids)
+
+
 def test_only_answers_and_their_ends_are_learnt(student):
     row = student.encode(Row([*chat(SYSTEM, CHAT, ANSWER), {"role": "user", "content": "为何"}, {"role": "assistant", "content": "因为"}]))
     runs, text = [], []

@@ -175,8 +175,8 @@ def spoil(path: Path, how: str) -> None:
         path.mkdir()
     elif how == "pipe":
         os.mkfifo(path)
-    elif how == "bomb":
-        huge_png(path, 60_000, 60_000)
+    elif how in ("bomb", "large"):
+        huge_png(path, 60_000 if how == "bomb" else 1_100, 1_000)
     elif how == "narrow":
         photo(path, 1, (2010, 10))
     elif how == "eps":
@@ -188,7 +188,7 @@ def spoil(path: Path, how: str) -> None:
 @pytest.mark.parametrize(("how", "name", "reason"), [
     ("truncated", "x.jpg", "broken"), ("head", "x.jpg", "broken"), ("empty", "x.jpg", "empty_file"), ("text", "x.png", "not_an_image"),
     ("eps", "x.jpg", "not_an_image"), ("text", "x.heic", "unknown_extension"), ("text", "x", "unknown_extension"), ("fat", "x.jpg", "too_large"),
-    ("bomb", "x.png", "too_many_pixels"), ("narrow", "x.png", "too_narrow"), ("link_loop", "x.jpg", "unreadable"), ("missing", "x.jpg", "missing"),
+    ("bomb", "x.png", "too_many_pixels"), ("large", "x.png", "too_many_pixels"), ("narrow", "x.png", "too_narrow"), ("link_loop", "x.jpg", "unreadable"), ("missing", "x.jpg", "missing"),
     ("folder", "x.jpg", "not_a_file"), ("pipe", "x.jpg", "not_a_file"),
 ])  # fmt: skip
 def test_a_file_that_is_no_usable_photo_is_refused_and_the_others_go_on(fake, config, photos, how, name, reason):
@@ -283,6 +283,14 @@ def test_an_input_without_any_usable_photo_ends_with_2_and_leaves_the_old_ticket
     assert Path("out/stage_a.jsonl").read_bytes() == before
 
 
+def test_a_batch_whose_photos_all_break_off_is_refused_and_the_rest_goes_on(fake, config, photos, tmp_path):
+    for path in sorted(photos.rglob("QC-10/*")):
+        path.write_bytes(path.read_bytes()[:-60])
+    settings(tmp_path, tmp_path / "checkpoint", batch=2)
+    assert summarize(config, photos).last_line.startswith("summarize: 9 photos in = 7 kept + 2 refused (2 broken); 3 groups in = 2 kept + 1 refused")
+    assert fake.shown[0] == []
+
+
 @pytest.mark.parametrize(("given", "error"), [
     ("none", "none: no such file; check the path"),
     ("empty", "empty: no folder 审核通过 or 审核不通过 in it; give the folder that holds 审核通过 and 审核不通过"),
@@ -368,30 +376,25 @@ def test_a_damaged_line_of_the_kept_answers_costs_its_batch_only(fake, config, p
     assert fake.shown == [[8, 9, 5, 6], [4]]
 
 
-def start(folder: Path, output: str) -> subprocess.Popen:
-    words = ["--config", str(folder / "summarize.yaml"), "--mission", "bbu_line", "--input", str(folder / "data"), "--output", str(folder / output)]
-    return subprocess.Popen([sys.executable, "-m", "tools.summarize", *words], cwd=ROOT, stderr=subprocess.PIPE, text=True, env=os.environ | {"OMP_NUM_THREADS": "1", "QUIET": "1"})
-
-
-def test_the_command_killed_in_the_middle_ends_in_the_bytes_of_an_undisturbed_run(tmp_path):
+def test_the_command_killed_in_the_middle_ends_in_the_bytes_of_an_undisturbed_run(tmp_path, monkeypatch):
     pytest.importorskip("gguf", reason="the student needs gguf: make setup-student")
     from student_builders import random_student
 
-    settings(tmp_path, random_student(tmp_path / "student"), batch=2, max_new_tokens=64)
+    monkeypatch.setenv("QUIET", "1")
+    config, data, killed = settings(tmp_path, random_student(tmp_path / "student"), batch=2, max_new_tokens=64), tmp_path / "data", tmp_path / "killed"
     for n in range(10):
-        photo(tmp_path / "data" / ("审核通过" if n % 3 else "审核不通过") / f"QC-{n // 3}" / f"{n}.jpg", 25 * n, (64 + 32 * (n % 4), 64))
-    whole = start(tmp_path, "whole/stage_a.jsonl")
-    _, said = whole.communicate()
-    assert whole.returncode == 0, said
-    assert len(said.splitlines()) == 1 and said.startswith("summarize: 10 photos in = ")
+        photo(data / ("审核通过" if n % 3 else "审核不通过") / f"QC-{n // 3}" / f"{n}.jpg", 25 * n, (64 + 32 * (n % 4), 64))
+    words = ["--config", config, "--mission", "bbu_line", "--input", data, "--output", killed / "stage_a.jsonl"]
+    process = subprocess.Popen([sys.executable, "-m", "tools.summarize", *map(str, words)], cwd=ROOT, stderr=subprocess.PIPE)
+    part = killed / "stage_a.part.jsonl"
+    while process.poll() is None and not (part.exists() and part.read_bytes().count(b"\n") > 2):
+        time.sleep(0.02)
+    process.send_signal(signal.SIGKILL)
+    process.communicate()
+    assert not (killed / "stage_a.jsonl").exists()
 
-    killed, part = start(tmp_path, "killed/stage_a.jsonl"), tmp_path / "killed" / "stage_a.part.jsonl"
-    while killed.poll() is None and not (part.exists() and part.read_bytes().count(b"\n") > 2):
-        time.sleep(0.005)
-    killed.send_signal(signal.SIGKILL)
-    killed.communicate()
-    assert not (tmp_path / "killed" / "stage_a.jsonl").exists()
-    resumed = start(tmp_path, "killed/stage_a.jsonl")
-    _, said = resumed.communicate()
-    assert resumed.returncode == 0 and "going on after" in said, said
-    assert snapshot(tmp_path / "killed") == snapshot(tmp_path / "whole")
+    resumed = summarize(config, data, str(killed / "stage_a.jsonl"))
+    assert resumed.code == 0 and "summarize: going on after " in resumed.err
+    whole = summarize(config, data, str(tmp_path / "whole" / "stage_a.jsonl"))
+    assert len(whole.err.splitlines()) == 1 and whole.err.startswith("summarize: 10 photos in = ")
+    assert snapshot(killed) == snapshot(tmp_path / "whole")

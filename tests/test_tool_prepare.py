@@ -145,3 +145,12 @@ def test_a_mistake_is_one_line_and_a_new_run_folder_stays_away(tmp_path, fields,
     assert outcome.code == 2 and len(outcome.err.splitlines()) == 1
     assert message in outcome.err
     assert not run.folder.exists()
+
+
+def test_without_tickets_the_sections_alone_are_written(tmp_path):
+    run = Run(tmp_path)
+    assert call("prepare", models="miniature", mission="bbu_line", run_dir=run.folder).code == 0
+    assert {path.name for path in run.folder.rglob("*") if path.is_file()} == {f"{tool}.yaml" for tool in SECTIONS} | {"prepared.mk"}
+    run.age()
+    assert run.prepare().code == 0
+    assert run.rewritten() == {"stage_a.jsonl", "tickets.json", "prepared.mk"}

@@ -65,10 +65,11 @@ def main(
     outcome = compose(intake, name, unfit, answers)
     refused = output.with_name(f"{output.stem}.refused.jsonl")
     write_rows(refused, outcome.refused)
+    if outcome.tickets:
+        write_rows(output, outcome.tickets)
+    part.unlink(missing_ok=True)
     if not outcome.tickets:
         raise mistake(f"no photo of it can be summarised: {outcome.sentence()}", f"see {refused}", path=input)
-    write_rows(output, outcome.tickets)
-    part.unlink(missing_ok=True)
     cli.say(f"summarize: {outcome.sentence()}; {output}")
 
 

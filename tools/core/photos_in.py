@@ -93,7 +93,7 @@ def look_at_all(images: Sequence[str], limits: SummarizeSection, looked: Callabl
     """
     from PIL import Image
 
-    Image.MAX_IMAGE_PIXELS = None
+    Image.MAX_IMAGE_PIXELS = int(limits.max_photo_megapixels * 1e6)  # Pillow itself opens nothing above twice this
     warnings.filterwarnings("ignore", module="PIL")
     sizes: dict[str, tuple[int, int]] = {}
     unfit: dict[str, Unfit] = {}
@@ -137,6 +137,8 @@ def _head(image: str) -> tuple[int, int]:
     try:
         with Image.open(image, formats=FORMATS) as picture:
             return picture.size
+    except Image.DecompressionBombError as error:
+        raise Unfit("too_many_pixels", str(error).split(")")[0].partition("(")[2]) from None
     except Image.UnidentifiedImageError:
         raise Unfit("not_an_image") from None
     except PermissionError as error:

@@ -184,6 +184,8 @@ class Student(Encoder):
 
     def answer_encoded(self, rows: Sequence[Encoded], max_new_tokens: int) -> list[tuple[str, bool]]:
         """As ``answer``, of rows encoded with ``generate``; beside each text whether it came to its end."""
+        if not rows:
+            return []
         torch, tokens = self.torch, self.tokenizer
         batch = {name: tensor.to(self.model.device) for name, tensor in self.batch(rows, left=True).items() if name != "labels"}
         # the folder's own settings may sample and penalise: greedy is greedy

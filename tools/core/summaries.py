@@ -123,7 +123,7 @@ def answer_batches(student: Student, batches: Sequence[Sequence[str]], max_new_t
         except NotAPhoto as error:
             return _Read(sha256, None, Unfit("broken", str(error)))
         except OSError as error:
-            return _Read(sha256, None, Unfit("unreadable", error.strerror))
+            return _Read(sha256, None, Unfit("unreadable", error.strerror or str(error)))
 
     with ThreadPoolExecutor(min(READERS, cores())) as pool:
         coming = [pool.submit(read, image) for image in batches[0]] if batches else []
@@ -136,7 +136,7 @@ def _answer(student: Student, batch: Sequence[str], read: Sequence[_Read], max_n
     """Answer the readable photos of one batch together."""
     messages = [{"role": "user", "content": photo_user("summary")}]
     rows = [student.encode(Row(messages, [Path(image)]), generate=True, seen=one.seen) for image, one in zip(batch, read, strict=True) if one.seen]
-    written = iter(student.answer_encoded(rows, max_new_tokens) if rows else ())
+    written = iter(student.answer_encoded(rows, max_new_tokens))
     answers = []
     for image, one in zip(batch, read, strict=True):
         if one.unfit:
