@@ -71,6 +71,7 @@ EDITS = [
     ("guidance.json", "标签无法识别", "标签缺失", CORPUS_ON),
     ("need_review_queue.jsonl", '"note": ""', '"note": "seen"', set()),
     ("need_review.json", '"times_queued": 1', '"times_queued": 2', CORPUS_ON),
+    ("metrics.jsonl", '"changed": true', '"changed": false', set()),
     ("distill_chatml.jsonl", "第1条依据", "缺少照片", set()),
     ("distill.train.jsonl", '"weight": 1.0', '"weight": 0.5', set(FUSED)),
     ("distill.val.jsonl", "第1条依据", "缺少照片", set(FUSED)),

@@ -79,7 +79,8 @@ def measure(config: Config, engine: Engine, window: list[StageA], open_s: float)
     groups = groups_of(chosen, {ticket.ticket_key: ticket for ticket in window}, config.reflect, "plan", count)
     reflecting = reflect_system(config.mission.name, start.experiences)
     clock = time.monotonic()
-    said = [completion.text for completion in engine.complete(reflecting, [group.user for group in groups], [reflect_decode(config)] * len(groups))] if groups else []
+    shown = [group.user for group in groups]
+    said = [completion.text for completion in engine.complete(reflecting, shown, [reflect_decode(config)] * len(groups))] if groups else []
     calls_s = time.monotonic() - clock
     clock = time.monotonic()
     engine.judge(system, users)
@@ -93,7 +94,7 @@ def measure(config: Config, engine: Engine, window: list[StageA], open_s: float)
         wrong={verdict: sum(row.verdict == verdict and not row.label_match for row in chosen) for verdict in ("pass", "fail")},
         right={verdict: sum(row.verdict == verdict and row.label_match for row in chosen) for verdict in ("pass", "fail")},
         open_s=open_s, start_s=start_seconds(), rollout_s=rollout_s, rollout_read=read, rollout_written=written, system_tokens=count(system),
-        calls=len(groups), calls_s=calls_s, calls_read=count(reflecting) + sum(count(group.user) for group in groups),
+        calls=len(groups), calls_s=calls_s, calls_read=count(reflecting) + sum(map(count, shown)),
         calls_written=sum(map(count, said)),
         operations=sum(len(read_answer(text, [ticket.ticket_key for ticket in group.tickets]).operations) for text, group in zip(said, groups, strict=True)),
         judge_s=judge_s, judge_read=read,

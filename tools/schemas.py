@@ -21,8 +21,8 @@ def schema_name(model: str) -> str:
 
 def main(
     output_dir: Annotated[Path, typer.Option(help="Folder to write the schemas into.")],
-    notes: Annotated[Path | None, typer.Option(help="What the page says of files and fields (YAML); with --page.")] = None,
-    page: Annotated[Path | None, typer.Option(help="Page on formats to write.")] = None,
+    notes: Annotated[Path | None, typer.Option(help="Its notes on files and fields (YAML).")] = None,
+    page: Annotated[Path | None, typer.Option(help="Page on formats to write, with --notes.")] = None,
 ) -> None:
     """Export a JSON Schema for each record model, and the page on formats."""
     from tools.core.jsonl import write_json
