@@ -43,7 +43,7 @@ def main(
     data = page_data(run, cfg.mission.name, tickets, guidance, said, Marker(cfg.mission.g0, cfg.fail_first), Photos(photos, output) if photos else None)
     write_text(output, page(data))
     shown = [photo for ticket in data["tickets"] for photo in ticket["photos"]]
-    pictures = f", {sum(photo['src'] is not None for photo in shown)} of {len(shown)} photos found" if photos else ""
+    pictures = f", {sum('src' in photo for photo in shown)} of {len(shown)} photos found" if photos else ""
     cli.say(f"review_page: {len(tickets)} tickets, {sum(ticket.ticket_key in said for ticket in tickets)} decided already{pictures} -> {output}")
 
 

@@ -106,7 +106,7 @@ def _read_table(path: Path, text: str) -> Iterator[tuple[int, ReviewDecision]]:
             raise mistake(f"not a table row ({error})", "close its quotes", path=path, line=line) from None
         if any(cell.strip() for cell in cells[len(heads) :]):
             raise mistake(f"{len(cells)} cells under {len(heads)} heads", "quote a cell that holds the delimiter", path=path, line=line)
-        row = {field: _unshielded(cell) for field, cell in zip(heads, cells, strict=False)}
+        row = {field: _unshielded(cell.strip()) for field, cell in zip(heads, cells, strict=False)}
         if (decision := _decision_of(path, line, row)) is not None:
             yield line, decision
 
@@ -139,12 +139,11 @@ def _fields(path: Path, heads: list[str]) -> list[str]:
 
 def _decision_of(path: Path, line: int, row: dict[str, str]) -> ReviewDecision | None:
     """A row's decision; None where it has none yet."""
-    key, note = row["ticket_key"].strip(), row.get("note", "").strip()
-    given = row.get("decision", "").strip()
+    given, note = row.get("decision", ""), row.get("note", "")
     if not given and not note:
         return None
     word = _DECISION_OF.get(re.sub(r"[\s-]+", "_", given.lower()))
     if word is None:
         what = f"unknown decision {given!r}" if given else "empty, though there is a note"
         raise mistake(what, f"write one of {', '.join(get_args(Decision))} ({'、'.join(WORDS.values())})", path=path, line=line, field="decision")
-    return ReviewDecision(ticket_key=key, decision=word, note=note.replace("\r\n", "\n"))
+    return ReviewDecision(ticket_key=row.get("ticket_key", ""), decision=word, note=note.replace("\r\n", "\n"))

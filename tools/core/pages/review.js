@@ -23,7 +23,7 @@
       label_wrong_effect: "should be {label}", model_wrong_effect: "{label} stands", exclude_effect: "leave the ticket out", unsure_effect: "not in the corpus",
       decidedOf: "{n} / {of}", shown: "{n} shown", place: "{n} of {of}", queued: "queued {n}×", odds: "against label {n}", noOdds: "no odds", round: "round {n}",
       answers: "{n} of {of}", photos: "What the photos show", rules: "Rules cited", unknownRule: "not in guidance", removedRule: "removed in round {n}:", missing: "no photo\n{name}", enlarge: "Enlarge photo {n}",
-      breach: "explicit negative", negative: "negative word", required: "required evidence", seenIn: "photo {n}", unseen: "in no summary", remark: "remark (for reference only)", suspect: "reflection could not explain the label",
+      breach: "explicit negative", negative: "negative word", seenIn: "photo {n}", unseen: "in no summary", remark: "remark (for reference only)", suspect: "reflection could not explain the label",
       nothingQueued: "Nothing to review: some candidate supports every label.", nothingShown: "No ticket fits these filters.", allDone: "All shown tickets are decided. Save them.", undone: "Undone", nothingToUndo: "Nothing to undo",
       cleared: "Decision taken back", savedFile: "Saved {n} decisions as {name}", nothingToSave: "Nothing decided yet", loaded: "{n} decisions loaded", badLine: "Line {n}: {why}. Nothing was loaded.",
       notJson: "not a decision", unknownTicket: "unknown ticket {key}", unknownWord: "unknown decision {word}", twice: "a second decision for {key}", notKept: "The browser keeps nothing here: save often.",
@@ -42,7 +42,7 @@
       label_wrong_effect: "应为{label}", model_wrong_effect: "标签{label}不变", exclude_effect: "整张不用", unsure_effect: "不进语料",
       decidedOf: "{n} / {of}", shown: "显示 {n} 张", place: "第 {n} / {of} 张", queued: "入队 {n} 次", odds: "反对标签 {n}", noOdds: "无几率", round: "第 {n} 轮",
       answers: "{n} / {of} 票", photos: "照片内容", rules: "引用的规则", unknownRule: "规则中没有此条", removedRule: "第 {n} 轮已移除：", missing: "没有照片\n{name}", enlarge: "放大照片 {n}",
-      breach: "明确负项", negative: "负面词", required: "要求的证据", seenIn: "照片 {n}", unseen: "摘要中未见", remark: "备注（仅供参考）", suspect: "反思无法解释此标签",
+      breach: "明确负项", negative: "负面词", seenIn: "照片 {n}", unseen: "摘要中未见", remark: "备注（仅供参考）", suspect: "反思无法解释此标签",
       nothingQueued: "没有需要复核的工单：每个标签都有候选答案支持。", nothingShown: "没有符合筛选条件的工单。", allDone: "显示的工单都已决定，请保存。", undone: "已撤销", nothingToUndo: "没有可撤销的操作",
       cleared: "已取消决定", savedFile: "已将 {n} 个决定保存为 {name}", nothingToSave: "还没有任何决定", loaded: "已载入 {n} 个决定", badLine: "第 {n} 行：{why}。未载入任何内容。",
       notJson: "不是一条决定", unknownTicket: "未知工单 {key}", unknownWord: "未知决定 {word}", twice: "{key} 有两个决定", notKept: "浏览器无法在此保存进度，请经常点保存。",
@@ -251,9 +251,11 @@
     if (!ticket.candidates.some((one) => one.reason === ticket.reason)) answers.prepend(el("div", "answer", el("span", `votes ${ticket.verdict}`, t(ticket.verdict)), el("span", "why", ...reason(ticket.reason))));
     const side = (who, verdict, name) => el("div", `side ${name}`, el("span", "who", t(who)), el("span", `what ${verdict}`, `${verdict === "pass" ? "✓" : "✕"} ${t(verdict)}`));
     const found = new Set(ticket.photos.flatMap((photo) => piecesOf(photo).map((piece) => piece.kind)));
-    const legend = el("span", "legend", ...["breach", "negative", "required", "remark"].filter((kind) => found.has(kind)).map((kind) => el("mark", kind, t(kind))));
+    const legend = el("span", "legend", ...["breach", "negative", "remark"].filter((kind) => found.has(kind)).map((kind) => el("mark", kind, t(kind))));
+    const line = el("p", "", facts.join(" · "));
+    line.title = t("ranked");
     $("ticket").replaceChildren(
-      el("div", "id", el("h2", "", ticket.group), el("p", "", facts.join(" · "))),
+      el("div", "id", el("h2", "", ticket.group), line),
       el("div", "claim", el("div", "sides", side("human", ticket.label, "given"), side("model", ticket.verdict, "said")), answers),
       el("section", "", el("h3", "", t("photos"), legend), ...needed(ticket), photos(ticket)),
       ...rules(ticket),
