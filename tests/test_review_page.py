@@ -135,6 +135,7 @@ def test_saved_decisions_come_back_through_review_apply_and_load(run, open_page,
     path = make_page(run)
     opened = open_page(path)
     opened.page.fill("#note", 'a "note", with\u2028all; of=it')
+    opened.page.keyboard.press("Escape")
     for key in "1234":
         opened.page.keyboard.press(key)
     file = saved(opened, tmp_path / "saved.jsonl")
