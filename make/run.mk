@@ -10,7 +10,7 @@ SOURCE_NOTE := $(R)/config/tickets.json
 EMBEDDED := $(R)/miniature/stage_a.jsonl
 SUMMARIES := $(R)/summaries/stage_a.jsonl
 TICKETS := $(firstword $(or $(strip $(STAGE_A)),$(shell sed -n 's/^ *"source": "\(.*\)",$$/\1/p' $(SOURCE_NOTE) 2>/dev/null),$(wildcard $(SUMMARIES) data/$(strip $(MISSION))/stage_a.jsonl),$(EMBEDDED)))
-RUN_GOALS := distill converge review fuse sft evaluate gate
+RUN_GOALS := distill converge review review-page relearn report fuse sft evaluate gate
 
 ifneq (,$(filter $(RUN_GOALS) $(R)/%,$(MAKECMDGOALS)))
 ifeq (,$(filter prepared,$(LOOPING)))
@@ -27,6 +27,13 @@ $(R)/stage_a.jsonl: ;
 .PHONY: FORCE
 FORCE:
 
+# -- what people said of tickets. The corpus follows it at once; learning holds to what was said when it began (its
+# first reflection, whatever makes that new), so that all rounds know the same. `make relearn` brings it up to date.
+DECIDED := $(wildcard $(R)/review_decisions.jsonl)
+LEARNT := $(R)/rounds/0000/review_decisions.jsonl
+$(LEARNT): $(R)/config/reflect.yaml $(R)/rounds/0001/trajectories.jsonl $(R)/rounds/0001/selections.jsonl $(PROMPTS_R) tools/reflect.py
+	@cp $(or $(DECIDED),/dev/null) $@
+
 # -- rounds. Those that exist are named in loop.json's rule: make takes a file that no rule names for an intermediate
 # one, whose loss it would not mind. .PRECIOUS keeps the files of new rounds, which nothing names yet.
 ROUND_FILES := trajectories.jsonl failure_malformed.jsonl selections.jsonl need_review_queue.jsonl reflection.jsonl guidance.json
@@ -38,8 +45,8 @@ $(R)/rounds/0000/guidance.json: $(R)/config/guidance.yaml $(call by,apply)
 	@$(call TOOL,apply) --config $< --output $@ --start
 $(R)/rounds/%/trajectories.jsonl $(R)/rounds/%/failure_malformed.jsonl $(R)/rounds/%/selections.jsonl: $(R)/config/rollout.yaml $(R)/stage_a.jsonl $$(call round_before,$$*) $(PROMPTS_B) $(call by,rollout)
 	@$(call TOOL,rollout) --config $< --stage-a $(R)/stage_a.jsonl --guidance $(call round_before,$*) --round $* --output-dir $(@D)
-$(R)/rounds/%/need_review_queue.jsonl $(R)/rounds/%/reflection.jsonl: $(R)/config/reflect.yaml $(R)/stage_a.jsonl $(R)/rounds/%/trajectories.jsonl $(R)/rounds/%/selections.jsonl $(PROMPTS_R) $(call by,reflect)
-	@$(call TOOL,reflect) --config $< --stage-a $(R)/stage_a.jsonl --guidance $(call round_before,$*) --round $* --round-dir $(@D)
+$(R)/rounds/%/need_review_queue.jsonl $(R)/rounds/%/reflection.jsonl: $(R)/config/reflect.yaml $(R)/stage_a.jsonl $(R)/rounds/%/trajectories.jsonl $(R)/rounds/%/selections.jsonl $(LEARNT) $(PROMPTS_R) $(call by,reflect)
+	@$(call TOOL,reflect) --config $< --stage-a $(R)/stage_a.jsonl --guidance $(call round_before,$*) --decisions $(LEARNT) --round $* --round-dir $(@D)
 $(R)/rounds/%/guidance.json: $(R)/config/guidance.yaml $(R)/rounds/%/reflection.jsonl $$(call round_before,$$*) $(call by,apply)
 	@$(call TOOL,apply) --config $< --guidance $(call round_before,$*) --reflection $(@D)/reflection.jsonl --output $@
 
@@ -61,17 +68,31 @@ $(REVIEW) &: $(REVIEW_FROM) $(call by,aggregate_review)
 	@$(call TOOL,aggregate_review) --config $< --loop $(R)/loop.json --rounds $(R)/rounds --stage-a $(R)/stage_a.jsonl --trajectories $(R)/trajectories.jsonl --selections $(R)/selections.jsonl --output-dir $(R)
 
 # -- the corpus; with distill.enabled: false the tool says so and writes nothing
-DECISIONS := $(wildcard $(R)/review_decisions.jsonl)
 CORPUS := $(addprefix $(R)/,distill_chatml.jsonl distill.train.jsonl distill.val.jsonl distill.dropped.jsonl distill.audit.jsonl)
-CORPUS_FROM := $(R)/config/distill.yaml $(REVIEW_FROM) $(R)/guidance.json $(R)/need_review.json $(DECISIONS) $(PROMPTS_B)
+CORPUS_FROM := $(R)/config/distill.yaml $(REVIEW_FROM) $(R)/guidance.json $(R)/need_review.json $(DECIDED) $(PROMPTS_B)
 .PRECIOUS: $(VIEW) $(REVIEW) $(CORPUS)
 $(CORPUS) &: $(CORPUS_FROM) $(call by,distill)
-	@$(call TOOL,distill) --config $< --loop $(R)/loop.json --stage-a $(R)/stage_a.jsonl --selections $(R)/selections.jsonl --guidance $(R)/guidance.json --need-review $(R)/need_review.json $(DECISIONS:%=--decisions %) --output-dir $(R)
+	@$(call TOOL,distill) --config $< --loop $(R)/loop.json --stage-a $(R)/stage_a.jsonl --selections $(R)/selections.jsonl --guidance $(R)/guidance.json --need-review $(R)/need_review.json $(DECIDED:%=--decisions %) --output-dir $(R)
+
+# -- pages for people: the queue to decide, and the whole run; they only read
+PAGES = $(wildcard tools/core/pages/$(1).*)
+$(R)/review.html: $(R)/need_review.json $(REVIEW_FROM) $(R)/guidance.json $(R)/config/rollout.yaml $(DECIDED) $(call PAGES,review) $(call by,review_page)
+	@$(call TOOL,review_page) --run-dir $(R) --output $@ $(if $(strip $(PHOTOS)),--photos '$(strip $(PHOTOS))')
+EVALUATED := $(wildcard $(addprefix $(R)/evaluation/,before.json after.json gate.json))
+$(R)/report.html: $(wildcard $(R)/config/*.yaml $(R)/config/tickets.json) $(VIEW_FROM) $(call of_rounds,guidance.json reflection.jsonl) $(VIEW) $(REVIEW) $(wildcard $(R)/review_summary.json) $(EVALUATED) $(call PAGES,report) $(call by,report) $(R)/review.html
+	@$(call TOOL,report) --run-dir $(R) --output $@
 
 # -- names for people
-.PHONY: converge review distill show check plan why diff
+.PHONY: converge review review-page review-apply relearn report distill show check plan why diff
 converge: $(VIEW) ## learn guidance until a whole epoch changes nothing
 review: $(REVIEW) ## list the tickets that no candidate supports
+review-page: $(R)/review.html ## write review.html: decide the tickets in a browser (PHOTOS=folder)
+review-apply: | $(READY) ## bring decisions in (DECISIONS=path), or say how the review stands; then make distill
+	@$(call TOOL,review_apply) --run-dir $(R) $(if $(strip $(DECISIONS)),--decisions '$(strip $(DECISIONS))')
+relearn: | $(READY) ## learn again with what people decided since, then distill
+	@[ ! -e $(LEARNT) ] || cmp -s $(or $(DECIDED),/dev/null) $(LEARNT) || cp $(or $(DECIDED),/dev/null) $(LEARNT)
+	@$(SUBMAKE) distill
+report: $(R)/report.html ## write report.html: the whole run on one page
 distill: $(CORPUS) $(R)/need_review.json ## converge, then write the chat corpus and its train/val split
 show: | $(READY) ## print what was learnt: rules by round, rates by epoch, review counts
 	@$(call TOOL,show) --run-dir $(R)

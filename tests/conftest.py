@@ -3,6 +3,7 @@
 import os
 
 import pytest
+from browser import chromium, open_page  # noqa: F401 -- fixtures
 
 
 @pytest.fixture(autouse=True)

@@ -40,6 +40,7 @@ tools.next_round) done=$(ls "${out%/*}"/rounds/*/guidance.json | wc -l); if [ "$
 tools.collect) cd "$out" && touch A_VIEW ;;
 tools.aggregate_review) cd "$out" && touch A_REVIEW ;;
 tools.distill) cd "$out" && touch A_CORPUS ;;
+tools.review_page) touch "$out" ;;
 esac
 """
 for name, words in {"PYTHON": [sys.executable], "A_VIEW": VIEW, "A_REVIEW": REVIEW, "A_CORPUS": CORPUS}.items():
@@ -69,6 +70,7 @@ class Project:
         run.play({"c::fail": "fail", "b::pass": "pass"}, epoch=2).play({"a::pass": "pass", "d::fail": "pass"}, epoch=2)
         run.finish(rounds_per_epoch=2).complete()
         shutil.copy(self.run / "stage_a.jsonl", folder / "tickets.jsonl")
+        (self.run / "rounds/0000/review_decisions.jsonl").touch()
         for path in [path for path in folder.rglob("*") if path.is_file()]:
             os.utime(path, (LONG_AGO, LONG_AGO))
         (folder / "small.yaml").write_text("window: {tickets: 2}\n", encoding="utf-8")
@@ -78,6 +80,7 @@ class Project:
         """Date the run's files ten seconds apart in the order in which a run writes them."""
         order = [*sorted((self.run / "config").iterdir()), self.run / "stage_a.jsonl", self.run / "rounds/0000/guidance.json"]
         order += [self.run / f"rounds/{number:04d}" / name for number in (1, 2, 3, 4) for name in ROUND]
+        order.insert(order.index(self.run / "rounds/0001/need_review_queue.jsonl"), self.run / "rounds/0000/review_decisions.jsonl")
         order += [self.run / name for name in ["loop.json", *VIEW, *REVIEW, *CORPUS]]
         for place, path in enumerate(order, start=1):
             os.utime(path, (LONG_AGO + 10 * place,) * 2)
@@ -145,6 +148,7 @@ def test_a_finished_run_has_nothing_to_do(project, target):
         ("review_decisions.jsonl", ["distill"]),
         ("config/guidance.yaml", ["apply 0000", *rounds(1), *TAIL]),
         ("config/rollout.yaml", rounds(1) + TAIL),
+        ("rounds/0000/review_decisions.jsonl", rounds(1, after="rollout") + TAIL),
         ("config/reflect.yaml", rounds(1, after="rollout") + TAIL),
         ("config/loop.yaml", TAIL),
         ("config/aggregate_review.yaml", ["aggregate_review", "distill"]),
@@ -197,6 +201,55 @@ def test_with_dev_a_changed_script_makes_again_what_it_made(project, edited, reb
 )
 def test_a_deleted_file_is_made_again_with_what_depends_on_it(project, gone, rebuilt):
     assert Counter(project.after(gone=gone)) == Counter(rebuilt)
+
+
+def planned(project, target: str) -> list[str]:
+    """The tools that `make -n` would ask for."""
+    done = make(project.folder, "-n", target, "LOOPING=prepared")
+    assert done.returncode == 0, done.stderr
+    return [tool for tool in re.findall(r"-m tools\.(\w+)", done.stdout) if tool != "prepare"]
+
+
+def test_decisions_brought_in_rebuild_the_corpus_alone_and_relearning_reflects_again_without_a_first_rollout(project):
+    decided, learnt = project.run / "review_decisions.jsonl", project.run / "rounds/0000/review_decisions.jsonl"
+    project.age()
+    decided.write_text('{"ticket_key": "d::fail", "decision": "exclude", "note": ""}\n')
+    assert planned(project, "distill") == ["distill"] and planned(project, "converge") == []
+    assert project.made("LOOPING=prepared") == ["distill"] and learnt.read_text() == ""
+    done = project.made("LOOPING=prepared", target="relearn")
+    assert Counter(done) == Counter(rounds(1, after="rollout") + TAIL) and done[0] == "reflect 0001"
+    assert learnt.read_text() == decided.read_text()
+    assert project.made("LOOPING=prepared", target="relearn") == []  # it knows all that was said
+    decided.unlink()
+    learnt.write_text("")
+
+
+@pytest.mark.parametrize(("edited", "taken"), [("stage_a.jsonl", True), ("config/reflect.yaml", True), ("rounds/0001/selections.jsonl", True), ("rounds/0003/selections.jsonl", False)])
+def test_learning_that_begins_again_takes_the_decisions_of_the_day_and_one_that_goes_on_keeps_its_own(project, edited, taken):
+    decided, learnt = project.run / "review_decisions.jsonl", project.run / "rounds/0000/review_decisions.jsonl"
+    decided.write_text('{"ticket_key": "d::fail", "decision": "exclude", "note": ""}\n')
+    project.after(edited)
+    assert (learnt.read_text() == decided.read_text()) is taken
+    decided.unlink()
+    learnt.write_text("")
+
+
+def test_the_review_page_follows_the_queue_and_what_is_decided(project):
+    project.age()
+    assert project.made("LOOPING=prepared", target="review-page") == ["review_page"]
+    assert project.made("LOOPING=prepared", target="review-page") == []
+    for name in ("need_review.json", "guidance.json", "config/rollout.yaml"):
+        os.utime(project.run / "review.html", (LONG_AGO + 5000,) * 2)
+        os.utime(project.run / name, (LONG_AGO + 5001,) * 2)
+        assert planned(project, "review-page")[-1] == "review_page"
+        project.age()
+    (project.run / "review.html").unlink()
+
+
+def test_review_apply_is_told_the_file_and_needs_nothing_made(project):
+    project.age()
+    assert project.made("DECISIONS=given.csv", target="review-apply") == ["review_apply"]
+    assert (project.folder / "asked").read_text().split()[-4:] == ["--run-dir", str(RUN), "--decisions", "given.csv"]
 
 
 def test_a_new_run_plays_round_after_round_keeps_every_file_and_is_then_finished(project):

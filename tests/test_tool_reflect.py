@@ -20,7 +20,7 @@ from tools.core import engines
 from tools.core.config import CONFIGS, load, section_text
 from tools.core.guidance_file import read_guidance, write_guidance
 from tools.core.jsonl import read_rows, write_rows, write_text
-from tools.core.records import NeedReviewEntry, Reflection
+from tools.core.records import NeedReviewEntry, Reflection, ReviewDecision
 from tools.core.selection import select
 
 RULE = "出现标签无法识别则不通过"
@@ -56,11 +56,11 @@ class Bench:
         write_rows(self.round / "trajectories.jsonl", [row for found in rows for row in found])
         write_rows(self.round / "selections.jsonl", [chosen for of, found in zip(tickets, rows, strict=True) if (chosen := select(of, found, NO_GUARD))])
 
-    def reflect(self, engine: FakeEngine, round: int = 1) -> Outcome:
+    def reflect(self, engine: FakeEngine, round: int = 1, decisions: Path | None = None) -> Outcome:
         self.monkeypatch.setattr(engines, "open_engine", lambda config: engine)
         return call(
             "reflect", config=self.folder / "reflect.yaml", stage_a=self.folder / "stage_a.jsonl",
-            guidance=self.folder / "rounds" / "0000" / "guidance.json", round=round, round_dir=self.round,
+            guidance=self.folder / "rounds" / "0000" / "guidance.json", round=round, round_dir=self.round, decisions=decisions,
         )  # fmt: skip
 
     def apply(self) -> Outcome:
@@ -126,6 +126,35 @@ def test_a_round_of_hard_failures_asks_nothing_and_queues_nothing(tmp_path, monk
 def test_the_count_sentence_counts_what_could_not_be_read_as_refused(bench):
     outcome = bench.reflect(FakeEngine(reflections=[answer({"op": "add", "text": RULE}, {"op": "add", "text": "需复核"}, {"op": "nonsense"})], judges=obeys))
     assert "1 calls, 3 operations = 1 applied + 2 refused;" in outcome.last_line
+
+
+def decide(bench: Bench, **decisions: str) -> Path:
+    path = bench.folder / "review_decisions.jsonl"
+    write_rows(path, [ReviewDecision(ticket_key=key.replace("__", "::"), decision=decision) for key, decision in decisions.items()])
+    return path
+
+
+def test_learning_sees_corrected_labels_and_no_excluded_ticket(bench):
+    said = {"wrong0__fail": "label_wrong", "wrong1__fail": "exclude", "wrong2__fail": "unsure", "wrong3__fail": "model_wrong"}
+    bench.reflect(FakeEngine(reflections=[answer({"op": "add", "text": RULE})], judges=obeys), decisions=decide(bench, **said))
+    record = bench.records()[1]
+    assert set(record.ticket_keys) == {f"wrong{number}::fail" for number in (2, 3, 4, 5)}
+    trial = (record.applied[0] if record.applied else record.rejected[0]).trial
+    assert (trial.errors, trial.corrects) == (4, len(RIGHT) + 1)  # the corrected one is right now, and the rule breaks it
+    assert trial.broke == ["wrong0::fail"] and not any("wrong1" in key for key in trial.fixed)
+    assert {entry.ticket_key for entry in bench.queued()} == {of.ticket_key for of in WRONG}  # the queue is about the labels as given
+
+
+def test_a_right_answer_to_a_wrong_label_is_shown_as_an_error_with_the_corrected_label(bench):
+    bench.reflect(engine := FakeEngine(reflections=[answer()]), decisions=decide(bench, **{f"wrong{n}__fail": "exclude" for n in range(6)}, right3__pass="label_wrong"))
+    assert bench.records()[1].ticket_keys == ["right3::pass"]
+    assert "案例1 人工:不通过 模型:通过" in str(engine.calls)
+
+
+@pytest.mark.parametrize("key", ["nobody__fail", "wrong0__pass"])
+def test_a_decision_on_an_unknown_ticket_stops_learning_before_the_model_is_asked(bench, key):
+    outcome = bench.reflect(engine := FakeEngine(), decisions=decide(bench, **{key: "exclude"}))
+    assert outcome.code == 2 and "review_decisions.jsonl:1: ticket_key: no ticket" in outcome.err and engine.calls == []
 
 
 def edit(path: Path, line: int, **fields: object) -> None:

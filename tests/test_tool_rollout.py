@@ -89,7 +89,7 @@ def test_a_round_leaves_every_candidate_and_one_selection_a_ticket(bench):
     assert len(trajectories) == 4 * 5 and {row.ticket_key for row in selections} == {of.ticket_key for of in TICKETS}
     assert {row.ticket_key: row.verdict for row in selections}["b::fail"] == "fail"
     assert bench.rows("failure_malformed.jsonl", Malformed) == []
-    assert sorted(snapshot(bench.folder / "rounds" / "0001")) == OUTPUTS  # and nothing half-done beside them
+    assert sorted(snapshot(bench.folder / "rounds" / "0001")) == [".rollout.sha256", *OUTPUTS]  # and nothing half-done beside them
     assert engine.closed
     assert outcome.last_line.startswith(
         "rollout 0001 (epoch 1, 1 rules): 5 tickets = 5 selected + 0 without a valid candidate; 4 match the label; 0 hard failures; "
@@ -171,11 +171,37 @@ def test_what_was_done_under_other_inputs_is_played_again(bench, change):
     assert len(engine.rollouts) == 4 * 5
 
 
+def test_the_same_inputs_again_ask_no_model_and_keep_every_byte(bench):
+    bench.rollout(Speaker())
+    before = snapshot(bench.folder / "rounds/0001")
+    times = {name: (bench.folder / "rounds/0001" / name).stat().st_mtime_ns for name in OUTPUTS}
+    outcome = bench.rollout(engine := Speaker())
+    assert outcome.code == 0 and engine.rollouts == [] and "5 tickets kept, nothing they depend on has changed" in outcome.last_line
+    assert snapshot(bench.folder / "rounds/0001") == before
+    assert all((bench.folder / "rounds/0001" / name).stat().st_mtime_ns > time for name, time in times.items())  # up to date, says Make
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        lambda bench: bench.write(G1="规则"),
+        lambda bench: bench.write([*TICKETS[:4], ticket("e", "pass", ("电线/散乱×1",))]),
+        lambda bench: (bench.folder / "rounds/0001/selections.jsonl").write_text(""),
+        lambda bench: (bench.folder / "rounds/0001/trajectories.jsonl").unlink(),
+    ],
+    ids=["guidance", "a summary", "an output edited", "an output gone"],
+)
+def test_what_has_changed_is_played_again(bench, change):
+    bench.rollout(Speaker())
+    change(bench)
+    assert bench.rollout(engine := Speaker()).code == 0 and engine.rollouts
+    assert len(bench.rows("selections.jsonl", Selection)) == 5
+
+
 def test_a_second_run_gives_the_same_bytes(bench):
     bench.rollout(Speaker())
-    once = snapshot(bench.folder / "rounds")
-    bench.rollout(Speaker())
-    assert snapshot(bench.folder / "rounds") == once
+    bench.rollout(Speaker(), into="again")
+    assert snapshot(bench.folder / "again") == snapshot(bench.folder / "rounds/0001")
 
 
 LINE = '{"group_id": "a", "mission": "BBU接地线检查", "label": "pass", "images": ["a.jpeg"], "per_image": {"image_1": "电线/散乱×1"}}'

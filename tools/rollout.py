@@ -7,7 +7,8 @@
                                      selections.jsonl          one verdict a ticket
                                      failure_malformed.jsonl   text that is no answer
 
-Killed, it goes on at the last whole chunk of tickets; the files come out the same, byte for byte.
+Killed, it goes on at the last whole chunk of tickets; the files come out the same, byte for byte. Asked again with the same
+inputs (Make goes by time: guidance was made again, and is as it was), it keeps what it has.
 """
 
 from pathlib import Path
@@ -31,7 +32,7 @@ def main(
     from tools.core.guidance_file import read_guidance
     from tools.core.jsonl import write_rows
     from tools.core.records import read_tickets
-    from tools.core.rollouts import failures_of
+    from tools.core.rollouts import OUTPUTS, failures_of, seal
     from tools.core.selection import select
     from tools.core.windows import place_of, tickets_of
 
@@ -42,12 +43,18 @@ def main(
     window = tickets_of(place, tickets, cfg.window.seed)
 
     done = play(cfg, window, rules, place, round_number, output_dir)
+    if done is None:
+        for name in OUTPUTS:
+            (output_dir / name).touch()
+        say(f"rollout {round_number:04d} (epoch {place.epoch}, {len(rules.experiences)} rules): {len(window)} tickets kept, nothing they depend on has changed")
+        return
     selected = [select(ticket, rows, cfg.fail_first) for ticket, (rows, _) in zip(window, done.tickets, strict=True)]
     selections = [selection for selection in selected if selection]
     failures = [failure for rows, finishes in done.tickets for failure in failures_of(rows, finishes)]
     write_rows(output_dir / "trajectories.jsonl", [row for rows, _ in done.tickets for row in rows])
     write_rows(output_dir / "failure_malformed.jsonl", failures)
     write_rows(output_dir / "selections.jsonl", selections)
+    seal(output_dir, done.partial.digest)
     done.partial.remove()
     right = sum(selection.label_match for selection in selections)
     say(
@@ -57,7 +64,7 @@ def main(
 
 
 def play(cfg, window, rules, place, round_number, output_dir):
-    """Sample all tickets of the window, chunk by chunk, going on where a killed rollout stopped."""
+    """Sample all tickets of the window, chunk by chunk, going on where a killed rollout stopped; None where the outputs are there already."""
     import hashlib
     import time
     from types import SimpleNamespace
@@ -65,13 +72,17 @@ def play(cfg, window, rules, place, round_number, output_dir):
     from tools.core.engines import open_engine
     from tools.core.progress import progress
     from tools.core.prompts import stage_b_system, stage_b_user
-    from tools.core.rollouts import Partial, decodes_for, trajectories_of
+    from tools.core.rollouts import Partial, decodes_for, is_sealed, trajectories_of
 
     engine = open_engine(cfg.engine)
     system = stage_b_system(cfg.mission.name, rules.experiences)
     users = [stage_b_user(ticket.per_image) for ticket in window]
-    inputs = [cfg.model_dump_json(), str(engine.fingerprint), str(round_number), str(rules.step), system, *(ticket.model_dump_json() for ticket in window)]
-    partial = Partial(output_dir / ".rollout.partial.jsonl", hashlib.sha256("\0".join(inputs).encode()).hexdigest(), cfg.engine.chunk)
+    inputs = [cfg.model_dump_json(), str(engine.fingerprint), str(round_number), str(rules.step), system, *users, *(ticket.model_dump_json() for ticket in window)]
+    digest = hashlib.sha256("\0".join([*inputs, Path(__file__).read_text(encoding="utf-8")]).encode()).hexdigest()
+    if is_sealed(output_dir, digest):
+        engine.close()
+        return None
+    partial = Partial(output_dir / ".rollout.partial.jsonl", digest, cfg.engine.chunk)
     tickets = partial.load()
     decodes = [decodes_for(ticket, cfg.rollout) for ticket in window]
     started, fresh, chunk = time.monotonic(), len(window) - len(tickets), []

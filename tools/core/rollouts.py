@@ -11,7 +11,7 @@ from pathlib import Path
 
 from tools.core.config import RolloutSection
 from tools.core.engines import Completion, Decode
-from tools.core.jsonl import dump
+from tools.core.jsonl import dump, write_text
 from tools.core.protocol import parse
 from tools.core.records import DecodeSettings, Malformed, StageA, Trajectory, VerdictLogprob
 from tools.core.windows import Place
@@ -75,6 +75,25 @@ def _failure(row: Trajectory, index: int | None, why: str, text: str) -> Malform
 
 def _rounded(value: float | None) -> float | None:
     return None if value is None else round(value, 6)
+
+
+OUTPUTS = ("trajectories.jsonl", "failure_malformed.jsonl", "selections.jsonl")
+
+
+def seal(folder: Path, digest: str) -> None:
+    """Note beside a rollout's outputs which inputs they came from."""
+    write_text(folder / ".rollout.sha256", _seal(folder, digest))
+
+
+def is_sealed(folder: Path, digest: str) -> bool:
+    """Whether the outputs in a folder are what these inputs gave, untouched since: then asking a model again would repeat them."""
+    note = folder / ".rollout.sha256"
+    return note.exists() and all((folder / name).exists() for name in OUTPUTS) and note.read_text(encoding="utf-8") == _seal(folder, digest)
+
+
+def _seal(folder: Path, digest: str) -> str:
+    outputs = (hashlib.sha256((folder / name).read_bytes()).hexdigest() for name in OUTPUTS)
+    return "".join(f"{line}\n" for line in [digest, *outputs])
 
 
 class Partial:
