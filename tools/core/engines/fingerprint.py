@@ -1,4 +1,4 @@
-"""Which file answered: a short hash of a model file."""
+"""Which model answered: short hashes of a model file and of a checkpoint folder."""
 
 import hashlib
 from pathlib import Path
@@ -15,3 +15,8 @@ def sampled_hash(path: Path) -> str:
         file.seek(max(file.tell(), size - _SAMPLED))
         digest.update(file.read())
     return digest.hexdigest()[:16]
+
+
+def weights_hash(folder: Path) -> str:
+    """First 16 hex digits of a SHA-256 over the sampled hashes of all weight files of a checkpoint, in order of their names."""
+    return hashlib.sha256("".join(sampled_hash(file) for file in sorted(folder.glob("*.safetensors"))).encode()).hexdigest()[:16]

@@ -4,7 +4,6 @@ One ticket at a time: its prompt is read once for the verdict's probabilities, t
 batch, each token drawn by our own sampler from the candidate's own random numbers.
 """
 
-import hashlib
 from collections.abc import Iterator, Sequence
 from importlib.metadata import version
 from pathlib import Path
@@ -13,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from tools.core.engines import LENGTH, NO_VERDICT, OVER_LENGTH, STOP, Completion, Decode, check_calls, chat
-from tools.core.engines.fingerprint import sampled_hash
+from tools.core.engines.fingerprint import weights_hash
 from tools.core.engines.sampling import draw, log_softmax
 from tools.core.engines.threads import quiet_openmp
 from tools.core.errors import mistake
@@ -46,7 +45,7 @@ class TransformersEngine:
         settings = transformers.AutoConfig.from_pretrained(path)
         kind = transformers.AutoModelForImageTextToText if hasattr(settings, "vision_config") else transformers.AutoModelForCausalLM
         self.model = kind.from_pretrained(path, dtype="auto", device_map="auto" if torch.cuda.is_available() else None).eval()
-        self.fingerprint = {"engine": "transformers", "model": path.name, "sha256": _weights_hash(path), "version": version("transformers")}
+        self.fingerprint = {"engine": "transformers", "model": path.name, "sha256": weights_hash(path), "version": version("transformers")}
         special = {"bos": self.tokenizer.bos_token or "", "eos": self.tokenizer.eos_token or ""}
         self.pieces = chat.pieces(self.tokenizer.chat_template, **special, thinking=False, source=str(path))
         ends = self.model.generation_config.eos_token_id
@@ -138,8 +137,3 @@ class TransformersEngine:
             logits, cache = self._forward([[int(token)] for token in tokens], cache)
         texts = [self.tokenizer.decode(ids, skip_special_tokens=True, clean_up_tokenization_spaces=False) for ids in written]
         return [Completion(*row) for row in zip(texts, logprob, finish)]
-
-
-def _weights_hash(path: Path) -> str:
-    """First 16 hex digits of a SHA-256 over the sampled hashes of all weight files, in order of their names."""
-    return hashlib.sha256("".join(sampled_hash(file) for file in sorted(path.glob("*.safetensors"))).encode()).hexdigest()[:16]

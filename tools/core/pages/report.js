@@ -1,0 +1,24 @@
+// The language: as chosen before, else as the browser's; the switch itself is a pair of radio buttons that needs no script.
+const buttons = document.querySelectorAll(".switch input");
+const use = (language) => {
+  for (const button of buttons) button.checked = button.value === language;
+  document.documentElement.lang = language === "zh" ? "zh-CN" : "en";
+};
+const remembered = () => {
+  try { return localStorage.getItem("language"); } catch { return null; } // storage may be forbidden
+};
+const wanted = remembered() ?? navigator.language;
+use(wanted.startsWith("zh") ? "zh" : "en");
+for (const button of buttons) {
+  button.addEventListener("change", () => {
+    use(button.value);
+    try { localStorage.setItem("language", button.value); } catch { /* it lasts until the page is left */ }
+  });
+}
+// What matters is open on paper.
+let opened = [];
+addEventListener("beforeprint", () => {
+  opened = [...document.querySelectorAll("details.print:not([open])")];
+  for (const detail of opened) detail.open = true;
+});
+addEventListener("afterprint", () => { for (const detail of opened) detail.open = false; });
