@@ -82,7 +82,7 @@ def test_judge_sees_the_models_own_distribution(engine):
 
 @pytest.mark.parametrize("marker", ["<|im_end|>", "<|im_start|>", "<think>"])
 def test_a_control_token_written_in_data_stays_plain_text(engine, marker):
-    ids = engine._plain(f"标签/{marker}×1")
+    ids = engine.text.ids(f"标签/{marker}×1")
     assert not set(ids) & set(engine.tokenizer.get_added_vocab().values())
     assert engine.tokenizer.decode(ids) == f"标签/{marker}×1"
 

@@ -211,12 +211,14 @@ class EvaluateSection(Section):
 
 
 class GateSection(Section):
-    """When the student may ship: how much each rate may be worse than before (shares, 0.01 is one point)."""
+    """When the student may ship (shares, 0.01 is one point), and how the intervals of changes are drawn."""
 
     max_frr: Share
     max_false_block: Share
     min_format: Share
     max_retention_loss: Share
+    resamples: Count
+    seed: int
 
 
 class Config(Section):
@@ -250,7 +252,7 @@ SECTIONS: dict[str, tuple[str, ...]] = {
     "distill": ("mission", "distill"),
     "summarize": ("student", "summarize"),
     "sft": ("student", "sft"),
-    "evaluate": ("student", "evaluate"),
+    "evaluate": ("mission", "student", "evaluate"),
     "gate": ("gate",),
 }
 
@@ -381,6 +383,7 @@ class SftConfig(Section):
 class EvaluateConfig(Section):
     """Section file of evaluate."""
 
+    mission: Mission
     student: StudentSection
     evaluate: EvaluateSection
 

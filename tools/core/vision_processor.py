@@ -4,6 +4,7 @@ transformers' own class wants torchvision for its video part alone. Where it is 
 read into a processor without videos: same pixels, same ids. Nothing here is imported before it is used.
 """
 
+import json
 from pathlib import Path
 from typing import Any
 
@@ -32,9 +33,14 @@ def load_photo_processor(folder: Path | str) -> Any:
         def get_attributes(cls) -> list[str]:
             return ["image_processor", "tokenizer"]
 
-    template = Path(folder) / "chat_template.jinja"
-    return PhotoProcessor(
-        Qwen2VLImageProcessorPil.from_pretrained(folder),
-        AutoTokenizer.from_pretrained(folder),
-        template.read_text(encoding="utf-8") if template.is_file() else None,
-    )
+    tokenizer = AutoTokenizer.from_pretrained(folder)
+    return PhotoProcessor(Qwen2VLImageProcessorPil.from_pretrained(folder), tokenizer, chat_template=_template(Path(folder), tokenizer))
+
+
+def _template(folder: Path, tokenizer: Any) -> str | None:
+    """The chat template, wherever a checkpoint keeps it: a file of its own, old or new, or the tokenizer's settings."""
+    if (own := folder / "chat_template.jinja").is_file():
+        return own.read_text(encoding="utf-8")
+    if (old := folder / "chat_template.json").is_file():
+        return json.loads(old.read_text(encoding="utf-8"))["chat_template"]
+    return tokenizer.chat_template

@@ -1,4 +1,4 @@
-"""Which model answered: short hashes of a model file and of a checkpoint folder."""
+"""Which model answered: a short hash of a model file or a checkpoint folder."""
 
 import hashlib
 from pathlib import Path
@@ -17,6 +17,13 @@ def sampled_hash(path: Path) -> str:
     return digest.hexdigest()[:16]
 
 
-def weights_hash(folder: Path) -> str:
-    """First 16 hex digits of a SHA-256 over the sampled hashes of all weight files of a checkpoint, in order of their names."""
-    return hashlib.sha256("".join(sampled_hash(file) for file in sorted(folder.glob("*.safetensors"))).encode()).hexdigest()[:16]
+def checkpoint_hash(folder: Path) -> str:
+    """First 16 hex digits of a SHA-256 over every file of a checkpoint folder that says what it answers, names included.
+
+    Weights are read whole: two students that differ in their top layers alone have the same ends of file.
+    """
+    digest = hashlib.sha256()
+    for path in sorted(path for path in folder.iterdir() if path.suffix in (".safetensors", ".json", ".jinja", ".txt")):
+        with path.open("rb") as file:
+            digest.update(f"{path.name}:{hashlib.file_digest(file, 'sha256').hexdigest()}\n".encode())
+    return digest.hexdigest()[:16]

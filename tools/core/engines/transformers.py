@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from tools.core.engines import LENGTH, NO_VERDICT, OVER_LENGTH, STOP, Completion, Decode, check_calls, chat
-from tools.core.engines.fingerprint import weights_hash
+from tools.core.engines.fingerprint import checkpoint_hash
 from tools.core.engines.sampling import draw, log_softmax
 from tools.core.engines.threads import quiet_openmp
 from tools.core.errors import mistake
@@ -42,29 +42,22 @@ class TransformersEngine:
             raise mistake(f"{error.name} is not installed", "run `make setup-student`", field="engine.kind") from None
         self.config, self.torch = config, torch
         self.tokenizer = transformers.AutoTokenizer.from_pretrained(path)
+        self.text = chat.PlainText(self.tokenizer)
         settings = transformers.AutoConfig.from_pretrained(path)
         kind = transformers.AutoModelForImageTextToText if hasattr(settings, "vision_config") else transformers.AutoModelForCausalLM
         self.model = kind.from_pretrained(path, dtype="auto", device_map="auto" if torch.cuda.is_available() else None).eval()
-        self.fingerprint = {"engine": "transformers", "model": path.name, "sha256": weights_hash(path), "version": version("transformers")}
+        self.fingerprint = {"engine": "transformers", "model": path.name, "sha256": checkpoint_hash(path), "version": version("transformers")}
         special = {"bos": self.tokenizer.bos_token or "", "eos": self.tokenizer.eos_token or ""}
         self.pieces = chat.pieces(self.tokenizer.chat_template, **special, thinking=False, source=str(path))
         ends = self.model.generation_config.eos_token_id
         self.ends = set(ends if isinstance(ends, list) else [ends]) | {self.tokenizer.eos_token_id}
-        lines = {verdict: self._plain(f"{HEADER}{word}\n") for verdict, word in WORD.items()}
+        lines = {verdict: self.text.ids(f"{HEADER}{word}\n") for verdict, word in WORD.items()}
         split = next(i for i, (a, b) in enumerate(zip(lines["pass"], lines["fail"])) if a != b)
         self.header, self.verdict = lines["pass"][:split], {verdict: ids[split] for verdict, ids in lines.items()}
 
-    def _plain(self, text: str) -> list[int]:
-        """Ids of data: no text in it becomes a special or an added token, since each of those is cut after its first character."""
-        cuts = {at + 1 for added in self.tokenizer.get_added_vocab() for at in range(len(text)) if text.startswith(added, at)}
-        edges = [0, *sorted(cuts), len(text)]
-        return [i for start, end in zip(edges, edges[1:]) for i in self._ids(text[start:end])]
-
-    def _ids(self, text: str) -> list[int]:
-        return self.tokenizer(text, add_special_tokens=False)["input_ids"]
-
     def _prompt(self, system: str, user: str) -> list[int]:
-        return self._ids(self.pieces.head) + self._plain(system) + self._ids(self.pieces.middle) + self._plain(user) + self._ids(self.pieces.tail)
+        ids, plain = self.text.template_ids, self.text.ids
+        return ids(self.pieces.head) + plain(system) + ids(self.pieces.middle) + plain(user) + ids(self.pieces.tail)
 
     def rollout(self, system: str, users: Sequence[str], decodes: Sequence[Sequence[Decode]]) -> Iterator[list[Completion]]:
         """Answer each ticket once for each of its decode settings; tickets never touch each other."""
@@ -83,7 +76,7 @@ class TransformersEngine:
 
     def count_tokens(self, text: str) -> int:
         """Tokens of ``text`` as data."""
-        return len(self._plain(text))
+        return len(self.text.ids(text))
 
     def close(self) -> None:
         """Let go of the weights."""

@@ -1,0 +1,121 @@
+"""Ask a student held-out questions and score its answers: Stage B on tickets, summaries and dense captions of photos.
+
+    python -m tools.evaluate --config RUN/config/evaluate.yaml --student checkpoints/demo/merged \\
+        --tickets held_out.stage_a.jsonl [--only-groups-of RUN/distill.val.jsonl] --guidance RUN/guidance.json \\
+        --trained data/fused/demo.train.jsonl --summary held_out.summary.jsonl --dense held_out.dense.jsonl \\
+        --output RUN/evaluation/after.json
+
+In:  a student, held-out tickets (stage_a.jsonl) and photos (sources of fuse), the run's guidance, what was trained on.
+Out: after.json with all scores, and after.answers.jsonl beside it, one question a line.
+
+A held-out ticket or photo whose group or photo was trained on is an error. Killed, it goes on at the last whole batch; the
+files come out the same, byte for byte. What each figure means: docs/evaluation.md.
+"""
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from tools.core import cli
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from tools.core.config import EvaluateConfig, EvaluateSection
+    from tools.core.evaluation import Answer, Evaluation
+    from tools.core.held_out import Question
+    from tools.core.part_file import PartFile
+
+
+def main(
+    config: Annotated[Path, typer.Option(help="Section file config/evaluate.yaml.")],
+    student: Annotated[Path, typer.Option(help="Checkpoint folder of the student.")],
+    tickets: Annotated[Path, typer.Option(help="Held-out Stage-A tickets (JSONL).")],
+    guidance: Annotated[Path, typer.Option(help="The run's guidance.json.")],
+    trained: Annotated[Path, typer.Option(help="Fused file the student trained on, or will train on.")],
+    summary: Annotated[Path, typer.Option(help="Held-out photos with their summaries (a summary source of fuse).")],
+    dense: Annotated[Path, typer.Option(help="Held-out photos with their boxes (a dense source of fuse).")],
+    output: Annotated[Path, typer.Option(help="Scores to write; the answers go beside them.")],
+    only_groups_of: Annotated[Path | None, typer.Option(help="distill.val.jsonl: take tickets of its groups alone.")] = None,
+) -> None:
+    """Ask a student held-out questions and score its answers."""
+    from tools.core.config import EvaluateConfig, read_section
+    from tools.core.engines.fingerprint import checkpoint_hash
+    from tools.core.evaluation import Evaluation, Named, answers_path, tally
+    from tools.core.guidance_file import read_guidance
+    from tools.core.held_out import digest_of, read_held_out_tickets, read_photo_questions, read_trained, sample, ticket_questions
+    from tools.core.jsonl import write_json, write_rows
+    from tools.core.part_file import PartFile
+    from tools.core.student import check_folder
+
+    cfg = read_section(config, EvaluateConfig)
+    rules = read_guidance(guidance, cfg.mission.name)
+    seen, limits = read_trained(trained), cfg.evaluate
+    chosen = sample(read_held_out_tickets(tickets, cfg.mission.name, seen, only_groups_of), limits.tickets, limits.seed, "evaluate.tickets")
+    questions = ticket_questions(chosen, cfg.mission.name, rules.experiences)
+    for path, task in ((summary, "summary"), (dense, "dense")):
+        questions += sample(read_photo_questions(path, task, seen), limits.photos, limits.seed, "evaluate.photos")
+    check_folder(student, weights=True)
+
+    asked = digest_of(questions, (limits.max_new_tokens, limits.max_new_tokens_dense))
+    named = Named(folder=student.as_posix(), sha256=checkpoint_hash(student))
+    part = PartFile(output.with_name(f".{output.name}.part"), f"{asked} {named.sha256} {limits.batch}")
+    answers = ask(student, cfg, questions, part)
+    counts, chat, summaries, boxes = tally(answers)
+    found = Evaluation(
+        student=named, mission=cfg.mission.name, guidance_step=rules.step, questions=asked, tickets=counts, chat=chat, summary=summaries, dense=boxes
+    )
+    write_rows(answers_path(output), answers)
+    write_json(output, found)
+    part.remove()
+    cli.say(sentence(found, output))
+
+
+def batches(questions: "Sequence[Question]", limits: "EvaluateSection") -> list[list[int]]:
+    """The questions' numbers, a task at a time, the longest first, so that a batch has little padding and the first shows whether memory is enough.
+
+    Photos are all asked the same, so their wanted answers' lengths stand for how long an answer takes.
+    """
+    out = []
+    for task in ("chat", "summary", "dense"):
+        mine = [at for at, question in enumerate(questions) if question.task == task]
+        mine.sort(key=lambda at: (-sum(len(message["content"]) for message in questions[at].messages), -len(questions[at].expected or ""), at))
+        out += [mine[start : start + limits.batch] for start in range(0, len(mine), limits.batch)]
+    return out
+
+
+def ask(student: Path, cfg: "EvaluateConfig", questions: "Sequence[Question]", part: "PartFile") -> "list[Answer]":
+    """All answers, scored, in the order of the questions; goes on behind the batches that the part file holds."""
+    from tools.core.evaluation import score
+    from tools.core.progress import progress
+    from tools.core.student import Row, Student
+
+    todo, said = batches(questions, cfg.evaluate), part.load()
+    model = Student(student, n_threads=cfg.student.n_threads)
+    done = sum(len(batch) for batch in todo[: len(said)])
+    with progress(f"evaluate {student.name}", len(questions), done, unit="questions") as bar:
+        for batch in todo[len(said) :]:
+            most = cfg.evaluate.max_new_tokens if questions[batch[0]].task == "chat" else cfg.evaluate.max_new_tokens_dense
+            rows = [model.encode(Row(questions[at].messages, questions[at].images), generate=True) for at in batch]
+            said.append(model.answer_encoded(rows, most))
+            part.append(said[-1])
+            bar.update(len(batch))
+    answered = {at: answer for batch, answers in zip(todo, said, strict=True) for at, answer in zip(batch, answers, strict=True)}
+    return [score(question, *answered[at]) for at, question in enumerate(questions)]
+
+
+def sentence(found: "Evaluation", output: Path) -> str:
+    """The count sentence."""
+    from tools.core.metrics import Rate
+
+    chat, summary, dense = found.chat, found.summary, found.dense
+    frr, blocks, form, exact = (str(Rate(**rate.model_dump())) for rate in (chat.frr, chat.false_block, chat.format, summary.exact))
+    return (
+        f"evaluate {found.student.folder}: {found.tickets} tickets: FRR {frr}, false block {blocks}, format {form}; {summary.photos} summaries: exact {exact}, "
+        f"attribute F1 {summary.attribute_f1.f1:.1%}; {dense.photos} dense: F1 {dense.f1.f1:.1%}, {dense.malformed} malformed; {output}"
+    )
+
+
+if __name__ == "__main__":
+    cli.run(main)

@@ -1,0 +1,89 @@
+"""Compare a student before and after training, and say whether it may ship.
+
+    python -m tools.gate --config RUN/config/gate.yaml --before RUN/evaluation/before.json --after RUN/evaluation/after.json \\
+        --output RUN/evaluation/gate.json
+
+In:  two evaluations of the same questions (evaluate), with their answers files beside them.
+Out: a table on stdout, and gate.json: passed, reasons, both evaluations, exact McNemar, differences with intervals.
+
+Exits with 0 where the student may ship, with 1 and the reasons where it may not, with 2 where the two cannot be compared.
+What each figure means: docs/evaluation.md.
+"""
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from tools.core import cli
+
+if TYPE_CHECKING:
+    from tools.core.evaluation import F1Record
+    from tools.core.gate import Difference, GateRecord
+    from tools.core.records import RateRecord
+
+
+def main(
+    config: Annotated[Path, typer.Option(help="Section file config/gate.yaml.")],
+    before: Annotated[Path, typer.Option(help="Evaluation of the base student.")],
+    after: Annotated[Path, typer.Option(help="Evaluation of the trained student.")],
+    output: Annotated[Path, typer.Option(help="gate.json to write.")],
+) -> None:
+    """Compare a student before and after training, and say whether it may ship."""
+    from tools.core.config import GateConfig, read_section
+    from tools.core.gate import judge, paired, read_evaluation
+    from tools.core.jsonl import write_json
+
+    cfg = read_section(config, GateConfig)
+    old, new = read_evaluation(before), read_evaluation(after)
+    found = judge(old[0], new[0], paired(old, new, after), cfg.gate)
+    write_json(output, found)
+    print("\n".join(table(found)))
+    for reason in found.reasons:
+        cli.say(f"gate: {reason}")
+    outcome = "passed" if found.passed else f"NOT passed, {len(found.reasons)} reason{'s' * (len(found.reasons) > 1)}"
+    cli.say(f"gate: {outcome}; {found.after.tickets} tickets; {output}")
+    if not found.passed:
+        raise typer.Exit(1)
+
+
+def table(found: "GateRecord") -> list[str]:
+    """The comparison as aligned lines: scores, then counts, then McNemar."""
+    from tools.core.gate import CHAT, RETAINED
+
+    old, new = found.before, found.after
+    rows = [("", "before", "after", "change in points")]
+    for name, score in (CHAT | RETAINED).items():
+        rows.append((score.title, shown(score.of(old)), shown(score.of(new)), moved((found.chat | found.retention)[name])))
+    rows += [
+        ("failed tickets without a verdict", *(f"{side.chat.failed_without_verdict} of {side.tickets} tickets" for side in (old, new)), ""),
+        ("summaries with coordinates", *(f"{side.summary.with_coordinates} of {side.summary.photos}" for side in (old, new)), ""),
+        ("malformed dense answers", *(f"{side.dense.malformed} of {side.dense.photos}" for side in (old, new)), ""),
+    ]
+    widths = [max(len(row[column]) for row in rows) for column in range(4)]
+    lines = ["  ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)).rstrip() for row in rows]
+    for name, test in found.mcnemar.items():
+        pairs = f"{test.only_before} before alone, {test.only_after} after alone, of {test.pairs} pairs ({test.left_out} left out)"
+        lines.append(f"exact McNemar, {name.replace('_', ' ')}s: {pairs}; p = {test.p_value:.2g}")
+    return lines
+
+
+def moved(by: "Difference") -> str:
+    """``-45.3 [-52.1, -38.6]``, in points."""
+    if by.change is None or by.low is None or by.high is None:
+        return "n/a"
+    return f"{100 * by.change:+.1f} [{100 * by.low:+.1f}, {100 * by.high:+.1f}]"
+
+
+def shown(score: "RateRecord | F1Record") -> str:
+    """``80.0% [49.0%, 94.3%] (8/10)``; for an F1 its hits, given and wanted."""
+    from tools.core.evaluation import F1Record
+    from tools.core.metrics import Rate
+
+    if isinstance(score, F1Record):
+        return f"{score.f1:.1%} ({score.hits} of {score.given} given, {score.wanted} wanted)"
+    return str(Rate(**score.model_dump()))
+
+
+if __name__ == "__main__":
+    cli.run(main)
