@@ -10,11 +10,11 @@ from typing import Any, NamedTuple
 import yaml
 
 from tools.core.config import FailFirst, read_yaml
-from tools.core.engines.fingerprint import sampled_hash, weights_hash
+from tools.core.engines.fingerprint import sampled_hash, checkpoint_hash
 from tools.core.jsonl import read_json, read_rows, validate
 from tools.core.metrics import wilson
 from tools.core.records import LoopStatus, Malformed, MissionReview, NeedReviewFile, RateRecord, RoundMetrics, StageA, read_tickets
-from tools.core.report_evaluation import Evaluation, read_evaluation
+from tools.core.report_evaluation import StudentResult, read_evaluation
 from tools.core.report_rules import Refused, Story, refused_of, stories_of
 from tools.core.run_folder import ROUND_FILES, RUN_FILES, round_folder
 from tools.core.run_view import Learnt, read_learnt
@@ -69,7 +69,7 @@ class Report:
     review_page: str | None
     malformed: list[WhyMalformed] | None
     candidates: int
-    evaluation: Evaluation | None
+    student: StudentResult | None
     negatives: FailFirst
     limit: float | None
     sections: list[Section]
@@ -122,7 +122,7 @@ def read_report(run_dir: Path) -> Report:
         review_page="review.html" if (run_dir / "review.html").exists() else None,
         malformed=None if failures is None else why_malformed(failures, candidates),
         candidates=candidates,
-        evaluation=read_evaluation(run_dir / "evaluation"),
+        student=read_evaluation(run_dir / "evaluation"),
         negatives=validate(guard, FailFirst, run_dir / "config" / "rollout.yaml"),
         limit=config.get("gate", {}).get("gate", {}).get("max_frr"),
         sections=sections_of(config),
@@ -180,7 +180,7 @@ def _model_hash(model: str) -> str:
     path = Path(model)
     if not model or not path.exists():
         return ""
-    return weights_hash(path) if path.is_dir() else sampled_hash(path)
+    return checkpoint_hash(path) if path.is_dir() else sampled_hash(path)
 
 
 def _tickets_source(run_dir: Path) -> dict[str, str]:

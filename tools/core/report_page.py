@@ -6,7 +6,6 @@ from markupsafe import Markup
 
 from tools.core import svg
 from tools.core.page import render
-from tools.core.records import RateRecord
 from tools.core.report_data import Report
 from tools.core.report_rules import Story, changes_by_round
 from tools.core.selection import marked_segments
@@ -28,8 +27,9 @@ class Verdict:
 def verdict_of(report: Report) -> Verdict:
     """What a quality lead should do now: the gate's word where there is one, else what the last whole epoch says."""
     status, now = report.status, report.now
-    if report.evaluation and report.evaluation.passed is not None:
-        return Verdict("good", "verdict.ship", {}) if report.evaluation.passed else Verdict("stop", "verdict.no_ship", {"n": len(report.evaluation.reasons)})
+    if report.student and report.student.gate:
+        gate = report.student.gate
+        return Verdict("good", "verdict.ship", {}) if gate.passed else Verdict("stop", "verdict.no_ship", {"n": len(gate.reasons)})
     if status is None or status.status == "running":
         return Verdict("wait", "verdict.running", {"rounds": report.learnt.rounds})
     if status.status == "max_epochs":
@@ -60,9 +60,9 @@ def page(report: Report) -> str:
         svg=svg,
         percent=svg.percent,
         points=points,
+        p_value=p_value,
         size=size,
         tones=TONES,
-        RateRecord=RateRecord,
     )
 
 
@@ -96,6 +96,11 @@ def photos(report: Report, per_image: dict[str, str]) -> list[tuple[str, list[tu
 def points(difference: float | None) -> str:
     """A difference of shares in percentage points, with its sign: ``−3.2``."""
     return "–" if difference is None else f"{100 * difference:+.1f}".replace("-", "−")
+
+
+def p_value(p: float) -> str:
+    """``= 0.0012``; records round it to nine digits."""
+    return f"= {p:.2g}" if p >= 1e-9 else "< 1e-9"
 
 
 def size(count: int) -> str:
