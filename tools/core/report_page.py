@@ -77,7 +77,7 @@ def curves(report: Report) -> list[tuple[str, Markup]]:
     for name, scale in (("frr", errors), ("false_block", errors), ("label_match", matches)):
         rounds = [svg.Point(row.round, row.epoch, getattr(row, name)) for row in report.rounds]
         epochs = [(row.epoch, getattr(row, name)) for row in report.epochs]
-        drawn.append((name, svg.curve(rounds, epochs, changes, scale, TONES[name])))
+        drawn.append((name, svg.curve(rounds, epochs, changes, scale, TONES[name], report.limit if name == "frr" else None)))
     return drawn
 
 

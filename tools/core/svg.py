@@ -11,8 +11,8 @@ from markupsafe import Markup
 
 from tools.core.records import RateRecord, RuleTally
 
-WIDTH, HEIGHT = 360, 216
-LEFT, RIGHT, TOP, BOTTOM = 36, 10, 10, 34
+WIDTH, HEIGHT = 360, 210
+LEFT, RIGHT, TOP, BOTTOM = 36, 8, 10, 32
 SCALES = (0.05, 0.1, 0.2, 0.4, 0.6, 0.8, 1.0)  # where an axis may end
 MANY = 60  # rounds from which on a dot each would run together
 
@@ -37,8 +37,10 @@ def _number(value: object) -> object:
 
 
 def percent(share: float | None) -> str:
-    """``12.5%``; a dash for None."""
-    return "–" if share is None else f"{share:.1%}"
+    """``12.5%``; a dash for None. What is not all or nothing does not read as 100.0% or 0.0%."""
+    if share is None:
+        return "–"
+    return "<0.1%" if 0 < share < 0.0005 else ">99.9%" if 0.9995 <= share < 1 else f"{share:.1%}"
 
 
 def rate_title(rate: RateRecord) -> str:
@@ -54,10 +56,11 @@ def scale_of(rates: Iterable[RateRecord], *, from_top: bool) -> tuple[float, flo
     return (1 - size, 1.0) if from_top else (0.0, size)
 
 
-def curve(points: Sequence[Point], epochs: Sequence[tuple[int, RateRecord]], changes: dict[int, str], scale: tuple[float, float], tone: str) -> Markup:
+def curve(points: Sequence[Point], epochs: Sequence[tuple[int, RateRecord]], changes: dict[int, str], scale: tuple[float, float], tone: str, limit: float | None = None) -> Markup:
     """A rate by round: the line, its 95 % band, epochs as stripes with their own rate as a step, guidance changes as ticks.
 
     ``epochs``: (epoch, rate) of the whole ones. ``changes``: round -> what it changed; drawn where the next round begins.
+    ``limit``: a share that the rate should stay below, dashed.
     """
     low, high = scale
     rounds = [point.round for point in points]
@@ -72,6 +75,8 @@ def curve(points: Sequence[Point], epochs: Sequence[tuple[int, RateRecord]], cha
         spans.setdefault(point.epoch, []).append(across[point.round])
     parts = _frame(low, high, up)
     parts += _stripes(spans, step)
+    if limit is not None and low < limit < high:
+        parts.append(tag("line", tag("title", percent(limit)), x1=LEFT, x2=WIDTH - RIGHT, y1=up(limit), y2=up(limit), class_="limit"))
     known = [point for point in points if point.rate.rate is not None]
     ring = [(across[p.round], up(p.rate.high)) for p in known] + [(across[p.round], up(p.rate.low)) for p in reversed(known)]
     parts.append(tag("polygon", points=_path(ring), class_="band"))
@@ -110,7 +115,7 @@ def _stripes(spans: dict[int, list[float]], step: float) -> list[Markup]:
         if epoch % 2 == 0:
             parts.append(tag("rect", x=start, y=TOP, width=end - start, height=HEIGHT - TOP - BOTTOM, class_="stripe"))
         if start >= free:
-            parts.append(tag("text", f"E{epoch}", x=(start + end) / 2, y=HEIGHT - 4, text_anchor="middle"))
+            parts.append(tag("text", f"E{epoch}", x=(start + end) / 2, y=HEIGHT - 8, text_anchor="middle"))
             free = (start + end) / 2 + 24
     return parts
 
@@ -130,13 +135,14 @@ def strip(tallies: dict[int, RuleTally], born: int, died: int | None, last: int,
 
     Stretches to any width (its unit across is a round). ``epoch_ends``: the last round of each epoch but the last.
     """
+    width = 0.8 if last > 12 else 0.4
     most = max((max(seen.hits, seen.misses) for seen in tallies.values()), default=0) or 1
     parts = [tag("line", x1=end, x2=end, y1=0, y2=32, class_="epoch-end") for end in epoch_ends]
-    parts.append(tag("rect", x=born, y=15.5, width=max(0.0, (last if died is None else died) - born + 0.0), height=1, class_="life"))
+    parts.append(tag("rect", x=born, y=15.5, width=max(0, (last if died is None else died) - born), height=1, class_="life"))
     for number, seen in tallies.items():
         above, below = 15 * seen.hits / most, 15 * seen.misses / most
-        parts.append(tag("rect", x=number - 0.9, y=15.5 - above, width=0.8, height=above, class_="hits"))
-        parts.append(tag("rect", x=number - 0.9, y=16.5, width=0.8, height=below, class_="misses"))
+        parts.append(tag("rect", x=number - 0.5 - width / 2, y=15.5 - above, width=width, height=above, class_="hits"))
+        parts.append(tag("rect", x=number - 0.5 - width / 2, y=16.5, width=width, height=below, class_="misses"))
         parts.append(tag("rect", tag("title", f"R{number}: ✓ {seen.hits}  ✗ {seen.misses}"), x=number - 1, y=0, width=1, height=32, class_="hit"))
     return tag("svg", *parts, viewBox=f"0 0 {last} 32", preserveAspectRatio="none", class_="strip", role="presentation")
 
