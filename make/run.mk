@@ -1,12 +1,14 @@
 # The graph of a run: tickets -> [rollout -> reflect -> apply]* -> collect -> review, distill. One rule a file.
 
 LOOPING ?=
+DECISIONS ?=## review-apply: decisions to bring in (JSONL or CSV)
+PHOTOS ?=## review-page: folder of the photos, if there are any
 
 # -- what the run is made of: tickets and section files, rewritten only when their content changes
 SOURCE_NOTE := $(R)/config/tickets.json
 EMBEDDED := $(R)/miniature/stage_a.jsonl
 TICKETS := $(or $(strip $(STAGE_A)),$(shell sed -n 's/^ *"source": "\(.*\)",$$/\1/p' $(SOURCE_NOTE) 2>/dev/null),$(wildcard data/$(strip $(MISSION))/stage_a.jsonl),$(EMBEDDED))
-RUN_GOALS := distill converge review
+RUN_GOALS := distill converge review review-page relearn
 
 ifneq (,$(filter $(RUN_GOALS) $(R)/%,$(MAKECMDGOALS)))
 ifeq (,$(filter prepared,$(LOOPING)))
@@ -23,6 +25,13 @@ $(R)/stage_a.jsonl: ;
 .PHONY: FORCE
 FORCE:
 
+# -- what people said of tickets. The corpus follows it at once; learning holds to what was said when it began (its
+# first reflection, whatever makes that new), so that all rounds know the same. `make relearn` brings it up to date.
+DECIDED := $(wildcard $(R)/review_decisions.jsonl)
+LEARNT := $(R)/rounds/0000/review_decisions.jsonl
+$(LEARNT): $(R)/config/reflect.yaml $(R)/rounds/0001/trajectories.jsonl $(R)/rounds/0001/selections.jsonl $(PROMPTS_R) tools/reflect.py
+	@cp $(or $(DECIDED),/dev/null) $@
+
 # -- rounds. Those that exist are named in loop.json's rule: make takes a file that no rule names for an intermediate
 # one, whose loss it would not mind. .PRECIOUS keeps the files of new rounds, which nothing names yet.
 ROUND_FILES := trajectories.jsonl failure_malformed.jsonl selections.jsonl need_review_queue.jsonl reflection.jsonl guidance.json
@@ -34,8 +43,8 @@ $(R)/rounds/0000/guidance.json: $(R)/config/guidance.yaml tools/apply.py
 	@$(call TOOL,apply) --config $< --output $@ --start
 $(R)/rounds/%/trajectories.jsonl $(R)/rounds/%/failure_malformed.jsonl $(R)/rounds/%/selections.jsonl: $(R)/config/rollout.yaml $(R)/stage_a.jsonl $$(call round_before,$$*) $(PROMPTS_B) tools/rollout.py
 	@$(call TOOL,rollout) --config $< --stage-a $(R)/stage_a.jsonl --guidance $(call round_before,$*) --round $* --output-dir $(@D)
-$(R)/rounds/%/need_review_queue.jsonl $(R)/rounds/%/reflection.jsonl: $(R)/config/reflect.yaml $(R)/stage_a.jsonl $(R)/rounds/%/trajectories.jsonl $(R)/rounds/%/selections.jsonl $(PROMPTS_R) tools/reflect.py
-	@$(call TOOL,reflect) --config $< --stage-a $(R)/stage_a.jsonl --guidance $(call round_before,$*) --round $* --round-dir $(@D)
+$(R)/rounds/%/need_review_queue.jsonl $(R)/rounds/%/reflection.jsonl: $(R)/config/reflect.yaml $(R)/stage_a.jsonl $(R)/rounds/%/trajectories.jsonl $(R)/rounds/%/selections.jsonl $(LEARNT) $(PROMPTS_R) tools/reflect.py
+	@$(call TOOL,reflect) --config $< --stage-a $(R)/stage_a.jsonl --guidance $(call round_before,$*) --decisions $(LEARNT) --round $* --round-dir $(@D)
 $(R)/rounds/%/guidance.json: $(R)/config/guidance.yaml $(R)/rounds/%/reflection.jsonl $$(call round_before,$$*) tools/apply.py
 	@$(call TOOL,apply) --config $< --guidance $(call round_before,$*) --reflection $(@D)/reflection.jsonl --output $@
 
@@ -52,15 +61,24 @@ $(R)/need_review_queue.jsonl $(R)/need_review.json &: $(R)/config/aggregate_revi
 	@$(call TOOL,aggregate_review) --config $< --loop $(R)/loop.json --rounds $(R)/rounds --stage-a $(R)/stage_a.jsonl --trajectories $(R)/trajectories.jsonl --selections $(R)/selections.jsonl --output-dir $(R)
 
 # -- the corpus; with distill.enabled: false the tool says so and writes nothing
-DECISIONS := $(wildcard $(R)/review_decisions.jsonl)
 CORPUS := $(addprefix $(R)/,distill_chatml.jsonl distill.train.jsonl distill.val.jsonl distill.dropped.jsonl distill.audit.jsonl)
-$(CORPUS) &: $(R)/config/distill.yaml $(R)/loop.json $(R)/stage_a.jsonl $(R)/selections.jsonl $(R)/guidance.json $(R)/need_review.json $(DECISIONS) $(PROMPTS_B) tools/distill.py
-	@$(call TOOL,distill) --config $< --loop $(R)/loop.json --stage-a $(R)/stage_a.jsonl --selections $(R)/selections.jsonl --guidance $(R)/guidance.json --need-review $(R)/need_review.json $(DECISIONS:%=--decisions %) --output-dir $(R)
+$(CORPUS) &: $(R)/config/distill.yaml $(R)/loop.json $(R)/stage_a.jsonl $(R)/selections.jsonl $(R)/guidance.json $(R)/need_review.json $(DECIDED) $(PROMPTS_B) tools/distill.py
+	@$(call TOOL,distill) --config $< --loop $(R)/loop.json --stage-a $(R)/stage_a.jsonl --selections $(R)/selections.jsonl --guidance $(R)/guidance.json --need-review $(R)/need_review.json $(DECIDED:%=--decisions %) --output-dir $(R)
+
+# -- the review page, one file for a browser
+$(R)/review.html: $(R)/need_review.json $(R)/guidance.json $(R)/config/rollout.yaml $(DECIDED) $(wildcard tools/core/pages/review.*) tools/review_page.py
+	@$(call TOOL,review_page) --run-dir $(R) --output $@ $(if $(strip $(PHOTOS)),--photos '$(strip $(PHOTOS))')
 
 # -- names for people
-.PHONY: converge review distill show check
+.PHONY: converge review review-page review-apply relearn distill show check
 converge: $(VIEW) ## learn guidance until a whole epoch changes nothing
 review: $(R)/need_review.json $(R)/need_review_queue.jsonl ## list the tickets that no candidate supports
+review-page: $(R)/review.html ## write review.html: decide the tickets in a browser (PHOTOS=folder)
+review-apply: | $(READY) ## bring decisions in (DECISIONS=path), or say how the review stands; then make distill
+	@$(call TOOL,review_apply) --run-dir $(R) $(if $(strip $(DECISIONS)),--decisions '$(strip $(DECISIONS))')
+relearn: | $(READY) ## learn again with what people decided since, then distill
+	@[ ! -e $(LEARNT) ] || cmp -s $(or $(DECIDED),/dev/null) $(LEARNT) || cp $(or $(DECIDED),/dev/null) $(LEARNT)
+	@$(SUBMAKE) distill
 distill: $(CORPUS) $(R)/need_review.json ## converge, then write the chat corpus and its train/val split
 show: | $(READY) ## print what was learnt: rules by round, rates by epoch, review counts
 	@$(call TOOL,show) --run-dir $(R)

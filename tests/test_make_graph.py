@@ -68,6 +68,7 @@ class Project:
         run.play({"c::fail": "fail", "b::pass": "pass"}, epoch=2).play({"a::pass": "pass", "d::fail": "pass"}, epoch=2)
         run.finish(rounds_per_epoch=2).complete()
         shutil.copy(self.run / "stage_a.jsonl", folder / "tickets.jsonl")
+        (self.run / "rounds/0000/review_decisions.jsonl").touch()
         for path in [path for path in folder.rglob("*") if path.is_file()]:
             os.utime(path, (LONG_AGO, LONG_AGO))
         (folder / "small.yaml").write_text("window: {tickets: 2}\n", encoding="utf-8")
@@ -77,6 +78,7 @@ class Project:
         """Date the run's files ten seconds apart in the order in which a run writes them."""
         order = [*sorted((self.run / "config").iterdir()), self.run / "stage_a.jsonl", self.run / "rounds/0000/guidance.json"]
         order += [self.run / f"rounds/{number:04d}" / name for number in (1, 2, 3, 4) for name in ROUND]
+        order.insert(order.index(self.run / "rounds/0001/need_review_queue.jsonl"), self.run / "rounds/0000/review_decisions.jsonl")
         order += [self.run / name for name in ["loop.json", *VIEW, *REVIEW, *CORPUS]]
         for place, path in enumerate(order, start=1):
             os.utime(path, (LONG_AGO + 10 * place,) * 2)

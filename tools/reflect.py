@@ -1,12 +1,13 @@
 """Learn from one round's errors: credit and drop rules, reflect, try proposals, and queue unsupported tickets for review.
 
     python -m tools.reflect --config config/reflect.yaml --stage-a stage_a.jsonl \
-        --guidance rounds/0000/guidance.json --round 1 --round-dir rounds/0001
+        --guidance rounds/0000/guidance.json [--decisions rounds/0000/review_decisions.jsonl] --round 1 --round-dir rounds/0001
 
     trajectories.jsonl, selections.jsonl ──> reflection.jsonl          what was proposed, tried, applied, refused
     guidance.json of the round before        need_review_queue.jsonl   tickets that no candidate supports
 
-The guidance after the round is made from reflection.jsonl by tools.apply.
+The guidance after the round is made from reflection.jsonl by tools.apply. Learning takes labels as people corrected them
+and leaves excluded tickets out; the review queue is about the labels as given.
 """
 
 from pathlib import Path
@@ -23,15 +24,17 @@ def main(
     guidance: Annotated[Path, typer.Option(help="guidance.json of the round before.")],
     round_number: Annotated[int, typer.Option("--round", min=1, help="Round, counted from 1.")],
     round_dir: Annotated[Path, typer.Option(help="Folder of the round: trajectories and selections in, results out.")],
+    decisions: Annotated[Path | None, typer.Option(help="What people said of tickets when this learning began.")] = None,
 ) -> None:
     """Reflect on the errors of a round."""
     from tools.core.cli import say
     from tools.core.config import ReflectConfig, read_section
+    from tools.core.decisions import for_learning
     from tools.core.engines import open_engine
     from tools.core.guidance_file import read_guidance
     from tools.core.jsonl import read_numbered, read_rows, write_rows
     from tools.core.learning import learn
-    from tools.core.records import Selection, Trajectory, read_tickets
+    from tools.core.records import Selection, Trajectory, read_decisions, read_tickets
     from tools.core.review import queue
     from tools.core.windows import place_of
 
@@ -42,10 +45,11 @@ def main(
     numbered = read_numbered(round_dir / "selections.jsonl", Selection, allow_empty=True)
     refuse_misfits(round_dir / "selections.jsonl", numbered, tickets)
     selections = [selection for _, selection in numbered]
+    said = read_decisions(decisions, tickets) if decisions else {}
     place = place_of(round_number, len(tickets), cfg.window.tickets)
 
     engine = open_engine(cfg.engine)
-    records, after = learn(cfg, engine, rules, tickets, selections, place, round_number)
+    records, after = learn(cfg, engine, rules, tickets, for_learning(selections, said), place, round_number)
     engine.close()
     suspects = {key: record.reflection_id for record in records for key in record.unexplainable}
     shown_in = {key: record.reflection_id for record in records for key in record.ticket_keys}

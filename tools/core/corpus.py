@@ -3,10 +3,11 @@
 import hashlib
 from collections import Counter
 from collections.abc import Container, Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from tools.core.config import DistillConfig, DistillSection
+from tools.core.decisions import label_after
 from tools.core.errors import mistake
 from tools.core.jsonl import read_numbered
 from tools.core.prompts import stage_b_system, stage_b_user
@@ -25,7 +26,6 @@ from tools.core.records import (
     Verdict,
 )
 
-OTHER: dict[Verdict, Verdict] = {"pass": "fail", "fail": "pass"}
 DROPPED_BY_PEOPLE: dict[str, DropReason] = {"exclude": "excluded", "unsure": "unsure", "model_wrong": "model_wrong"}
 
 
@@ -92,7 +92,18 @@ def items(
         ticket = tickets[key]
         chat = chat_row(cfg.mission.name, experiences, ticket, answer)
         found.append(Item(ticket, answer, chat, fate(ticket.label, answer.verdict, decisions.get(key), key in review, cfg.distill)))
-    return found
+    return _without_duplicates(found)
+
+
+def _without_duplicates(found: Sequence[Item]) -> list[Item]:
+    """Drop a corrected row whose group has the same photos under that label already: it would teach the same twice."""
+    kept = {_content(item) for item in found if not item.fate.dropped and "label_corrected" not in item.fate.flags}
+    doubled = [item for item in found if "label_corrected" in item.fate.flags and _content(item) in kept]
+    return [replace(item, fate=Fate(item.ticket.label, dropped="duplicate")) if item in doubled else item for item in found]
+
+
+def _content(item: Item) -> tuple[str, Verdict, tuple[str, ...]]:
+    return item.ticket.group_id, item.fate.label, tuple(item.ticket.per_image.values())
 
 
 def chat_row(mission: str, experiences: Mapping[str, str], ticket: StageA, selection: Selection) -> ChatRow:
@@ -116,7 +127,7 @@ def fate(label: Verdict, verdict: Verdict, decision: ReviewDecision | None, in_r
         return Fate(label, dropped=DROPPED_BY_PEOPLE[said])
     if said is None and in_review:
         return Fate(label, dropped="needs_review")
-    label, flags = (OTHER[label], ("label_corrected",)) if said == "label_wrong" else (label, ())
+    label, flags = label_after(label, decision), ("label_corrected",) if said == "label_wrong" else ()
     if verdict == label:
         return Fate(label, flags=flags)
     match settings.conflict_policy:

@@ -5,7 +5,7 @@ wall-clock time.
 """
 
 from collections import Counter
-from collections.abc import Container
+from collections.abc import Container, Iterable
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
@@ -16,7 +16,8 @@ from tools.core.jsonl import read_numbered
 
 Verdict = Literal["pass", "fail"]
 ReviewReason = Literal["no_candidate_supports_gt", "label_suspect"]
-DropReason = Literal["excluded", "unsure", "model_wrong", "needs_review", "conflict"]
+DropReason = Literal["excluded", "unsure", "model_wrong", "needs_review", "conflict", "duplicate"]
+Decision = Literal["label_wrong", "model_wrong", "exclude", "unsure"]
 
 
 class Record(BaseModel):
@@ -364,7 +365,7 @@ class ReviewDecision(Record):
     """One line of review_decisions.jsonl: what a person said of a queued ticket."""
 
     ticket_key: str
-    decision: Literal["label_wrong", "model_wrong", "exclude", "unsure"]
+    decision: Decision
     note: str = ""
 
 
@@ -376,6 +377,20 @@ class RateRecord(Record):
     rate: float | None
     low: float | None
     high: float | None
+
+
+class ReviewSummary(Record):
+    """review_summary.json: how the review stands. ``label_error``: the share of decided queued tickets whose label was wrong, all of them and by label.
+
+    ``not_queued``: decisions on tickets that are not in need_review.json; they count in no other field.
+    """
+
+    queued: int
+    decided: int
+    decisions: dict[Decision, int]
+    label_error: RateRecord
+    label_error_by_label: dict[Verdict, RateRecord]
+    not_queued: int
 
 
 class RoundMetrics(Record):
@@ -421,9 +436,14 @@ def read_tickets(path: Path, mission: str | None = None) -> list[StageA]:
 
 def read_decisions(path: Path, known: Container[str]) -> dict[str, ReviewDecision]:
     """Read human decisions by ticket_key; refuses a ticket that is not ``known`` and a second decision for a ticket."""
+    return decisions_by_ticket(path, read_numbered(path, ReviewDecision, allow_empty=True), known)
+
+
+def decisions_by_ticket(path: Path, numbered: Iterable[tuple[int, ReviewDecision]], known: Container[str]) -> dict[str, ReviewDecision]:
+    """(line, decision) pairs of a file by ticket_key; refuses what ``read_decisions`` refuses. A second decision is refused even where it says the same."""
     seen: dict[str, int] = {}
     decisions: dict[str, ReviewDecision] = {}
-    for line, decision in read_numbered(path, ReviewDecision, allow_empty=True):
+    for line, decision in numbered:
         key = decision.ticket_key
         if key not in known:
             raise mistake(f"no ticket {key!r} in this run", "correct the key or delete the line", path=path, line=line, field="ticket_key")

@@ -12,6 +12,7 @@ from typing import Any, NamedTuple
 from pydantic import ValidationError
 
 from tools.core.config import ReflectSection
+from tools.core.decisions import OTHER
 from tools.core.prompts import Case, reflect_user
 from tools.core.protocol import strip_thinking
 from tools.core.records import Operation, RejectedOperation, Selection, StageA
@@ -22,7 +23,10 @@ _FIELDS = {"add": {"text"}, "update": {"key", "text"}, "delete": {"key"}, "merge
 
 
 class Group(NamedTuple):
-    """Wrong tickets of one direction that are shown together; case numbers count from 1 in this order."""
+    """Wrong tickets of one direction that are shown together; case numbers count from 1 in this order.
+
+    Their label is the one that the direction says: a person may have corrected the one they came with.
+    """
 
     direction: str
     tickets: list[StageA]
@@ -30,7 +34,8 @@ class Group(NamedTuple):
     @property
     def user(self) -> str:
         """The user message of the reflection call."""
-        return reflect_user([Case(ticket.label, DIRECTIONS[self.direction], ticket.per_image) for ticket in self.tickets])
+        verdict = DIRECTIONS[self.direction]
+        return reflect_user([Case(OTHER[verdict], verdict, ticket.per_image) for ticket in self.tickets])
 
 
 def groups_of(

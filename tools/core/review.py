@@ -127,10 +127,10 @@ def review_ticket(ticket: StageA, selection: Selection, candidates: Sequence[Tra
     )
 
 
-def _rank(ticket: ReviewTicket) -> tuple[float, str]:
-    """The surest against the label first; tickets without log-odds last; then by key."""
+def _rank(ticket: ReviewTicket) -> tuple[float, int, str]:
+    """The likeliest label error first: by log-odds against the label (none: last), then by times queued, then by key."""
     odds = ticket.log_odds_against_label
-    return (-odds if odds is not None else float("inf"), ticket.ticket_key)
+    return (-odds if odds is not None else float("inf"), -ticket.times_queued, ticket.ticket_key)
 
 
 def _mission_review(tickets: Iterable[ReviewTicket]) -> MissionReview:

@@ -1,0 +1,54 @@
+"""Bring in what people decided of queued tickets, and say how many labels were wrong.
+
+    python -m tools.review_apply --run-dir RUN --decisions review_decisions.jsonl   # or .csv; from review.html or by hand
+    python -m tools.review_apply --run-dir RUN --export RUN/review.csv              # the queue, to fill in a spreadsheet
+    python -m tools.review_apply --run-dir RUN                                      # how the review stands
+
+In:  RUN/stage_a.jsonl, RUN/need_review.json, RUN/review_decisions.jsonl where there is one, and the file given.
+Out: RUN/review_decisions.jsonl (all decisions, sorted; a given one replaces the one before; rewritten only where it
+     changes, so that Make rebuilds the corpus only then), RUN/review_summary.json (the share of label errors).
+
+A wrong line is named and nothing is written.
+"""
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from tools.core import cli
+
+
+def main(
+    run_dir: Annotated[Path, typer.Option(help="runs/<RUN>/<MISSION>.")],
+    decisions: Annotated[Path | None, typer.Option(help="Decisions to bring in: JSONL, or a table (CSV, Excel's Unicode text).")] = None,
+    export: Annotated[Path | None, typer.Option(help="Write the queue as CSV to fill in; an existing file is refused.")] = None,
+) -> None:
+    """Bring in what people decided of queued tickets."""
+    from tools.core.decision_tables import read_given, write_table
+    from tools.core.decisions import changes, merge, sentence, summarize
+    from tools.core.errors import mistake
+    from tools.core.jsonl import dump, read_json, write_json, write_text, write_text_if_changed
+    from tools.core.records import NeedReviewFile, read_decisions, read_tickets
+
+    known = {ticket.ticket_key for ticket in read_tickets(run_dir / "stage_a.jsonl")}
+    queue = [ticket for mission in read_json(run_dir / "need_review.json", NeedReviewFile).missions.values() for ticket in mission.tickets]
+    kept = run_dir / "review_decisions.jsonl"
+    said = read_decisions(kept, known) if kept.exists() else {}
+    given = read_given(decisions, known) if decisions else {}
+    if export and export.exists():
+        raise mistake("exists already, and may hold somebody's work", "bring it in with --decisions, or move it away", path=export)
+
+    after = merge(said, given)
+    if given:
+        write_text_if_changed(kept, "".join(dump(decision) + "\n" for decision in after))
+    if export:
+        write_text(export, write_table(queue, {decision.ticket_key: decision for decision in after}))
+    summary = summarize(after, queue)
+    write_json(run_dir / "review_summary.json", summary)
+    done = ([changes(said, given)] if given else []) + ([f"{len(queue)} rows in {export}"] if export else [])
+    cli.say(f"review_apply: {'; '.join([*done, sentence(summary)])}")
+
+
+if __name__ == "__main__":
+    cli.run(main)

@@ -1,0 +1,51 @@
+"""Write the need-review queue as one page, to be decided in a browser without a server.
+
+    python -m tools.review_page --run-dir RUN --output RUN/review.html [--photos DIR]
+
+In:  RUN/need_review.json, RUN/guidance.json, RUN/config/rollout.yaml (mission, explicit negatives), and
+     RUN/review_decisions.jsonl and photos where there are any. A photo is found by its name, or below a folder named
+     after its group; it is linked, not embedded, so the page has to stay where it is relative to them.
+Out: review.html, which saves review_decisions.jsonl for tools.review_apply.
+"""
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from tools.core import cli
+
+
+def main(
+    run_dir: Annotated[Path, typer.Option(help="runs/<RUN>/<MISSION>.")],
+    output: Annotated[Path, typer.Option(help="Page to write.")],
+    photos: Annotated[Path | None, typer.Option(help="Folder that holds the photos, at any depth.")] = None,
+) -> None:
+    """Write the need-review queue as one page."""
+    from tools.core.config import RolloutConfig, read_section
+    from tools.core.errors import mistake
+    from tools.core.guidance_file import read_guidance
+    from tools.core.jsonl import read_json, write_text
+    from tools.core.negatives import Marker
+    from tools.core.records import NeedReviewFile, read_decisions, read_tickets
+    from tools.core.review_page import Photos, page, page_data
+
+    cfg = read_section(run_dir / "config" / "rollout.yaml", RolloutConfig)
+    review = read_json(run_dir / "need_review.json", NeedReviewFile).missions.get(cfg.mission.name)
+    tickets = review.tickets if review else []
+    guidance = read_guidance(run_dir / "guidance.json", cfg.mission.name)
+    decided = run_dir / "review_decisions.jsonl"
+    said = read_decisions(decided, {ticket.ticket_key for ticket in read_tickets(run_dir / "stage_a.jsonl")}) if decided.exists() else {}
+    if photos and not photos.is_dir():
+        raise mistake("no such folder", "check --photos", path=photos)
+
+    run = "/".join(run_dir.resolve().parts[-2:])
+    data = page_data(run, cfg.mission.name, tickets, guidance, said, Marker(cfg.mission.g0, cfg.fail_first), Photos(photos, output) if photos else None)
+    write_text(output, page(data))
+    shown = [photo for ticket in data["tickets"] for photo in ticket["photos"]]
+    pictures = f", {sum(photo['src'] is not None for photo in shown)} of {len(shown)} photos found" if photos else ""
+    cli.say(f"review_page: {len(tickets)} tickets, {sum(ticket.ticket_key in said for ticket in tickets)} decided already{pictures} -> {output}")
+
+
+if __name__ == "__main__":
+    cli.run(main)
