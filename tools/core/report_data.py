@@ -13,7 +13,7 @@ from tools.core.config import FailFirst, read_yaml
 from tools.core.engines.fingerprint import sampled_hash, checkpoint_hash
 from tools.core.jsonl import read_json, read_rows, validate
 from tools.core.metrics import wilson
-from tools.core.records import LoopStatus, Malformed, MissionReview, NeedReviewFile, RateRecord, RoundMetrics, StageA, read_tickets
+from tools.core.records import LoopStatus, Malformed, MissionReview, NeedReviewFile, RateRecord, ReviewSummary, RoundMetrics, StageA, read_tickets
 from tools.core.report_evaluation import StudentResult, read_evaluation
 from tools.core.report_rules import Refused, Story, refused_of, stories_of
 from tools.core.run_folder import ROUND_FILES, RUN_FILES, round_folder
@@ -70,7 +70,8 @@ class Report:
     malformed: list[WhyMalformed] | None
     candidates: int
     student: StudentResult | None
-    negatives: FailFirst
+    reviewed: ReviewSummary | None
+    guard: FailFirst
     limit: float | None
     sections: list[Section]
     models: list[ModelFile]
@@ -119,11 +120,12 @@ def read_report(run_dir: Path) -> Report:
         proposals=sum(len(record.applied) + len(record.rejected) for record in records),
         metrics=metrics or [],
         review=review,
+        reviewed=read_json(run_dir / "review_summary.json", ReviewSummary) if (run_dir / "review_summary.json").exists() else None,
         review_page="review.html" if (run_dir / "review.html").exists() else None,
         malformed=None if failures is None else why_malformed(failures, candidates),
         candidates=candidates,
         student=read_evaluation(run_dir / "evaluation"),
-        negatives=validate(guard, FailFirst, run_dir / "config" / "rollout.yaml"),
+        guard=validate(guard, FailFirst, run_dir / "config" / "rollout.yaml"),
         limit=config.get("gate", {}).get("gate", {}).get("max_frr"),
         sections=sections_of(config),
         models=models_of(config),

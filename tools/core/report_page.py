@@ -5,10 +5,10 @@ from dataclasses import dataclass
 from markupsafe import Markup
 
 from tools.core import svg
+from tools.core.negatives import Marker, Piece
 from tools.core.page import render
 from tools.core.report_data import Report
 from tools.core.report_rules import Story, changes_by_round
-from tools.core.selection import marked_segments
 
 TICKETS_SHOWN = 20  # of the review list; review.html has them all
 TEXTS_SHOWN = 12  # refused texts for a reason
@@ -47,6 +47,7 @@ def verdict_of(report: Report) -> Verdict:
 
 def page(report: Report) -> str:
     """The whole page as text."""
+    marker = Marker(report.learnt.states[-1].experiences["G0"], report.guard)
     return render(
         "report",
         report=report,
@@ -55,7 +56,7 @@ def page(report: Report) -> str:
         curves=curves(report),
         changes=changes_by_round(report.stories),
         strips={story.key: strip(report, story) for story in report.stories},
-        tickets=[(ticket, photos(report, ticket.per_image)) for ticket in (report.review.tickets[:TICKETS_SHOWN] if report.review else [])],
+        tickets=[(ticket, photos(marker, ticket.per_image)) for ticket in (report.review.tickets[:TICKETS_SHOWN] if report.review else [])],
         texts_shown=TEXTS_SHOWN,
         svg=svg,
         percent=svg.percent,
@@ -88,9 +89,9 @@ def strip(report: Report, story: Story) -> Markup:
     return svg.strip(story.tallies, story.born, story.died, max(1, last), range(per_epoch, last, per_epoch))
 
 
-def photos(report: Report, per_image: dict[str, str]) -> list[tuple[str, list[tuple[str, bool]]]]:
-    """A ticket's summaries in segments, the explicit negatives marked."""
-    return [(name.removeprefix("image_"), marked_segments(summary, report.negatives)) for name, summary in per_image.items()]
+def photos(marker: Marker, per_image: dict[str, str]) -> list[tuple[str, list[Piece]]]:
+    """A ticket's summaries cut into pieces, by photo number."""
+    return [(name.removeprefix("image_"), marker.pieces(summary)) for name, summary in per_image.items()]
 
 
 def points(difference: float | None) -> str:

@@ -10,7 +10,7 @@ from tools.core.config import FailFirst
 from tools.core.protocol import clean_summary, third_state_word
 from tools.core.records import Selection, StageA, Trajectory, votes_of
 
-_SEGMENTS = re.compile(r"([，；;\n])")
+_SEGMENTS = re.compile(r"[，；;\n]")
 
 
 def explicit_negative(ticket: StageA, guard: FailFirst) -> tuple[str, str] | None:
@@ -18,15 +18,10 @@ def explicit_negative(ticket: StageA, guard: FailFirst) -> tuple[str, str] | Non
     if not guard.enabled:
         return None
     for photo, summary in ticket.per_image.items():
-        negative = next((segment for segment, marked in marked_segments(clean_summary(summary), guard) if marked), None)
-        if negative is not None:
-            return photo, negative.strip()
+        for segment in _SEGMENTS.split(clean_summary(summary)):
+            if any(all(word in segment for word in words) for words in guard.negatives):
+                return photo, segment.strip()
     return None
-
-
-def marked_segments(summary: str, guard: FailFirst) -> list[tuple[str, bool]]:
-    """The segments of a summary and what parts them, in order, each with whether it is an explicit negative; joined they are the summary."""
-    return [(segment, any(all(word in segment for word in words) for words in guard.negatives)) for segment in _SEGMENTS.split(summary) if segment]
 
 
 def majority(verdicts: Sequence[str]) -> tuple[str, float]:

@@ -4,15 +4,16 @@ const use = (language) => {
   for (const button of buttons) button.checked = button.value === language;
   document.documentElement.lang = language === "zh" ? "zh-CN" : "en";
 };
+const KEY = "ticket-review/language"; // the review page's, so that both speak the same
 const remembered = () => {
-  try { return localStorage.getItem("language"); } catch { return null; } // storage may be forbidden
+  try { return localStorage.getItem(KEY); } catch { return null; } // storage may be forbidden
 };
 const wanted = remembered() ?? navigator.language;
 use(wanted.startsWith("zh") ? "zh" : "en");
 for (const button of buttons) {
   button.addEventListener("change", () => {
     use(button.value);
-    try { localStorage.setItem("language", button.value); } catch { /* it lasts until the page is left */ }
+    try { localStorage.setItem(KEY, button.value); } catch { /* it lasts until the page is left */ }
   });
 }
 // What matters is open on paper.
