@@ -29,7 +29,9 @@ def verdict_of(report: Report) -> Verdict:
     status, now = report.status, report.now
     if report.student and report.student.gate:
         gate = report.student.gate
-        return Verdict("good", "verdict.ship", {}) if gate.passed else Verdict("stop", "verdict.no_ship", {"n": len(gate.reasons)})
+        before, after = gate.before.chat.frr, gate.after.chat.frr
+        said = {"k": after.k, "n": after.n, "rate": svg.percent(after.rate), "before": svg.percent(before.rate), "reasons": len(gate.reasons)}
+        return Verdict("good", "verdict.ship", said) if gate.passed else Verdict("stop", "verdict.no_ship", said)
     if status is None or status.status == "running":
         return Verdict("wait", "verdict.running", {"rounds": report.learnt.rounds})
     if status.status == "max_epochs":
