@@ -1,6 +1,5 @@
 """What a report of a run shows, read from the run's files. Nothing here writes, runs a model or looks at a clock."""
 
-import json
 from collections import Counter
 from collections.abc import Iterable
 from dataclasses import dataclass
@@ -11,9 +10,9 @@ import yaml
 
 from tools.core.config import FailFirst, read_yaml
 from tools.core.engines.fingerprint import sampled_hash, checkpoint_hash
-from tools.core.jsonl import read_json, read_rows, validate
+from tools.core.jsonl import Row, read_json, read_rows, validate
 from tools.core.metrics import wilson
-from tools.core.records import LoopStatus, Malformed, MissionReview, NeedReviewFile, RateRecord, ReviewSummary, RoundMetrics, StageA, read_tickets
+from tools.core.records import LoopStatus, Malformed, MissionReview, NeedReviewFile, RateRecord, Record, ReviewSummary, RoundMetrics, StageA, read_tickets
 from tools.core.report_evaluation import StudentResult, read_evaluation
 from tools.core.report_rules import Refused, Story, refused_of, stories_of
 from tools.core.run_folder import ROUND_FILES, RUN_FILES, round_folder
@@ -27,6 +26,13 @@ class FileCount(NamedTuple):
     files: int
     records: int
     size: int
+
+
+class TicketsSource(Record):
+    """config/tickets.json: the file that the run's tickets were taken from."""
+
+    source: str
+    sha256: str | None
 
 
 class ModelFile(NamedTuple):
@@ -75,7 +81,7 @@ class Report:
     limit: float | None
     sections: list[Section]
     models: list[ModelFile]
-    tickets_source: dict[str, str]
+    source: TicketsSource | None
     files: list[FileCount]
 
     @property
@@ -105,9 +111,9 @@ def read_report(run_dir: Path) -> Report:
     learnt = read_learnt(run_dir)
     config = read_config(run_dir)
     tickets = read_tickets(run_dir / "stage_a.jsonl")
-    metrics = _if_there(run_dir / "metrics.jsonl", RoundMetrics)
-    review = read_json(run_dir / "need_review.json", NeedReviewFile).missions.get(learnt.mission) if (run_dir / "need_review.json").exists() else None
-    failures = _if_there(run_dir / "failure_malformed.jsonl", Malformed)
+    metrics = _all(run_dir / "metrics.jsonl", RoundMetrics)
+    review = _one(run_dir / "need_review.json", NeedReviewFile)
+    failures = _all(run_dir / "failure_malformed.jsonl", Malformed)
     candidates = sum(row.format.n for row in metrics or [] if row.scope == "round")
     guard = config.get("rollout", {}).get("fail_first", {"enabled": False, "negatives": []})
     records = [record for records in learnt.reflections for record in records]
@@ -119,8 +125,8 @@ def read_report(run_dir: Path) -> Report:
         refused=refused_of(learnt.reflections),
         proposals=sum(len(record.applied) + len(record.rejected) for record in records),
         metrics=metrics or [],
-        review=review,
-        reviewed=read_json(run_dir / "review_summary.json", ReviewSummary) if (run_dir / "review_summary.json").exists() else None,
+        review=review.missions.get(learnt.mission) if review else None,
+        reviewed=_one(run_dir / "review_summary.json", ReviewSummary),
         review_page="review.html" if (run_dir / "review.html").exists() else None,
         malformed=None if failures is None else why_malformed(failures, candidates),
         candidates=candidates,
@@ -129,13 +135,17 @@ def read_report(run_dir: Path) -> Report:
         limit=config.get("gate", {}).get("gate", {}).get("max_frr"),
         sections=sections_of(config),
         models=models_of(config),
-        tickets_source=_tickets_source(run_dir),
+        source=_one(run_dir / "config" / "tickets.json", TicketsSource),
         files=file_counts(run_dir, learnt.rounds),
     )
 
 
-def _if_there(path: Path, model: type) -> list | None:
+def _all(path: Path, model: type[Row]) -> list[Row] | None:
     return read_rows(path, model, allow_empty=True) if path.exists() else None
+
+
+def _one(path: Path, model: type[Row]) -> Row | None:
+    return read_json(path, model) if path.exists() else None
 
 
 def _labels(tickets: Iterable[StageA]) -> dict[str, int]:
@@ -183,12 +193,6 @@ def _model_hash(model: str) -> str:
     if not model or not path.exists():
         return ""
     return checkpoint_hash(path) if path.is_dir() else sampled_hash(path)
-
-
-def _tickets_source(run_dir: Path) -> dict[str, str]:
-    """Where the tickets came from and their hash, as prepare noted it."""
-    note = run_dir / "config" / "tickets.json"
-    return {name: str(value) for name, value in json.loads(note.read_text(encoding="utf-8")).items()} if note.exists() else {}
 
 
 def file_counts(run_dir: Path, rounds: int) -> list[FileCount]:
