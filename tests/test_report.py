@@ -9,87 +9,18 @@ from pathlib import Path
 from typing import get_args
 
 import pytest
-from builders import MISSION, RunFolder, call, guidance, reflection, rule_meta, snapshot, ticket
+from builders import MISSION, RunFolder, call, guidance, reflection, snapshot, ticket
 from pages import Page
+from report_runs import FIXED, HOSTILE, OLD, hostile, judged, learnt_run, report, run  # noqa: F401 -- fixtures
 from test_gate import Bench
 
 from tools.core.config import read_yaml
 from tools.core.engines.fingerprint import sampled_hash
 from tools.core.jsonl import read_json, read_rows, write_text
 from tools.core.page import PAGES
-from tools.core.records import (
-    AppliedOperation,
-    Malformed,
-    NeedReviewFile,
-    Operation,
-    RateRecord,
-    RejectedOperation,
-    RemovedRule,
-    ReviewReason,
-    RoundMetrics,
-    RuleTally,
-    Trial,
-)
+from tools.core.records import AppliedOperation, Malformed, NeedReviewFile, Operation, RateRecord, ReviewReason, RoundMetrics, RuleTally, Trial
 from tools.core.report_data import why_malformed
 from tools.core.svg import percent, scale_of
-
-OLD, NEW = "出现标签无法识别则不通过", "出现两个标签无法识别则不通过"
-FIXED, BROKE = ["a::pass", "b::fail", "c::pass", "d::fail"], ["e::pass"]
-TRIAL = Trial(errors=9, corrects=20, fixed=FIXED, broke=BROKE, precision=0.8, p_value=0.00123)
-TICKETS = [ticket("a"), ticket("b", "fail"), ticket("c", "pass", ("螺丝、光纤插头/机柜处接地螺丝,不符合要求×1，电线/散乱×2", "标签/需复核备注:看不清×1")), ticket("d", "fail")]
-ANSWERS = {"a::pass": "pass pass", "b::fail": "pass bad", "c::pass": "fail fail", "d::fail": "fail fail"}
-
-
-def applied(op: str, text: str, **fields: object) -> AppliedOperation:
-    return AppliedOperation(op=Operation(op=op, rationale="标签要能读", evidence=["b::fail"], text=text, **fields), key="G1", trial=TRIAL)
-
-
-def refused(text: str, why: str) -> RejectedOperation:
-    return RejectedOperation(op={"op": "add", "key": None, "keys": [], "text": text}, why=why)
-
-
-def learnt_run(folder: Path, old: str = OLD, new: str = NEW, answers: dict[str, str] = ANSWERS, tickets: list = TICKETS) -> RunFolder:
-    """G1 is added, reworded and dropped in epochs of one round; an epoch without a change ends it."""
-    run = RunFolder(folder, tickets)
-    gone = RemovedRule(text=new, round=3, why="confidence below threshold", metadata=rule_meta(1, 5))
-    left = guidance(3).model_copy(update={"removed": {"G1": gone}})
-    born = guidance(1, G1=old)
-    born = born.model_copy(update={"metadata": {"G1": born.metadata["G1"].model_copy(update={"sources": ["b::fail"]})}})
-    life = reflection(2, 2, tallies={"G1": RuleTally(hits=1, misses=5)})
-    no = [refused("须见挡风板", "fixes_too_few: 0"), refused("须见挡风板", "fixes_too_few: 1"), refused("其他", "too_long: 99 characters")]
-    run.play(answers, after=born, reflections=(reflection(1, 1, "01", applied=[applied("add", old)], rejected=no),))
-    run.play(answers, after=guidance(2, G1=new), reflections=(life, reflection(2, 2, "01", applied=[applied("update", new, key="G1")])))
-    run.play(answers, after=left, reflections=(reflection(3, 3, cleaned_up=["G1"]),))
-    return run.play(answers).finish()
-
-
-def engine(model: str) -> dict:
-    return {"kind": "llama_cpp", "model": model}
-
-
-@pytest.fixture
-def run(tmp_path) -> RunFolder:
-    run = learnt_run(tmp_path / "runs" / "one" / "bbu_line").complete()
-    run.configure("rollout", engine=engine(str(tmp_path / "teacher.gguf")), fail_first={"enabled": True, "negatives": [["机柜处接地螺丝", "不符合要求"]]})
-    run.configure("reflect", engine=engine(str(tmp_path / "teacher.gguf")))
-    return run
-
-
-@pytest.fixture
-def judged(run) -> RunFolder:
-    """A run with a student, before and after, and the gate's verdict."""
-    (run.folder / "evaluation").mkdir()
-    bench = Bench(run.folder / "evaluation")
-    bench.gate()
-    return run
-
-
-def report(run: RunFolder) -> Path:
-    """The page, made by the tool."""
-    path = run.folder / "report.html"
-    outcome = call("report", run_dir=run.folder, output=path)
-    assert outcome.code == 0, outcome.err
-    return path
 
 
 def shown(rate: RateRecord) -> list[str]:
@@ -143,8 +74,8 @@ def test_a_rule_has_its_birth_evidence_trial_hits_rewording_and_death(run):
 
 def test_what_was_refused_is_counted_by_reason_and_text(run):
     text = Page(report(run)).texts["refused"]
-    assert "fixes_too_few mends too few wrong verdicts2 add 须见挡风板 × 2" in text
-    assert "too_long too long1 add 其他" in text
+    assert "2 fixes_too_few mends too few wrong verdicts add 须见挡风板 × 2" in text
+    assert "1 too_long too long add 其他" in text
 
 
 def test_the_review_list_counts_and_shows_its_tickets_with_negatives_marked(run):
@@ -303,32 +234,6 @@ def test_reporting_writes_the_page_alone(run):
     assert {name: data for name, data in snapshot(run.folder).items() if name != "report.html"} == before
 
 
-HOSTILE = ["<script>window.hacked=1</script>", '"><img src=x onerror=window.hacked=1>', "'--><svg/onload=window.hacked=1>", "</style></title>{{ 7*7 }}{% raw %}&lt;b&gt;", "{0}{name}%s"]
-
-
-@pytest.fixture
-def hostile(tmp_path) -> RunFolder:
-    """A run in which every text from data tries to be markup."""
-    mark = " ".join(HOSTILE)
-    tickets = [ticket(f"{mark}{number}", label, (f"标签/{mark},不符合要求×1", mark)) for number, label in enumerate(("pass", "fail"))]
-    answers = {tickets[0].ticket_key: "fail bad", tickets[1].ticket_key: "pass pass"}
-    run = learnt_run(tmp_path / "run", f"旧{mark}", f"新{mark}", answers, tickets).complete()
-    (run.folder / "evaluation").mkdir()
-    bench = Bench(run.folder / "evaluation")
-    bench.gate()
-    for name in ("rounds/0001/reflection.jsonl", "need_review.json", "evaluation/gate.json", "loop.json"):
-        path = run.folder / name
-        text = path.read_text(encoding="utf-8")
-        for plain in ("标签要能读", "b::fail", "e::pass", "fixes_too_few", "须见挡风板", "依据(G0)", '"reasons": [', '"folder": "', '"oscillations": ['):
-            here = json.dumps(mark)
-            fresh = {'"reasons": [': f'"reasons": [{here}', '"folder": "': f'"folder": "{here[1:-1]}', '"oscillations": [': f'"oscillations": [{here}'}
-            text = text.replace(plain, fresh.get(plain, f"{plain}{here[1:-1]}"))
-        write_text(path, text)
-    run.configure("rollout", engine=engine(mark), fail_first={"enabled": True, "negatives": [[mark]]})
-    write_text(run.folder / "config" / "tickets.json", json.dumps({"source": mark, "sha256": mark}))
-    return run
-
-
 def test_text_from_data_stays_text(hostile):
     path = report(hostile)
     page, clean = Page(path), path.read_text(encoding="utf-8")
@@ -397,119 +302,3 @@ def test_scales_hold_every_interval():
 @pytest.mark.parametrize(("share", "said"), [(None, "–"), (0, "0.0%"), (0.0004, "<0.1%"), (0.0371, "3.7%"), (0.9996, ">99.9%"), (1, "100.0%")])
 def test_a_share_never_reads_as_all_or_nothing_unless_it_is(share, said):
     assert percent(share) == said
-
-
-# -- in a browser
-def open_all(page) -> None:
-    page.evaluate("document.querySelectorAll('details').forEach(detail => detail.open = true)")
-
-
-@pytest.mark.parametrize("scheme", ["light", "dark"])
-@pytest.mark.parametrize("width", [1280, 375])
-def test_the_page_is_quiet_asks_for_nothing_and_fits(judged, open_page, width, scheme):
-    for locale in ("en-US", "zh-CN"):
-        opened = open_page(report(judged), width=width, color_scheme=scheme, locale=locale)
-        assert opened.overflow() <= 0
-        open_all(opened.page)
-        assert opened.overflow() <= 0
-        assert (opened.complaints, opened.requests) == ([], [])
-
-
-def test_the_language_follows_the_browser_then_the_reader_and_is_kept(judged, open_page):
-    path = report(judged)
-    opened = open_page(path, locale="zh-TW")
-    heading = opened.page.locator("#guidance h2")
-    assert heading.inner_text() == "判定准则" and opened.page.evaluate("document.documentElement.lang") == "zh-CN"
-    opened.page.focus("#lang-zh")
-    opened.page.keyboard.press("ArrowRight")
-    assert heading.inner_text() == "Guidance" and opened.page.evaluate("document.documentElement.lang") == "en"
-    opened.page.reload()
-    assert heading.inner_text() == "Guidance"
-    assert open_page(path, locale="fr-FR").page.locator("#guidance h2").inner_text() == "Guidance"
-
-
-def test_the_page_and_its_switch_work_without_a_script(judged, open_page):
-    opened = open_page(report(judged), java_script_enabled=False)
-    assert opened.page.locator("#guidance h2").inner_text() == "Guidance"
-    opened.page.locator("label[for=lang-zh]").click()
-    assert opened.page.locator("#guidance h2").inner_text() == "判定准则"
-    opened.page.locator("#refused summary").first.click()
-    assert opened.page.locator("#refused details[open]").count() == 1
-
-
-def test_everything_that_opens_is_reached_with_the_keyboard(judged, open_page):
-    page = open_page(report(judged)).page
-    page.keyboard.press("Tab")
-    assert page.evaluate("document.activeElement.className") == "skip"
-    reached = set()
-    for _ in range(200):
-        page.keyboard.press("Tab")
-        where = page.evaluate("(e => e.tagName === 'SUMMARY' ? [...document.querySelectorAll('summary')].indexOf(e) : e === document.body ? 'end' : null)(document.activeElement)")
-        if where == "end":
-            break
-        reached.add(where)
-    visible = page.evaluate("[...document.querySelectorAll('summary')].map((e, i) => e.checkVisibility() ? i : null).filter(i => i !== null)")
-    assert visible and set(visible) <= reached
-
-
-def test_paper_shows_what_matters_without_the_switch(judged, open_page):
-    opened = open_page(report(judged), color_scheme="dark")
-    assert len(opened.page.pdf(format="A4")) > 20_000
-    opened.page.emulate_media(media="print")
-    shown = "locator => locator.checkVisibility({contentVisibilityAuto: true, visibilityProperty: true})"
-    assert opened.page.locator(".chips li").first.evaluate(shown) and opened.page.locator(".photos li").first.evaluate(shown)
-    assert not opened.page.locator(".switch").is_visible() and not opened.page.locator("nav").is_visible()
-    assert opened.page.evaluate("getComputedStyle(document.body).backgroundColor") == "rgb(255, 255, 255)"
-
-
-def test_marks_tell_their_numbers_to_a_pointer(judged, open_page):
-    page = open_page(report(judged)).page
-    hit = page.locator(".curve.release rect.hit").first
-    hit.scroll_into_view_if_needed()
-    box = hit.bounding_box()
-    title = page.evaluate("([x, y]) => document.elementFromPoint(x, y).querySelector('title')?.textContent", [box["x"] + box["width"] / 2, box["y"] + box["height"] / 2])
-    assert title.startswith("R1 (E1): 50.0% [9.5%, 90.5%]")
-
-
-def test_hostile_text_neither_runs_nor_shows_as_markup(hostile, open_page):
-    opened = open_page(report(hostile), width=375)
-    open_all(opened.page)
-    opened.page.wait_for_timeout(200)
-    assert opened.page.evaluate("window.hacked") is None
-    assert (opened.complaints, opened.requests) == ([], [])
-    assert opened.page.locator("img").count() == 0
-    assert HOSTILE[0] in opened.page.locator("#rule-G1 .text").inner_text()
-    assert opened.overflow() <= 0
-
-
-def test_the_policy_stops_a_script_even_if_escaping_failed(judged, open_page, tmp_path):
-    path = tmp_path / "broken.html"
-    path.write_text(report(judged).read_text(encoding="utf-8").replace("<main>", "<main><script>window.hacked=1</script><img src=x onerror=window.hacked=1>", 1), encoding="utf-8")
-    opened = open_page(path)
-    assert opened.page.evaluate("window.hacked") is None and opened.complaints
-    assert not [url for url in opened.requests if url.startswith("http")]
-
-
-def test_text_has_enough_contrast_in_both_schemes(judged, open_page):
-    for scheme in ("light", "dark"):
-        page = open_page(report(judged), color_scheme=scheme).page
-        open_all(page)
-        worst = page.evaluate(CONTRAST)
-        assert worst["ratio"] >= 4.5, (scheme, worst)
-
-
-# WCAG 2.2, 1.4.3: relative luminance of each text's colour against the nearest background that is not transparent.
-CONTRAST = """() => {
-  const rgb = (text) => text.match(/[\\d.]+/g).map(Number);
-  const light = (colour) => rgb(colour).slice(0, 3).map((c) => c / 255).map((c) => (c <= 0.04045 ? c / 12.92 : ((c + 0.055) / 1.055) ** 2.4)).reduce((sum, c, i) => sum + c * [0.2126, 0.7152, 0.0722][i], 0);
-  let worst = { ratio: 99 };
-  for (const element of document.querySelectorAll("body *")) {
-    if (![...element.childNodes].some((node) => node.nodeType === 3 && node.textContent.trim()) || !element.checkVisibility() || element.closest("svg, .hidden, .skip, script")) continue;
-    let behind = element;
-    while (behind.parentElement && /, 0\\)$|transparent/.test(getComputedStyle(behind).backgroundColor)) behind = behind.parentElement;
-    const [a, b] = [light(getComputedStyle(element).color), light(getComputedStyle(behind).backgroundColor)].sort((x, y) => y - x);
-    const ratio = (a + 0.05) / (b + 0.05);
-    if (ratio < worst.ratio) worst = { ratio, text: element.textContent.slice(0, 40), name: element.tagName + "." + element.className };
-  }
-  return worst;
-}"""
