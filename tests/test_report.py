@@ -5,7 +5,6 @@ import os
 import re
 import shutil
 import string
-from pathlib import Path
 from typing import get_args
 
 import pytest

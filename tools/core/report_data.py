@@ -157,7 +157,8 @@ def why_malformed(failures: Iterable[Malformed], candidates: int) -> list[WhyMal
     """Failures by reason, the most frequent first; those of candidates as shares of all candidates."""
     counts = Counter((failure.why, failure.candidate_index is not None) for failure in failures)
     ranked = sorted(counts.items(), key=lambda item: (-item[1], item[0]))
-    return [WhyMalformed(why, count, RateRecord(**wilson(count, candidates)._asdict()) if single and count <= candidates else None) for (why, single), count in ranked]
+    rates = [RateRecord(**wilson(count, candidates)._asdict()) if single and count <= candidates else None for (_, single), count in ranked]
+    return [WhyMalformed(why, count, rate) for ((why, _), count), rate in zip(ranked, rates, strict=True)]
 
 
 def read_config(run_dir: Path) -> dict[str, dict[str, Any]]:

@@ -39,7 +39,8 @@ class StudentResult:
     def scores(self) -> list[Compared]:
         changes = self.gate.chat | self.gate.retention if self.gate else {}
         return [
-            Compared(name, self.before and score.of(self.before), self.after and score.of(self.after), changes.get(name)) for name, score in (CHAT | RETAINED).items()
+            Compared(name, self.before and score.of(self.before), self.after and score.of(self.after), changes.get(name))
+            for name, score in (CHAT | RETAINED).items()
         ]
 
     @property

@@ -38,7 +38,8 @@ def verdict_of(report: Report) -> Verdict:
         return Verdict("stop", "verdict.max_epochs", {"epochs": status.epochs})
     if now is None or now.frr.rate is None:
         return Verdict("wait", "verdict.unknown", {})
-    said = {"k": now.frr.k, "n": now.frr.n, "rate": svg.percent(now.frr.rate), "high": svg.percent(now.frr.high), "review": report.review.count if report.review else now.need_review}
+    waiting = report.review.count if report.review else now.need_review
+    said = {"k": now.frr.k, "n": now.frr.n, "rate": svg.percent(now.frr.rate), "high": svg.percent(now.frr.high), "review": waiting}
     if report.limit is None:
         return Verdict("wait", "verdict.no_limit", said)
     said["limit"] = svg.percent(report.limit)

@@ -56,7 +56,9 @@ def scale_of(rates: Iterable[RateRecord], *, from_top: bool) -> tuple[float, flo
     return (1 - size, 1.0) if from_top else (0.0, size)
 
 
-def curve(points: Sequence[Point], epochs: Sequence[tuple[int, RateRecord]], changes: dict[int, str], scale: tuple[float, float], tone: str, limit: float | None = None) -> Markup:
+def curve(
+    points: Sequence[Point], epochs: Sequence[tuple[int, RateRecord]], changes: dict[int, str], scale: tuple[float, float], tone: str, limit: float | None
+) -> Markup:
     """A rate by round: the line, its 95 % band, epochs as stripes with their own rate as a step, guidance changes as ticks.
 
     ``epochs``: (epoch, rate) of the whole ones. ``changes``: round -> what it changed; drawn where the next round begins.
@@ -93,7 +95,8 @@ def curve(points: Sequence[Point], epochs: Sequence[tuple[int, RateRecord]], cha
     for point in known:
         x, y = across[point.round], up(point.rate.rate)
         parts.append(tag("circle", cx=x, cy=y, r=radius, class_="dot"))
-        parts.append(tag("rect", tag("title", f"R{point.round} (E{point.epoch}): {rate_title(point.rate)}"), x=x - step / 2, y=TOP, width=step, height=HEIGHT - TOP - BOTTOM, class_="hit"))
+        title = tag("title", f"R{point.round} (E{point.epoch}): {rate_title(point.rate)}")
+        parts.append(tag("rect", title, x=x - step / 2, y=TOP, width=step, height=HEIGHT - TOP - BOTTOM, class_="hit"))
     return tag("svg", *parts, viewBox=f"0 0 {WIDTH} {HEIGHT}", class_=f"curve {tone}", role="presentation")
 
 
