@@ -31,7 +31,7 @@ FORCE:
 # first reflection, whatever makes that new), so that all rounds know the same. `make relearn` brings it up to date.
 DECIDED := $(wildcard $(R)/review_decisions.jsonl)
 LEARNT := $(R)/rounds/0000/review_decisions.jsonl
-$(LEARNT): $(R)/config/reflect.yaml $(R)/rounds/0001/trajectories.jsonl $(R)/rounds/0001/selections.jsonl $(PROMPTS_R) tools/reflect.py
+$(LEARNT): $(R)/config/reflect.yaml $(R)/rounds/0001/trajectories.jsonl $(R)/rounds/0001/selections.jsonl $(PROMPTS_R) $(call by,reflect)
 	@cp $(or $(DECIDED),/dev/null) $@
 
 # -- rounds. Those that exist are named in loop.json's rule: make takes a file that no rule names for an intermediate

@@ -33,34 +33,20 @@ KEYS_SHOWN = 3
 
 def main(run_dir: Annotated[Path, typer.Option(help="runs/<RUN>/<MISSION>.")]) -> None:
     """Print what a run has learnt."""
-    from tools.core.errors import mistake
-    from tools.core.guidance_file import read_guidance
     from tools.core.jsonl import read_json, read_rows
-    from tools.core.records import (
-        GuidanceFile,
-        LoopStatus,
-        NeedReviewFile,
-        Reflection,
-        RoundMetrics,
-    )
-    from tools.core.run_folder import RUN_FILES, finished_rounds, round_folder
+    from tools.core.records import NeedReviewFile, RoundMetrics
+    from tools.core.run_folder import RUN_FILES
+    from tools.core.run_view import read_learnt
 
-    rounds, loop, metrics, review = run_dir / "rounds", run_dir / "loop.json", run_dir / "metrics.jsonl", run_dir / "need_review.json"
-    start = round_folder(rounds, 0) / "guidance.json"
-    if not start.exists():
-        raise mistake("no such file: this run has not started", "check MISSION and RUN, or start it with make distill", path=start)
-    status = read_json(loop, LoopStatus) if loop.exists() else None
-    last = status.rounds if status else finished_rounds(rounds)
-    mission = next(iter(read_json(start, GuidanceFile).root))
-    states = [read_guidance(round_folder(rounds, number) / "guidance.json", mission) for number in range(last + 1)]
-    reflections = [read_rows(round_folder(rounds, number) / "reflection.jsonl", Reflection) for number in range(1, last + 1)]
+    metrics, review = run_dir / "metrics.jsonl", run_dir / "need_review.json"
+    learnt = read_learnt(run_dir)
 
     sections = [
-        [heading(mission, status, last)],
-        guidance_lines(states, reflections),
+        [heading(learnt.mission, learnt.status, learnt.rounds)],
+        guidance_lines(learnt.states, learnt.reflections),
         metrics_lines(read_rows(metrics, RoundMetrics)) if metrics.exists() else [f"rates: {metrics} is not there yet"],
         review_lines(read_json(review, NeedReviewFile)) if review.exists() else [f"review: {review} is not there yet"],
-        ["Files", *(f"  {run_dir / name}" for name in RUN_FILES if (run_dir / name).exists()), f"  {rounds}/"],
+        ["Files", *(f"  {run_dir / name}" for name in RUN_FILES if (run_dir / name).exists()), f"  {run_dir / 'rounds'}/"],
     ]
     print("\n\n".join("\n".join(section) for section in sections))
 

@@ -7,17 +7,52 @@ from typing import Literal
 
 from tools.core.errors import mistake
 from tools.core.guidance_file import read_guidance
+from tools.core.jsonl import read_json, read_rows
 from tools.core.metrics import Rate, verdict_rates, wilson
 from tools.core.records import (
+    GuidanceFile,
+    LoopStatus,
     Malformed,
     MissionGuidance,
     RateRecord,
+    Reflection,
     RoundMetrics,
     Selection,
     StageA,
     Trajectory,
 )
-from tools.core.run_folder import read_round_rows, round_folder
+from tools.core.run_folder import finished_rounds, read_round_rows, round_folder
+
+
+@dataclass(frozen=True)
+class Learnt:
+    """How guidance came to be what it is. ``status`` None: the loop has not been judged yet.
+
+    ``states[n]`` is the guidance after round n (0: the start), ``reflections[n - 1]`` what round n recorded.
+    """
+
+    mission: str
+    status: LoopStatus | None
+    states: list[MissionGuidance]
+    reflections: list[list[Reflection]]
+
+    @property
+    def rounds(self) -> int:
+        return len(self.reflections)
+
+
+def read_learnt(run_dir: Path) -> Learnt:
+    """Read a run's guidance round by round, as far as it is; raises UserError for a folder in which no run has started."""
+    rounds, loop = run_dir / "rounds", run_dir / "loop.json"
+    start = round_folder(rounds, 0) / "guidance.json"
+    if not start.exists():
+        raise mistake("no such file: this run has not started", "check MISSION and RUN, or start it with make distill", path=start)
+    status = read_json(loop, LoopStatus) if loop.exists() else None
+    last = status.rounds if status else finished_rounds(rounds)
+    mission = next(iter(read_json(start, GuidanceFile).root))
+    states = [read_guidance(round_folder(rounds, number) / "guidance.json", mission) for number in range(last + 1)]
+    reflections = [read_rows(round_folder(rounds, number) / "reflection.jsonl", Reflection) for number in range(1, last + 1)]
+    return Learnt(mission, status, states, reflections)
 
 
 @dataclass(frozen=True)

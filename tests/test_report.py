@@ -1,0 +1,303 @@
+"""report: one page of a run whose numbers are the files', whatever the files hold."""
+
+import json
+import os
+import re
+import shutil
+import string
+from typing import get_args
+
+import pytest
+from builders import MISSION, RunFolder, call, guidance, reflection, snapshot, ticket
+from pages import Page
+from report_runs import FIXED, HOSTILE, OLD, hostile, judged, learnt_run, report, run  # noqa: F401 -- fixtures
+from test_gate import Bench
+
+from tools.core.config import read_yaml
+from tools.core.engines.fingerprint import sampled_hash
+from tools.core.jsonl import read_json, read_rows, write_text
+from tools.core.page import PAGES
+from tools.core.records import AppliedOperation, Malformed, NeedReviewFile, Operation, RateRecord, ReviewReason, RoundMetrics, RuleTally, Trial
+from tools.core.report_data import why_malformed
+from tools.core.svg import percent, scale_of
+
+
+def shown(rate: RateRecord) -> list[str]:
+    return [percent(rate.rate), f"{rate.k}/{rate.n}", f"{percent(rate.low)}–{percent(rate.high)}"]
+
+
+# -- numbers are the files'
+def test_the_figures_are_those_of_the_last_whole_epoch_with_n_and_interval(run):
+    text = Page(report(run)).texts["figures"]
+    last = [row for row in read_rows(run.folder / "metrics.jsonl", RoundMetrics) if row.scope == "epoch"][-1]
+    for name, title in (("frr", "False release rate"), ("false_block", "False block rate"), ("label_match", "Label match"), ("format", "Format")):
+        rate: RateRecord = getattr(last, name)
+        assert title in text
+        title = f"{percent(rate.rate)} [{percent(rate.low)}, {percent(rate.high)}] {rate.k}/{rate.n}"
+        assert f"{percent(rate.rate)}{title} {rate.k} of {rate.n} 95%: {percent(rate.low)} – {percent(rate.high)}" in text
+    assert (last.frr.k, last.frr.n) == (1, 2)
+    assert "epoch 4, the last whole one" in text
+
+
+def test_the_table_behind_the_curves_holds_every_row_of_metrics(run):
+    rows = Page(report(run)).rows["rounds"]
+    metrics = read_rows(run.folder / "metrics.jsonl", RoundMetrics)
+    changed = {1: "+G1", 2: "~G1", 3: "−G1"}
+    assert len(rows) == len(metrics) == 8
+    for shown_row, row in zip(rows, metrics, strict=True):
+        first = str(row.round) if row.scope == "round" else f"E{row.epoch}"
+        what = changed.get(row.round, "") if row.scope == "round" else ""
+        rates = [cell for name in ("frr", "false_block", "label_match", "format") for cell in shown(getattr(row, name))]
+        assert shown_row == [first, str(row.epoch), str(row.rules), what, str(row.need_review), *rates]
+
+
+def test_every_round_and_epoch_and_change_is_on_each_curve(run):
+    text = Page(report(run)).texts["curves"]
+    for row in read_rows(run.folder / "metrics.jsonl", RoundMetrics):
+        title = f"{percent(row.frr.rate)} [{percent(row.frr.low)}, {percent(row.frr.high)}] {row.frr.k}/{row.frr.n}"
+        assert (f"R{row.round} (E{row.epoch}): {title}" if row.scope == "round" else f"E{row.epoch}: {title}") in text
+    assert text.count("R1: +G1") == text.count("R3: −G1") == 3
+
+
+def test_a_rule_has_its_birth_evidence_trial_hits_rewording_and_death(run):
+    page = Page(report(run))
+    story = page.texts["rule-G1"]
+    assert "left in round 3" in story and "right 1 wrong 5 confidence 0.25" in story
+    assert "Came in round 1, epoch 1 标签要能读 r0001-01" in story and "Evidence: 1 tickets b::fail" in story
+    assert f"Reworded in round 2, epoch 2 标签要能读 r0002-01 was: {OLD}" in story
+    assert f"Fixed 4 of 9 wrong {' '.join(FIXED)} Broke 1 of 20 right e::pass p = 0.0012" in story
+    assert "Left in round 3, epoch 3 confidence below threshold r0003-life" in story
+    assert "R2: ✓ 1 ✗ 5" in story
+    assert page.texts["guidance-now"].startswith("G0") and "G1" not in page.texts["guidance-now"]
+
+
+def test_what_was_refused_is_counted_by_reason_and_text(run):
+    text = Page(report(run)).texts["refused"]
+    assert "2 fixes_too_few mends too few wrong verdicts add 须见挡风板 × 2" in text
+    assert "1 too_long too long add 其他" in text
+
+
+def test_the_review_list_counts_and_shows_its_tickets_with_negatives_marked(run):
+    page = report(run)
+    found = read_json(run.folder / "need_review.json", NeedReviewFile).missions[MISSION]
+    text = Page(page).texts["review"]
+    assert (found.count, found.by_gt_label) == (2, {"pass": 1, "fail": 1})
+    assert "2 tickets have no candidate answer" in text
+    assert "labelled fail, model says pass 1" in text and "labelled pass, model says fail 1" in text
+    assert f"no_candidate_supports_gt no candidate supports the label {found.by_reason_code['no_candidate_supports_gt']}" in text
+    assert all(row.ticket_key in text for row in found.tickets)
+    html = page.read_text(encoding="utf-8")
+    assert '<mark class="breach">螺丝、光纤插头/机柜处接地螺丝,不符合要求</mark>×1' in html and '<mark class="negative">散乱</mark>' in html
+
+
+def test_the_review_page_is_linked_only_where_it_is(run):
+    assert ("href", "review.html") not in Page(report(run)).attributes
+    (run.folder / "review.html").touch()
+    assert ("href", "review.html") in Page(report(run)).attributes
+
+
+def test_a_long_review_list_is_cut_and_says_so(tmp_path):
+    tickets = [ticket(f"g{number}", "fail") for number in range(50)]
+    run = RunFolder(tmp_path, tickets).play({row.ticket_key: "pass" for row in tickets}).finish().complete()
+    page = Page(report(run))
+    assert "The 20 where the model is surest against the label, of 50" in page.texts["review"]
+    assert page.texts["review"].count("::fail") == 20
+
+
+def test_malformed_answers_are_shares_of_all_candidates_and_lost_tickets_stand_apart(run):
+    page = Page(report(run))
+    assert "4 of 32 candidate answers" in page.texts["malformed"]
+    assert page.rows["why"] == [["no_verdict no verdict line", "4", "12.5%", "5.0%–28.1%"]]
+    lost = [failure.model_copy(update={"why": "no_valid_candidate", "candidate_index": None}) for failure in read_rows(run.folder / "failure_malformed.jsonl", Malformed)]
+    assert [(row.why, row.count, row.rate) for row in why_malformed(lost, 32)] == [("no_valid_candidate", 4, None)]
+
+
+def test_the_student_is_compared_with_the_gates_verdict(judged):
+    page = Page(report(judged))
+    gate = json.loads((judged.folder / "evaluation" / "gate.json").read_text(encoding="utf-8"))
+    rows = {row[0]: row for row in page.rows["compared"]}
+    assert rows["False release rate"][1:4] == ["50.0% 20/40 35.2%–64.8%", "0.0% 0/40 0.0%–8.8%", "−50.0 " + interval(gate["chat"]["frr"])]
+    assert rows["Summaries, attribute F1"][1].startswith("100.0%")
+    assert "The gate lets it pass. 80 held-out tickets" in page.texts["student"]
+    assert page.texts["verdict"].startswith("The student may ship: it meets every condition of the gate and releases 0 of 40")
+
+
+def interval(change: dict) -> str:
+    low, high = (f"{100 * change[end]:+.1f}".replace("-", "−") for end in ("low", "high"))
+    return f"[{low}, {high}]"
+
+
+def test_a_refused_student_may_not_ship_and_every_reason_is_there(run):
+    (run.folder / "evaluation").mkdir()
+    bench = Bench(run.folder / "evaluation")
+    bench.configure(max_frr=0.0, min_format=1.0)
+    bench.write("after")
+    bench.gate()
+    page = Page(report(run))
+    reasons = json.loads((run.folder / "evaluation" / "gate.json").read_text(encoding="utf-8"))["reasons"]
+    assert reasons and all(reason in page.texts["gate-reasons"] for reason in reasons)
+    assert page.texts["verdict"].startswith("Do not ship the student: it releases 20 of 40")
+
+
+def test_models_are_hashed_where_the_file_is_there_and_missed_where_it_is_not(run, tmp_path):
+    assert [row[3] for row in Page(report(run)).rows["models"]] == ["not there to be hashed"]
+    model = tmp_path / "teacher.gguf"
+    model.write_bytes(b"GGUF")
+    assert Page(report(run)).rows["models"] == [["rollout, reflect", "llama_cpp", str(model), sampled_hash(model)]]
+
+
+def test_configuration_and_files_are_those_of_the_run(run):
+    page = Page(report(run))
+    assert "conflict_policy: drop" in page.texts["made-of"] and f"name: {MISSION}" in page.texts["made-of"]
+    rows = {row[0]: row[1:3] for row in page.rows["files"]}
+    assert rows["stage_a.jsonl"] == ["1", "4"] and rows["trajectories.jsonl"] == ["1", "32"]
+    assert rows["rounds/*/guidance.json"] == ["5", "5"] and rows["rounds/*/trajectories.jsonl"] == ["4", "32"]
+
+
+# -- what to do
+@pytest.mark.parametrize(
+    ("limit", "verdicts", "said"),
+    [
+        (0.05, "pass " * 30 + "fail " * 70, "Do not train the student on this yet: 30 of 100"),
+        (0.05, "pass " * 4 + "fail " * 96, "Within the limit, not yet for sure: 4 of 100"),
+        (0.05, "fail " * 100, "Ready to train the student: 0 of 100"),
+        (None, "pass " * 4 + "fail " * 96, "Guidance has converged: 4 of 100"),
+    ],
+)
+def test_the_verdict_follows_rate_interval_and_limit(tmp_path, limit, verdicts, said):
+    tickets = [ticket(f"g{number}", "fail") for number in range(100)]
+    run = RunFolder(tmp_path, tickets).play({row.ticket_key: word for row, word in zip(tickets, verdicts.split(), strict=True)}).finish().complete()
+    if limit is not None:
+        run.configure("gate", gate={"max_frr": limit})
+    assert Page(report(run)).texts["verdict"].startswith(said)
+
+
+def test_a_run_without_convergence_says_so(run):
+    run.finish("max_epochs")
+    page = Page(report(run))
+    assert page.texts["verdict"].startswith("Nothing was distilled") and "did not settle" in page.texts["top"]
+
+
+# -- what is not there
+def test_a_run_under_way_is_shown_as_far_as_it_is(tmp_path):
+    run = learnt_run(tmp_path)
+    run.loop.unlink()
+    shutil.rmtree(run.folder / "config")
+    page = Page(report(run))
+    assert page.texts["verdict"].startswith("Decide nothing yet") and "4 rounds so far" in page.texts["top"]
+    for place, text in (("figures", "No figures yet"), ("curves", "No figures yet"), ("review", "No review list yet"), ("malformed", "No list of failures yet"), ("student", "has not been evaluated"), ("made-of", "No config folder")):
+        assert text in page.texts[place]
+    assert "left in round 3" in page.texts["rule-G1"]
+
+
+def test_a_run_in_which_nothing_was_learnt_malformed_or_queued_says_so(tmp_path):
+    run = RunFolder(tmp_path, [ticket("a")]).play({"a::pass": "pass"}).finish().complete()
+    page = Page(report(run))
+    assert "No rule was learnt" in page.text and "Nothing was refused" in page.text and "No ticket waits for review." in page.text
+    assert "All 1 candidate answers" in page.text and page.texts["verdict"].startswith("Guidance has converged, but no ticket labelled fail")
+
+
+def test_a_folder_in_which_no_run_has_started_is_named_in_one_line(tmp_path):
+    outcome = call("report", run_dir=tmp_path, output=tmp_path / "report.html")
+    assert (outcome.code, len(outcome.err.splitlines())) == (2, 1)
+    assert outcome.err.startswith(f"{tmp_path}/rounds/0000/guidance.json: no such file: this run has not started; ")
+    assert not (tmp_path / "report.html").exists()
+
+
+@pytest.mark.parametrize("name", ["metrics.jsonl", "need_review.json", "evaluation/gate.json", "config/gate.yaml", "rounds/0002/reflection.jsonl", "config/tickets.json"])
+def test_a_bad_file_is_named_and_the_page_there_is_kept(run, name):
+    page = report(run)
+    before = page.read_bytes()
+    write_text(run.folder / name, "{\n")
+    outcome = call("report", run_dir=run.folder, output=page)
+    assert (outcome.code, len(outcome.err.splitlines())) == (2, 1)
+    assert outcome.err.startswith(str(run.folder / name))
+    assert page.read_bytes() == before
+
+
+# -- the same bytes, and only data as text
+def test_the_same_files_give_the_same_bytes_wherever_and_whenever(judged, tmp_path):
+    first = report(judged).read_bytes()
+    other = tmp_path / "elsewhere" / "one" / "bbu_line"
+    shutil.copytree(judged.folder, other)
+    (other / "report.html").unlink()
+    for path in other.rglob("*"):
+        os.utime(path, (1, 1))
+    call("report", run_dir=other, output=other / "report.html")
+    assert (other / "report.html").read_bytes() == first
+
+
+def test_reporting_writes_the_page_alone(run):
+    before = snapshot(run.folder)
+    report(run)
+    assert {name: data for name, data in snapshot(run.folder).items() if name != "report.html"} == before
+
+
+def test_text_from_data_stays_text(hostile):
+    path = report(hostile)
+    page, clean = Page(path), path.read_text(encoding="utf-8")
+    assert page.names.count("script") == page.names.count("style") == 1
+    assert "img" not in page.names and "window.hacked=1>" not in clean
+    assert not [name for name, _ in page.attributes if name.startswith("on")]
+    for text in HOSTILE:
+        assert page.text.count(" ".join(text.split())) >= 20, text
+    assert "49" not in page.texts["rule-G1"]
+
+
+# -- the texts of the interface
+def test_every_text_has_both_languages_with_the_same_places():
+    texts = read_yaml(PAGES / "report.yaml")
+    assert len(texts) > 150
+    for key, pair in texts.items():
+        english, chinese = pair
+        assert english and chinese, key
+        assert sorted(set(places(english))) == sorted(set(places(chinese))), key
+
+
+def places(text: str) -> list[str]:
+    return [name for _, name, _, _ in string.Formatter().parse(text) if name is not None]
+
+
+def test_no_text_is_left_over_and_every_word_of_the_records_is_explained():
+    texts = read_yaml(PAGES / "report.yaml")
+    used = (PAGES / "report.html").read_text(encoding="utf-8") + (PAGES.parent / "report_page.py").read_text(encoding="utf-8")
+    groups = ("status.", "refusal.", "review.", "why.", "mcnemar.", "verdict.", "word.", "frr", "false_block", "label_match", "format", "summary_", "attribute_", "dense_")
+    assert [key for key in texts if f'"{key}"' not in used and not key.startswith(groups)] == []
+    assert [why for why in get_args(Malformed.model_fields["why"].annotation) if f"why.{why}" not in texts] == []
+    assert [code for code in get_args(ReviewReason) if f"review.{code}" not in texts] == []
+
+
+def test_both_languages_show_the_same_numbers(run):
+    path = report(run)
+    english, chinese = (sorted(re.findall(r"\d+(?:\.\d+)?", Page(path, language).texts["figures"])) for language in ("en", "zh"))
+    assert english == chinese and len(english) > 20
+
+
+def test_a_run_of_many_rounds_rules_and_tickets_stays_small(tmp_path):
+    tickets = [ticket(f"QC-TEMP-20240101-{number:07}", "fail", ("标签/无法识别×1，螺丝、光纤插头/机柜处接地螺丝,符合要求×4" * 4,) * 8) for number in range(400)]
+    run = RunFolder(tmp_path, tickets)
+    keys = [row.ticket_key for row in tickets[:48]]
+    big = Trial(errors=48, corrects=48, fixed=keys, broke=keys, precision=0.5, p_value=0.001)
+    rules = {}
+    for number in range(1, 25):
+        rules[f"G{number}"] = f"出现第{number}种情形则不通过"
+        add = AppliedOperation(op=Operation(op="add", text=rules[f"G{number}"], rationale="因此", evidence=keys[:8]), key=f"G{number}", trial=big)
+        run.play({keys[0]: "pass"}, epoch=1, after=guidance(number, **rules), reflections=(reflection(number, 1, "01", applied=[add]),))
+    seen = {key: RuleTally(hits=3, misses=1) for key in rules}
+    for number in range(25, 205):
+        run.play({keys[0]: "pass"}, epoch=number // 17, reflections=(reflection(number, number // 17, tallies=seen),))
+    run.play({row.ticket_key: "pass" for row in tickets}, epoch=13).finish("max_epochs", rounds_per_epoch=17)
+    assert run.collect().code == run.aggregate_review().code == 0
+    assert len(report(run).read_bytes()) < 3_000_000
+
+
+def test_scales_hold_every_interval():
+    rate = RateRecord(k=3, n=100, rate=0.03, low=0.01, high=0.085)
+    assert scale_of([rate], from_top=False) == (0.0, 0.1)
+    assert scale_of([rate.model_copy(update={"low": 0.85})], from_top=True) == (0.8, 1.0)
+    assert scale_of([], from_top=False) == (0.0, 1.0)
+
+
+@pytest.mark.parametrize(("share", "said"), [(None, "–"), (0, "0.0%"), (0.0004, "<0.1%"), (0.0371, "3.7%"), (0.9996, ">99.9%"), (1, "100.0%")])
+def test_a_share_never_reads_as_all_or_nothing_unless_it_is(share, said):
+    assert percent(share) == said

@@ -1,0 +1,212 @@
+"""What a report of a run shows, read from the run's files. Nothing here writes, runs a model or looks at a clock."""
+
+from collections import Counter
+from collections.abc import Iterable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import yaml
+
+from tools.core.config import FailFirst, read_yaml
+from tools.core.engines.fingerprint import sampled_hash, checkpoint_hash
+from tools.core.jsonl import Row, read_json, read_rows, validate
+from tools.core.metrics import wilson
+from tools.core.records import LoopStatus, Malformed, MissionReview, NeedReviewFile, RateRecord, Record, ReviewSummary, RoundMetrics, StageA, read_tickets
+from tools.core.report_evaluation import StudentResult, read_evaluation
+from tools.core.report_rules import Refused, Story, refused_of, stories_of
+from tools.core.run_folder import ROUND_FILES, RUN_FILES, round_folder
+from tools.core.run_view import Learnt, read_learnt
+
+
+class FileCount(NamedTuple):
+    """One name of a run's files: how many there are, their records and bytes."""
+
+    name: str
+    files: int
+    records: int
+    size: int
+
+
+class TicketsSource(Record):
+    """config/tickets.json: the file that the run's tickets were taken from."""
+
+    source: str
+    sha256: str | None
+
+
+class ModelFile(NamedTuple):
+    """A model that the configuration names. ``sha256`` is "" where the file is not there or the model is no file."""
+
+    role: str
+    kind: str
+    model: str
+    sha256: str
+
+
+class WhyMalformed(NamedTuple):
+    """Failures for one reason: of candidates (with the rate), or of whole tickets (``rate`` None)."""
+
+    why: str
+    count: int
+    rate: RateRecord | None
+
+
+class Section(NamedTuple):
+    """A section of the configuration as YAML, and the tools' files that hold it so."""
+
+    name: str
+    tools: list[str]
+    text: str
+
+
+@dataclass(frozen=True)
+class Report:
+    """Everything on the page. None or empty: the run has no such file (yet)."""
+
+    run: str
+    learnt: Learnt
+    labels: dict[str, int]
+    stories: list[Story]
+    refused: list[Refused]
+    proposals: int
+    metrics: list[RoundMetrics]
+    review: MissionReview | None
+    review_page: str | None
+    malformed: list[WhyMalformed] | None
+    candidates: int
+    student: StudentResult | None
+    reviewed: ReviewSummary | None
+    guard: FailFirst
+    limit: float | None
+    sections: list[Section]
+    models: list[ModelFile]
+    source: TicketsSource | None
+    files: list[FileCount]
+
+    @property
+    def mission(self) -> str:
+        return self.learnt.mission
+
+    @property
+    def status(self) -> LoopStatus | None:
+        return self.learnt.status
+
+    @property
+    def rounds(self) -> list[RoundMetrics]:
+        return [row for row in self.metrics if row.scope == "round"]
+
+    @property
+    def epochs(self) -> list[RoundMetrics]:
+        return [row for row in self.metrics if row.scope == "epoch"]
+
+    @property
+    def now(self) -> RoundMetrics | None:
+        """The last whole epoch, or the last round where no epoch is whole; None without metrics."""
+        return (self.epochs or self.rounds or [None])[-1]
+
+
+def read_report(run_dir: Path) -> Report:
+    """Read a run. Raises UserError for a folder in which no run has started, and for a file that is not what it should be."""
+    learnt = read_learnt(run_dir)
+    config = read_config(run_dir)
+    tickets = read_tickets(run_dir / "stage_a.jsonl")
+    metrics = _all(run_dir / "metrics.jsonl", RoundMetrics)
+    review = _one(run_dir / "need_review.json", NeedReviewFile)
+    failures = _all(run_dir / "failure_malformed.jsonl", Malformed)
+    candidates = sum(row.format.n for row in metrics or [] if row.scope == "round")
+    guard = config.get("rollout", {}).get("fail_first", {"enabled": False, "negatives": []})
+    records = [record for records in learnt.reflections for record in records]
+    return Report(
+        run="/".join(run_dir.resolve().parts[-2:]),
+        learnt=learnt,
+        labels=_labels(tickets),
+        stories=stories_of(learnt),
+        refused=refused_of(learnt.reflections),
+        proposals=sum(len(record.applied) + len(record.rejected) for record in records),
+        metrics=metrics or [],
+        review=review.missions.get(learnt.mission) if review else None,
+        reviewed=_one(run_dir / "review_summary.json", ReviewSummary),
+        review_page="review.html" if (run_dir / "review.html").exists() else None,
+        malformed=None if failures is None else why_malformed(failures, candidates),
+        candidates=candidates,
+        student=read_evaluation(run_dir / "evaluation"),
+        guard=validate(guard, FailFirst, run_dir / "config" / "rollout.yaml"),
+        limit=config.get("gate", {}).get("gate", {}).get("max_frr"),
+        sections=sections_of(config),
+        models=models_of(config),
+        source=_one(run_dir / "config" / "tickets.json", TicketsSource),
+        files=file_counts(run_dir, learnt.rounds),
+    )
+
+
+def _all(path: Path, model: type[Row]) -> list[Row] | None:
+    return read_rows(path, model, allow_empty=True) if path.exists() else None
+
+
+def _one(path: Path, model: type[Row]) -> Row | None:
+    return read_json(path, model) if path.exists() else None
+
+
+def _labels(tickets: Iterable[StageA]) -> dict[str, int]:
+    counts = Counter(ticket.label for ticket in tickets)
+    return {"pass": counts["pass"], "fail": counts["fail"]}
+
+
+def why_malformed(failures: Iterable[Malformed], candidates: int) -> list[WhyMalformed]:
+    """Failures by reason, the most frequent first; those of candidates as shares of all candidates."""
+    counts = Counter((failure.why, failure.candidate_index is not None) for failure in failures)
+    ranked = sorted(counts.items(), key=lambda item: (-item[1], item[0]))
+    rates = [RateRecord(**wilson(count, candidates)._asdict()) if single and count <= candidates else None for (_, single), count in ranked]
+    return [WhyMalformed(why, count, rate) for ((why, _), count), rate in zip(ranked, rates, strict=True)]
+
+
+def read_config(run_dir: Path) -> dict[str, dict[str, Any]]:
+    """The section files of the run by tool, as they are: an old run may lack knobs that are new."""
+    return {path.stem: read_yaml(path) for path in sorted((run_dir / "config").glob("*.yaml"))}
+
+
+def sections_of(config: dict[str, dict[str, Any]]) -> list[Section]:
+    """Each section once, with the tools that were told it; twice where two of them were told different things."""
+    told: dict[tuple[str, str], list[str]] = {}
+    for tool, sections in config.items():
+        for name, value in sections.items():
+            text = yaml.safe_dump(value, allow_unicode=True, sort_keys=False)
+            told.setdefault((name, text), []).append(tool)
+    return [Section(name, tools, text) for (name, text), tools in sorted(told.items())]
+
+
+def models_of(config: dict[str, dict[str, Any]]) -> list[ModelFile]:
+    """The teacher of rollout and reflect, and the student, with hashes of the files as they are now. No file of a run keeps one."""
+    found: dict[tuple[str, str], list[str]] = {}
+    for tool in ("rollout", "reflect"):
+        if engine := config.get(tool, {}).get("engine"):
+            found.setdefault((str(engine.get("kind", "")), str(engine.get("model", ""))), []).append(tool)
+    for tool in ("summarize", "sft", "evaluate"):
+        if model := config.get(tool, {}).get("student", {}).get("model"):
+            found.setdefault(("transformers", str(model)), []).append(tool)
+    return [ModelFile(", ".join(tools), kind, model, _model_hash(model)) for (kind, model), tools in found.items()]
+
+
+def _model_hash(model: str) -> str:
+    """As the engines' fingerprints have it; "" where there is neither a file nor a checkpoint folder."""
+    path = Path(model)
+    if not model or not path.exists():
+        return ""
+    return checkpoint_hash(path) if path.is_dir() else sampled_hash(path)
+
+
+def file_counts(run_dir: Path, rounds: int) -> list[FileCount]:
+    """Counts of the run's own files, then of its rounds' files together."""
+    counts = [_count(name, [run_dir / name]) for name in RUN_FILES]
+    counts += [_count(f"rounds/*/{name}", [round_folder(run_dir / "rounds", number) / name for number in range(rounds + 1)]) for name in ROUND_FILES]
+    return [count for count in counts if count.files]
+
+
+def _count(name: str, paths: Iterable[Path]) -> FileCount:
+    there = [path for path in paths if path.is_file()]
+    records = 0
+    for path in there:
+        with path.open("rb") as file:
+            records += 1 if path.suffix == ".json" else sum(1 for line in file if line.strip())
+    return FileCount(name, len(there), records, sum(path.stat().st_size for path in there))

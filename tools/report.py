@@ -1,0 +1,39 @@
+"""Make one page of a run for people: what it learnt, how sure that is, what waits for review, whether the student may ship.
+
+    python -m tools.report --run-dir runs/miniature/bbu_line --output runs/miniature/bbu_line/report.html
+
+In:  rounds/NNNN/guidance.json and reflection.jsonl, stage_a.jsonl, config/; loop.json, metrics.jsonl, need_review.json,
+     failure_malformed.jsonl and evaluation/{before,after,gate}.json as far as they are there.
+Out: report.html, one file that needs no network. Reads files only; the same files give the same bytes.
+"""
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from tools.core.cli import run
+
+
+def main(
+    run_dir: Annotated[Path, typer.Option(help="runs/<RUN>/<MISSION>.")],
+    output: Annotated[Path, typer.Option(help="The page.")],
+) -> None:
+    """Write the report of a run."""
+    from tools.core.cli import say
+    from tools.core.jsonl import write_text
+    from tools.core.report_data import read_report
+    from tools.core.report_page import page
+
+    report = read_report(run_dir)
+    text = page(report)
+    write_text(output, text)
+    waiting = report.review.count if report.review else 0
+    say(
+        f"report: {report.learnt.rounds} rounds, {len(report.stories)} rules learnt of {report.proposals} proposals, "
+        f"{waiting} tickets to review; {len(text.encode()) / 1e6:.2f} MB in {output}"
+    )
+
+
+if __name__ == "__main__":
+    run(main)
