@@ -36,6 +36,7 @@ SUBMAKE := $(MAKE)
 
 include make/setup.mk
 PROMPTS_B := configs/prompts/stage_b.system.txt configs/prompts/stage_b.user.txt
+PROMPT_S := configs/prompts/summary.user.txt
 PROMPTS_R := configs/prompts/reflect.system.txt configs/prompts/reflect.user.txt
 
 .PHONY: help
@@ -49,9 +50,7 @@ include make/student.mk
 include make/demo.mk
 
 # -- the two commands of the README, and what proves them
-.PHONY: demo test bench worlds schemas miniature-teacher clean
-demo: ## photos -> summaries -> guidance -> corpus -> a taught student, judged; all on embedded data and models
-	@$(SUBMAKE) demo-steps RUN=demo RUNS=runs MISSION=bbu_line MODELS=miniature FUSION=demo CONFIG= STAGE_A=
+.PHONY: test bench worlds schemas miniature-teacher clean
 test: | $(READY) ## pass the tests
 	@$(PY) -m pytest -n 2 --dist loadfile
 bench: | $(READY) ## tickets/s of our rollout against llama_cpp.Llama, one after another, in one run

@@ -8,14 +8,17 @@ $(DRAWN)/old/bbu_line.truth.jsonl: $(call by,miniature/photos) $(READY_STUDENT)
 	@$(draw) --tickets 200 --tickets-seed 12
 $(DRAWN)/held_out/bbu_line.truth.jsonl: $(call by,miniature/photos) $(READY_STUDENT)
 	@$(draw) --tickets 160 --tickets-seed 13
-$(DRAWN)/held_out/bbu_line.stage_a.jsonl: $(R)/config/summarize.yaml $(DRAWN)/held_out/bbu_line.truth.jsonl $(call by,summarize)
+$(DRAWN)/held_out/bbu_line.stage_a.jsonl: $(R)/config/summarize.yaml $(PROMPT_S) $(DRAWN)/held_out/bbu_line.truth.jsonl $(call by,summarize)
 	@$(call TOOL,summarize) --config $< --mission bbu_line --input $(DRAWN)/held_out/bbu_line --output $@
 
-.PHONY: demo-steps demo-photos
-demo-photos: $(DRAWN)/tickets/bbu_line.truth.jsonl $(DRAWN)/old/bbu_line.truth.jsonl $(DRAWN)/held_out/bbu_line.truth.jsonl
-demo-steps: | $(READY_STUDENT)
-	@$(SUBMAKE) demo-photos
-	@$(SUBMAKE) summarize PHOTOS=$(DRAWN)/tickets/bbu_line
-	@$(SUBMAKE) $(DRAWN)/held_out/bbu_line.stage_a.jsonl
-	@$(SUBMAKE) distill
-	@$(SUBMAKE) gate HELD_OUT=$(DRAWN)/held_out
+.PHONY: demo demo-photos
+DEMO = @$(SUBMAKE) RUNS=runs RUN=demo MISSION=bbu_line MODELS=miniature FUSION=demo CONFIG= STAGE_A=
+demo: | $(READY_STUDENT) ## photos -> summaries -> guidance -> corpus -> a taught student, judged; all on embedded data and models
+	$(DEMO) demo-photos
+	$(DEMO) summarize PHOTOS=$(DRAWN)/tickets/bbu_line
+	$(DEMO) $(DRAWN)/held_out/bbu_line.stage_a.jsonl
+	$(DEMO) distill
+	$(DEMO) gate HELD_OUT=$(DRAWN)/held_out
+	$(DEMO) report PHOTOS=$(DRAWN)/tickets
+	@echo 'Look at $(R)/report.html and $(R)/review.html, or at make show RUN=demo'
+demo-photos: $(DRAWN)/tickets/bbu_line.truth.jsonl $(DRAWN)/old/bbu_line.truth.jsonl $(DRAWN)/held_out/bbu_line.truth.jsonl ## draw the demo's photos

@@ -10,7 +10,7 @@ SOURCE_NOTE := $(R)/config/tickets.json
 EMBEDDED := $(R)/miniature/stage_a.jsonl
 SUMMARIES := $(R)/summaries/stage_a.jsonl
 TICKETS := $(firstword $(or $(strip $(STAGE_A)),$(shell sed -n 's/^ *"source": "\(.*\)",$$/\1/p' $(SOURCE_NOTE) 2>/dev/null),$(wildcard $(SUMMARIES) data/$(strip $(MISSION))/stage_a.jsonl),$(EMBEDDED)))
-RUN_GOALS := distill converge review review-page relearn report fuse sft evaluate gate
+RUN_GOALS := distill converge review review-page relearn report
 
 ifneq (,$(filter $(RUN_GOALS) $(R)/%,$(MAKECMDGOALS)))
 ifeq (,$(filter prepared,$(LOOPING)))

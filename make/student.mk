@@ -1,14 +1,15 @@
 # The student's part: photos -> summarize -> tickets; corpora -> fuse -> sft -> evaluate -> gate.
 
+# Each tool's section of the configuration; those of the run are left as they are.
 # -- photos to tickets. What `make summarize` wrote is taken by distill where no STAGE_A is given.
 PHOTO_SOURCE := $(or $(strip $(PHOTOS)),data/$(strip $(MISSION)))
-ifneq (,$(filter summarize,$(MAKECMDGOALS)))
+ifneq (,$(filter summarize sft evaluate gate,$(MAKECMDGOALS)))
 include $(R)/config/configured.mk
 endif
 $(R)/config/configured.mk: FORCE | $(READY_STUDENT)
 	@$(call TOOL,prepare) --models $(MODELS) --mission $(MISSION) --run-dir $(R) $(if $(strip $(CONFIG)),--overlay '$(strip $(CONFIG))')
 newer_photos = $(if $(shell find -L '$(PHOTO_SOURCE)' -newer $(SUMMARIES) -print -quit 2>/dev/null),FORCE)
-$(SUMMARIES): $(R)/config/summarize.yaml $(newer_photos) $(call by,summarize) $(READY_STUDENT)
+$(SUMMARIES): $(R)/config/summarize.yaml $(PROMPT_S) $(newer_photos) $(call by,summarize) $(READY_STUDENT)
 	@$(call TOOL,summarize) --config $< --mission $(MISSION) --input '$(PHOTO_SOURCE)' --output $@
 
 # -- the mix: its config and the source files that its `paths` name. A source that is not there is no prerequisite: fuse

@@ -19,6 +19,9 @@ class Edited(Project):
 
     def __init__(self, folder: Path):
         super().__init__(folder)
+        mix = folder / "configs/fusion/demo.yaml"  # as if of this run
+        mix.write_text(mix.read_text(encoding="utf-8").replace("runs/demo/photos/old/", "data/photos/").replace("runs/demo/", "runs/miniature/"), encoding="utf-8")
+        os.utime(mix, (LONG_AGO,) * 2)
         for name in [*DRAWN, *FUSED]:
             (folder / name).parent.mkdir(parents=True, exist_ok=True)
             (folder / name).write_text('{"weight": 1.0}\n', encoding="utf-8")

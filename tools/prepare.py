@@ -17,12 +17,14 @@ import typer
 
 from tools.core.cli import run
 
+STUDENT_TOOLS = ("summarize", "sft", "evaluate", "gate")  # they can do without tickets, and a knob of theirs touches no round
+
 
 def main(
     models: Annotated[str, typer.Option(help="Model set: configs/models/<name>.yaml.")],
     mission: Annotated[str, typer.Option(help="Mission slug: configs/missions/<slug>.yaml.")],
     run_dir: Annotated[Path, typer.Option(help="runs/<RUN>/<MISSION>.")],
-    tickets: Annotated[Path | None, typer.Option(help="Stage-A tickets to take; without it the configuration alone is written.")] = None,
+    tickets: Annotated[Path | None, typer.Option(help="Stage-A tickets to take; without it the student's sections alone are written.")] = None,
     overlay: Annotated[Path | None, typer.Option(help="One more YAML laid over the configuration.")] = None,
     dry_run: Annotated[bool, typer.Option("--dry-run", help="Print what would be written, and why; write nothing.")] = False,
 ) -> None:
@@ -31,7 +33,7 @@ def main(
     from tools.core.jsonl import write_text_if_changed
 
     config = load(models, mission, overlay)
-    sections = {run_dir / "config" / f"{tool}.yaml": section_text(config, tool) for tool in SECTIONS}
+    sections = {run_dir / "config" / f"{tool}.yaml": section_text(config, tool) for tool in (SECTIONS if tickets else STUDENT_TOOLS)}
     if dry_run:
         for path, text in sections.items():
             if why := "it is not there" if not path.exists() else differences(read_yaml(path), text):
