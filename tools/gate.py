@@ -52,7 +52,7 @@ def table(found: "GateRecord") -> list[str]:
     from tools.core.gate import CHAT, RETAINED
 
     old, new = found.before, found.after
-    rows = [("", "before", "after", "change in points"), ("student", old.student.folder, new.student.folder, "")]
+    rows: list[tuple[str, ...]] = [("", "before", "after", "change in points"), ("student", old.student.folder, new.student.folder, "")]
     for name, score in (CHAT | RETAINED).items():
         rows.append((score.title, shown(score.of(old)), shown(score.of(new)), moved((found.chat | found.retention)[name])))
     rows += [

@@ -154,5 +154,5 @@ def _share(found: Iterable[bool]) -> RateRecord:
 
 
 def _micro(rows: Sequence[Answer]) -> F1Record:
-    whole = total(F1(**row.overlap.model_dump()) for row in rows)
+    whole = total(F1(**row.overlap.model_dump()) for row in rows if row.overlap)
     return F1Record(**whole._asdict(), f1=round(whole.f1, 6))

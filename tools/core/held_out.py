@@ -47,7 +47,8 @@ Of = TypeVar("Of", StageA, Question)
 
 def read_trained(path: Path) -> Trained:
     """Groups and photos of a fused training file; raises UserError at its first bad line and where it holds none."""
-    groups, photos = set(), set()
+    groups: set[str] = set()
+    photos: set[str] = set()
     for line, _, raw in stream(path):
         row = parse_line(raw, FusedRow, path, line)
         groups.add(row.group_id)
