@@ -81,7 +81,7 @@
   }
   function decide(word) {
     if (current < 0) return;
-    const key = TICKETS[current].key, [was, note] = stateOf(key);
+    const key = TICKETS[current].key, [was] = stateOf(key);
     takeNote();
     if (was === word) {
       if (DATA.said[key]) return; // the run has it already: it can be changed, not taken back
