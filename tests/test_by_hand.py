@@ -9,8 +9,32 @@ from pathlib import Path
 import pytest
 from test_make_graph import CORPUS, LONG_AGO, REVIEW, ROUND, RUN, VIEW, Project, make
 
+MIX = f"""
+seed: 17
+image_paths: relative
+mix: {{by: loss_tokens, anchor: chat, tokenizer: ""}}
+sources:
+  - name: chat
+    dataset: chat
+    template: chatml
+    paths: [{RUN}/distill.train.jsonl]
+    val: {{paths: [{RUN}/distill.val.jsonl]}}
+    ratio: 1.0
+    weight: 1.0
+    fail_oversample: 1.0
+  # - name: another, with {RUN}/nothing.jsonl
+  - name: dense
+    dataset: dense
+    template: dense
+    paths:
+      - data/photos/bbu_line.dense.jsonl
+      - "data/photos/bbu_line.summary.jsonl"
+    val: {{share: 0.1}}
+    ratio: 0.5
+    weight: 1.0
+"""
 DRAWN = ["data/photos/bbu_line.dense.jsonl", "data/photos/bbu_line.summary.jsonl"]
-FUSED = ["data/fused/demo.train.jsonl", "data/fused/demo.val.jsonl", "data/fused/demo.manifest.json"]
+FUSED = ["data/fused/mix.train.jsonl", "data/fused/mix.val.jsonl", "data/fused/mix.manifest.json"]
 WRITES = {"rollout": ROUND[:3], "reflect": ROUND[3:5], "collect": VIEW, "aggregate_review": REVIEW, "distill": CORPUS}
 
 
@@ -19,9 +43,7 @@ class Edited(Project):
 
     def __init__(self, folder: Path):
         super().__init__(folder)
-        mix = folder / "configs/fusion/demo.yaml"  # as if of this run
-        mix.write_text(mix.read_text(encoding="utf-8").replace("runs/demo/photos/old/", "data/photos/").replace("runs/demo/", "runs/miniature/"), encoding="utf-8")
-        os.utime(mix, (LONG_AGO,) * 2)
+        (folder / "configs/fusion/mix.yaml").write_text(MIX, encoding="utf-8")
         for name in [*DRAWN, *FUSED]:
             (folder / name).parent.mkdir(parents=True, exist_ok=True)
             (folder / name).write_text('{"weight": 1.0}\n', encoding="utf-8")
@@ -37,13 +59,13 @@ class Edited(Project):
         for path in {*self.clean, *self.files()}:
             path.write_bytes(self.clean[path]) if path in self.clean else path.unlink()
         self.age()
-        for place, names in enumerate([DRAWN, FUSED]):
+        for place, names in enumerate([[*DRAWN, "configs/fusion/mix.yaml"], FUSED]):
             for name in names:
                 os.utime(self.folder / name, (LONG_AGO + 10_000 * place,) * 2)
 
     def would(self, *words: str) -> set[str]:
         """The files that `make -n` would make again, relative to the run folder (fused ones to the project)."""
-        done = make(self.folder, "-n", "distill", "fuse", "CONFIG=small.yaml", *words)
+        done = make(self.folder, "-n", "distill", "fuse", "CONFIG=small.yaml", "FUSION=mix", *words)
         assert done.returncode == 0, done.stderr
         calls = re.findall(r"-m tools\.(\w+) .*?--(?:output-dir|round-dir|output) (\S+?)(?:;|$)", done.stdout, re.MULTILINE)
         found: set[Path] = set()
@@ -121,7 +143,7 @@ def test_make_n_after_an_edit_lists_exactly_what_is_made_from_it_and_touches_no_
 
 def test_every_intermediate_is_edited_in_the_table_above():
     named = {Path(name).name for name, *_ in EDITS}
-    assert named >= {"stage_a.jsonl", "selections.jsonl", "guidance.json", "reflection.jsonl", "need_review_queue.jsonl", "distill.train.jsonl", "demo.train.jsonl"}
+    assert named >= {"stage_a.jsonl", "selections.jsonl", "guidance.json", "reflection.jsonl", "need_review_queue.jsonl", "distill.train.jsonl", "mix.train.jsonl"}
 
 
 def test_a_rule_reworded_in_the_final_guidance_stands_in_the_corpus_and_stays_as_it_was_written(edited):
@@ -167,12 +189,14 @@ def test_a_fused_file_edited_badly_is_named_by_check_fused(edited):
 
 def test_a_mix_follows_its_config_and_its_sources_and_fuse_names_a_bad_or_missing_one_and_keeps_the_old_mix(edited):
     assert edited.would() == set()
-    (edited.folder / "configs/fusion/demo.yaml").touch()
+    (edited.folder / "configs/fusion/mix.yaml").touch()
     assert edited.would() == set(FUSED)
-    done = make(edited.folder, "fuse")
+    done = make(edited.folder, "fuse", "CONFIG=small.yaml", "FUSION=mix")
     assert done.returncode == 2 and f"{DRAWN[0]}:1: " in done.stderr
     assert all((edited.folder / name).read_bytes() == edited.clean[edited.folder / name] for name in FUSED)
-    done = make(edited.folder, "fuse", "FUSION=qwen3")
-    assert done.returncode == 2 and "configs/fusion/qwen3.yaml:16: sources.0.paths.0: no such file (runs/qwen3/bbu_line/distill.train.jsonl)" in done.stderr
-    done = make(edited.folder, "fuse", "FUSION=nope")
+    (edited.folder / DRAWN[1]).unlink()
+    done = make(edited.folder, "fuse", "CONFIG=small.yaml", "FUSION=mix")
+    assert done.returncode == 2 and f"configs/fusion/mix.yaml:20: sources.1.paths.1: no such file ({DRAWN[1]}); make it first" in done.stderr
+    (edited.folder / DRAWN[1]).write_text('{"weight": 1.0}\n', encoding="utf-8")
+    done = make(edited.folder, "fuse", "CONFIG=small.yaml", "FUSION=nope")
     assert done.returncode == 2 and "configs/fusion/nope.yaml: no such file; check the path" in done.stderr

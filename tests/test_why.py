@@ -10,7 +10,7 @@ from test_make_graph import RUN, make
 def why(project, name: str, *words: str) -> str:
     """What `make why` prints of a file of the run, the run folder's path cut off."""
     before = {path: (path.read_bytes(), path.stat().st_mtime_ns) for path in project.files()}
-    done = make(project.folder, "why", f"FILE={name if name.startswith('data/') else RUN / name}", "CONFIG=small.yaml", *words)
+    done = make(project.folder, "why", f"FILE={name if name.startswith('data/') else RUN / name}", "CONFIG=small.yaml", "FUSION=mix", *words)
     assert {path: (path.read_bytes(), path.stat().st_mtime_ns) for path in project.files()} == before  # it only asks
     assert done.returncode == 0, done.stderr
     return done.stdout.replace(f"{RUN}/", "")
