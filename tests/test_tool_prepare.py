@@ -147,10 +147,11 @@ def test_a_mistake_is_one_line_and_a_new_run_folder_stays_away(tmp_path, fields,
     assert not run.folder.exists()
 
 
-def test_without_tickets_the_sections_alone_are_written(tmp_path):
+def test_without_tickets_the_sections_of_the_students_tools_alone_are_written(tmp_path):
     run = Run(tmp_path)
     assert call("prepare", models="miniature", mission="bbu_line", run_dir=run.folder).code == 0
-    assert {path.name for path in run.folder.rglob("*") if path.is_file()} == {f"{tool}.yaml" for tool in SECTIONS} | {"prepared.mk"}
+    students = {"summarize.yaml", "sft.yaml", "evaluate.yaml", "gate.yaml"}
+    assert {path.name for path in run.folder.rglob("*") if path.is_file()} == students | {"configured.mk"}
     run.age()
     assert run.prepare().code == 0
-    assert run.rewritten() == {"stage_a.jsonl", "tickets.json", "prepared.mk"}
+    assert run.rewritten() == {f"{tool}.yaml" for tool in SECTIONS} - students | {"stage_a.jsonl", "tickets.json", "prepared.mk"}
