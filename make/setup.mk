@@ -6,6 +6,7 @@ VENV ?= .venv## folder of the virtual environment
 PY := $(VENV)/bin/python
 READY := $(VENV)/.ready
 READY_STUDENT := $(VENV)/.ready-student
+READY_ECOSYSTEM := $(VENV)/.ready-ecosystem
 SETUP = $(or $(shell command -v $(PYTHON)),$(error no $(PYTHON) here: install Python 3.11 or newer (Debian and Ubuntu: apt install python3 python3-venv))) make/setup.py --venv $(VENV)
 
 .PHONY: setup setup-student
@@ -18,3 +19,5 @@ $(READY): constraints.txt pyproject.toml make/setup.py make/llama.cmake
 	@$(SETUP)
 $(READY_STUDENT): constraints.txt pyproject.toml | $(READY)
 	@$(SETUP) --extra student
+$(READY_ECOSYSTEM): constraints.txt pyproject.toml | $(READY_STUDENT)
+	@$(SETUP) --extra ecosystem

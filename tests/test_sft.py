@@ -205,7 +205,7 @@ def test_a_steps_loss_is_the_mean_over_learnt_tokens_each_by_its_rows_weight(tra
     import torch
     from torch.nn import functional as F
 
-    made = trainer(epochs=1.0)
+    made = trainer(epochs=1.0, keep=[])
     picked = made.plan.rows(0)
     total, count, weights = 0.0, 0, set()
     with torch.inference_mode():
@@ -220,6 +220,31 @@ def test_a_steps_loss_is_the_mean_over_learnt_tokens_each_by_its_rows_weight(tra
     assert len(weights) == 2
     made.train()
     assert made.history[0]["loss"] == pytest.approx(total / count, rel=1e-4)
+
+
+def test_a_kept_row_loses_its_divergence_from_the_base_and_nothing_before_the_first_step(trainer):
+    import torch
+
+    from tools.core.sft_train import Batch
+
+    made = trainer(keep=["summary"])
+    batch = Batch(made.rows, [0, 5, 6], made.accelerator.device, made.config.keep)
+    assert 0 < batch.kept.sum() < len(batch.kept)
+    with torch.no_grad():
+        before, taught = made.learner(batch.tensors, batch.kept), made.learner(batch.tensors)
+    assert torch.equal(before[~batch.kept], taught[~batch.kept]) and before[batch.kept].abs().max() < 1e-5
+    made.train()
+    row = made.rows.encode(5)
+    given = made.rows.encoder.batch([row], left=False)
+    learnt = given.pop("labels")[0, 1:] != -100
+    with torch.no_grad():
+        now = made.learner.model(**given).logits[0, :-1][learnt].log_softmax(-1)
+        with made.learner.model.disable_adapter():
+            base = made.learner.model(**given).logits[0, :-1][learnt].log_softmax(-1)
+        alone = Batch(made.rows, [5], made.accelerator.device, made.config.keep)
+        losses = made.learner(alone.tensors, alone.kept)
+    divergence = (base.exp() * (base - now)).sum(-1)  # KL(base || student) from its definition
+    assert torch.allclose(losses, divergence, atol=1e-4) and divergence.max() > 1e-3
 
 
 def test_a_step_in_two_batches_is_the_step_in_one(trainer):

@@ -181,13 +181,14 @@ class SummarizeSection(Section):
 
 
 class SftSection(Section):
-    """LoRA on the top language layers."""
+    """LoRA on the top language layers. Rows of the tasks in ``keep`` hold the student to what the base would say there."""
 
     top_layers: Count
     rank: Count
     alpha: Count
     dropout: Share
     targets: Annotated[list[Literal["q_proj", "k_proj", "v_proj", "o_proj", "gate_proj", "up_proj", "down_proj"]], Field(min_length=1)]
+    keep: list[Literal["chat", "dense", "summary"]]
     learning_rate: Annotated[float, Field(gt=0)]
     warmup_share: Share
     epochs: Annotated[float, Field(gt=0)]

@@ -32,20 +32,35 @@ class Learner(torch.nn.Module):
 
     Padding is on the right, where causal attention never looks back from a token that counts; so there is no attention
     mask. The output layer runs on learnt positions alone. What lies below the first adapted layer keeps no activations.
+
+    While training, tokens of ``kept`` have another loss: the divergence KL(base ‖ student) of what the student without its
+    adapter would say there (Li and Hoiem, Learning without Forgetting, 2016). It is 0 where nothing was forgotten, where the
+    loss of an answer would pull at what the base cannot know better.
     """
 
     def __init__(self, model: Any) -> None:
         super().__init__()
         self.model = model  # a PeftModel
 
-    def forward(self, batch: dict[str, torch.Tensor]) -> torch.Tensor:
-        """``batch`` as ``Encoder.batch`` makes it, padded right -> [learnt tokens]."""
+    def forward(self, batch: dict[str, torch.Tensor], kept: torch.Tensor | None = None) -> torch.Tensor:
+        """``batch`` as ``Encoder.batch`` makes it, padded right, and which learnt tokens are kept -> [learnt tokens]."""
+        targets = batch["labels"][:, 1:]
+        learnt = targets != NOT_LEARNT
+        logits = self._logits(batch, learnt)
+        losses = F.cross_entropy(logits, targets[learnt], reduction="none")
+        if kept is None or not kept.any():
+            return losses
+        with torch.no_grad(), self.model.disable_adapter():
+            base = self._logits(batch, learnt)[kept].log_softmax(-1)
+        divergence = F.kl_div(logits[kept].log_softmax(-1), base, reduction="none", log_target=True).sum(-1)
+        return losses.masked_scatter(kept, divergence)
+
+    def _logits(self, batch: dict[str, torch.Tensor], learnt: torch.Tensor) -> torch.Tensor:
+        """Scores over the vocabulary in float32 at the positions before learnt tokens."""
         student = self.model.get_base_model()
         given = {name: value for name, value in batch.items() if name not in ("labels", "attention_mask")}
         hidden = student.model(**given, use_cache=False).last_hidden_state
-        targets = batch["labels"][:, 1:]
-        learnt = targets != NOT_LEARNT
-        return F.cross_entropy(student.lm_head(hidden[:, :-1][learnt]).float(), targets[learnt], reduction="none")
+        return student.lm_head(hidden[:, :-1][learnt]).float()
 
     def learning(self) -> dict[str, torch.nn.Parameter]:
         """The parameters that learn, by name."""
@@ -53,12 +68,13 @@ class Learner(torch.nn.Module):
 
 
 class Batch:
-    """Rows as tensors on the device, and the weight of each learnt token."""
+    """Rows as tensors on the device, and for each learnt token its weight and whether it is of a task that is kept."""
 
-    def __init__(self, rows: Rows, picked: Sequence[int], device: torch.device) -> None:
+    def __init__(self, rows: Rows, picked: Sequence[int], device: torch.device, kept_tasks: Sequence[str] = ()) -> None:
         facts = [rows.facts[index] for index in picked]
         self.tensors = {name: value.to(device) for name, value in rows.encoder.batch([rows.encode(index) for index in picked], left=False).items()}
         self.weights = torch.cat([torch.full((fact.learnt,), fact.weight) for fact in facts]).to(device)
+        self.kept = torch.cat([torch.full((fact.learnt,), fact.task in kept_tasks) for fact in facts]).to(device)
         self.tasks = [(fact.task, fact.learnt) for fact in facts]
 
 
@@ -108,7 +124,7 @@ class Trainer:
         """Do the steps that are not done yet, with a state every ``save_steps`` and at the end."""
         begun, process = len(self.history), self.accelerator.process_index
         picked = (picked for step in range(begun, self.plan.steps) for picked in self.plan.batches(step, process))
-        batches = ahead(lambda rows: Batch(self.rows, rows, self.accelerator.device), picked)
+        batches = ahead(lambda rows: Batch(self.rows, rows, self.accelerator.device, self.config.keep), picked)
         self.learner.train()
         with progress("sft: training", self.plan.steps, done=begun, unit="steps") as bar:
             for step in range(begun, self.plan.steps):
@@ -127,7 +143,7 @@ class Trainer:
         for at in range(self.config.accumulate):
             batch, last = next(batches), at == self.config.accumulate - 1
             with nullcontext() if last else self.accelerator.no_sync(self.learner):
-                part = (self.learner(batch.tensors) * batch.weights).sum() / learnt
+                part = (self.learner(batch.tensors, batch.kept) * batch.weights).sum() / learnt
                 # Processes' gradients are averaged, and this is a sum.
                 self.accelerator.backward(part * self.accelerator.num_processes)
             loss += part.detach()
