@@ -21,11 +21,11 @@ COPY make/setup.mk make/setup.py make/llama.cmake make/
 RUN --mount=type=secret,id=pip.conf,target=/etc/pip.conf \
     cuda="-DGGML_CUDA=ON -DGGML_CUDA_NO_VMM=ON -DCMAKE_CUDA_ARCHITECTURES='${CUDA_ARCH}'"; \
     command -v nvcc > /dev/null || cuda=""; \
-    CMAKE_ARGS="-DGGML_NATIVE=OFF ${cuda} ${CMAKE_ARGS}" make -f make/setup.mk setup && rm -rf .wheels
+    CMAKE_ARGS="-DGGML_NATIVE=OFF ${cuda} ${CMAKE_ARGS}" make -f make/setup.mk setup setup-student && rm -rf .wheels
 
 COPY . .
 # newer than the files just copied: nothing is left to set up when the container runs
-RUN touch .venv/.ready
+RUN touch .venv/.ready .venv/.ready-student
 VOLUME ["/app/runs", "/app/data", "/app/configs", "/app/checkpoints"]
 ENTRYPOINT ["make"]
 CMD ["help"]

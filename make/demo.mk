@@ -18,7 +18,6 @@ demo: | $(READY_STUDENT) ## photos -> summaries -> guidance -> corpus -> a taugh
 	$(DEMO) summarize PHOTOS=$(DRAWN)/tickets/bbu_line
 	$(DEMO) $(DRAWN)/held_out/bbu_line.stage_a.jsonl
 	$(DEMO) distill
-	$(DEMO) gate HELD_OUT=$(DRAWN)/held_out
-	$(DEMO) report PHOTOS=$(DRAWN)/tickets
-	@echo 'Look at $(R)/report.html and $(R)/review.html, or at make show RUN=demo'
+	$(DEMO) gate HELD_OUT=$(DRAWN)/held_out || failed=$$?; $(DEMO:@%=%) report PHOTOS=$(DRAWN)/tickets; exit $${failed:-0}
+	@echo 'Look at runs/demo/bbu_line/report.html and review.html, or at make show RUN=demo'
 demo-photos: $(DRAWN)/tickets/bbu_line.truth.jsonl $(DRAWN)/old/bbu_line.truth.jsonl $(DRAWN)/held_out/bbu_line.truth.jsonl ## draw the demo's photos

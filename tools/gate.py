@@ -32,12 +32,12 @@ def main(
     """Compare a student before and after training, and say whether it may ship."""
     from tools.core.config import GateConfig, read_section
     from tools.core.gate import judge, paired, read_evaluation
-    from tools.core.jsonl import write_json
+    from tools.core.jsonl import json_text, write_text_if_changed
 
     cfg = read_section(config, GateConfig)
     old, new = read_evaluation(before), read_evaluation(after)
     found = judge(old[0], new[0], paired(old, new, after), cfg.gate)
-    write_json(output, found)
+    write_text_if_changed(output, json_text(found))  # asked again it says the same, and the report stays up to date
     print("\n".join(table(found)))
     for reason in found.reasons:
         cli.say(f"gate: {reason}")

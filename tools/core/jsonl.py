@@ -148,8 +148,13 @@ def write_rows(path: Path, rows: Iterable[BaseModel | dict[str, Any]]) -> None:
 
 def write_json(path: Path, value: BaseModel | dict[str, Any]) -> None:
     """Write one JSON object, indented for people, whole."""
+    write_text(path, json_text(value))
+
+
+def json_text(value: BaseModel | dict[str, Any]) -> str:
+    """One JSON object, indented for people."""
     value = value.model_dump(mode="json") if isinstance(value, BaseModel) else value
-    write_text(path, json.dumps(value, ensure_ascii=False, indent=2) + "\n")
+    return json.dumps(value, ensure_ascii=False, indent=2) + "\n"
 
 
 def write_text_if_changed(path: Path, text: str) -> bool:
