@@ -23,22 +23,23 @@ configs/fusion/%.yaml: ;
 .PRECIOUS: data/fused/%.train.jsonl data/fused/%.val.jsonl data/fused/%.manifest.json
 
 # -- the student: taught, then judged before and after on tickets and photos it never saw
+WEIGHTS := $(wildcard $(addsuffix /*.safetensors,$(shell sed -n 's/^  model: //p' $(R)/config/sft.yaml 2>/dev/null)))
 TAUGHT := checkpoints/$(strip $(FUSION))/metrics.json
-checkpoints/%/metrics.json: $(R)/config/sft.yaml data/fused/%.train.jsonl data/fused/%.val.jsonl $(call by,sft) $(READY_STUDENT)
+checkpoints/%/metrics.json: $(R)/config/sft.yaml data/fused/%.train.jsonl data/fused/%.val.jsonl $(WEIGHTS) $(call by,sft) $(READY_STUDENT)
 	@$(or $(strip $(LAUNCH)),$(PY)) -m tools.sft --config $< --train data/fused/$*.train.jsonl --val data/fused/$*.val.jsonl --output-dir $(@D)
 .PRECIOUS: checkpoints/%/metrics.json
 HELD := $(addprefix $(strip $(HELD_OUT))/$(strip $(MISSION)).,stage_a.jsonl summary.jsonl dense.jsonl)
 JUDGED := $(R)/evaluation
 TRAINED := data/fused/$(strip $(FUSION)).train.jsonl
 ASK = $(call TOOL,evaluate) --config $< --guidance $(R)/guidance.json --trained $(TRAINED) --tickets $(word 1,$(HELD)) --summary $(word 2,$(HELD)) --dense $(word 3,$(HELD)) --output $@
-$(JUDGED)/before.json: $(R)/config/evaluate.yaml $(R)/guidance.json $(wildcard $(HELD)) $(call by,evaluate) $(TRAINED)
+$(JUDGED)/before.json: $(R)/config/evaluate.yaml $(R)/guidance.json $(wildcard $(HELD)) $(WEIGHTS) $(call by,evaluate) $(TRAINED)
 	@$(ASK)
 $(JUDGED)/after.json: $(R)/config/evaluate.yaml $(R)/guidance.json $(TAUGHT) $(wildcard $(HELD)) $(call by,evaluate)
 	@$(ASK) --student $(dir $(TAUGHT))merged
 
 .PHONY: summarize fuse sft evaluate gate
 summarize: $(SUMMARIES) ## turn PHOTOS (else data/<mission>/) into Stage-A tickets
-sft: $(TAUGHT) ## teach the student the mix; several GPUs: LAUNCH='accelerate launch'
+sft: $(TAUGHT) ## teach the student the mix; several GPUs: LAUNCH='.venv/bin/accelerate launch --multi_gpu'
 evaluate: $(JUDGED)/before.json $(JUDGED)/after.json ## ask the student HELD_OUT questions before and after
 gate: evaluate ## say whether the student may ship; fails where it may not
 	@$(call TOOL,gate) --config $(R)/config/gate.yaml --before $(JUDGED)/before.json --after $(JUDGED)/after.json --output $(JUDGED)/gate.json

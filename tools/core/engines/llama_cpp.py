@@ -56,7 +56,7 @@ class LlamaCppEngine:
     def __init__(self, config: "EngineConfig") -> None:
         path = Path(config.model)
         if not path.is_file():
-            raise mistake("no such model file", "check engine.model, or fetch the file as README says", path=path, field="engine.model")
+            raise mistake("no such model file", "check engine.model, or fetch it (`hf download Qwen/Qwen3-32B-GGUF Qwen3-32B-Q4_K_M.gguf --local-dir models`)", path=path, field="engine.model")
         self.config = config
         self.model = Model(path, config.n_gpu_layers)
         self.fingerprint = {"engine": "llama_cpp", "model": path.name, "sha256": sampled_hash(path), "version": version("llama_cpp_python")}
