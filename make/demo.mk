@@ -14,10 +14,9 @@ $(DRAWN)/held_out/bbu_line.stage_a.jsonl: $(R)/config/summarize.yaml $(PROMPT_S)
 .PHONY: demo demo-photos
 DEMO = @$(SUBMAKE) RUNS=runs RUN=demo MISSION=bbu_line MODELS=miniature FUSION=demo CONFIG= STAGE_A=
 demo: | $(READY_STUDENT) ## photos -> summaries -> guidance -> corpus -> a taught student, judged; all on embedded data and models
-	$(DEMO) demo-photos
-	$(DEMO) summarize PHOTOS=$(DRAWN)/tickets/bbu_line
-	$(DEMO) $(DRAWN)/held_out/bbu_line.stage_a.jsonl
+	$(DEMO) -j2 demo-photos
+	$(DEMO) -j2 summarize $(DRAWN)/held_out/bbu_line.stage_a.jsonl PHOTOS=$(DRAWN)/tickets/bbu_line
 	$(DEMO) distill
-	$(DEMO) gate HELD_OUT=$(DRAWN)/held_out || failed=$$?; $(DEMO:@%=%) report PHOTOS=$(DRAWN)/tickets; exit $${failed:-0}
+	$(DEMO) -j2 gate HELD_OUT=$(DRAWN)/held_out || failed=$$?; $(DEMO:@%=%) report PHOTOS=$(DRAWN)/tickets; exit $${failed:-0}
 	@echo 'Look at runs/demo/bbu_line/report.html and review.html, or at make show RUN=demo'
 demo-photos: $(DRAWN)/tickets/bbu_line.truth.jsonl $(DRAWN)/old/bbu_line.truth.jsonl $(DRAWN)/held_out/bbu_line.truth.jsonl ## draw the demo's photos
