@@ -4,6 +4,8 @@ from pathlib import Path
 
 from pydantic import BaseModel
 
+from tools.core.evaluation import Answer, Evaluation
+from tools.core.gate import GateRecord
 from tools.core.jsonl import read_rows
 from tools.core.records import (
     AuditRow,
@@ -54,11 +56,16 @@ RUN_FILES: dict[str, type[BaseModel]] = {
     "distill.val.jsonl": SftRow,
     "distill.dropped.jsonl": DroppedRow,
     "distill.audit.jsonl": AuditRow,
+    "evaluation/before.json": Evaluation,
+    "evaluation/before.answers.jsonl": Answer,
+    "evaluation/after.json": Evaluation,
+    "evaluation/after.answers.jsonl": Answer,
+    "evaluation/gate.json": GateRecord,
 }
 
 # A run in which nothing went wrong leaves these empty; all others hold at least one record.
 MAY_BE_EMPTY = {
-    "summaries/stage_a.refused.jsonl",
+    "stage_a.refused.jsonl",
     "selections.jsonl",
     "failure_malformed.jsonl",
     "need_review_queue.jsonl",
