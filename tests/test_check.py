@@ -138,6 +138,7 @@ def test_rounds_beyond_the_loop_s_end_are_not_looked_at(run):
 
 def test_an_empty_file_is_named_unless_empty_is_its_meaning(run):
     write_rows(run.folder / "distill.audit.jsonl", [])
+    write_rows(run.folder / "summaries/stage_a.refused.jsonl", [])
     assert run.check().code == 0
     write_rows(run.folder / "metrics.jsonl", [])
     assert "metrics.jsonl: the file holds no record; delete it to have it made again" in run.check().err

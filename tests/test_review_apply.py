@@ -165,7 +165,7 @@ def test_the_corpus_takes_corrected_labels_and_leaves_excluded_tickets_out(run):
     decide(run, line("a::fail", "label_wrong") + line("b::fail", "exclude"))
     assert run.distill(run.folder / "review_decisions.jsonl").code == 0
     kept = [row for name in ("train", "val") for row in read_rows(run.folder / f"distill.{name}.jsonl", SftRow)]
-    assert [(row.label, row.flags) for row in kept if row.group_id == "a"] == [("pass", ["label_corrected"])]
+    assert [(row.label, row.flags) for row in kept if row.group_id == "a"] == [("pass", "label_corrected")]
     assert not any(row.group_id == "b" for row in kept)
 
 

@@ -19,7 +19,7 @@ pytest.importorskip("torch", reason="torch is not installed: `make setup-student
 pytest.importorskip("peft", reason="peft is not installed: `make setup-student` installs it")
 
 ROOT = Path(__file__).resolve().parents[1]
-SETTINGS = {"top_layers": 2, "rank": 4, "learning_rate": 0.01, "epochs": 5.0, "batch_rows": 2, "accumulate": 2, "save_steps": 2, "log_steps": 2, "max_tokens": 400}
+SETTINGS = {"top_layers": 2, "rank": 4, "learning_rate": 0.01, "epochs": 5.0, "batch_rows": 2, "accumulate": 2, "save_steps": 2, "log_steps": 2, "max_tokens": 400, "keep": []}
 TARGETED = [
     f"model.language_model.layers.{layer}.{part}.weight"
     for layer in (4, 5)

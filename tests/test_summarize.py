@@ -376,11 +376,10 @@ def test_a_damaged_line_of_the_kept_answers_costs_its_batch_only(fake, config, p
     assert fake.shown == [[8, 9, 5, 6], [4]]
 
 
-def test_the_command_killed_in_the_middle_ends_in_the_bytes_of_an_undisturbed_run(tmp_path, monkeypatch):
+def test_the_command_killed_in_the_middle_ends_in_the_bytes_of_an_undisturbed_run(tmp_path):
     pytest.importorskip("gguf", reason="the student needs gguf: make setup-student")
     from student_builders import random_student
 
-    monkeypatch.setenv("QUIET", "1")
     config, data, killed = settings(tmp_path, random_student(tmp_path / "student"), batch=2, max_new_tokens=64), tmp_path / "data", tmp_path / "killed"
     for n in range(10):
         photo(data / ("审核通过" if n % 3 else "审核不通过") / f"QC-{n // 3}" / f"{n}.jpg", 25 * n, (64 + 32 * (n % 4), 64))

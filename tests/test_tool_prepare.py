@@ -68,10 +68,10 @@ def test_nothing_new_rewrites_nothing_and_says_nothing(run):
         ("loop: {max_epochs: 3}", {"loop.yaml"}),
         ("rollout: {seed: 1}", {"rollout.yaml"}),
         ("window: {tickets: 4}", {"rollout.yaml", "reflect.yaml", "loop.yaml"}),
-        ("student: {n_threads: 1}", {"summarize.yaml", "sft.yaml", "evaluate.yaml"}),
+        ("student: {n_threads: 3}", {"summarize.yaml", "sft.yaml", "evaluate.yaml"}),
         ("sft: {rank: 4}", {"sft.yaml"}),
         ("gate: {max_frr: 0.1}", {"gate.yaml"}),
-        ("engine: {slots: 4}", {"rollout.yaml", "reflect.yaml"}),
+        ("engine: {slots: 5}", {"rollout.yaml", "reflect.yaml"}),
         ("mission: {g0: 须见标签}", {"guidance.yaml", "rollout.yaml", "reflect.yaml", "distill.yaml", "evaluate.yaml"}),
     ],
 )

@@ -77,7 +77,6 @@ class Bench:
 
 @pytest.fixture
 def bench(tmp_path, monkeypatch) -> Bench:
-    monkeypatch.setenv("QUIET", "1")
     return Bench(tmp_path, monkeypatch)
 
 
