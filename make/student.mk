@@ -1,7 +1,7 @@
 # The student's part: photos -> summarize -> tickets; corpora -> fuse -> sft -> evaluate -> gate.
 
-# Each tool's section of the configuration; those of the run are left as they are.
-# -- photos to tickets. What `make summarize` wrote is taken by distill where no STAGE_A is given.
+# -- photos to tickets. What `make summarize` wrote is taken by distill where no STAGE_A is given. configured.mk writes the
+# sections of the student's tools alone: those of the run stay as `make distill` wrote them, whatever CONFIG says here.
 PHOTO_SOURCE := $(or $(strip $(PHOTOS)),data/$(strip $(MISSION)))
 ifneq (,$(filter summarize sft evaluate gate,$(MAKECMDGOALS)))
 include $(R)/config/configured.mk

@@ -4,7 +4,6 @@ The page's Content-Security-Policy allows its own style and script by their hash
 files; no request leaves it.
 """
 
-import base64
 import hashlib
 import json
 import os
@@ -15,6 +14,7 @@ from typing import Any
 from urllib.parse import quote
 
 from tools.core.negatives import Marker, Piece
+from tools.core.page import csp_source
 from tools.core.protocol import cited_rules
 from tools.core.records import MissionGuidance, ReviewDecision, ReviewTicket
 
@@ -100,14 +100,10 @@ def _photo(name: str, pieces: Sequence[Piece], marker: Marker, src: str | None, 
 def page(data: Mapping[str, Any]) -> str:
     """The page as HTML."""
     html, css, js = ((PAGES / f"review.{kind}").read_text(encoding="utf-8") for kind in ("html", "css", "js"))
-    policy = f"default-src 'none'; style-src '{_hash(css)}'; script-src '{_hash(js)}'; img-src 'self' file:; base-uri 'none'; form-action 'none'"
+    policy = f"default-src 'none'; style-src '{csp_source(css)}'; script-src '{csp_source(js)}'; img-src 'self' file:; base-uri 'none'; form-action 'none'"
     parts = {"policy": policy, "css": css, "js": js, "data": _json(data)}
     first, *rest = html.split("{{")
     return first + "".join(parts[name] + text for name, text in (piece.split("}}", 1) for piece in rest))
-
-
-def _hash(text: str) -> str:
-    return "sha256-" + base64.b64encode(hashlib.sha256(text.encode()).digest()).decode()
 
 
 def _json(data: Mapping[str, Any]) -> str:
