@@ -163,9 +163,27 @@ DETAILS = {"QC-1", "T-881", "A站", "锦原机房"}
     ],
 )
 def test_an_operation_is_refused_with_its_reason(operation, why):
-    guidance = changed(guidance_of(G1=ONE, G2=TWO), add("早先的规则"), delete("G3"))
+    guidance = rules.remove(changed(guidance_of(G1=ONE, G2=TWO), add("早先的规则")), ["G3"], "confidence below threshold", 2)
     guidance = rules.refuse(guidance, "有害的规则", "breaks_too_many")
     assert refusal(operation, guidance, DETAILS) == why
+
+
+def test_a_text_that_left_comes_back_only_after_something_new_was_learnt():
+    def at(round_number: int, guidance: MissionGuidance, operation: Operation) -> MissionGuidance:
+        return rules.change(guidance, operation, f"r{round_number:04d}-01", round_number)[0]
+
+    left = rules.remove(at(1, guidance_of(), add(TWO)), ["G1"], "confidence below threshold", 3)
+    old = at(2, guidance_of(), add(ONE))
+    known = rules.remove(at(1, old, add(TWO)), ["G2"], "confidence below threshold", 3)
+    assert refusal(add(TWO), left) == "removed_before: G1"
+    assert refusal(add(TWO), known) == "removed_before: G2"  # the other rule was known when it left
+    learnt = at(4, left, add(ONE))
+    assert refusal(add(TWO), learnt) is None
+    back = rules.remove(at(5, learnt, add(TWO)), ["G3"], "confidence below threshold", 6)
+    assert refusal(add(TWO), back) == "removed_before: G3"
+    without = rules.remove(back, ["G2"], "confidence below threshold", 7)
+    assert refusal(add(ONE), without) == "removed_before: G2"
+    assert refusal(add(TWO), at(8, without, add("照片少于2张则不通过"))) is None
 
 
 def test_learnable_rules_are_limited_and_the_checklist_does_not_count():

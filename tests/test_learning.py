@@ -9,10 +9,10 @@ from tests.builders import NO_GUARD, candidates, ticket
 from tests.builders import guidance as guidance_of
 from tests.fake_engine import FakeEngine
 from tools.core.config import CONFIGS, ReflectConfig, load
-from tools.core.guidance import remove, replay
+from tools.core.guidance import change, remove, replay
 from tools.core.jsonl import dump
 from tools.core.learning import learn
-from tools.core.records import MissionGuidance, Reflection, RuleTally, Selection
+from tools.core.records import MissionGuidance, Operation, Reflection, RuleTally, Selection
 from tools.core.review import is_unsupported
 from tools.core.selection import select
 from tools.core.windows import Place
@@ -140,6 +140,14 @@ def test_a_text_that_was_cleaned_up_does_not_come_back():
     (_, call), after, engine = world.learn(answer(add(RIGHT_RULE)), guidance=gone)
     assert [rejected.why for rejected in call.rejected] == ["removed_before: G1"]
     assert engine.judged == []
+
+
+def test_a_text_that_was_cleaned_up_is_tried_again_once_something_new_was_learnt():
+    world = unreadable_fails()
+    gone = remove(guidance_of(G1=RIGHT_RULE), ["G1"], "confidence below threshold", 1)
+    learnt, _ = change(gone, Operation(op="add", text="出现避雷器则不通过", evidence=["a::fail"]), "r0001-01", 1)
+    (_, call), after, _ = world.learn(answer(add(RIGHT_RULE)), guidance=learnt)
+    assert [applied.key for applied in call.applied] == ["G3"] and after.experiences["G3"] == RIGHT_RULE
 
 
 def test_only_rules_that_the_reason_cites_are_credited():

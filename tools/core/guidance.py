@@ -93,13 +93,25 @@ def _text_refusal(text: str, guidance: MissionGuidance, details: Iterable[str], 
     for key, known in guidance.experiences.items():
         if normal(known) == wanted:
             return f"duplicate_of: {key}"
-    for key, removed in guidance.removed.items():
-        if normal(removed.text) == wanted:
-            return f"removed_before: {key}"
+    left = {key: removed.round for key, removed in guidance.removed.items() if normal(removed.text) == wanted}
+    if left and not _learnt_since(max(left.values()), guidance, wanted):
+        return f"removed_before: {max(left, key=rule_number)}"
     for known, why in guidance.refused.items():
         if normal(known) == wanted:
             return f"refused_before: {why}"
     return None
+
+
+def _learnt_since(round_number: int, guidance: MissionGuidance, but: str) -> bool:
+    """Whether in this round or later a text (normal, not ``but``) was accepted that no earlier rule had.
+
+    A right rule may leave because verdicts that rest on it fail for a reason that is still to be learnt; when that is
+    learnt, it may be tried again. What was known when it left is no ground, so two rules cannot call each other back for ever.
+    """
+    accepted = [(guidance.metadata[key].created_round, text) for key, text in guidance.experiences.items() if key in guidance.metadata]
+    accepted += [(removed.metadata.created_round, removed.text) for removed in guidance.removed.values()]
+    first = {normal(text): created for created, text in sorted(accepted, reverse=True)}
+    return any(created >= round_number for text, created in first.items() if text != but)
 
 
 def new_key(guidance: MissionGuidance) -> str:

@@ -162,7 +162,7 @@ class RuleMeta(Record):
 
 
 class RemovedRule(Record):
-    """A snapshot of a rule that left guidance: its text is not accepted and its key not used again in this run."""
+    """A snapshot of a rule that left guidance. Its key is not used again; its text is not accepted until something new was learnt."""
 
     text: str
     round: int
