@@ -1,22 +1,13 @@
-"""From completions to trajectories, and the partial file of a rollout that was stopped."""
-
-import json
-import random
+"""From completions to trajectories."""
 
 import pytest
 
-from tests.builders import candidates, ticket
+from tests.builders import ticket
 from tools.core.config import CONFIGS, load
 from tools.core.engines import NO_VERDICT, Completion, Decode
 from tools.core.protocol import render
 from tools.core.records import StageA, Trajectory
-from tools.core.rollouts import (
-    Partial,
-    candidate_seed,
-    decodes_for,
-    failures_of,
-    trajectories_of,
-)
+from tools.core.rollouts import candidate_seed, decodes_for, failures_of, trajectories_of
 from tools.core.windows import Place
 
 SECTION = load("miniature", "bbu_line", configs=CONFIGS).rollout
@@ -86,74 +77,3 @@ def test_what_is_no_answer_is_a_hard_failure_with_its_reason_and_has_no_verdict(
 def test_a_ticket_without_a_valid_candidate_gets_one_more_record():
     assert why(ticket("a"), said("?"), said("")) == [(0, "no_verdict"), (1, "empty"), (None, "no_valid_candidate")]
     assert why(ticket("a"), said(PASS), said(PASS)) == []
-
-
-def done(first: int, last: int) -> list[tuple[list[Trajectory], list[str]]]:
-    """What a rollout saves of tickets ``first … last - 1``: rows with Chinese text, and how each completion ended."""
-    return [(candidates(ticket(f"t{number}"), "pass bad"), ["stop", "length"]) for number in range(first, last)]
-
-
-@pytest.fixture
-def partial(tmp_path) -> Partial:
-    return Partial(tmp_path / "rounds" / "0001" / ".rollout.partial.jsonl", "digest", chunk=4)
-
-
-def test_a_first_start_has_nothing_done(partial):
-    assert partial.load() == []
-
-
-def test_whole_chunks_come_back_as_they_were_saved(partial):
-    partial.load()
-    partial.append(done(0, 4))
-    partial.append(done(4, 8))
-    assert partial.load() == done(0, 8)
-
-
-def test_tickets_beyond_the_last_chunk_border_are_played_again(partial):
-    partial.load()
-    partial.append(done(0, 4))
-    partial.append(done(4, 7))  # the window's last, shorter chunk
-    assert partial.load() == done(0, 4)
-    partial.append(done(4, 7))
-    assert partial.load() == done(0, 4)
-
-
-def test_a_line_torn_at_any_byte_costs_no_more_than_its_chunk(partial):
-    partial.load()
-    partial.append(done(0, 4))
-    whole = partial.path.read_bytes()
-    partial.append(done(4, 8))
-    both = partial.path.read_bytes()
-    torn = {len(whole) + 1, len(both) - 1, *random.Random(1).sample(range(len(whole), len(both)), 60)}
-    assert any(both[at] & 0xC0 == 0x80 for at in torn)  # inside a Chinese character too
-    for at in torn:
-        partial.path.write_bytes(both[:at])
-        assert partial.load() == done(0, 4)
-        assert partial.path.read_bytes() == whole
-
-
-@pytest.mark.parametrize("at", [0, 1, 5, 6])
-def test_a_digest_torn_or_without_its_line_end_means_nothing_is_done(partial, at):
-    partial.load()
-    partial.path.write_bytes(b"digest"[:at])
-    assert partial.load() == []
-
-
-def test_chunks_of_other_inputs_are_thrown_away(partial):
-    partial.load()
-    partial.append(done(0, 4))
-    other = Partial(partial.path, "another digest", chunk=4)
-    assert other.load() == []
-    assert partial.load() == []  # and they do not come back
-
-
-def test_what_a_partial_holds_goes_on_without_a_seam(partial):
-    partial.load()
-    for start in (0, 4):
-        partial.append(done(start, start + 4))
-        partial.path.write_bytes(partial.path.read_bytes() + b'{"rows": [')
-        partial.load()
-    assert [json.loads(line)["finishes"] for line in partial.path.read_text(encoding="utf-8").splitlines()[1:]] == [["stop", "length"]] * 8
-    partial.remove()
-    assert not partial.path.exists()
-    partial.remove()  # twice does no harm

@@ -54,8 +54,8 @@ def main(
     write_rows(output_dir / "trajectories.jsonl", [row for rows, _ in done.tickets for row in rows])
     write_rows(output_dir / "failure_malformed.jsonl", failures)
     write_rows(output_dir / "selections.jsonl", selections)
-    seal(output_dir, done.partial.digest)
-    done.partial.remove()
+    seal(output_dir, done.part.digest)
+    done.part.remove()
     right = sum(selection.label_match for selection in selections)
     say(
         f"rollout {round_number:04d} (epoch {place.epoch}, {len(rules.experiences)} rules): {len(window)} tickets = {len(selections)} selected "
@@ -72,7 +72,9 @@ def play(cfg, window, rules, place, round_number, output_dir):
     from tools.core.engines import open_engine
     from tools.core.progress import progress
     from tools.core.prompts import stage_b_system, stage_b_user
-    from tools.core.rollouts import Partial, decodes_for, is_sealed, trajectories_of
+    from tools.core.part_file import PartFile
+    from tools.core.records import Trajectory
+    from tools.core.rollouts import decodes_for, is_sealed, trajectories_of
 
     engine = open_engine(cfg.engine)
     system = stage_b_system(cfg.mission.name, rules.experiences)
@@ -82,8 +84,8 @@ def play(cfg, window, rules, place, round_number, output_dir):
     if is_sealed(output_dir, digest):
         engine.close()
         return None
-    partial = Partial(output_dir / ".rollout.partial.jsonl", digest, cfg.engine.chunk)
-    tickets = partial.load()
+    part = PartFile(output_dir / ".rollout.part.jsonl", digest)  # a line a chunk: its tickets' rows, and how each completion finished
+    tickets = [([Trajectory.model_validate(row) for row in rows], finishes) for chunk in part.load() for rows, finishes in chunk]
     decodes = [decodes_for(ticket, cfg.rollout) for ticket in window]
     started, fresh, chunk = time.monotonic(), len(window) - len(tickets), []
     first = len(tickets)
@@ -92,11 +94,11 @@ def play(cfg, window, rules, place, round_number, output_dir):
             rows = trajectories_of(window[at], decodes[at], completions, place, round_number, rules.step)
             chunk.append((rows, [completion.finish for completion in completions]))
             if len(chunk) == cfg.engine.chunk or at == len(window) - 1:
-                partial.append(chunk)
+                part.append([([row.model_dump(mode="json") for row in rows], finishes) for rows, finishes in chunk])
                 tickets, chunk = tickets + chunk, []
             bar.update()
     engine.close()
-    return SimpleNamespace(tickets=tickets, partial=partial, tickets_per_s=fresh / max(1e-9, time.monotonic() - started))
+    return SimpleNamespace(tickets=tickets, part=part, tickets_per_s=fresh / max(1e-9, time.monotonic() - started))
 
 
 if __name__ == "__main__":

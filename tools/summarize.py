@@ -28,10 +28,11 @@ def main(
     from tools.core.config import SummarizeConfig, mission_name, read_section
     from tools.core.errors import mistake
     from tools.core.jsonl import write_rows
+    from tools.core.part_file import PartFile
     from tools.core.photos_in import look_at_all, read_input
     from tools.core.progress import progress
     from tools.core.student import Student, check_folder
-    from tools.core.summaries import Answer, Partial, answer_batches, compose, plan, settings_digest
+    from tools.core.summaries import Answer, answer_batches, compose, plan, settings_digest, still_good
 
     cfg = read_section(config, SummarizeConfig)
     name, folder = mission_name(mission), Path(cfg.student.model)
@@ -47,18 +48,18 @@ def main(
         sizes, unfit = look_at_all(images, cfg.summarize, bar.update)
 
     answers: dict[str, Answer] = {}
-    part = output.with_name(f"{output.stem}.part.jsonl")
+    part_path = output.with_name(f"{output.stem}.part.jsonl")
     if sizes:
         student = Student(folder, cfg.student.max_photo_pixels, cfg.student.n_threads)
         batches = plan(sizes, student.photo_tokens, cfg.summarize.batch)
-        partial = Partial(part, settings_digest(cfg, student))
-        answers |= partial.load(batches)
+        part = PartFile(part_path, settings_digest(cfg, student))
+        answers |= {saved["image"]: Answer.model_validate(saved) for batch in part.load(still_good(batches)) for saved in batch}
         if answers:
             cli.say(f"summarize: going on after {len(answers)} of {len(sizes)} photos")
         left = [batch for batch in batches if batch[0] not in answers]
         with progress("summarize", len(sizes), len(answers), "photos") as bar:
             for done in answer_batches(student, left, cfg.summarize.max_new_tokens):
-                partial.append(done)
+                part.append([answer.model_dump(mode="json") for answer in done])
                 answers |= {answer.image: answer for answer in done}
                 bar.update(len(done))
 
@@ -67,7 +68,7 @@ def main(
     write_rows(refused, outcome.refused)
     if outcome.tickets:
         write_rows(output, outcome.tickets)
-    part.unlink(missing_ok=True)
+    part_path.unlink(missing_ok=True)
     if not outcome.tickets:
         raise mistake(f"no photo of it can be summarised: {outcome.sentence()}", f"see {refused}", path=input)
     cli.say(f"summarize: {outcome.sentence()}; {output}")

@@ -2,6 +2,7 @@
 
 import json
 import os
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -12,13 +13,26 @@ class PartFile:
     def __init__(self, path: Path, digest: str):
         self.path, self.digest = path, digest
 
-    def load(self) -> list[Any]:
-        """The values of whole lines, in the order written; the file is cut to the same length."""
-        whole = self.path.read_bytes().split(b"\n")[:-1] if self.path.exists() else []  # a torn last line may end inside a character
-        kept = whole[1:] if whole[:1] == [self.digest.encode()] else []
+    def load(self, wanted: Callable[[Any], bool] | None = None) -> list[Any]:
+        """The values of whole lines, in the order written; the file is cut to the same ones.
+
+        ``wanted`` says of each value whether it is still good. Without it the order counts: a damaged line ends the list.
+        """
+        lines = self.path.read_bytes().split(b"\n")[:-1] if self.path.exists() else []  # a torn last line may end inside a character
+        kept, values = [self.digest.encode()], []
+        for line in lines[1:] if lines[:1] == kept else []:
+            try:
+                value = json.loads(line)
+            except ValueError:
+                if wanted:
+                    continue
+                break
+            if not wanted or wanted(value):
+                kept.append(line)
+                values.append(value)
         self.path.parent.mkdir(parents=True, exist_ok=True)
-        self.path.write_bytes(b"".join(line + b"\n" for line in (self.digest.encode(), *kept)))
-        return [json.loads(line) for line in kept]
+        self.path.write_bytes(b"".join(line + b"\n" for line in kept))
+        return values
 
     def append(self, value: Any) -> None:
         """Save one unit, flushed to disk."""

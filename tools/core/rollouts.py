@@ -1,17 +1,15 @@
-"""From a model's completions to trajectories and selections, with a partial file so that a killed rollout goes on.
+"""From a model's completions to trajectories and selections, and a seal on outputs that need not be made again.
 
 Label-blind where it matters: seeds come from group_id and candidate index, prompts from guidance and summaries.
 """
 
 import hashlib
-import json
-import os
 from collections.abc import Sequence
 from pathlib import Path
 
 from tools.core.config import RolloutSection
 from tools.core.engines import Completion, Decode
-from tools.core.jsonl import dump, write_text
+from tools.core.jsonl import write_text
 from tools.core.protocol import parse
 from tools.core.records import DecodeSettings, Malformed, StageA, Trajectory, VerdictLogprob
 from tools.core.windows import Place
@@ -94,43 +92,3 @@ def is_sealed(folder: Path, digest: str) -> bool:
 def _seal(folder: Path, digest: str) -> str:
     outputs = (hashlib.sha256((folder / name).read_bytes()).hexdigest() for name in OUTPUTS)
     return "".join(f"{line}\n" for line in [digest, *outputs])
-
-
-class Partial:
-    """Whole chunks of a rollout that was stopped, beside the file they will become.
-
-    Each line is one ticket: ``{"rows": [...], "finishes": [...]}`` in window order. The first line is a digest of
-    all inputs: chunks of other inputs are thrown away. A chunk is written in one append and counts only if all its
-    lines are there, so a torn write costs one chunk.
-    """
-
-    def __init__(self, path: Path, digest: str, chunk: int):
-        self.path, self.digest, self.chunk = path, digest, chunk
-
-    def load(self) -> list[tuple[list[Trajectory], list[str]]]:
-        """The tickets done, cut back to a chunk border; the file is cut to the same length."""
-        whole = self.path.read_bytes().split(b"\n")[:-1] if self.path.exists() else []  # a torn last line may end inside a character
-        lines = [line.decode() for line in whole]
-        if not lines or lines[0] != self.digest:
-            self._rewrite([])
-            return []
-        kept = lines[1 : 1 + (len(lines) - 1) // self.chunk * self.chunk]
-        self._rewrite(kept)
-        values = [json.loads(line) for line in kept]
-        return [([Trajectory.model_validate(row) for row in value["rows"]], value["finishes"]) for value in values]
-
-    def append(self, done: Sequence[tuple[list[Trajectory], list[str]]]) -> None:
-        """Save one chunk, flushed to disk."""
-        text = "".join(json.dumps({"rows": [json.loads(dump(row)) for row in rows], "finishes": finishes}, ensure_ascii=False) + "\n" for rows, finishes in done)
-        with open(self.path, "a", encoding="utf-8") as file:
-            file.write(text)
-            file.flush()
-            os.fsync(file.fileno())
-
-    def remove(self) -> None:
-        """Forget the chunks, once the whole files are written."""
-        self.path.unlink(missing_ok=True)
-
-    def _rewrite(self, lines: Sequence[str]) -> None:
-        self.path.parent.mkdir(parents=True, exist_ok=True)
-        self.path.write_text("".join(f"{line}\n" for line in [self.digest, *lines]), encoding="utf-8")

@@ -8,16 +8,14 @@ bytes of one that was not.
 import hashlib
 import io
 import json
-import os
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 from tools.core.config import SummarizeConfig
 from tools.core.engines.fingerprint import checkpoint_hash
 from tools.core.engines.threads import cores
-from tools.core.jsonl import dump, write_text
 from tools.core.photo_files import NotAPhoto, open_photo
 from tools.core.photos_in import Group, Intake, Unfit
 from tools.core.prompts import photo_user
@@ -54,45 +52,10 @@ def settings_digest(cfg: SummarizeConfig, student: Student) -> str:
     return hashlib.sha256(json.dumps([checkpoint_hash(student.folder), photo_user("summary"), knobs, arithmetic]).encode()).hexdigest()
 
 
-class Partial:
-    """Answered batches beside the output. The first line is a digest of the settings, each other line the answers of one batch."""
-
-    def __init__(self, path: Path, digest: str) -> None:
-        self.path, self.digest = path, digest
-
-    def load(self, batches: Sequence[Sequence[str]]) -> dict[str, Answer]:
-        """Answers of the batches that are planned again and whose files still hold the same bytes. All else is cut away."""
-        lines = self.path.read_bytes().split(b"\n")[:-1] if self.path.exists() else []  # a torn last line may end inside a character
-        if not lines or lines[0].decode(errors="replace") != self.digest:
-            lines = []
-        wanted = {tuple(batch) for batch in batches}
-        kept = [answers for answers in map(_answers, lines[1:]) if tuple(answer.image for answer in answers) in wanted and _unchanged(answers)]
-        write_text(self.path, "".join(f"{line}\n" for line in [self.digest, *map(_line, kept)]))
-        return {answer.image: answer for answers in kept for answer in answers}
-
-    def append(self, answers: Sequence[Answer]) -> None:
-        """Save one batch, flushed to disk."""
-        with open(self.path, "a", encoding="utf-8") as file:
-            file.write(f"{_line(answers)}\n")
-            file.flush()
-            os.fsync(file.fileno())
-
-
-def _line(answers: Sequence[Answer]) -> str:
-    return f"[{', '.join(map(dump, answers))}]"
-
-
-def _answers(line: bytes) -> list[Answer]:
-    """The answers of one batch; none from a line that a crash has damaged."""
-    try:
-        return [Answer.model_validate(value) for value in json.loads(line)]
-    except (ValueError, TypeError):
-        return []
-
-
-def _unchanged(answers: Sequence[Answer]) -> bool:
-    """Whether the files of a batch still hold the bytes that were answered."""
-    return all(_sha256(answer.image) == answer.sha256 for answer in answers)
+def still_good(batches: Sequence[Sequence[str]]) -> Callable[[Any], bool]:
+    """Whether saved answers are those of a batch that is planned again and whose files still hold the same bytes."""
+    wanted = {tuple(batch) for batch in batches}
+    return lambda saved: tuple(answer["image"] for answer in saved) in wanted and all(_sha256(answer["image"]) == answer["sha256"] for answer in saved)
 
 
 def _sha256(image: str) -> str:
