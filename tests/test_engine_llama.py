@@ -119,7 +119,7 @@ def test_verdict_probabilities_are_those_of_llama_cpps_own_class_one_ticket_at_a
         differences += [abs(math.exp(row[token]) - math.exp(seen[verdict])) for verdict, token in engine.voice.plan.verdict.items()]
     llama.close()
     assert max(differences) < 0.02  # kernels for one row and for many round differently, and weights are 8-bit
-    assert np.mean(differences) < 0.001
+    assert np.mean(differences) < 0.003
 
 
 def test_drawn_verdicts_follow_the_stored_distribution(engine):

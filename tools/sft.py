@@ -98,6 +98,7 @@ def learn(cfg: "SftConfig", layers: list[int], rows: "Rows", held_out: "Rows", o
         trainer.before = val_losses(learner, held_out, accelerator, cfg.sft.batch_rows, "before")
     trainer.train()
     after = val_losses(learner, held_out, accelerator, cfg.sft.batch_rows, "after")
+    accelerator.end_training()
     if not accelerator.is_main_process:
         return None
     metrics = {
