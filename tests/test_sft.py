@@ -147,6 +147,13 @@ def test_metrics_say_what_was_learnt_and_no_time(taught, data, student):
     assert sorted(path.name for path in taught.iterdir()) == ["adapter", "merged", "metrics.json"]
 
 
+def test_whoever_may_read_the_metrics_may_read_the_weights(taught):
+    """safetensors writes for the owner alone; the student is served by another user."""
+    weights = [*taught.glob("*/*.safetensors")]
+    assert {path.parent.name for path in weights} == {"adapter", "merged"}
+    assert {path.stat().st_mode for path in weights} == {(taught / "metrics.json").stat().st_mode}
+
+
 def test_a_second_run_gives_the_same_bytes_with_dropout_too(student, data, tmp_path):
     for name in ("one", "two"):
         assert teach(student, data, tmp_path, tmp_path / name, dropout=0.2, epochs=0.5).code == 0

@@ -64,8 +64,10 @@ def merge(base: Path, deltas: dict[str, "torch.Tensor"], output: Path) -> None:
 
 def publish(made: Path, output: Path) -> None:
     """Move the parts and metrics.json from ``made`` to ``output``, over those of an earlier run. metrics.json goes first and
-    comes last: a folder that has it is of one run.
+    comes last: a folder that has it is of one run. Weights, which safetensors writes for their owner alone, get its mode.
     """
+    for weights in made.rglob(WEIGHTS):
+        weights.chmod((made / METRICS).stat().st_mode)
     (output / METRICS).unlink(missing_ok=True)
     for part in PARTS:
         if (output / part).exists():
