@@ -79,7 +79,7 @@ PAGES = $(wildcard tools/core/pages/$(1).*)
 $(R)/review.html: $(R)/need_review.json $(REVIEW_FROM) $(R)/guidance.json $(R)/config/rollout.yaml $(DECIDED) $(call PAGES,review) $(call by,review_page)
 	@$(call TOOL,review_page) --run-dir $(R) --output $@ $(if $(strip $(PHOTOS)),--photos '$(strip $(PHOTOS))')
 EVALUATED := $(wildcard $(addprefix $(R)/evaluation/,before.json after.json gate.json))
-$(R)/report.html: $(wildcard $(R)/config/*.yaml $(R)/config/tickets.json) $(VIEW_FROM) $(call of_rounds,guidance.json reflection.jsonl) $(VIEW) $(REVIEW) $(wildcard $(R)/review_summary.json) $(EVALUATED) $(call PAGES,report) $(call by,report) $(R)/review.html
+$(R)/report.html: $(wildcard $(R)/config/*.yaml $(R)/config/tickets.json) $(VIEW_FROM) $(call of_rounds,guidance.json reflection.jsonl) $(VIEW) $(REVIEW) $(wildcard $(R)/review_summary.json) $(DECIDED) $(EVALUATED) $(call PAGES,report) $(call by,report) $(R)/review.html
 	@$(call TOOL,report) --run-dir $(R) --output $@
 
 # -- names for people

@@ -154,7 +154,34 @@ def test_configuration_and_files_are_those_of_the_run(run):
     assert rows["rounds/*/guidance.json"] == ["5", "5"] and rows["rounds/*/trajectories.jsonl"] == ["4", "32"]
 
 
+def decide(run: RunFolder, **decisions: str) -> None:
+    rows = [{"ticket_key": key, "decision": decision} for key, decision in decisions.items()]
+    write_text(run.folder / "review_decisions.jsonl", "".join(json.dumps(row, ensure_ascii=False) + "\n" for row in rows))
+
+
+def test_figures_are_against_labels_as_people_corrected_them(run):
+    assert (run.folder / "selections.jsonl").exists()
+    decide(run, **{"b::fail": "label_wrong", "c::pass": "exclude"})
+    text = Page(report(run)).texts["figures"]
+    for title, said in (("False release rate", "0 of 1"), ("False block rate", "0 of 2"), ("Label match", "3 of 3")):
+        assert said in text[text.index(title) :][:200], title
+    assert "2 decisions" in text and "Against the labels as given: false release 50.0%, false block 50.0%, label match 50.0%" in text
+
+
 # -- what to do
+def test_the_verdict_takes_corrected_labels_and_what_is_left_to_decide(tmp_path):
+    tickets = [ticket(f"g{number}", "fail") for number in range(100)]
+    run = RunFolder(tmp_path, tickets).play({row.ticket_key: "pass" if number < 30 else "fail" for number, row in enumerate(tickets)}).finish().complete()
+    run.configure("gate", gate={"max_frr": 0.05})
+    assert Page(report(run)).texts["verdict"].startswith("Do not train the student on this yet: 30 of 100") and "first: 30 tickets" in Page(report(run)).texts["verdict"]
+    decide(run, **{f"g{number}::fail": "label_wrong" for number in range(20)})
+    assert "10 of 80" in Page(report(run)).texts["verdict"] and "first: 10 tickets" in Page(report(run)).texts["verdict"]
+    decide(run, **{f"g{number}::fail": "label_wrong" if number < 20 else "model_wrong" for number in range(30)})
+    assert "10 of 80" in Page(report(run)).texts["verdict"] and "make relearn" in Page(report(run)).texts["verdict"]
+    decide(run, **{f"g{number}::fail": "label_wrong" for number in range(30)})
+    assert Page(report(run)).texts["verdict"].startswith("Within the limit, not yet for sure: 0 of 70")
+
+
 @pytest.mark.parametrize(
     ("limit", "verdicts", "said"),
     [

@@ -9,10 +9,24 @@ from typing import Any, NamedTuple
 import yaml
 
 from tools.core.config import FailFirst, read_yaml
+from tools.core.decisions import for_learning
 from tools.core.engines.fingerprint import sampled_hash, checkpoint_hash
 from tools.core.jsonl import Row, read_json, read_rows, validate
-from tools.core.metrics import wilson
-from tools.core.records import LoopStatus, Malformed, MissionReview, NeedReviewFile, RateRecord, Record, ReviewSummary, RoundMetrics, StageA, read_tickets
+from tools.core.metrics import VerdictRates, verdict_rates, wilson
+from tools.core.records import (
+    LoopStatus,
+    Malformed,
+    MissionReview,
+    NeedReviewFile,
+    RateRecord,
+    Record,
+    ReviewSummary,
+    RoundMetrics,
+    Selection,
+    StageA,
+    read_decisions,
+    read_tickets,
+)
 from tools.core.report_evaluation import StudentResult, read_evaluation
 from tools.core.report_rules import Refused, Story, refused_of, stories_of
 from tools.core.run_folder import ROUND_FILES, RUN_FILES, round_folder
@@ -71,7 +85,10 @@ class Report:
     refused: list[Refused]
     proposals: int
     metrics: list[RoundMetrics]
+    corrected: VerdictRates | None  # of the run's selections, against labels as people corrected them
+    decisions: int
     review: MissionReview | None
+    undecided: int  # tickets of the review list
     review_page: str | None
     malformed: list[WhyMalformed] | None
     candidates: int
@@ -117,6 +134,10 @@ def read_report(run_dir: Path) -> Report:
     candidates = sum(row.format.n for row in metrics or [] if row.scope == "round")
     guard = config.get("rollout", {}).get("fail_first", {"enabled": False, "negatives": []})
     records = [record for records in learnt.reflections for record in records]
+    decided = run_dir / "review_decisions.jsonl"
+    said = read_decisions(decided, {ticket.ticket_key for ticket in tickets}) if decided.exists() else {}
+    selections = for_learning(_all(run_dir / "selections.jsonl", Selection) or [], said)
+    queue = review.missions.get(learnt.mission) if review else None
     return Report(
         run="/".join(run_dir.resolve().parts[-2:]),
         learnt=learnt,
@@ -125,7 +146,10 @@ def read_report(run_dir: Path) -> Report:
         refused=refused_of(learnt.reflections),
         proposals=sum(len(record.applied) + len(record.rejected) for record in records),
         metrics=metrics or [],
-        review=review.missions.get(learnt.mission) if review else None,
+        corrected=verdict_rates((selection.label, selection.verdict) for selection in selections) if said else None,
+        decisions=len(said),
+        review=queue,
+        undecided=sum(ticket.ticket_key not in said for ticket in queue.tickets) if queue else 0,
         reviewed=_one(run_dir / "review_summary.json", ReviewSummary),
         review_page="review.html" if (run_dir / "review.html").exists() else None,
         malformed=None if failures is None else why_malformed(failures, candidates),

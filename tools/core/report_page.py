@@ -36,16 +36,17 @@ def verdict_of(report: Report) -> Verdict:
         return Verdict("wait", "verdict.running", {"rounds": report.learnt.rounds})
     if status.status == "max_epochs":
         return Verdict("stop", "verdict.max_epochs", {"epochs": status.epochs})
-    if now is None or now.frr.rate is None:
+    frr = (report.corrected or now).frr if now else None
+    if frr is None or frr.rate is None:
         return Verdict("wait", "verdict.unknown", {})
-    waiting = report.review.count if report.review else now.need_review
-    said = {"k": now.frr.k, "n": now.frr.n, "rate": svg.percent(now.frr.rate), "high": svg.percent(now.frr.high), "review": waiting}
+    waiting = report.undecided if report.review else now.need_review
+    said = {"k": frr.k, "n": frr.n, "rate": svg.percent(frr.rate), "high": svg.percent(frr.high), "review": waiting}
     if report.limit is None:
         return Verdict("wait", "verdict.no_limit", said)
     said["limit"] = svg.percent(report.limit)
-    if now.frr.rate > report.limit:
-        return Verdict("stop", "verdict.over", said)
-    return Verdict("wait", "verdict.unsure", said) if now.frr.high > report.limit else Verdict("good", "verdict.within", said)
+    if frr.rate > report.limit:
+        return Verdict("stop", "verdict.over" if waiting else "verdict.over_reviewed", said)
+    return Verdict("wait", "verdict.unsure", said) if frr.high > report.limit else Verdict("good", "verdict.within", said)
 
 
 def page(report: Report) -> str:
@@ -55,7 +56,7 @@ def page(report: Report) -> str:
         "report",
         report=report,
         verdict=verdict_of(report),
-        figures=[(name, getattr(report.now, name), TONES[name]) for name in TONES] if report.now else [],
+        figures=[(name, getattr(report.corrected, name, getattr(report.now, name)), tone) for name, tone in TONES.items()] if report.now else [],
         curves=curves(report),
         changes=changes_by_round(report.stories),
         strips={story.key: strip(report, story) for story in report.stories},
