@@ -6,6 +6,8 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+from tools.core.jsonl import write_text
+
 
 class PartFile:
     """Values appended one a line behind a digest of the inputs; a file of other inputs, and a torn last line, are forgotten."""
@@ -30,8 +32,7 @@ class PartFile:
             if not wanted or wanted(value):
                 kept.append(line)
                 values.append(value)
-        self.path.parent.mkdir(parents=True, exist_ok=True)
-        self.path.write_bytes(b"".join(line + b"\n" for line in kept))
+        write_text(self.path, b"".join(line + b"\n" for line in kept).decode())
         return values
 
     def append(self, value: Any) -> None:
