@@ -186,6 +186,18 @@ def test_a_text_that_left_comes_back_only_after_something_new_was_learnt():
     assert refusal(add(TWO), at(8, without, add("照片少于2张则不通过"))) is None
 
 
+def test_harm_is_forgotten_where_a_round_accepted_a_new_text_and_replaced_texts_are_not():
+    before = rules.refuse(changed(guidance_of(G1=ONE), update("G1", TWO)), "有害的规则", "breaks_too_many: fixed 1, broke 3")
+    assert rules.settle(before, before) == before
+    tried = rules.refuse(before, "另一条有害的规则", "breaks_too_many: fixed 0, broke 4")
+    assert rules.settle(before, tried) == tried  # nothing was accepted
+    gone = rules.remove(tried, ["G1"], "confidence below threshold", 2)
+    assert rules.settle(before, gone) == gone
+    learnt = rules.settle(before, changed(tried, add("照片少于2张则不通过")))
+    assert learnt.refused == {ONE: "replaced by r0001-01"} and learnt.step == tried.step + 1
+    assert refusal(add("有害的规则"), learnt) is None and refusal(add(ONE), learnt) == "refused_before: replaced by r0001-01"
+
+
 def test_learnable_rules_are_limited_and_the_checklist_does_not_count():
     two = guidance_of(G1=ONE, G2=TWO)
     assert refusal(add("第三条"), two, max_rules=3) is None

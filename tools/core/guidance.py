@@ -1,7 +1,8 @@
 """Guidance: numbered rules that are added, changed, credited and dropped. Pure functions on ``MissionGuidance``.
 
 G0 is the mission's checklist and read-only. A key, once removed, is never used again, and a text that was removed or
-refused is remembered and not accepted again in the same run. ``step`` grows by one with every change of a rule.
+refused is remembered and not accepted again until something new to the run was learnt. ``step`` grows by one with every
+change of a rule.
 """
 
 import re
@@ -17,6 +18,7 @@ from tools.core.records import MissionGuidance, Operation, Reflection, RemovedRu
 _NOT_TEXT = re.compile(r"[\W_]+")
 _ID = re.compile(r"QC-|\d{5,}", re.IGNORECASE)
 _LABEL_TEXT = re.compile(r"标签[/:：]?([^，；,×]+)")
+_REPLACED = "replaced by "  # begins the reason of a text that an update took the place of
 _DETAIL = re.compile(r"[A-Za-z0-9]|站$|局$|机房$")
 
 
@@ -129,7 +131,7 @@ def change(guidance: MissionGuidance, operation: Operation, reflection_id: str, 
     key = None
     if operation.op == "update":
         key = operation.key
-        refused[guidance.experiences[key]] = f"replaced by {reflection_id}"
+        refused[guidance.experiences[key]] = f"{_REPLACED}{reflection_id}"
     elif operation.op in ("add", "merge"):
         key = new_key(guidance)
     guidance = remove(guidance, gone, f"{operation.op} by {reflection_id}", round_number) if gone else _copy(guidance, step=guidance.step + 1)
@@ -165,6 +167,19 @@ def remove(guidance: MissionGuidance, keys: Iterable[str], why: str, round_numbe
 def refuse(guidance: MissionGuidance, text: str, why: str) -> MissionGuidance:
     """Remember a text that did harm when it was tried; no step, for no rule changes."""
     return _copy(guidance, refused={**guidance.refused, text: why})
+
+
+def settle(before: MissionGuidance, after: MissionGuidance) -> MissionGuidance:
+    """The end of a round: where it accepted a text new to the run, texts that did harm when tried may be tried again; no step."""
+    known = {normal(text) for text in [*_accepted(before), *before.refused]}
+    if all(normal(text) in known for text in _accepted(after)):
+        return after
+    return _copy(after, refused={text: why for text, why in after.refused.items() if why.startswith(_REPLACED)})
+
+
+def _accepted(guidance: MissionGuidance) -> list[str]:
+    """Texts of the rules in force and of those that left."""
+    return [*guidance.experiences.values(), *(removed.text for removed in guidance.removed.values())]
 
 
 def decisive_rules(verdict: str, reason: str) -> list[str]:
@@ -206,6 +221,7 @@ def replay(guidance: MissionGuidance, reflections: Iterable[Reflection]) -> Miss
 
     Raises UserError (without a place) for a record, edited by hand, that does not fit the guidance before it.
     """
+    before = guidance
     for record in reflections:
         for field, keys in (("tallies", record.tallies), ("cleaned_up", record.cleaned_up)):
             if unknown := sorted(set(keys) - set(guidance.metadata)):
@@ -221,7 +237,7 @@ def replay(guidance: MissionGuidance, reflections: Iterable[Reflection]) -> Miss
             if not isinstance(rejected.op, dict) or not isinstance(rejected.op.get("text"), str):
                 raise mistake("remembered, but op holds no text", "give the text or set remembered to false", field="rejected")
             guidance = refuse(guidance, rejected.op["text"], rejected.why)
-    return guidance
+    return settle(before, guidance)
 
 
 def _copy(guidance: MissionGuidance, **changes: object) -> MissionGuidance:

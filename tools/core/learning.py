@@ -5,7 +5,7 @@ from collections.abc import Sequence
 
 from tools.core.config import ReflectConfig
 from tools.core.engines import Decode, Engine
-from tools.core.guidance import change, credit, details_of, failing_rules, normal, refusal, refuse, remove, tally
+from tools.core.guidance import change, credit, details_of, failing_rules, normal, refusal, refuse, remove, settle, tally
 from tools.core.progress import progress
 from tools.core.prompts import reflect_system, stage_b_system, stage_b_user
 from tools.core.records import AppliedOperation, MissionGuidance, Operation, Reflection, RejectedOperation, Selection, StageA, Trial
@@ -71,8 +71,8 @@ def learn(
     cfg: ReflectConfig, engine: Engine, guidance: MissionGuidance, tickets: dict[str, StageA], selections: Sequence[Selection], place: Place, round_number: int
 ) -> tuple[list[Reflection], MissionGuidance]:
     """Run one round of learning. Returns its reflection records (life cycle first, then one a call) and the guidance after it."""
+    before = guidance
     tallies = tally(guidance, selections)
-    before_step = guidance.step
     guidance = credit(guidance, tallies)
     leaving = failing_rules(guidance, cfg.life_cycle)
     if leaving:
@@ -80,7 +80,7 @@ def learn(
     life = Reflection(
         reflection_id=f"r{round_number:04d}-life", round=round_number, epoch=place.epoch, ticket_keys=[], directions={},
         prompt_digest="", raw_response="", operations=[], unexplainable=[], applied=[], rejected=[],
-        tallies=tallies, cleaned_up=leaving, before_step=before_step, after_step=guidance.step,
+        tallies=tallies, cleaned_up=leaving, before_step=before.step, after_step=guidance.step,
     )  # fmt: skip
 
     section = cfg.reflect
@@ -104,7 +104,7 @@ def learn(
                 rejected=[*answer.rejected, *rejected], cleaned_up=[], before_step=step_before, after_step=step_after,
             )  # fmt: skip
         )
-    return records, learner.guidance
+    return records, settle(before, learner.guidance)
 
 
 def _consider_all(learner: Learner, groups: Sequence[Group], answers: Sequence[Answer]) -> list[tuple[list, list, int, int]]:
