@@ -2,7 +2,7 @@
 
 import hashlib
 from collections import Counter
-from collections.abc import Container, Iterable, Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -20,6 +20,7 @@ from tools.core.records import (
     LoopStatus,
     Message,
     ReviewDecision,
+    ReviewReason,
     Selection,
     SftRow,
     StageA,
@@ -82,16 +83,16 @@ def items(
     experiences: Mapping[str, str],
     tickets: Mapping[str, StageA],
     answers: Iterable[Selection],
-    review: Container[str],
+    review: Mapping[str, ReviewReason],
     decisions: Mapping[str, ReviewDecision],
 ) -> list[Item]:
-    """Every selected answer with its conversation and its fate, in the order given. ``review``: ticket keys of the review list."""
+    """Every selected answer with its conversation and its fate, in the order given. ``review``: the review list, ticket_key -> why it is listed."""
     found = []
     for answer in answers:
         key = answer.ticket_key
         ticket = tickets[key]
         chat = chat_row(cfg.mission.name, experiences, ticket, answer)
-        found.append(Item(ticket, answer, chat, fate(ticket.label, answer.verdict, decisions.get(key), key in review, cfg.distill)))
+        found.append(Item(ticket, answer, chat, fate(ticket.label, answer.verdict, decisions.get(key), review.get(key), cfg.distill)))
     return _without_duplicates(found)
 
 
@@ -120,12 +121,18 @@ def chat_row(mission: str, experiences: Mapping[str, str], ticket: StageA, selec
     )
 
 
-def fate(label: Verdict, verdict: Verdict, decision: ReviewDecision | None, in_review: bool, settings: DistillSection) -> Fate:
-    """Decide on one row: people first, then the review list, then ``conflict_policy`` where verdict and label differ."""
+def fate(label: Verdict, verdict: Verdict, decision: ReviewDecision | None, review: ReviewReason | None, settings: DistillSection) -> Fate:
+    """Decide on one row: people first, then the review list, then ``conflict_policy`` where verdict and label differ.
+
+    ``review``: why the row's ticket waits for people, None where it does not. One that is listed for conflict alone (no
+    candidate supports its label) is what ``conflict_policy`` is about: unless that says drop, it stays, with a
+    conflict's weight and flag. One whose label reflection could not explain (``label_suspect``) waits for people.
+    """
     said = decision.decision if decision else None
     if said in DROPPED_BY_PEOPLE:
         return Fate(label, dropped=DROPPED_BY_PEOPLE[said])
-    if said is None and in_review:
+    for_conflict_alone = review == "no_candidate_supports_gt" and verdict != label
+    if said is None and review and not (for_conflict_alone and settings.conflict_policy != "drop"):
         return Fate(label, dropped="needs_review")
     label, flags = label_after(label, decision), ("label_corrected",) if said == "label_wrong" else ()
     if verdict == label:
