@@ -6,7 +6,7 @@ import pytest
 from builders import MISSION, OTHER, RunFolder, guidance, snapshot, ticket
 
 from tools.core.config import DistillSection
-from tools.core.corpus import audit_sample, fate, hash_share, validation_groups
+from tools.core.corpus import audit_sample, fate, hash_share, supersede, validation_groups
 from tools.core.jsonl import read_json, read_rows, write_json, write_rows
 from tools.core.prompts import stage_b_system, stage_b_user
 from tools.core.protocol import parse
@@ -245,6 +245,34 @@ def test_distillation_changes_no_other_file_and_off_writes_nothing(tmp_path):
     outcome = off.distill()
     assert (outcome.code, outcome.last_line) == (0, "distill: off (distill.enabled: false); nothing written")
     assert snapshot(off.folder) == before
+
+
+def test_off_moves_an_earlier_corpus_out_of_the_way_and_loses_none(tmp_path):
+    run = make_run(tmp_path / "run")
+    moved = []
+    for number in (1, 2):
+        run.configure("distill", **run.sections(enabled=True))
+        run.distill(decide(run, **({} if number == 1 else {"released__fail": "label_wrong"})))
+        moved.append({name: text for name, text in snapshot(run.folder).items() if name in CORPUS})
+        run.configure("distill", **run.sections(enabled=False))
+        rest = {name: text for name, text in snapshot(run.folder).items() if name not in CORPUS}
+        outcome = run.distill()
+        where = f"distill.superseded/000{number}"
+        assert (outcome.code, outcome.last_line) == (0, f"distill: off (distill.enabled: false); nothing written; the earlier corpus is moved to {run.folder}/{where}")
+        assert snapshot(run.folder) == rest | {f"{where}/{name}": text for name, text in moved[-1].items()}
+    assert moved[0] != moved[1]
+    assert run.check().code == 0
+
+
+def test_a_move_that_was_cut_short_goes_on_in_the_same_folder(tmp_path):
+    run = make_run(tmp_path / "run")
+    run.distill()
+    whole = {name: text for name, text in snapshot(run.folder).items() if name in CORPUS}
+    half = run.folder / "distill.superseded" / "0001"
+    half.mkdir(parents=True)
+    (run.folder / CORPUS[0]).rename(half / CORPUS[0])
+    assert supersede(run.folder) == half and snapshot(half) == whole
+    assert supersede(run.folder) is None
 
 
 @pytest.mark.parametrize(

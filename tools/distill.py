@@ -9,7 +9,8 @@ Out: distill_chatml.jsonl (every selected answer of the converged epoch, as it w
      distill.val.jsonl (what the student learns from, split by group), distill.dropped.jsonl (the rest, each row with its
      reason word), distill.audit.jsonl (a sample for people; empty where the mission is not high_risk).
 
-Refuses a run that has not converged. With distill.enabled: false it says so and writes nothing.
+Refuses a run that has not converged. With distill.enabled: false it writes nothing, and moves a corpus of an earlier setting
+to RUN/distill.superseded/, so that nobody trains on it.
 """
 
 from pathlib import Path
@@ -45,7 +46,8 @@ def main(
 
     cfg = read_section(config, DistillConfig)
     if not cfg.distill.enabled:
-        cli.say("distill: off (distill.enabled: false); nothing written")
+        moved = corpus.supersede(output_dir)
+        cli.say("distill: off (distill.enabled: false); nothing written" + (f"; the earlier corpus is moved to {moved}" if moved else ""))
         return
     corpus.require_convergence(read_json(loop, LoopStatus), loop)
     tickets = {ticket.ticket_key: ticket for ticket in read_tickets(stage_a, cfg.mission.name)}

@@ -4,6 +4,7 @@ import hashlib
 from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
+from itertools import count
 from pathlib import Path
 
 from tools.core.config import DistillConfig, DistillSection
@@ -27,6 +28,7 @@ from tools.core.records import (
     Verdict,
 )
 
+FILES = ("distill_chatml.jsonl", "distill.train.jsonl", "distill.val.jsonl", "distill.dropped.jsonl", "distill.audit.jsonl")
 DROPPED_BY_PEOPLE: dict[str, DropReason] = {"exclude": "excluded", "unsure": "unsure", "model_wrong": "model_wrong"}
 
 
@@ -57,6 +59,22 @@ def require_convergence(status: LoopStatus, path: Path) -> None:
     if status.status == "max_epochs":
         what = f"the loop ended after {status.epochs} epochs without one in which no round changed guidance"
         raise mistake(what, "raise loop.max_epochs, or read what the last rounds changed", path=path, field="status")
+
+
+def supersede(run_dir: Path) -> Path | None:
+    """Move a corpus out of the way of those who would train on it; returns the folder it lies in now, None where there was none.
+
+    Each goes to a folder of its own, ``distill.superseded/0001`` and so on; a move that was cut short goes on in the same one.
+    """
+    found = [name for name in FILES if (run_dir / name).exists()]
+    if not found:
+        return None
+    folders = (run_dir / "distill.superseded" / f"{number:04d}" for number in count(1))
+    folder = next(folder for folder in folders if not any((folder / name).exists() for name in found))
+    folder.mkdir(parents=True, exist_ok=True)
+    for name in found:
+        (run_dir / name).rename(folder / name)
+    return folder
 
 
 def read_answers(path: Path, tickets: Mapping[str, StageA], step: int) -> list[Selection]:
