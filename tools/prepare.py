@@ -68,7 +68,10 @@ def new_source(source: Path, run_dir: Path) -> str | None:
     taken = json.loads(note.read_text(encoding="utf-8")) if kept.exists() and note.exists() else {}
     if taken.get("source") == str(source) and not source.exists():
         return None  # gone since
-    digest = hashlib.sha256(source.read_bytes()).hexdigest() if source.is_file() else ""
+    digest = ""
+    if source.is_file():
+        with open(source, "rb") as file:
+            digest = hashlib.file_digest(file, "sha256").hexdigest()
     return None if digest and taken.get("sha256") == digest else digest
 
 
@@ -78,14 +81,17 @@ def take_tickets(source: Path, mission: str, run_dir: Path) -> bool:
     if digest is None:
         return False
 
-    from tools.core.cli import say
-    from tools.core.jsonl import write_json, write_text
-    from tools.core.records import read_tickets
+    import shutil
 
-    rows = read_tickets(source, mission)
-    write_text(run_dir / "stage_a.jsonl", source.read_text(encoding="utf-8-sig"))
+    from tools.core.cli import say
+    from tools.core.jsonl import whole_files, write_json
+    from tools.core.ticket_index import Tickets
+
+    rows = Tickets(source, mission)
+    with open(source, encoding="utf-8-sig") as text, whole_files(run_dir / "stage_a.jsonl") as (copy,):
+        shutil.copyfileobj(text, copy)
     write_json(run_dir / "config" / "tickets.json", {"source": str(source), "sha256": digest})
-    say(f"tickets: {len(rows)} from {source} (of {mission}: {sum(row.label == 'fail' for row in rows)} fail, {sum(row.label == 'pass' for row in rows)} pass)")
+    say(f"tickets: {len(rows)} from {source} (of {mission}: {rows.count('fail')} fail, {rows.count('pass')} pass)")
     return True
 
 
