@@ -6,11 +6,12 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from itertools import count
 from pathlib import Path
+from typing import Literal, NamedTuple
 
 from tools.core.config import DistillConfig, DistillSection
-from tools.core.decisions import label_after
+from tools.core.decisions import OTHER, label_after
 from tools.core.errors import mistake
-from tools.core.jsonl import read_numbered
+from tools.core.jsonl import parse_row, read_numbered
 from tools.core.prompts import stage_b_system, stage_b_user
 from tools.core.protocol import parse, render
 from tools.core.records import (
@@ -248,13 +249,57 @@ def _audit_row(item: Item, validation: set[str]) -> AuditRow:
     )
 
 
+class OneSided(NamedTuple):
+    """What a corpus lacks. ``what``: ``verdict`` where every answer is ``only``, ``label`` where every row is labelled ``only``."""
+
+    what: Literal["verdict", "label"]
+    only: Verdict
+
+    def __str__(self) -> str:
+        said = "answers" if self.what == "verdict" else "is labelled"
+        return (
+            f"ONE-SIDED CORPUS: every row of distill.train.jsonl {said} {self.only}, none {OTHER[self.only]}. A student taught on it alone learns "
+            f"to say {self.only}; add tickets of the other side, or decide the review list (sft asks for allow_one_sided: true)"
+        )
+
+
+def one_sided(rows: Iterable[SftRow]) -> OneSided | None:
+    """What a corpus lacks; None where both verdicts and both labels are in it, and where it is empty. Reads no further than it must."""
+    verdicts, labels = set(), set()
+    for row in rows:
+        verdicts.add(parse(row.messages[2].content).verdict)
+        labels.add(row.label)
+        if len(verdicts - {None}) == len(labels) == 2:
+            return None
+    for what, found in (("verdict", verdicts - {None}), ("label", labels)):
+        if len(found) == 1:
+            return OneSided(what, found.pop())
+    return None
+
+
+def read_one_sided(path: Path) -> OneSided | None:
+    """The same of a corpus file; None where there is none."""
+    if not path.exists():
+        return None
+    with path.open("rb") as file:
+        lines = ((number, line) for number, line in enumerate(file, start=1) if line.strip())
+        return one_sided(parse_row(_decoded(line, path, number), SftRow, path, number) for number, line in lines)
+
+
+def _decoded(line: bytes, path: Path, number: int) -> str:
+    try:
+        return line.decode("utf-8-sig")
+    except UnicodeDecodeError as error:
+        raise mistake(f"not UTF-8 (byte {error.start} of the line)", "save it as UTF-8", path=path, line=number) from None
+
+
 def summary(tickets: int, found: Sequence[Item], train: int, val: int) -> str:
-    """The count sentence: tickets in = train + val + dropped (by reason word) + unanswered."""
+    """The counts: tickets in = train + val + dropped (by reason word) + unanswered."""
     reasons = Counter(item.fate.dropped for item in found if item.fate.dropped)
     why = f" ({', '.join(f'{word} {count}' for word, count in sorted(reasons.items()))})" if reasons else ""
     corrected = sum("label_corrected" in item.fate.flags for item in found)
     return (
-        f"distill: {tickets} tickets = {train} train + {val} val + {reasons.total()} dropped{why} + {tickets - len(found)} without an answer"
+        f"{tickets} tickets = {train} train + {val} val + {reasons.total()} dropped{why} + {tickets - len(found)} without an answer"
         + (f"; {corrected} labels corrected by people" if corrected else "")
         + ("" if train else "; nothing is left to train on: decide the review list or loosen distill.conflict_policy")
     )

@@ -442,6 +442,14 @@ class RoundMetrics(Record):
     changed: bool
 
 
+class TicketsSource(Record):
+    """config/tickets.json: the file that the run's tickets were taken from. ``synthetic``: the miniature's world drew them."""
+
+    source: str
+    sha256: str | None
+    synthetic: bool = False
+
+
 class LoopStatus(Record):
     """loop.json: where the loop stands. ``rounds`` counts the rounds that belong to the run."""
 
