@@ -35,14 +35,13 @@ class Keys:
             self._last = key, int(self._numbers[at]) if found else None
         return self._last[1]
 
-    def repeated(self) -> tuple[int, int] | None:
-        """The first number whose key had been added before, behind the number it had then; None where all keys differ."""
-        again = np.flatnonzero(self._digests[1:] == self._digests[:-1]) + 1
-        if not len(again):
-            return None
-        later = int(self._numbers[again].min())
-        where = int(np.flatnonzero(self._numbers == later)[0])
-        return int(self._numbers[np.searchsorted(self._digests, self._digests[where])]), later
+    def firsts(self) -> np.ndarray:
+        """Of each number, the first number that was added under its key."""
+        fresh = np.ones(len(self._digests), dtype=bool)
+        fresh[1:] = self._digests[1:] != self._digests[:-1]
+        firsts = np.empty(len(self._digests), dtype=np.uint32)
+        firsts[self._numbers] = self._numbers[np.flatnonzero(fresh)[np.cumsum(fresh) - 1]]
+        return firsts
 
 
 DIGEST = 16
@@ -78,7 +77,8 @@ class Tickets(Mapping[str, StageA]):
 
     def _refuse(self, mission: str | None) -> None:
         """Raise UserError at the first line that repeats a key or is of a foreign mission."""
-        repeated = self._keys.repeated()
+        firsts = self._keys.firsts()
+        repeated = next(((int(firsts[at]), int(at)) for at in np.flatnonzero(firsts != np.arange(len(firsts)))), None)
         foreign = next((at for at, of in enumerate(self._mission) if self.missions[of] != mission), None) if mission is not None and self.missions != [mission] else None
         if repeated is None and foreign is None:
             return
@@ -120,10 +120,41 @@ class Tickets(Mapping[str, StageA]):
         """A ticket's label, without reading it."""
         return LABELS[self._label[number]]
 
-    def mission(self, number: int) -> str:
-        """A ticket's mission, without reading it."""
-        return self.missions[self._mission[number]]
+    def mission_number(self, number: int) -> int:
+        """Which of ``missions`` a ticket is of, without reading it."""
+        return self._mission[number]
 
     def count(self, label: str) -> int:
         """How many tickets have this label."""
         return self._label.count(LABELS.index(label))
+
+
+class Numbers:
+    """Numbers of ticket keys, also of those that no ticket has: they come after the tickets'."""
+
+    def __init__(self, tickets: Tickets):
+        self._tickets, self._strangers = tickets, {}
+
+    def of(self, key: str) -> int:
+        """The number of a key."""
+        number = self._tickets.number(key)
+        return len(self._tickets) + self._strangers.setdefault(key, len(self._strangers)) if number is None else number
+
+    def key(self, number: int) -> str:
+        """The key of a number."""
+        return self._tickets.at(number).ticket_key if number < len(self._tickets) else list(self._strangers)[number - len(self._tickets)]
+
+
+class Column:
+    """A number for each ticket number, 0 until it is set."""
+
+    def __init__(self, typecode: str):
+        self._values = array(typecode)
+
+    def __getitem__(self, number: int) -> int:
+        return self._values[number] if number < len(self._values) else 0
+
+    def __setitem__(self, number: int, value: int) -> None:
+        if number >= len(self._values):
+            self._values.extend(array(self._values.typecode, [0]) * (number + 1 - len(self._values)))
+        self._values[number] = value
