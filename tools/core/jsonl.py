@@ -195,11 +195,11 @@ def stream_lines(path: Path) -> Iterator[Placed]:
                 bom = len(_BOM) if line == 1 and piece.startswith(_BOM) else 0
                 body = piece[bom:].rstrip(b"\r\n")
                 try:
-                    text = body.decode("utf-8")
+                    text = body.decode()
                 except UnicodeDecodeError:
                     _text(path)
                     raise
-                if text.strip():
+                if text and not text.isspace():
                     yield Placed(line, offset + bom, len(body), text)
                 offset += len(piece)
 

@@ -8,15 +8,17 @@ import hashlib
 from array import array
 from collections import defaultdict
 from collections.abc import Callable, Iterator
+from functools import cache
 from pathlib import Path
 
 import numpy as np
+from pydantic import BaseModel
 
 from tools.core.corpus import read_one_sided
 from tools.core.errors import mistake
 from tools.core.prompts import rule_number
 from tools.core.protocol import parse, render
-from tools.core.records import ChatRow, GuidanceFile, Selection, Trajectory, ticket_key
+from tools.core.records import ChatRow, GuidanceFile, Selection, StageA, Trajectory, ticket_key
 from tools.core.review_list import Listed
 from tools.core.review_queue import Evaluations
 from tools.core.run_reader import Problems, Row, Run
@@ -120,8 +122,8 @@ class TicketsAreKnown(Rule):
     says = "records name known tickets"
 
     def see(self, row: Row) -> None:
-        if not isinstance(row.record, Listed) and (key := getattr(row.record, "ticket_key", None)):
-            self.found(self._stranger(row, key))
+        if _fields_of_a_ticket(type(row.record)) is not None and row.record.ticket_key:
+            self.found(self._stranger(row, row.record.ticket_key))
 
     def _stranger(self, row: Row, key: str) -> str | None:
         tickets = self.run.tickets
@@ -129,11 +131,19 @@ class TicketsAreKnown(Rule):
         if number is None:
             return _wrong(row.path, row.line, "ticket_key", f"{key!r} is not a ticket of stage_a.jsonl", "correct the key or delete the line")
         label = tickets.label(number)
-        known = (("group_id", key.removesuffix(f"::{label}")), ("mission", tickets.missions[tickets.mission_number(number)]), ("label", label), ("gt_label", label))
-        for name, want in known:
-            if getattr(row.record, name, want) != want:
-                return _wrong(row.path, row.line, name, f"{getattr(row.record, name)!r}, but ticket {key!r} has {want!r}", "correct one of the two")
+        known = {"group_id": key.removesuffix(f"::{label}"), "mission": tickets.missions[tickets.mission_number(number)], "label": label, "gt_label": label}
+        for name in _fields_of_a_ticket(type(row.record)):
+            if (said := getattr(row.record, name)) != known[name]:
+                return _wrong(row.path, row.line, name, f"{said!r}, but ticket {key!r} has {known[name]!r}", "correct one of the two")
         return None
+
+
+@cache
+def _fields_of_a_ticket(model: type) -> tuple[str, ...] | None:
+    """What a record says of its ticket, besides its key; None where it is of no ticket. (Asking a record for a field it lacks is slow.)"""
+    if not issubclass(model, BaseModel) or not ("ticket_key" in model.model_fields or model is StageA):
+        return None
+    return tuple(name for name in ("group_id", "mission", "label", "gt_label") if name in model.model_fields)
 
 
 class OneSelectionATicket(Rule):
