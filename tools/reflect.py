@@ -10,6 +10,7 @@ The guidance after the round is made from reflection.jsonl by tools.apply. Learn
 and leaves excluded tickets out; the review queue is about the labels as given.
 """
 
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Annotated
 
@@ -34,12 +35,13 @@ def main(
     from tools.core.guidance_file import read_guidance
     from tools.core.jsonl import read_numbered, read_rows, write_rows
     from tools.core.learning import learn
-    from tools.core.records import Selection, Trajectory, read_decisions, read_tickets
+    from tools.core.records import Selection, Trajectory, read_decisions
     from tools.core.review import queue
+    from tools.core.ticket_index import Tickets
     from tools.core.windows import place_of
 
     cfg = read_section(config, ReflectConfig)
-    tickets = {ticket.ticket_key: ticket for ticket in read_tickets(stage_a, cfg.mission.name)}
+    tickets = Tickets(stage_a, cfg.mission.name)
     rules = read_guidance(guidance, cfg.mission.name)
     trajectories = read_rows(round_dir / "trajectories.jsonl", Trajectory)
     numbered = read_numbered(round_dir / "selections.jsonl", Selection, allow_empty=True)
@@ -65,7 +67,7 @@ def main(
     )
 
 
-def refuse_misfits(path: Path, numbered: list, tickets: dict) -> None:
+def refuse_misfits(path: Path, numbered: list, tickets: Mapping) -> None:
     """Raise UserError at the first (line, selection) that contradicts its ticket or itself, as an edit by hand may."""
     from tools.core.errors import mistake
 

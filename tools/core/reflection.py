@@ -6,7 +6,7 @@ evidence), and gt=pass and pred=fail (a false block: an exception, or a negative
 
 import json
 import random
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any, NamedTuple
 
 from pydantic import ValidationError
@@ -39,7 +39,7 @@ class Group(NamedTuple):
 
 
 def groups_of(
-    selections: Sequence[Selection], tickets: dict[str, StageA], section: ReflectSection, seed: str, count_tokens: Callable[[str], int]
+    selections: Sequence[Selection], tickets: Mapping[str, StageA], section: ReflectSection, seed: str, count_tokens: Callable[[str], int]
 ) -> list[Group]:
     """Cut a window's errors into groups: seeded order, at most ``groups`` a direction, each within ``prompt_tokens``."""
     groups = []
