@@ -25,6 +25,7 @@ def main(
     round_number: Annotated[int, typer.Option("--round", min=1, help="Round, counted from 1.")],
     round_dir: Annotated[Path, typer.Option(help="Folder of the round: trajectories and selections in, results out.")],
     decisions: Annotated[Path | None, typer.Option(help="What people said of tickets when this learning began.")] = None,
+    decided: Annotated[Path | None, typer.Option(help="What people have said of tickets since: round 1 begins to learn, and takes it down as --decisions.")] = None,
 ) -> None:
     """Reflect on the errors of a round."""
     from tools.core.cli import say
@@ -45,6 +46,8 @@ def main(
     numbered = read_numbered(round_dir / "selections.jsonl", Selection, allow_empty=True)
     refuse_misfits(round_dir / "selections.jsonl", numbered, tickets)
     selections = [selection for _, selection in numbered]
+    if decisions and decided and round_number == 1:
+        take_down(decided, decisions, tickets)
     said = read_decisions(decisions, tickets) if decisions else {}
     place = place_of(round_number, len(tickets), cfg.window.tickets)
 
@@ -63,6 +66,18 @@ def main(
         f"reflect {round_number:04d}: {len(records) - 1} calls, {applied + refused} operations = {applied} applied + {refused} refused; "
         f"{removed} rules dropped; {len(entries)} tickets to review; guidance step {rules.step} -> {after.step}"
     )
+
+
+def take_down(decided: Path, decisions: Path, tickets: dict) -> None:
+    """Keep what people have said so far as what this learning knows; what they say later changes it only by make relearn."""
+    from tools.core import made
+    from tools.core.jsonl import write_text_if_changed
+    from tools.core.records import read_decisions
+
+    made.does_not_use(decided)
+    if decided.exists():
+        read_decisions(decided, tickets)
+    write_text_if_changed(decisions, decided.read_text(encoding="utf-8-sig") if decided.exists() else "")
 
 
 def refuse_misfits(path: Path, numbered: list, tickets: dict) -> None:
@@ -84,4 +99,4 @@ def refuse_misfits(path: Path, numbered: list, tickets: dict) -> None:
 
 
 if __name__ == "__main__":
-    run(main)
+    run(main, result="reflect")

@@ -1,8 +1,10 @@
 """How every tool starts and what it says: Typer without its decorations, user errors as one line with exit status 2."""
 
+import functools
 import os
 import sys
 from collections.abc import Callable
+from typing import Any
 
 import typer
 
@@ -12,8 +14,13 @@ QUIET = "--quiet"
 QUIET_HELP = "Every tool takes --quiet (or QUIET=1): no progress, no summary; errors are shown and the log is written."
 
 
-def run(main: Callable[..., None]) -> None:
-    """Run ``main`` as a command line. A ``UserError`` ends as one stderr line and exit 2; any other error shows its traceback."""
+def run(main: Callable[..., None], *, result: str = "") -> None:
+    """Run ``main`` as a command line. A ``UserError`` ends as one stderr line and exit 2; any other error shows its traceback.
+
+    ``result``: the name of a tool that makes results. They get a note of what they were made from (tools/core/made.py);
+    asked again with the same words and the same files, the tool keeps them.
+    """
+    main = _noted(main, result) if result else main
     app = typer.Typer(add_completion=False, rich_markup_mode=None, pretty_exceptions_enable=False)
     app.command(epilog=QUIET_HELP)(main)
     if QUIET in sys.argv:
@@ -24,6 +31,29 @@ def run(main: Callable[..., None]) -> None:
     except UserError as error:
         complain(str(error))
         sys.exit(2)
+
+
+def _noted(main: Callable[..., None], tool: str) -> Callable[..., None]:
+    """``main``, which leaves a note beside its results, and keeps those that stand."""
+
+    @functools.wraps(main)
+    def noted(*args: Any, **kwargs: Any) -> None:
+        from tools.core import made
+
+        note = made.Note(tool, [word for word in sys.argv[1:] if word != QUIET])
+        if not os.environ.get("MADE_ANEW") and note.stands():
+            note.touch()
+            say(f"{tool}: kept {note.folder}: made from the same inputs")
+            return
+        seen = made.watch()
+        try:
+            main(*args, **kwargs)
+        except typer.Exit:
+            note.write(seen)
+            raise
+        note.write(seen)
+
+    return noted
 
 
 def say(sentence: str) -> None:
