@@ -62,7 +62,7 @@ CORPUS := $(addprefix $(R)/,distill_chatml.jsonl distill.train.jsonl distill.val
 CORPUS_FROM := $(R)/config/distill.yaml $(REVIEW_FROM) $(R)/guidance.json $(R)/need_review.json $(DECIDED) $(PROMPTS_B)
 .PRECIOUS: $(VIEW) $(REVIEW) $(CORPUS)
 $(CORPUS) &: $(CORPUS_FROM)
-	@$(call TOOL,distill) --config $< --loop $(R)/loop.json --stage-a $(R)/stage_a.jsonl --selections $(R)/selections.jsonl --guidance $(R)/guidance.json --need-review $(R)/need_review.json $(DECIDED:%=--decisions %) --output-dir $(R)
+	@$(call TOOL,distill) --config $< --loop $(R)/loop.json --stage-a $(R)/stage_a.jsonl --selections $(R)/selections.jsonl --guidance $(R)/guidance.json --need-review $(R)/need_review.json --decisions $(R)/review_decisions.jsonl --output-dir $(R)
 
 # -- names for people
 .PHONY: converge review distill

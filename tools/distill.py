@@ -28,7 +28,7 @@ def main(
     guidance: Annotated[Path, typer.Option(help="The run's guidance.json (from collect).")],
     need_review: Annotated[Path, typer.Option(help="need_review.json (from aggregate_review).")],
     output_dir: Annotated[Path, typer.Option(help="Run folder to write into.")],
-    decisions: Annotated[Path | None, typer.Option(help="review_decisions.jsonl: what people said of queued tickets.")] = None,
+    decisions: Annotated[Path | None, typer.Option(help="review_decisions.jsonl: what people said of queued tickets, where they said something.")] = None,
 ) -> None:
     """Turn the converged epoch's selected answers into chat training data."""
     from tools.core import corpus
@@ -52,7 +52,7 @@ def main(
     rules = read_guidance(guidance, cfg.mission.name)
     answers = corpus.read_answers(selections, tickets, rules.step)
     review = unresolved(read_json(need_review, NeedReviewFile))
-    said = read_decisions(decisions, tickets) if decisions else {}
+    said = read_decisions(decisions, tickets) if decisions and used(decisions) else {}
 
     items = corpus.items(cfg, rules.experiences, tickets, answers, review, said)
     kept = [item for item in items if not item.fate.dropped]
@@ -68,6 +68,14 @@ def main(
     write_rows(output_dir / "distill.dropped.jsonl", [corpus.dropped_row(item) for item in dropped])
     write_rows(output_dir / "distill.audit.jsonl", audit)
     cli.say(corpus.summary(len(tickets), items, len(train), len(val)))
+
+
+def used(path: Path) -> bool:
+    """Whether a file is there; noted either way, so that its coming makes the corpus again."""
+    from tools.core.made import uses
+
+    uses(path)
+    return path.exists()
 
 
 if __name__ == "__main__":

@@ -48,6 +48,7 @@ def main(
     from tools.core.freshness import Fresh
     from tools.core.naming import RUN_GOALS, Choice, remember, remembered
 
+    refuse_control_characters(STAGE_A=tickets, CONFIG=overlay, PHOTOS=photos, HELD_OUT=held_out)
     choice, wanted = Choice(run_dir, remake), set(goals.split())
     was, source = remembered(run_dir)
     student = not (wanted & RUN_GOALS or any(goal.startswith(f"{run_dir}{os.sep}") for goal in wanted))
@@ -65,6 +66,15 @@ def main(
         Fresh(run_dir, made.fusion).align()
     if command:
         start(command, environment(made, taken, run_dir, held_out, wanted, everything), [word for path in new if dry_run and "GRAPH=1" in command for word in ("-W", str(path))])
+
+
+def refuse_control_characters(**paths: str | None) -> None:
+    """Raise UserError for a path with a line end or the like in it: it would forge lines in messages, and make folds it."""
+    from tools.core.errors import UserError
+
+    for variable, path in paths.items():
+        if any(not character.isprintable() for character in path or ""):
+            raise UserError(f"{variable}={path!r} holds a line end or another control character; name it without")
 
 
 def _draws(made: "MadeWith") -> set[str]:

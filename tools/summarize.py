@@ -25,6 +25,7 @@ def main(
     output: Annotated[Path, typer.Option(help="Stage-A tickets to write (JSONL).")],
 ) -> None:
     """Turn each photo of a mission's tickets into one line of facts."""
+    from tools.core import made
     from tools.core.config import SummarizeConfig, mission_name, read_section
     from tools.core.errors import mistake
     from tools.core.jsonl import write_rows
@@ -39,6 +40,7 @@ def main(
     check_folder(folder, weights=True)
     if output.is_dir():
         raise mistake("is a folder", "give a file", path=output, field="--output")
+    made.uses(input)  # a photo more is another input
     intake = read_input(input)
     for ignored in intake.ignored:
         cli.say(f"summarize: passing over {ignored}: it is neither of the two label folders")

@@ -15,6 +15,7 @@ from typing import Any, TypeVar
 from pydantic import BaseModel, ValidationError
 
 from tools.core.errors import UserError, mistake
+from tools.core.made import makes
 
 Row = TypeVar("Row", bound=BaseModel)
 
@@ -160,6 +161,7 @@ def json_text(value: BaseModel | dict[str, Any]) -> str:
 def write_text_if_changed(path: Path, text: str) -> bool:
     """Write only where the content differs, so that Make sees a new time only for a new content. Returns whether it wrote."""
     if path.exists() and path.read_text(encoding="utf-8") == text:
+        makes(path)
         return False
     write_text(path, text)
     return True
