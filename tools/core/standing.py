@@ -33,7 +33,8 @@ class Standing(NamedTuple):
 
     def __str__(self) -> str:
         counted = f", {self.decisions} decisions counted" if self.decisions else ""
-        return f"FRR {self.rates.frr}{counted}; {self.waiting} tickets wait for review" + (f" of {self.queued} queued" if self.waiting != self.queued else "")
+        of = f" of {self.queued} queued" if self.waiting != self.queued else ""
+        return f"FRR {self.rates.frr}{counted}; {self.waiting}{of} tickets wait for review"
 
 
 def standing_of(selections: Iterable[Selection], queue: Iterable[ReviewTicket], said: Mapping[str, ReviewDecision]) -> Standing:
