@@ -26,7 +26,7 @@ from tools.core.records import (
 )
 from tools.core.review import queue
 from tools.core.run_folder import round_folder
-from tools.core.selection import select
+from tools.core.selection import guard_row, select
 
 MISSION = "BBU接地线检查"
 G0 = "至少需要机柜处接地螺丝符合要求"
@@ -163,9 +163,13 @@ class RunFolder:
         self.done, self.guidance = 0, guidance()
         write_rows(self.stage_a, tickets)
         write_guidance(round_folder(self.rounds, 0) / "guidance.json", MISSION, self.guidance)
-        mission = {"slug": "bbu_line", "name": MISSION, "g0": G0, "rules": [], "high_risk": high_risk}
-        self.configure("distill", mission=mission, distill=DISTILL | distill)
+        self.mission, self.distill_section = {"slug": "bbu_line", "name": MISSION, "g0": G0, "rules": [], "high_risk": high_risk}, DISTILL | distill
+        self.configure("distill", **self.sections())
         self.configure("aggregate_review", compat={"manual_review_queue": False})
+
+    def sections(self, **distill: object) -> dict[str, dict]:
+        """What distill is told, with changes of its own section."""
+        return {"mission": self.mission, "distill": self.distill_section | distill}
 
     def configure(self, tool: str, **sections: dict) -> Path:
         """Write a tool's section file."""
@@ -181,6 +185,7 @@ class RunFolder:
         after: MissionGuidance | None = None,
         reflections: tuple[Reflection, ...] = (),
         policy: str = "unsupported",
+        guard: FailFirst = NO_GUARD,
         suspects: tuple[str, ...] = (),
         odds: dict[str, float | None] | None = None,
     ) -> "RunFolder":
@@ -190,8 +195,8 @@ class RunFolder:
         rows, chosen = [], []
         for key, words in answers.items():
             found = candidates(self.tickets[key], words, step=self.guidance.step, odds=(odds or {}).get(key, 2.0), **place)
-            selection = select(self.tickets[key], found, NO_GUARD)
-            rows += found
+            selection = select(self.tickets[key], found, guard)
+            rows += [*found, *filter(None, [guard_row(selection)])]
             chosen += [selection] if selection else []
         folder = round_folder(self.rounds, self.done)
         write_rows(folder / "trajectories.jsonl", rows)

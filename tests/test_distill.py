@@ -6,7 +6,7 @@ import pytest
 from builders import MISSION, OTHER, RunFolder, guidance, snapshot, ticket
 
 from tools.core.config import DistillSection
-from tools.core.corpus import audit_sample, fate, hash_share, validation_groups
+from tools.core.corpus import audit_sample, fate, hash_share, supersede, validation_groups
 from tools.core.jsonl import read_json, read_rows, write_json, write_rows
 from tools.core.prompts import stage_b_system, stage_b_user
 from tools.core.protocol import parse
@@ -22,6 +22,7 @@ from tools.core.records import (
 )
 
 CORPUS = ("distill_chatml.jsonl", "distill.train.jsonl", "distill.val.jsonl", "distill.dropped.jsonl", "distill.audit.jsonl")
+CONFLICT = "no_candidate_supports_gt"
 RULE = "出现标签无法识别则不通过"
 # the teacher's answers of the converged epoch: released is unsupported, split has one candidate for the label, mute none at all
 ANSWERS = {
@@ -108,9 +109,10 @@ def test_labels_are_never_in_messages_flip_them_all_and_not_a_byte_changes(tmp_p
 def test_a_verdict_against_the_label_is_treated_as_the_policy_says(tmp_path, policy, row):
     run = make_run(tmp_path / "run", conflict_policy=policy)
     run.distill()
-    found = kept(run).get("blocked/fail")
-    assert (found and (found.weight, found.flags)) == row
-    assert "released::fail" in dropped(run)  # unresolved review goes whatever the policy
+    for answer in ("blocked/fail", "released/pass"):  # one candidate for the label; none, so it is in review for conflict alone
+        found = kept(run).get(answer)
+        assert (found and (found.weight, found.flags)) == row
+    assert dropped(run) == ({"blocked::pass": "conflict", "released::fail": "needs_review"} if policy == "drop" else {})
 
 
 @pytest.mark.parametrize(
@@ -142,21 +144,24 @@ def test_a_corrected_label_that_the_model_did_not_share_is_a_conflict(tmp_path):
 
 
 @pytest.mark.parametrize(
-    ("label", "verdict", "decision", "in_review", "expected"),
+    ("label", "verdict", "decision", "review", "expected"),
     [
-        ("pass", "pass", None, False, ("pass", None, 1.0, ())),
-        ("pass", "pass", None, True, ("pass", "needs_review", 1.0, ())),
-        ("fail", "pass", "label_wrong", True, ("pass", None, 1.0, ("label_corrected",))),
-        ("fail", "pass", "model_wrong", True, ("fail", "model_wrong", 1.0, ())),
-        ("fail", "pass", None, False, ("fail", None, 0.25, ("conflict",))),
-        ("pass", "pass", "exclude", False, ("pass", "excluded", 1.0, ())),
-        ("pass", "fail", "unsure", False, ("pass", "unsure", 1.0, ())),
+        ("pass", "pass", None, None, ("pass", None, 1.0, ())),
+        ("pass", "pass", None, CONFLICT, ("pass", "needs_review", 1.0, ())),  # listed by hand
+        ("fail", "pass", None, CONFLICT, ("fail", None, 0.25, ("conflict",))),
+        ("fail", "pass", None, "label_suspect", ("fail", "needs_review", 1.0, ())),
+        ("fail", "pass", "label_wrong", CONFLICT, ("pass", None, 1.0, ("label_corrected",))),
+        ("fail", "pass", "model_wrong", CONFLICT, ("fail", "model_wrong", 1.0, ())),
+        ("fail", "pass", "unsure", "label_suspect", ("fail", "unsure", 1.0, ())),
+        ("fail", "pass", None, None, ("fail", None, 0.25, ("conflict",))),
+        ("pass", "pass", "exclude", None, ("pass", "excluded", 1.0, ())),
+        ("pass", "fail", "unsure", None, ("pass", "unsure", 1.0, ())),
     ],
 )
-def test_people_come_first_then_review_then_policy(label, verdict, decision, in_review, expected):
+def test_people_come_first_then_review_then_policy(label, verdict, decision, review, expected):
     settings = DistillSection(enabled=True, val_share=0.1, seed=1, conflict_policy="downweight", conflict_weight=0.25, audit_sample=0)
     said = ReviewDecision(ticket_key="a", decision=decision) if decision else None
-    found = fate(label, verdict, said, in_review, settings)
+    found = fate(label, verdict, said, review, settings)
     assert (found.label, found.dropped, found.weight, found.flags) == expected
 
 
@@ -240,6 +245,34 @@ def test_distillation_changes_no_other_file_and_off_writes_nothing(tmp_path):
     outcome = off.distill()
     assert (outcome.code, outcome.last_line) == (0, "distill: off (distill.enabled: false); nothing written")
     assert snapshot(off.folder) == before
+
+
+def test_off_moves_an_earlier_corpus_out_of_the_way_and_loses_none(tmp_path):
+    run = make_run(tmp_path / "run")
+    moved = []
+    for number in (1, 2):
+        run.configure("distill", **run.sections(enabled=True))
+        run.distill(decide(run, **({} if number == 1 else {"released__fail": "label_wrong"})))
+        moved.append({name: text for name, text in snapshot(run.folder).items() if name in CORPUS})
+        run.configure("distill", **run.sections(enabled=False))
+        rest = {name: text for name, text in snapshot(run.folder).items() if name not in CORPUS}
+        outcome = run.distill()
+        where = f"distill.superseded/000{number}"
+        assert (outcome.code, outcome.last_line) == (0, f"distill: off (distill.enabled: false); nothing written; the earlier corpus is moved to {run.folder}/{where}")
+        assert snapshot(run.folder) == rest | {f"{where}/{name}": text for name, text in moved[-1].items()}
+    assert moved[0] != moved[1]
+    assert run.check().code == 0
+
+
+def test_a_move_that_was_cut_short_goes_on_in_the_same_folder(tmp_path):
+    run = make_run(tmp_path / "run")
+    run.distill()
+    whole = {name: text for name, text in snapshot(run.folder).items() if name in CORPUS}
+    half = run.folder / "distill.superseded" / "0001"
+    half.mkdir(parents=True)
+    (run.folder / CORPUS[0]).rename(half / CORPUS[0])
+    assert supersede(run.folder) == half and snapshot(half) == whole
+    assert supersede(run.folder) is None
 
 
 @pytest.mark.parametrize(

@@ -64,7 +64,7 @@ def test_the_label_is_written_beside_the_verdict_and_never_used_to_choose_it(vot
 def test_the_guard_overrides_a_pass_and_rewrites_the_reason():
     of = ticket("a", "fail", ("BBU设备/华为×1", f"标签/无法识别×1，{BAD_SCREW}"))
     chosen = select(of, candidates(of, "pass pass pass fail"), GUARD)
-    assert (chosen.verdict, chosen.label_match, chosen.selected_candidate) == ("fail", True, None)
+    assert (chosen.verdict, chosen.label_match, chosen.selected_candidate) == ("fail", True, 4)
     assert chosen.reason == f"image_2 出现明确负项：{BAD_SCREW}(G0)"
     assert (chosen.warnings, chosen.vote_strength) == (["fail_first_override"], 0.75)
 

@@ -4,7 +4,7 @@
 
 Reads the run folder and writes nothing. Prints a line a file and a line a rule with its counts; then each problem as
 ``path:line: field: what; what to do`` (20 at most) and exits with 2 if there is any. The rules between files are looked at
-once every file is well-formed.
+once every file is well-formed. A warning (WARN) is about what a sound run says, not about its files: it does not fail.
 """
 
 from pathlib import Path
@@ -20,7 +20,7 @@ SHOWN = 20
 def main(run_dir: Annotated[Path, typer.Option(help="runs/<RUN>/<MISSION>.")]) -> None:
     """Check every file of a run and the rules between them."""
     from tools.core.errors import UserError, mistake
-    from tools.core.run_checks import CHECKS
+    from tools.core.run_checks import CHECKS, WARNINGS
     from tools.core.run_reader import read_run
 
     if not run_dir.is_dir():
@@ -39,9 +39,14 @@ def main(run_dir: Annotated[Path, typer.Option(help="runs/<RUN>/<MISSION>.")]) -
             print(line(name, f"{len(findings) - len(wrong)}/{len(findings)}", len(wrong)))
             problems += wrong
 
+    warnings = [warning for needs, warn in WARNINGS if not problems and needs <= run.found and (warning := warn(run))]
+    for warning in warnings:
+        print(f"WARN {warning}")
     files = sum(report.files for report in reports)
     if not problems:
-        cli.say(f"check: {files} files are in order")
+        for warning in warnings:
+            cli.say(f"check: {warning}")
+        cli.say(f"check: {files} files are in order" + (f", with {len(warnings)} warnings" if warnings else ""))
         return
     for problem in problems[:SHOWN]:
         cli.complain(problem)

@@ -9,15 +9,24 @@ Out: distill_chatml.jsonl (every selected answer of the converged epoch, as it w
      distill.val.jsonl (what the student learns from, split by group), distill.dropped.jsonl (the rest, each row with its
      reason word), distill.audit.jsonl (a sample for people; empty where the mission is not high_risk).
 
-Refuses a run that has not converged. With distill.enabled: false it says so and writes nothing.
+Refuses a run that has not converged. With distill.enabled: false it writes nothing, and moves a corpus of an earlier setting
+to RUN/distill.superseded/, so that nobody trains on it.
 """
 
+from __future__ import annotations
+
+import os
+import shlex
+import time
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from tools.core import cli
+
+if TYPE_CHECKING:
+    from tools.core.standing import Standing, Verdict
 
 
 def main(
@@ -34,6 +43,7 @@ def main(
     from tools.core import corpus
     from tools.core.config import DistillConfig, read_section
     from tools.core.guidance_file import read_guidance
+    from tools.core.made import does_not_use
     from tools.core.jsonl import read_json, write_rows
     from tools.core.records import (
         LoopStatus,
@@ -42,19 +52,23 @@ def main(
         read_tickets,
     )
     from tools.core.review import unresolved
+    from tools.core.standing import release_limit, standing_of, training_verdict
+    from tools.core.synthetic import named
 
-    cfg = read_section(config, DistillConfig)
+    started, cfg = time.time(), read_section(config, DistillConfig)
     if not cfg.distill.enabled:
-        cli.say("distill: off (distill.enabled: false); nothing written")
+        moved = corpus.supersede(output_dir)
+        cli.say("distill: off (distill.enabled: false); nothing written" + (f"; the earlier corpus is moved to {moved}" if moved else ""))
         return
-    corpus.require_convergence(read_json(loop, LoopStatus), loop)
+    status = read_json(loop, LoopStatus)
+    corpus.require_convergence(status, loop)
     tickets = {ticket.ticket_key: ticket for ticket in read_tickets(stage_a, cfg.mission.name)}
     rules = read_guidance(guidance, cfg.mission.name)
     answers = corpus.read_answers(selections, tickets, rules.step)
-    review = unresolved(read_json(need_review, NeedReviewFile))
+    listed = read_json(need_review, NeedReviewFile)
     said = read_decisions(decisions, tickets) if decisions and used(decisions) else {}
 
-    items = corpus.items(cfg, rules.experiences, tickets, answers, review, said)
+    items = corpus.items(cfg, rules.experiences, tickets, answers, unresolved(listed), said)
     kept = [item for item in items if not item.fate.dropped]
     dropped = [item for item in items if item.fate.dropped]
     validation = corpus.validation_groups((item.ticket.group_id for item in kept), cfg.distill.val_share, cfg.distill.seed)
@@ -67,7 +81,45 @@ def main(
     write_rows(output_dir / "distill.val.jsonl", val)
     write_rows(output_dir / "distill.dropped.jsonl", [corpus.dropped_row(item) for item in dropped])
     write_rows(output_dir / "distill.audit.jsonl", audit)
-    cli.say(corpus.summary(len(tickets), items, len(train), len(val)))
+    does_not_use(output_dir / "config" / "gate.yaml")  # the sentence below does, no file
+    standing = standing_of(answers, (ticket for mission in listed.missions.values() for ticket in mission.tickets), said)
+    verdict = training_verdict(status, status.rounds, standing.rates.frr, standing.waiting, release_limit(output_dir))
+    for line in ending(output_dir, standing, verdict, took(started)):
+        cli.say(f"distill: {line}")
+    if missing := corpus.one_sided(train):
+        cli.say(f"distill: {missing}")
+    cli.say(f"{named('distill', output_dir)}: {corpus.summary(len(tickets), items, len(train), len(val))}")
+
+
+def ending(run_dir: Path, standing: Standing, verdict: Verdict, took: str) -> list[str]:
+    """What a user wants at the end: how the run stands, whether to train on it, where its files are, what to call next, how long it took."""
+    from tools.core.standing import MAY_TRAIN
+
+    run = run_dir if len(run_dir.parts) > 2 else run_dir.resolve()  # runs/<RUN>/<MISSION>
+    where = [*([] if run.parts[-3] == "runs" and len(run.parts) == 3 else [f"RUNS={run.parents[1]}"]), f"RUN={run.parent.name}", f"MISSION={run.name}"]
+    words = " ".join(shlex.quote(word) for word in where)
+    steps = [f"make review-page {words} ({standing.waiting} tickets to decide)"] if standing.waiting else []
+    steps += [f"make sft {words}"] if verdict.tone == "good" else []
+    return [
+        str(standing),
+        f"train: {MAY_TRAIN[verdict.tone]}. {verdict}",
+        f"files: {run_dir}/ (corpus: distill.train.jsonl, distill.val.jsonl; review list: need_review.json)",
+        f"next: {'; '.join([*steps, f'make report {words}'])}",
+        took,
+    ]
+
+
+def took(started: float) -> str:
+    """How long the command took since RUN_STARTED (seconds since the epoch, set by make), or this step since ``started`` where nobody set it."""
+    try:
+        began, what = float(os.environ["RUN_STARTED"]), "the command"
+    except (KeyError, ValueError):
+        began, what = started, "this step"
+    if not 0 <= (seconds := time.time() - began) < 1e8:  # no time at all, or one to come
+        seconds, what = time.time() - started, "this step"
+    hours, minutes = divmod(round(seconds) // 60, 60)
+    shown = f"{hours} h {minutes} min" if hours else f"{minutes} min {round(seconds) % 60} s" if minutes else f"{seconds:.1f} s"
+    return f"{what} took {shown}"
 
 
 def used(path: Path) -> bool:

@@ -24,7 +24,7 @@ import typer
 from tools.core.cli import run
 
 if TYPE_CHECKING:
-    from tools.core.naming import Choice, MadeWith, Tickets
+    from tools.core.naming import Choice, MadeWith
 
 STUDENT_TOOLS = ("summarize", "sft", "evaluate", "gate")  # they can do without tickets, and a knob of theirs touches no round
 
@@ -163,12 +163,11 @@ def take_tickets(source: Path, mission: str, run_dir: Path, *, synthetic: bool =
 
     from tools.core.cli import say
     from tools.core.jsonl import write_json, write_text
-    from tools.core.naming import Tickets
-    from tools.core.records import read_tickets
+    from tools.core.records import TicketsSource, read_tickets
 
     rows = read_tickets(source, mission)
     write_text(run_dir / "stage_a.jsonl", source.read_text(encoding="utf-8-sig"))
-    write_json(run_dir / "config" / "tickets.json", Tickets(source=str(source), sha256=digest, synthetic=synthetic))
+    write_json(run_dir / "config" / "tickets.json", TicketsSource(source=str(source), sha256=digest, synthetic=synthetic))
     say(f"tickets: {len(rows)} from {source} (of {mission}: {sum(row.label == 'fail' for row in rows)} fail, {sum(row.label == 'pass' for row in rows)} pass)")
 
 

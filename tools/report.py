@@ -24,14 +24,14 @@ def main(
     from tools.core.jsonl import write_text
     from tools.core.report_data import read_report
     from tools.core.report_page import page
+    from tools.core.synthetic import named
 
     report = read_report(run_dir)
     text = page(report)
     write_text(output, text)
-    waiting = report.review.count if report.review else 0
     say(
-        f"report: {report.learnt.rounds} rounds, {len(report.stories)} rules learnt of {report.proposals} proposals, "
-        f"{waiting} tickets to review; {len(text.encode()) / 1e6:.2f} MB in {output}"
+        f"{named('report', run_dir)}: {report.learnt.rounds} rounds, {len(report.stories)} rules learnt of {report.proposals} proposals, "
+        f"{report.undecided} tickets to review; {len(text.encode()) / 1e6:.2f} MB in {output}"
     )
 
 

@@ -30,6 +30,8 @@ def main(
     from tools.core.errors import mistake
     from tools.core.jsonl import dump, read_json, write_json, write_text, write_text_if_changed
     from tools.core.records import NeedReviewFile, read_decisions, read_tickets
+    from tools.core.standing import read_standing
+    from tools.core.synthetic import named
 
     known = {ticket.ticket_key for ticket in read_tickets(run_dir / "stage_a.jsonl")}
     queue = [ticket for mission in read_json(run_dir / "need_review.json", NeedReviewFile).missions.values() for ticket in mission.tickets]
@@ -47,6 +49,8 @@ def main(
     summary = summarize(after, queue)
     write_json(run_dir / "review_summary.json", summary)
     done = ([changes(said, given)] if given else []) + ([f"{len(queue)} rows in {export}"] if export else [])
+    if standing := read_standing(run_dir):
+        cli.say(f"{named('review_apply', run_dir)}: {standing}")
     cli.say(f"review_apply: {'; '.join([*done, sentence(summary)])}")
 
 

@@ -29,6 +29,7 @@ def main(
     from tools.core.negatives import Marker
     from tools.core.records import NeedReviewFile, read_decisions, read_tickets
     from tools.core.review_page import Photos, page, page_data
+    from tools.core.synthetic import is_synthetic, named
 
     cfg = read_section(run_dir / "config" / "rollout.yaml", RolloutConfig)
     review = read_json(run_dir / "need_review.json", NeedReviewFile).missions.get(cfg.mission.name)
@@ -41,10 +42,11 @@ def main(
 
     run = "/".join(run_dir.resolve().parts[-2:])
     data = page_data(run, cfg.mission.name, tickets, guidance, said, Marker(cfg.mission.g0, cfg.fail_first), Photos(photos, output) if photos else None)
+    data["synthetic"] = is_synthetic(run_dir)
     write_text(output, page(data))
     shown = [photo for ticket in data["tickets"] for photo in ticket["photos"]]
     pictures = f", {sum('src' in photo for photo in shown)} of {len(shown)} photos found" if photos else ""
-    cli.say(f"review_page: {len(tickets)} tickets, {sum(ticket.ticket_key in said for ticket in tickets)} decided already{pictures} -> {output}")
+    cli.say(f"{named('review_page', run_dir)}: {len(tickets)} tickets, {sum(ticket.ticket_key in said for ticket in tickets)} decided already{pictures} -> {output}")
 
 
 if __name__ == "__main__":

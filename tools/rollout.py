@@ -3,7 +3,7 @@
     python -m tools.rollout --config config/rollout.yaml --stage-a stage_a.jsonl \
         --guidance rounds/0000/guidance.json --round 1 --output-dir rounds/0001
 
-    stage_a.jsonl, guidance.json ──> trajectories.jsonl        every candidate
+    stage_a.jsonl, guidance.json ──> trajectories.jsonl        every candidate, the guard's included
                                      selections.jsonl          one verdict a ticket
                                      failure_malformed.jsonl   text that is no answer
 
@@ -33,7 +33,7 @@ def main(
     from tools.core.jsonl import write_rows
     from tools.core.records import read_tickets
     from tools.core.rollouts import OUTPUTS, failures_of, seal
-    from tools.core.selection import select
+    from tools.core.selection import guard_row, select
     from tools.core.windows import place_of, tickets_of
 
     cfg = read_section(config, RolloutConfig)
@@ -51,15 +51,18 @@ def main(
     selected = [select(ticket, rows, cfg.fail_first) for ticket, (rows, _) in zip(window, done.tickets, strict=True)]
     selections = [selection for selection in selected if selection]
     failures = [failure for rows, finishes in done.tickets for failure in failures_of(rows, finishes)]
-    write_rows(output_dir / "trajectories.jsonl", [row for rows, _ in done.tickets for row in rows])
+    guarded = [guard_row(selection) for selection in selected]  # behind the rows of its ticket; never in the part file, so a resumed round has it once
+    rows = [row for (asked, _), by_guard in zip(done.tickets, guarded, strict=True) for row in (*asked, by_guard) if row]
+    write_rows(output_dir / "trajectories.jsonl", rows)
     write_rows(output_dir / "failure_malformed.jsonl", failures)
     write_rows(output_dir / "selections.jsonl", selections)
     seal(output_dir, done.part.digest)
     done.part.remove()
-    right = sum(selection.label_match for selection in selections)
+    right, overridden = sum(selection.label_match for selection in selections), sum(row is not None for row in guarded)
     say(
         f"rollout {round_number:04d} (epoch {place.epoch}, {len(rules.experiences)} rules): {len(window)} tickets = {len(selections)} selected "
-        f"+ {len(window) - len(selections)} without a valid candidate; {right} match the label; {len(failures)} hard failures; {done.tickets_per_s:.1f} tickets/s"
+        f"+ {len(window) - len(selections)} without a valid candidate; {right} match the label; {len(failures)} hard failures; "
+        f"{done.tickets_per_s:.1f} tickets/s" + (f"; {overridden} passes overridden by the guard" if overridden else "")
     )
 
 

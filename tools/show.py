@@ -2,12 +2,14 @@
 
     python -m tools.show --run-dir runs/miniature/bbu_line
 
-In:  rounds/NNNN/guidance.json and reflection.jsonl; loop.json, metrics.jsonl, need_review.json as far as they are there.
+In:  rounds/NNNN/guidance.json and reflection.jsonl; loop.json, metrics.jsonl, selections.jsonl, need_review.json,
+     review_decisions.jsonl, distill.train.jsonl as far as they are there.
 Out: text on stdout. Reads files only.
 """
 
 from __future__ import annotations
 
+from collections import Counter
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -16,6 +18,9 @@ import typer
 from tools.core import cli
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from tools.core.corpus import OneSided
     from tools.core.guidance_diff import Change
     from tools.core.records import (
         LoopStatus,
@@ -23,29 +28,39 @@ if TYPE_CHECKING:
         NeedReviewFile,
         RateRecord,
         Reflection,
+        ReviewDecision,
         RoundMetrics,
         RuleMeta,
         Trial,
     )
+    from tools.core.run_view import Learnt
+    from tools.core.standing import Standing
 
 KEYS_SHOWN = 3
 
 
 def main(run_dir: Annotated[Path, typer.Option(help="runs/<RUN>/<MISSION>.")]) -> None:
     """Print what a run has learnt."""
+    from tools.core.corpus import read_one_sided
     from tools.core.jsonl import read_json, read_rows
     from tools.core.records import NeedReviewFile, RoundMetrics
     from tools.core.run_folder import RUN_FILES
     from tools.core.run_view import read_learnt
+    from tools.core.standing import read_said, read_standing, release_limit
+    from tools.core.synthetic import BANNER, is_synthetic
 
     metrics, review = run_dir / "metrics.jsonl", run_dir / "need_review.json"
     learnt = read_learnt(run_dir)
 
+    standing, said = read_standing(run_dir), read_said(run_dir)
+
     sections = [
+        *([[BANNER]] if is_synthetic(run_dir) else []),
         [heading(learnt.mission, learnt.status, learnt.rounds)],
         guidance_lines(learnt.states, learnt.reflections),
         metrics_lines(read_rows(metrics, RoundMetrics)) if metrics.exists() else [f"rates: {metrics} is not there yet"],
-        review_lines(read_json(review, NeedReviewFile)) if review.exists() else [f"review: {review} is not there yet"],
+        standing_lines(standing, learnt, release_limit(run_dir), read_one_sided(run_dir / "distill.train.jsonl")) if standing else ["now: no view of the run yet (make converge)"],
+        review_lines(read_json(review, NeedReviewFile), said) if review.exists() else [f"review: {review} is not there yet"],
         ["Files", *(f"  {run_dir / name}" for name in RUN_FILES if (run_dir / name).exists()), f"  {run_dir / 'rounds'}/"],
     ]
     print("\n\n".join("\n".join(section) for section in sections))
@@ -127,12 +142,24 @@ def rate_text(rate: RateRecord) -> str:
     return str(Rate(**rate.model_dump()))
 
 
-def review_lines(review: NeedReviewFile) -> list[str]:
-    """How many tickets wait for people, by label and by reason code."""
+def standing_lines(standing: Standing, learnt: Learnt, limit: float | None, one_sided: OneSided | None) -> list[str]:
+    """Where the run stands with all decisions counted, and whether to train on it: the report's figures and its sentence before a gate has spoken."""
+    from tools.core.standing import MAY_TRAIN, training_verdict
+
+    verdict = training_verdict(learnt.status, learnt.rounds, standing.rates.frr, standing.waiting, limit)
+    return ["Now, against labels as people corrected them", f"  {standing}", f"  train: {MAY_TRAIN[verdict.tone]}. {verdict}", *([f"  {one_sided}"] if one_sided else [])]
+
+
+def review_lines(review: NeedReviewFile, said: Mapping[str, ReviewDecision]) -> list[str]:
+    """How many tickets wait for people, by label and by reason code; those that people have decided wait no longer."""
     lines = ["Waiting for review"]
     for mission, found in review.missions.items():
-        counts = ", ".join(f"{word} {count}" for word, count in (*found.by_gt_label.items(), *found.by_reason_code.items()) if count)
-        lines.append(f"  {mission}: {found.count}" + (f" ({counts})" if counts else ""))
+        waiting = [ticket for ticket in found.tickets if ticket.ticket_key not in said]
+        counts = Counter(ticket.gt_label for ticket in waiting) + Counter(ticket.reason_code for ticket in waiting)
+        order = [*found.by_gt_label, *found.by_reason_code]
+        text = ", ".join(f"{word} {counts[word]}" for word in order if counts[word])
+        decided = f"; {found.count - len(waiting)} of {found.count} decided" if len(waiting) < found.count else ""
+        lines.append(f"  {mission}: {len(waiting)}" + (f" ({text})" if text else "") + decided)
     return lines
 
 

@@ -2,14 +2,16 @@
 
 import hashlib
 from collections import Counter
-from collections.abc import Container, Iterable, Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
+from itertools import count
 from pathlib import Path
+from typing import Literal, NamedTuple
 
 from tools.core.config import DistillConfig, DistillSection
-from tools.core.decisions import label_after
+from tools.core.decisions import OTHER, label_after
 from tools.core.errors import mistake
-from tools.core.jsonl import read_numbered
+from tools.core.jsonl import parse_row, read_numbered
 from tools.core.prompts import stage_b_system, stage_b_user
 from tools.core.protocol import parse, render
 from tools.core.records import (
@@ -20,12 +22,14 @@ from tools.core.records import (
     LoopStatus,
     Message,
     ReviewDecision,
+    ReviewReason,
     Selection,
     SftRow,
     StageA,
     Verdict,
 )
 
+FILES = ("distill_chatml.jsonl", "distill.train.jsonl", "distill.val.jsonl", "distill.dropped.jsonl", "distill.audit.jsonl")
 DROPPED_BY_PEOPLE: dict[str, DropReason] = {"exclude": "excluded", "unsure": "unsure", "model_wrong": "model_wrong"}
 
 
@@ -58,6 +62,22 @@ def require_convergence(status: LoopStatus, path: Path) -> None:
         raise mistake(what, "raise loop.max_epochs, or read what the last rounds changed", path=path, field="status")
 
 
+def supersede(run_dir: Path) -> Path | None:
+    """Move a corpus out of the way of those who would train on it; returns the folder it lies in now, None where there was none.
+
+    Each goes to a folder of its own, ``distill.superseded/0001`` and so on; a move that was cut short goes on in the same one.
+    """
+    found = [name for name in FILES if (run_dir / name).exists()]
+    if not found:
+        return None
+    folders = (run_dir / "distill.superseded" / f"{number:04d}" for number in count(1))
+    folder = next(folder for folder in folders if not any((folder / name).exists() for name in found))
+    folder.mkdir(parents=True, exist_ok=True)
+    for name in found:
+        (run_dir / name).rename(folder / name)
+    return folder
+
+
 def read_answers(path: Path, tickets: Mapping[str, StageA], step: int) -> list[Selection]:
     """Read the run's selections; refuses an unknown ticket, one given twice, an older guidance, and a reason that breaks the protocol."""
     seen: dict[str, int] = {}
@@ -82,16 +102,16 @@ def items(
     experiences: Mapping[str, str],
     tickets: Mapping[str, StageA],
     answers: Iterable[Selection],
-    review: Container[str],
+    review: Mapping[str, ReviewReason],
     decisions: Mapping[str, ReviewDecision],
 ) -> list[Item]:
-    """Every selected answer with its conversation and its fate, in the order given. ``review``: ticket keys of the review list."""
+    """Every selected answer with its conversation and its fate, in the order given. ``review``: the review list, ticket_key -> why it is listed."""
     found = []
     for answer in answers:
         key = answer.ticket_key
         ticket = tickets[key]
         chat = chat_row(cfg.mission.name, experiences, ticket, answer)
-        found.append(Item(ticket, answer, chat, fate(ticket.label, answer.verdict, decisions.get(key), key in review, cfg.distill)))
+        found.append(Item(ticket, answer, chat, fate(ticket.label, answer.verdict, decisions.get(key), review.get(key), cfg.distill)))
     return _without_duplicates(found)
 
 
@@ -120,12 +140,18 @@ def chat_row(mission: str, experiences: Mapping[str, str], ticket: StageA, selec
     )
 
 
-def fate(label: Verdict, verdict: Verdict, decision: ReviewDecision | None, in_review: bool, settings: DistillSection) -> Fate:
-    """Decide on one row: people first, then the review list, then ``conflict_policy`` where verdict and label differ."""
+def fate(label: Verdict, verdict: Verdict, decision: ReviewDecision | None, review: ReviewReason | None, settings: DistillSection) -> Fate:
+    """Decide on one row: people first, then the review list, then ``conflict_policy`` where verdict and label differ.
+
+    ``review``: why the row's ticket waits for people, None where it does not. One that is listed for conflict alone (no
+    candidate supports its label) is what ``conflict_policy`` is about: unless that says drop, it stays, with a
+    conflict's weight and flag. One whose label reflection could not explain (``label_suspect``) waits for people.
+    """
     said = decision.decision if decision else None
     if said in DROPPED_BY_PEOPLE:
         return Fate(label, dropped=DROPPED_BY_PEOPLE[said])
-    if said is None and in_review:
+    for_conflict_alone = review == "no_candidate_supports_gt" and verdict != label
+    if said is None and review and not (for_conflict_alone and settings.conflict_policy != "drop"):
         return Fate(label, dropped="needs_review")
     label, flags = label_after(label, decision), ("label_corrected",) if said == "label_wrong" else ()
     if verdict == label:
@@ -223,13 +249,57 @@ def _audit_row(item: Item, validation: set[str]) -> AuditRow:
     )
 
 
+class OneSided(NamedTuple):
+    """What a corpus lacks. ``what``: ``verdict`` where every answer is ``only``, ``label`` where every row is labelled ``only``."""
+
+    what: Literal["verdict", "label"]
+    only: Verdict
+
+    def __str__(self) -> str:
+        said = "answers" if self.what == "verdict" else "is labelled"
+        return (
+            f"ONE-SIDED CORPUS: every row of distill.train.jsonl {said} {self.only}, none {OTHER[self.only]}. A student taught on it alone learns "
+            f"to say {self.only}; add tickets of the other side, or decide the review list (sft asks for allow_one_sided: true)"
+        )
+
+
+def one_sided(rows: Iterable[SftRow]) -> OneSided | None:
+    """What a corpus lacks; None where both verdicts and both labels are in it, and where it is empty. Reads no further than it must."""
+    verdicts, labels = set(), set()
+    for row in rows:
+        verdicts.add(parse(row.messages[2].content).verdict)
+        labels.add(row.label)
+        if len(verdicts - {None}) == len(labels) == 2:
+            return None
+    for what, found in (("verdict", verdicts - {None}), ("label", labels)):
+        if len(found) == 1:
+            return OneSided(what, found.pop())
+    return None
+
+
+def read_one_sided(path: Path) -> OneSided | None:
+    """The same of a corpus file; None where there is none."""
+    if not path.exists():
+        return None
+    with path.open("rb") as file:
+        lines = ((number, line) for number, line in enumerate(file, start=1) if line.strip())
+        return one_sided(parse_row(_decoded(line, path, number), SftRow, path, number) for number, line in lines)
+
+
+def _decoded(line: bytes, path: Path, number: int) -> str:
+    try:
+        return line.decode("utf-8-sig")
+    except UnicodeDecodeError as error:
+        raise mistake(f"not UTF-8 (byte {error.start} of the line)", "save it as UTF-8", path=path, line=number) from None
+
+
 def summary(tickets: int, found: Sequence[Item], train: int, val: int) -> str:
-    """The count sentence: tickets in = train + val + dropped (by reason word) + unanswered."""
+    """The counts: tickets in = train + val + dropped (by reason word) + unanswered."""
     reasons = Counter(item.fate.dropped for item in found if item.fate.dropped)
     why = f" ({', '.join(f'{word} {count}' for word, count in sorted(reasons.items()))})" if reasons else ""
     corrected = sum("label_corrected" in item.fate.flags for item in found)
     return (
-        f"distill: {tickets} tickets = {train} train + {val} val + {reasons.total()} dropped{why} + {tickets - len(found)} without an answer"
+        f"{tickets} tickets = {train} train + {val} val + {reasons.total()} dropped{why} + {tickets - len(found)} without an answer"
         + (f"; {corrected} labels corrected by people" if corrected else "")
         + ("" if train else "; nothing is left to train on: decide the review list or loosen distill.conflict_policy")
     )

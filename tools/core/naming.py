@@ -6,13 +6,14 @@ content, is refused: it would overwrite what another model, configuration or set
 """
 
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Any
 
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import BaseModel, ConfigDict
 
 from tools.core.digests import digest_of_path
 from tools.core.errors import UserError, mistake
-from tools.core.jsonl import read_json, write_text_if_changed, json_text
+from tools.core.jsonl import json_text, read_json, write_text_if_changed
+from tools.core.records import TicketsSource
 
 DRAWN = "miniature/stage_a.jsonl"  # below the run folder: tickets drawn by code
 SUMMARIES = "summaries/stage_a.jsonl"  # below the run folder: what summarize wrote
@@ -49,18 +50,10 @@ class MadeWith(_Part):
     fusion: str | None = None
 
 
-class Tickets(_Part):
-    """config/tickets.json: where the run's tickets came from; ``synthetic``: drawn by code, no ticket of anybody."""
-
-    source: str
-    sha256: Annotated[str, Field(pattern=r"^[0-9a-f]{64}$")]
-    synthetic: bool = False
-
-
-def remembered(run_dir: Path) -> tuple[MadeWith, Tickets | None]:
+def remembered(run_dir: Path) -> tuple[MadeWith, TicketsSource | None]:
     """What a run remembers; nothing of a run that is new, or older than this memory."""
     made, tickets = run_dir / "config" / "made_with.json", run_dir / "config" / "tickets.json"
-    return (read_json(made, MadeWith) if made.exists() else MadeWith()), (read_json(tickets, Tickets) if tickets.exists() else None)
+    return (read_json(made, MadeWith) if made.exists() else MadeWith()), (read_json(tickets, TicketsSource) if tickets.exists() else None)
 
 
 def remember(run_dir: Path, made: MadeWith) -> bool:
@@ -92,7 +85,7 @@ class Choice:
                 self._refuse(variable, was.path if was else "", named)
         return now
 
-    def photos_or_tickets(self, goals: set[str], photos: str | None, was: Tickets | None, dry_run: bool) -> Tickets | None:
+    def photos_or_tickets(self, goals: set[str], photos: str | None, was: TicketsSource | None, dry_run: bool) -> TicketsSource | None:
         """The remembered source of tickets, where it goes together with the goals: photos are turned into tickets by summarize alone."""
         from_photos = was is None or was.source == str(self.run_dir / SUMMARIES)
         if "summarize" in goals and not from_photos:
@@ -109,7 +102,7 @@ class Choice:
             said = f"{variable}={was}" if was else f"no {variable}"
             raise UserError(f"{self.run_dir} was made with {said}, not with {variable}={named}; name another RUN, or say REMAKE=1 to make this one again")
 
-    def tickets(self, named: str | None, was: Tickets | None, may_draw: bool) -> tuple[str, bool]:
+    def tickets(self, named: str | None, was: TicketsSource | None, may_draw: bool) -> tuple[str, bool]:
         """The source of the run's tickets and whether it is drawn by code. Raises UserError where there is none, or another one than before."""
         import hashlib
 

@@ -90,7 +90,11 @@ class VerdictLogprob(Record):
 
 
 class Trajectory(Record):
-    """One candidate answer to one ticket under one guidance."""
+    """One candidate answer to one ticket under one guidance.
+
+    ``source`` says who gave it: the model, or the fail-first guard where it overrode a majority for pass. The guard's row is
+    the last of its ticket; nothing was sampled for it, so ``decode`` is None and so are both log-probabilities.
+    """
 
     ticket_key: str
     group_id: str
@@ -98,7 +102,7 @@ class Trajectory(Record):
     round: int
     epoch: int
     candidate_index: int
-    decode: DecodeSettings
+    decode: DecodeSettings | None
     response_text: str
     verdict: Verdict | None
     reason: str | None
@@ -106,6 +110,13 @@ class Trajectory(Record):
     label_match: bool
     verdict_logprob: VerdictLogprob
     guidance_step: int
+    source: Literal["model", "guard"] = "model"
+
+    @model_validator(mode="after")
+    def _a_model_has_settings(self) -> "Trajectory":
+        if (self.decode is None) != (self.source == "guard"):
+            raise ValueError(f"decode {'missing' if self.decode is None else 'given'} for a candidate of the {self.source}; the model has settings, the guard has none")
+        return self
 
 
 class Votes(Record):
@@ -117,7 +128,11 @@ class Votes(Record):
 
 
 class Selection(Record):
-    """The verdict chosen for a ticket. ``vote_strength`` is the winning share of valid votes; ``selected_candidate`` is None where a guard wrote the reason."""
+    """The verdict chosen for a ticket. ``vote_strength`` is the winning share of the model's valid votes, ``candidates`` its votes.
+
+    ``selected_candidate`` is the candidate_index of the answer that speaks for the verdict; None only in runs of a version
+    whose guard left no candidate.
+    """
 
     ticket_key: str
     group_id: str
@@ -425,6 +440,14 @@ class RoundMetrics(Record):
     format: RateRecord
     need_review: int
     changed: bool
+
+
+class TicketsSource(Record):
+    """config/tickets.json: the file that the run's tickets were taken from. ``synthetic``: the miniature's world drew them."""
+
+    source: str
+    sha256: str | None
+    synthetic: bool = False
 
 
 class LoopStatus(Record):

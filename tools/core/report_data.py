@@ -9,28 +9,30 @@ from typing import Any, NamedTuple
 import yaml
 
 from tools.core.config import FailFirst, read_yaml
-from tools.core.decisions import for_learning
+from tools.core.corpus import OneSided, read_one_sided
+from tools.core.decisions import summarize
 from tools.core.engines.fingerprint import sampled_hash, checkpoint_hash
 from tools.core.jsonl import Row, read_json, read_rows, validate
-from tools.core.metrics import VerdictRates, verdict_rates, wilson
+from tools.core.metrics import VerdictRates, wilson
 from tools.core.records import (
     LoopStatus,
     Malformed,
     MissionReview,
     NeedReviewFile,
     RateRecord,
-    Record,
     ReviewSummary,
     RoundMetrics,
     Selection,
     StageA,
-    read_decisions,
+    TicketsSource,
     read_tickets,
 )
 from tools.core.report_evaluation import StudentResult, read_evaluation
 from tools.core.report_rules import Refused, Story, refused_of, stories_of
 from tools.core.run_folder import ROUND_FILES, RUN_FILES, round_folder
 from tools.core.run_view import Learnt, read_learnt
+from tools.core.standing import Standing, read_said, release_limit, standing_of
+from tools.core.synthetic import is_synthetic, tickets_source
 
 
 class FileCount(NamedTuple):
@@ -40,13 +42,6 @@ class FileCount(NamedTuple):
     files: int
     records: int
     size: int
-
-
-class TicketsSource(Record):
-    """config/tickets.json: the file that the run's tickets were taken from."""
-
-    source: str
-    sha256: str | None
 
 
 class ModelFile(NamedTuple):
@@ -85,10 +80,8 @@ class Report:
     refused: list[Refused]
     proposals: int
     metrics: list[RoundMetrics]
-    corrected: VerdictRates | None  # of the run's selections, against labels as people corrected them
-    decisions: int
+    standing: Standing | None  # of the run's selections and review list
     review: MissionReview | None
-    undecided: int  # tickets of the review list
     review_page: str | None
     malformed: list[WhyMalformed] | None
     candidates: int
@@ -99,6 +92,8 @@ class Report:
     sections: list[Section]
     models: list[ModelFile]
     source: TicketsSource | None
+    synthetic: bool
+    one_sided: OneSided | None
     files: list[FileCount]
 
     @property
@@ -118,6 +113,18 @@ class Report:
         return [row for row in self.metrics if row.scope == "epoch"]
 
     @property
+    def corrected(self) -> VerdictRates | None:
+        """The rates against labels as people corrected them; None where they decided nothing."""
+        return self.standing.rates if self.standing and self.standing.decisions else None
+
+    @property
+    def undecided(self) -> int:
+        """Tickets that wait for people."""
+        if self.review is None:
+            return self.now.need_review if self.now else 0
+        return self.standing.waiting if self.standing else self.review.count
+
+    @property
     def now(self) -> RoundMetrics | None:
         """The last whole epoch, or the last round where no epoch is whole; None without metrics."""
         return (self.epochs or self.rounds or [None])[-1]
@@ -134,9 +141,8 @@ def read_report(run_dir: Path) -> Report:
     candidates = sum(row.format.n for row in metrics or [] if row.scope == "round")
     guard = config.get("rollout", {}).get("fail_first", {"enabled": False, "negatives": []})
     records = [record for records in learnt.reflections for record in records]
-    decided = run_dir / "review_decisions.jsonl"
-    said = read_decisions(decided, {ticket.ticket_key for ticket in tickets}) if decided.exists() else {}
-    selections = for_learning(_all(run_dir / "selections.jsonl", Selection) or [], said)
+    said = read_said(run_dir)
+    selections = _all(run_dir / "selections.jsonl", Selection)
     queue = review.missions.get(learnt.mission) if review else None
     return Report(
         run="/".join(run_dir.resolve().parts[-2:]),
@@ -146,20 +152,20 @@ def read_report(run_dir: Path) -> Report:
         refused=refused_of(learnt.reflections),
         proposals=sum(len(record.applied) + len(record.rejected) for record in records),
         metrics=metrics or [],
-        corrected=verdict_rates((selection.label, selection.verdict) for selection in selections) if said else None,
-        decisions=len(said),
+        standing=standing_of(selections, queue.tickets if queue else [], said) if selections is not None else None,
         review=queue,
-        undecided=sum(ticket.ticket_key not in said for ticket in queue.tickets) if queue else 0,
-        reviewed=_one(run_dir / "review_summary.json", ReviewSummary),
+        reviewed=summarize(said.values(), queue.tickets) if said and queue else None,
         review_page="review.html" if (run_dir / "review.html").exists() else None,
         malformed=None if failures is None else why_malformed(failures, candidates),
         candidates=candidates,
         student=read_evaluation(run_dir / "evaluation"),
         guard=validate(guard, FailFirst, run_dir / "config" / "rollout.yaml"),
-        limit=config.get("gate", {}).get("gate", {}).get("max_frr"),
+        limit=release_limit(run_dir),
         sections=sections_of(config),
         models=models_of(config),
-        source=_one(run_dir / "config" / "tickets.json", TicketsSource),
+        source=tickets_source(run_dir),
+        synthetic=is_synthetic(run_dir),
+        one_sided=read_one_sided(run_dir / "distill.train.jsonl"),
         files=file_counts(run_dir, learnt.rounds),
     )
 

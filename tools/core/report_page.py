@@ -1,7 +1,5 @@
 """The page of a report: its verdict in one sentence, its plots, and what the template needs to lay them out."""
 
-from dataclasses import dataclass
-
 from markupsafe import Markup
 
 from tools.core import svg
@@ -9,19 +7,11 @@ from tools.core.negatives import Marker, Piece
 from tools.core.page import render
 from tools.core.report_data import Report
 from tools.core.report_rules import Story, changes_by_round
+from tools.core.standing import Verdict, training_verdict
 
 TICKETS_SHOWN = 20  # of the review list; review.html has them all
 TEXTS_SHOWN = 12  # refused texts for a reason
 TONES = {"frr": "release", "false_block": "plain", "label_match": "plain", "format": "plain"}
-
-
-@dataclass(frozen=True)
-class Verdict:
-    """One sentence to act on: ``key`` names its text, ``values`` fill it. ``tone``: good, wait or stop."""
-
-    tone: str
-    key: str
-    values: dict[str, object]
 
 
 def verdict_of(report: Report) -> Verdict:
@@ -32,31 +22,19 @@ def verdict_of(report: Report) -> Verdict:
         before, after = gate.before.chat.frr, gate.after.chat.frr
         said = {"k": after.k, "n": after.n, "rate": svg.percent(after.rate), "before": svg.percent(before.rate), "reasons": len(gate.reasons)}
         return Verdict("good", "verdict.ship", said) if gate.passed else Verdict("stop", "verdict.no_ship", said)
-    if status is None or status.status == "running":
-        return Verdict("wait", "verdict.running", {"rounds": report.learnt.rounds})
-    if status.status == "max_epochs":
-        return Verdict("stop", "verdict.max_epochs", {"epochs": status.epochs})
-    frr = (report.corrected or now).frr if now else None
-    if frr is None or frr.rate is None:
-        return Verdict("wait", "verdict.unknown", {})
-    waiting = report.undecided if report.review else now.need_review
-    said = {"k": frr.k, "n": frr.n, "rate": svg.percent(frr.rate), "high": svg.percent(frr.high), "review": waiting}
-    if report.limit is None:
-        return Verdict("wait", "verdict.no_limit", said)
-    said["limit"] = svg.percent(report.limit)
-    if frr.rate > report.limit:
-        return Verdict("stop", "verdict.over" if waiting else "verdict.over_reviewed", said)
-    return Verdict("wait", "verdict.unsure", said) if frr.high > report.limit else Verdict("good", "verdict.within", said)
+    frr = report.standing.rates.frr if report.standing else now.frr if now else None
+    return training_verdict(status, report.learnt.rounds, frr, report.undecided, report.limit)
 
 
 def page(report: Report) -> str:
     """The whole page as text."""
+    rates = report.standing.rates if report.standing else report.now
     marker = Marker(report.learnt.states[-1].experiences["G0"], report.guard)
     return render(
         "report",
         report=report,
         verdict=verdict_of(report),
-        figures=[(name, getattr(report.corrected, name, getattr(report.now, name)), tone) for name, tone in TONES.items()] if report.now else [],
+        figures=[(name, getattr(rates, name, getattr(report.now, name)), tone) for name, tone in TONES.items()] if report.now else [],
         curves=curves(report),
         changes=changes_by_round(report.stories),
         strips={story.key: strip(report, story) for story in report.stories},

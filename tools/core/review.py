@@ -1,4 +1,7 @@
-"""The need-review list: tickets that no candidate of their last evaluation supports (DESIGN.md §4)."""
+"""The need-review list: tickets that no candidate of their last evaluation supports (DESIGN.md §4).
+
+A candidate is an answer of the model, or the guard's verdict where it overrode the model's: both can support a label.
+"""
 
 from collections import Counter, defaultdict
 from collections.abc import Iterable, Mapping, Sequence
@@ -16,6 +19,7 @@ from tools.core.records import (
     Trajectory,
     Verdict,
 )
+from tools.core.selection import by_model
 
 
 def is_unsupported(candidates: Iterable[Trajectory]) -> bool:
@@ -80,8 +84,8 @@ def log_odds_against(label: Verdict, candidates: Iterable[Trajectory]) -> float 
 
 
 def distinct_answers(candidates: Iterable[Trajectory]) -> list[ReviewCandidate]:
-    """Valid answers, equal ones counted; the most frequent first."""
-    counts = Counter((candidate.verdict, candidate.reason) for candidate in candidates if candidate.format_ok)
+    """The model's valid answers, equal ones counted; the most frequent first."""
+    counts = Counter((candidate.verdict, candidate.reason) for candidate in by_model(candidates) if candidate.format_ok)
     ranked = sorted(counts.items(), key=lambda item: (-item[1], item[0]))
     return [ReviewCandidate(verdict=verdict, reason=reason, count=count) for (verdict, reason), count in ranked]
 
@@ -149,6 +153,6 @@ def _counts(words: object, found: Iterable[str]) -> Mapping[str, int]:
     return {word: counts[word] for word in get_args(words)}
 
 
-def unresolved(review: NeedReviewFile) -> set[str]:
-    """The ticket keys of all missions' lists."""
-    return {ticket.ticket_key for mission in review.missions.values() for ticket in mission.tickets}
+def unresolved(review: NeedReviewFile) -> dict[str, ReviewReason]:
+    """The tickets of all missions' lists: ticket_key -> why it is listed."""
+    return {ticket.ticket_key: ticket.reason_code for mission in review.missions.values() for ticket in mission.tickets}

@@ -9,6 +9,7 @@ import json
 import os
 from collections import defaultdict
 from collections.abc import Mapping, Sequence
+from html import escape
 from pathlib import Path
 from typing import Any
 from urllib.parse import quote
@@ -17,6 +18,7 @@ from tools.core.negatives import Marker, Piece
 from tools.core.page import csp_source
 from tools.core.protocol import cited_rules
 from tools.core.records import MissionGuidance, ReviewDecision, ReviewTicket
+from tools.core.synthetic import BANNER, BANNER_ZH
 
 PAGES = Path(__file__).with_name("pages")
 PHOTO_SUFFIXES = {".jpg", ".jpeg", ".png", ".webp", ".gif", ".bmp"}
@@ -98,10 +100,11 @@ def _photo(name: str, pieces: Sequence[Piece], marker: Marker, src: str | None, 
 
 
 def page(data: Mapping[str, Any]) -> str:
-    """The page as HTML."""
+    """The page as HTML. A run on drawn tickets says so above everything, in both languages and without a script."""
     html, css, js = ((PAGES / f"review.{kind}").read_text(encoding="utf-8") for kind in ("html", "css", "js"))
     policy = f"default-src 'none'; style-src '{csp_source(css)}'; script-src '{csp_source(js)}'; img-src 'self' file:; base-uri 'none'; form-action 'none'"
-    parts = {"policy": policy, "css": css, "js": js, "data": _json(data)}
+    banner = f'<p class="synthetic" id="synthetic" role="note">{BANNER_ZH} {escape(BANNER)}</p>\n' if data.get("synthetic") else ""
+    parts = {"policy": policy, "css": css, "js": js, "banner": banner, "data": _json(data)}
     first, *rest = html.split("{{")
     return first + "".join(parts[name] + text for name, text in (piece.split("}}", 1) for piece in rest))
 

@@ -7,12 +7,14 @@ from collections import defaultdict
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
+from tools.core.corpus import one_sided
 from tools.core.errors import mistake
 from tools.core.prompts import rule_number
 from tools.core.protocol import parse, render
 from tools.core.records import ticket_key
 from tools.core.review import is_unsupported, last_evaluations, unresolved
 from tools.core.run_reader import Numbered, Run
+from tools.core.synthetic import BANNER, is_synthetic
 
 Findings = Iterator[str | None]
 AGAIN = "delete the file to have it made again"
@@ -159,6 +161,19 @@ def train_and_val_share_no_group(run: Run) -> Findings:
         what = f"{row.group_id!r} is in distill.train.jsonl too"
         yield _wrong(run.folder / "distill.val.jsonl", line, "group_id", what, AGAIN) if row.group_id in train else None
 
+
+def tickets_are_no_field_data(run: Run) -> str | None:
+    """A warning where tickets were drawn."""
+    return BANNER if is_synthetic(run.folder) else None
+
+
+def corpus_has_two_sides(run: Run) -> str | None:
+    """A warning where the student would see one verdict, or one label, alone."""
+    missing = one_sided(run.records("distill.train.jsonl"))
+    return str(missing) if missing else None
+
+
+WARNINGS: list[tuple[set[str], Callable[[Run], str | None]]] = [(set(), tickets_are_no_field_data), ({"distill.train.jsonl"}, corpus_has_two_sides)]
 
 # what it says, the run's own files it needs, the check
 CHECKS: list[tuple[str, set[str], Callable[[Run], Findings]]] = [

@@ -27,6 +27,7 @@ from tools.core.records import (
     LoopStatus,
     NeedReviewFile,
     StageA,
+    TicketsSource,
     read_tickets,
 )
 from tools.core.run_folder import MAY_BE_EMPTY, ROUND_FILES, RUN_FILES, round_folder
@@ -89,7 +90,7 @@ class FileReport(NamedTuple):
 def read_run(folder: Path) -> tuple[Run, list[FileReport]]:
     """Read all files of a run; the reports stand in the order in which the run makes the files."""
     run = Run(folder)
-    reports = [_read_stage_a(run)]
+    reports = [_read_stage_a(run), _read_source(run)]
     reports += [_read_section(run, name) for name in SECTION_FILES]
     reports.append(_read_own_file(run, "loop.json"))
     reports += [_read_round_files(run, name) for name in ROUND_FILES]
@@ -107,6 +108,12 @@ def _read_stage_a(run: Run) -> FileReport:
         except UserError as error:
             problems.append(str(error))
     return FileReport("stage_a.jsonl", 1, len(rows), problems)
+
+
+def _read_source(run: Run) -> FileReport:
+    path = run.folder / "config" / "tickets.json"
+    rows, problems = _all_rows(path, TicketsSource) if path.exists() else ([], [])
+    return FileReport("config/tickets.json", int(path.exists()), len(rows), problems)
 
 
 def _read_section(run: Run, name: str) -> FileReport:

@@ -22,6 +22,7 @@ from tools.core.records import (
     Trajectory,
 )
 from tools.core.run_folder import finished_rounds, read_round_rows, round_folder
+from tools.core.selection import by_model
 
 
 @dataclass(frozen=True)
@@ -123,7 +124,7 @@ def metrics_row(scope: Literal["round", "epoch"], rounds: Sequence[Round]) -> Ro
     """How some rounds together stood to the labels. ``rules`` and ``guidance_step``: the guidance the last of them ran under."""
     last = rounds[-1]
     rates = verdict_rates((row.label, row.verdict) for past in rounds for row in past.selections)
-    formats = [row.format_ok for past in rounds for row in past.trajectories]
+    formats = [row.format_ok for past in rounds for row in by_model(past.trajectories)]
     return RoundMetrics(
         scope=scope,
         round=last.number,

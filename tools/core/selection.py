@@ -4,12 +4,13 @@ Label-blind: the label is only written beside the verdict (``label_match``), nev
 """
 
 import re
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 
 from tools.core.config import FailFirst
-from tools.core.protocol import clean_summary, third_state_word
-from tools.core.records import Selection, StageA, Trajectory, votes_of
+from tools.core.protocol import clean_summary, render, third_state_word
+from tools.core.records import Selection, StageA, Trajectory, VerdictLogprob, votes_of
 
+OVERRIDE = "fail_first_override"
 _SEGMENTS = re.compile(r"[，；;\n]")
 
 
@@ -32,12 +33,13 @@ def majority(verdicts: Sequence[str]) -> tuple[str, float]:
 
 
 def select(ticket: StageA, candidates: Sequence[Trajectory], guard: FailFirst) -> Selection | None:
-    """Choose a ticket's verdict and reason; None where no candidate is valid.
+    """Choose a ticket's verdict and reason; None where no candidate of the model is valid.
 
-    The first candidate of the winning verdict speaks for it (the grid goes from cold to warm). Where the guard
-    overrides a pass it writes the reason itself and ``selected_candidate`` is None.
+    The first candidate of the winning verdict speaks for it (the grid goes from cold to warm). Where the guard overrides
+    a pass it speaks itself: ``selected_candidate`` is then the index of the row that ``guard_row`` gives.
     """
-    valid = [candidate for candidate in candidates if candidate.format_ok]
+    asked = by_model(candidates)
+    valid = [candidate for candidate in asked if candidate.format_ok]
     if not valid:
         return None
     verdict, strength = majority([candidate.verdict for candidate in valid])
@@ -46,13 +48,31 @@ def select(ticket: StageA, candidates: Sequence[Trajectory], guard: FailFirst) -
     if 0 < sum(candidate.verdict == "pass" for candidate in valid) == len(valid) / 2:
         warnings.append("tie_fail_first")
     if verdict == "pass" and (negative := explicit_negative(ticket, guard)):
-        verdict, reason, index = "fail", guard_reason(*negative), None
-        warnings.append("fail_first_override")
+        verdict, reason, index = "fail", guard_reason(*negative), asked[-1].candidate_index + 1
+        warnings.append(OVERRIDE)
     return Selection(
         ticket_key=ticket.ticket_key, group_id=ticket.group_id, mission=ticket.mission, label=ticket.label,
         verdict=verdict, reason=reason, vote_strength=strength, label_match=verdict == ticket.label,
-        candidates=votes_of([candidate.verdict for candidate in candidates]), selected_candidate=index,
+        candidates=votes_of([candidate.verdict for candidate in asked]), selected_candidate=index,
         guidance_step=chosen.guidance_step, epoch=chosen.epoch, round=chosen.round, warnings=warnings,
+    )  # fmt: skip
+
+
+def by_model(candidates: Iterable[Trajectory]) -> list[Trajectory]:
+    """The candidates that the model gave: they alone vote, and they alone say how well it keeps the format."""
+    return [candidate for candidate in candidates if candidate.source == "model"]
+
+
+def guard_row(selection: Selection | None) -> Trajectory | None:
+    """The guard's verdict as a candidate of its own, so that what was selected is among the candidates; None where it overrode nothing."""
+    if selection is None or OVERRIDE not in selection.warnings:
+        return None
+    return Trajectory(
+        ticket_key=selection.ticket_key, group_id=selection.group_id, mission=selection.mission,
+        round=selection.round, epoch=selection.epoch, candidate_index=selection.selected_candidate, decode=None,
+        response_text=render(selection.verdict, selection.reason), verdict=selection.verdict, reason=selection.reason,
+        format_ok=True, label_match=selection.label_match, verdict_logprob=VerdictLogprob(**{"pass": None, "fail": None}),
+        guidance_step=selection.guidance_step, source="guard",
     )  # fmt: skip
 
 

@@ -4,7 +4,8 @@
     python -m tools.miniature.world --print-g0
 
 Writes Stage-A rows (DESIGN.md §3) and, apart from them, the truth: a first row with the hidden rules, then a row
-a ticket with its clean label and whether the label was flipped. Deterministic in its arguments.
+a ticket with its clean label and whether the label was flipped. Deterministic in its arguments. With --mark-synthetic
+every group_id begins with SYNTHETIC-, so that no record of a run on these tickets can be taken for one of the field.
 """
 
 import json
@@ -127,8 +128,8 @@ def _is_fair(world: World, facts: list[Facts]) -> bool:
     return True
 
 
-def draw_tickets(world: World, n: int, seed: int, flip: float = 0.05) -> list[Labelled]:
-    """``n`` tickets of the world; a share ``flip`` of them, spread evenly, carries the wrong label."""
+def draw_tickets(world: World, n: int, seed: int, flip: float = 0.05, prefix: str = "") -> list[Labelled]:
+    """``n`` tickets of the world; a share ``flip`` of them, spread evenly, carries the wrong label. ``prefix``: of every group_id."""
     rng = Random(f"{world.mission.slug}:tickets:{seed}")
     flipped = set(rng.sample(range(n), round(flip * n)))
     out = []
@@ -137,7 +138,7 @@ def draw_tickets(world: World, n: int, seed: int, flip: float = 0.05) -> list[La
         clean = world.verdict(ticket.facts)
         label = clean if index not in flipped else "fail" if clean == "pass" else "pass"
         temporary = "TEMP-" if rng.random() < 0.3 else ""
-        group = f"QC-{temporary}{rng.randrange(2023, 2025)}{rng.randrange(1, 13):02}{rng.randrange(1, 29):02}-{index * 7 + 1:07}"
+        group = f"{prefix}QC-{temporary}{rng.randrange(2023, 2025)}{rng.randrange(1, 13):02}{rng.randrange(1, 29):02}-{index * 7 + 1:07}"
         out.append(Labelled(group, ticket, label, clean))
     return out
 
@@ -168,6 +169,7 @@ tickets = draw_tickets
 def main(
     mission: str = "bbu_line", seed: int = 1, tickets: int = 400, tickets_seed: int = 0, flip: float = 0.05,
     output: Path = Path("stage_a.jsonl"), truth: Path = Path("truth.jsonl"), print_g0: bool = False,
+    mark_synthetic: bool = False,
 ) -> None:  # fmt: skip
     """Write a world's tickets and, apart from them, their truth; or print the seven checklists."""
     if print_g0:
@@ -177,13 +179,14 @@ def main(
     from tools.core.cli import say
     from tools.core.errors import UserError
     from tools.core.jsonl import write_rows
+    from tools.core.synthetic import PREFIX
 
     if mission not in MISSIONS:
         raise UserError(f"--mission: unknown mission ({mission}); choose one of {', '.join(MISSIONS)}")
     if tickets < 1 or not 0 <= flip < 0.5:
         raise UserError(f"--tickets, --flip: out of range ({tickets}, {flip}); give at least 1 ticket and a share below 0.5")
     world = sample_world(seed, mission)
-    rows = draw_tickets(world, tickets, tickets_seed or seed, flip)
+    rows = draw_tickets(world, tickets, tickets_seed or seed, flip, PREFIX if mark_synthetic else "")
     write_rows(output, stage_a_rows(world, rows))
     write_rows(truth, truth_rows(world, rows, seed))
     say(f"world: {len(rows)} tickets of {mission}, {sum(r.label != r.clean for r in rows)} flipped, {len(world.hidden)} hidden rules")

@@ -331,7 +331,7 @@
   // -- language
   function translate() {
     document.documentElement.lang = language === "zh" ? "zh-CN" : "en";
-    document.title = `${t("title")} · ${DATA.mission}`;
+    document.title = `${DATA.synthetic ? "合成数据 · SYNTHETIC · " : ""}${t("title")} · ${DATA.mission}`;
     for (const node of document.querySelectorAll("[data-text]")) node.textContent = t(node.dataset.text);
     for (const node of document.querySelectorAll("[data-label]")) { node.setAttribute("aria-label", t(node.dataset.label)); if (node.tagName === "BUTTON") node.title = t(node.dataset.label); }
     for (const node of document.querySelectorAll("[data-placeholder]")) node.placeholder = t(node.dataset.placeholder);

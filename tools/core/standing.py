@@ -1,0 +1,99 @@
+"""How a run stands, decisions of people counted: its rates, what waits for review, whether to train on it.
+
+One definition for all who say it: the report, show, and the last lines of distill and review_apply.
+"""
+
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import NamedTuple
+
+from tools.core.config import read_yaml
+from tools.core.decisions import for_learning
+from tools.core.errors import mistake
+from tools.core.jsonl import read_json, read_rows
+from tools.core.metrics import Rate, VerdictRates, verdict_rates
+from tools.core.records import LoopStatus, NeedReviewFile, RateRecord, ReviewDecision, ReviewTicket, Selection, read_decisions, read_tickets
+from tools.core.svg import percent
+
+TEXTS = Path(__file__).with_name("pages") / "report.yaml"
+MAY_TRAIN = {"good": "yes", "wait": "not yet", "stop": "no"}
+
+
+class Standing(NamedTuple):
+    """``rates``: the last verdict on each ticket against labels as people corrected them, excluded tickets left out.
+
+    ``queued``: tickets of the review list; ``waiting``: those of them that nobody has decided. ``decisions``: all of the run.
+    """
+
+    rates: VerdictRates
+    decisions: int
+    queued: int
+    waiting: int
+
+    def __str__(self) -> str:
+        counted = f", {self.decisions} decisions counted" if self.decisions else ""
+        of = f" of {self.queued} queued" if self.waiting != self.queued else ""
+        return f"FRR {self.rates.frr}{counted}; {self.waiting}{of} tickets wait for review"
+
+
+def standing_of(selections: Iterable[Selection], queue: Iterable[ReviewTicket], said: Mapping[str, ReviewDecision]) -> Standing:
+    """How verdicts and review list stand under what people said. ``selections``: the run's view, one a ticket."""
+    listed = [ticket.ticket_key for ticket in queue]
+    rates = verdict_rates((selection.label, selection.verdict) for selection in for_learning(selections, said))
+    return Standing(rates, len(said), len(listed), sum(key not in said for key in listed))
+
+
+def read_standing(run_dir: Path) -> Standing | None:
+    """The same from a run's files; None where the run's view or its review list is not there yet."""
+    selections, review = run_dir / "selections.jsonl", run_dir / "need_review.json"
+    if not (selections.exists() and review.exists()):
+        return None
+    missions = read_json(review, NeedReviewFile).missions.values()
+    return standing_of(read_rows(selections, Selection, allow_empty=True), (ticket for found in missions for ticket in found.tickets), read_said(run_dir))
+
+
+def read_said(run_dir: Path) -> dict[str, ReviewDecision]:
+    """What people said of the run's tickets, nothing where no file says it."""
+    path = run_dir / "review_decisions.jsonl"
+    return read_decisions(path, {ticket.ticket_key for ticket in read_tickets(run_dir / "stage_a.jsonl")}) if path.exists() else {}
+
+
+def release_limit(run_dir: Path) -> float | None:
+    """The most false releases that the gate lets pass, as the run was told; None where it was told nothing."""
+    path = run_dir / "config" / "gate.yaml"
+    section = read_yaml(path).get("gate") if path.exists() else None
+    limit = section.get("max_frr") if isinstance(section, dict) else None
+    if isinstance(limit, bool) or not isinstance(limit, int | float | None):
+        raise mistake(f"is no number ({limit!r})", "write a share such as 0.05", path=path, field="gate.max_frr")
+    return limit
+
+
+@dataclass(frozen=True)
+class Verdict:
+    """One sentence to act on: ``key`` names its text, ``values`` fill it. ``tone``: good, wait or stop."""
+
+    tone: str
+    key: str
+    values: dict[str, object]
+
+    def __str__(self) -> str:
+        """The sentence in English, as the report has it."""
+        return read_yaml(TEXTS)[self.key][0].format(**self.values)
+
+
+def training_verdict(status: LoopStatus | None, rounds: int, frr: Rate | RateRecord | None, waiting: int, limit: float | None) -> Verdict:
+    """Whether the student may be trained on this run: what the last verdicts say, judged by the whole interval. ``frr`` None: not known."""
+    if status is None or status.status == "running":
+        return Verdict("wait", "verdict.running", {"rounds": rounds})
+    if status.status == "max_epochs":
+        return Verdict("stop", "verdict.max_epochs", {"epochs": status.epochs})
+    if frr is None or frr.rate is None:
+        return Verdict("wait", "verdict.unknown", {})
+    said = {"k": frr.k, "n": frr.n, "rate": percent(frr.rate), "high": percent(frr.high), "review": waiting}
+    if limit is None:
+        return Verdict("wait", "verdict.no_limit", said)
+    said["limit"] = percent(limit)
+    if frr.rate > limit:
+        return Verdict("stop", "verdict.over" if waiting else "verdict.over_reviewed", said)
+    return Verdict("wait", "verdict.unsure", said) if frr.high > limit else Verdict("good", "verdict.within", said)
