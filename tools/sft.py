@@ -73,9 +73,11 @@ def learn(cfg: "SftConfig", layers: list[int], rows: "Rows", held_out: "Rows", o
     import transformers
     from accelerate import Accelerator
 
+    from tools.core.checkpoints import load_model
     from tools.core.sft_lora import adapt, adapted, lora_config
     from tools.core.sft_merge import base_hashes
     from tools.core.sft_train import Learner, Trainer, val_losses
+    from tools.core.student import as_checkpoint
 
     gpu = torch.cuda.is_available()
     accelerator = Accelerator(cpu=not gpu, mixed_precision="bf16" if gpu else "no")
@@ -86,7 +88,7 @@ def learn(cfg: "SftConfig", layers: list[int], rows: "Rows", held_out: "Rows", o
         torch.use_deterministic_algorithms(True, warn_only=True)
     torch.manual_seed(cfg.sft.seed)
     base = Path(cfg.student.model)
-    student = transformers.AutoModelForImageTextToText.from_pretrained(base, dtype=torch.bfloat16 if gpu else torch.float32)
+    student = load_model(transformers.AutoModelForImageTextToText, as_checkpoint(base), dtype=torch.bfloat16 if gpu else torch.float32)
     names = adapted(layers, cfg.sft.targets)
     learner = Learner(adapt(student, lora_config(layers, cfg.sft), names)).to(accelerator.device)
     state = output_dir / "state"

@@ -17,8 +17,8 @@ from tools.core.jsonl import read_numbered
 Verdict = Literal["pass", "fail"]
 ReviewReason = Literal["no_candidate_supports_gt", "label_suspect"]
 Refusal = Literal[
-    "bad_name", "unknown_extension", "missing", "unreadable", "not_a_file", "empty_file", "too_large", "too_many_pixels", "too_narrow", "not_an_image",
-    "broken", "no_group", "duplicate_group", "empty_group", "no_photo_left", "empty_summary", "coordinates", "cut_off",
+    "bad_name", "unknown_extension", "convert_to_jpeg", "missing", "unreadable", "not_a_file", "empty_file", "too_large", "too_many_pixels", "too_narrow", "not_an_image",
+    "broken", "no_label", "no_group", "nested_groups", "duplicate_group", "empty_group", "no_photo_left", "empty_summary", "coordinates", "cut_off",
 ]  # fmt: skip
 DropReason = Literal["excluded", "unsure", "model_wrong", "needs_review", "conflict", "duplicate"]
 Decision = Literal["label_wrong", "model_wrong", "exclude", "unsure"]
@@ -64,11 +64,14 @@ class StageA(Record):
 
 
 class Refused(Record):
-    """A photo that has no summary, or (``image`` None) a group that has no photo left, with the reason word. ``group_id`` is "" for a file in no group."""
+    """A photo that has no summary, or (``image`` None) a group that has no photo left, with the reason word.
+
+    ``group_id`` is "" for a file in no group, ``label`` None for one that is in neither label folder.
+    """
 
     image: str | None
     group_id: str
-    label: Verdict
+    label: Verdict | None
     reason: Refusal
     detail: str
 
