@@ -10,7 +10,6 @@ from tools.core.review import (
     last_evaluations,
     log_odds_against,
     queue,
-    review_file,
 )
 from tools.core.selection import select
 
@@ -83,28 +82,9 @@ def test_only_the_last_evaluation_counts():
     assert last_evaluations([*early, *late]) == last_evaluations([*late, *early]) == {"a::fail": late}
 
 
-def test_the_list_holds_tickets_unsupported_at_their_last_evaluation_with_how_often_they_were_queued():
-    learnt, stuck, broken = ticket("a", "fail"), ticket("b", "fail"), ticket("c", "fail")
-    rounds = []
-    for number, words in ((1, ("pass", "pass", "pass")), (2, ("fail", "pass", "bad"))):
-        found = [candidates(of, word, round=number) for of, word in zip((learnt, stuck, broken), words, strict=True)]
-        chosen = [selection for of, rows in zip((learnt, stuck, broken), found, strict=True) if (selection := select(of, rows, NO_GUARD))]
-        rounds.append(([row for rows in found for row in rows], chosen))
-    entries = [entry for rows, chosen in rounds for entry in queue(rows, chosen, "unsupported", {}, {})]
-    review = review_file([learnt, stuck, broken], [row for rows, _ in rounds for row in rows], rounds[-1][1], entries)
-    (mission,) = review.missions.values()
-    assert [(one.ticket_key, one.times_queued, one.last_round) for one in mission.tickets] == [("b::fail", 2, 2)]
-    assert (mission.count, mission.by_gt_label) == (1, {"pass": 0, "fail": 1})
-
-
-def test_the_surest_against_the_label_stands_first_and_equal_answers_are_counted():
-    sure, unsure = ticket("b", "fail"), ticket("a", "fail")
-    rows = candidates(unsure, "pass pass pass bad", odds=0.5) + candidates(sure, "pass pass", odds=4.0)
-    chosen = [select(unsure, rows[:4], NO_GUARD), select(sure, rows[4:], NO_GUARD)]
-    review = review_file([unsure, sure], rows, chosen, queue(rows, chosen, "unsupported", {}, {}))
-    (mission,) = review.missions.values()
-    assert [(one.ticket_key, one.log_odds_against_label) for one in mission.tickets] == [("b::fail", 4.0), ("a::fail", 0.5)]
-    assert [(answer.verdict, answer.count) for answer in distinct_answers(rows[:4])] == [("pass", 2), ("pass", 1)]
+def test_equal_answers_are_counted_the_most_frequent_first():
+    rows = candidates(ticket("a", "fail"), "pass pass pass bad", odds=0.5)
+    assert [(answer.verdict, answer.count) for answer in distinct_answers(rows)] == [("pass", 2), ("pass", 1)]
 
 
 @pytest.mark.parametrize(

@@ -28,27 +28,29 @@ def main(
 ) -> None:
     """Gather what the rounds queued for people into one list, ready to read."""
     from tools.core.config import AggregateReviewConfig, read_section
-    from tools.core.jsonl import read_json, read_rows, write_json, write_rows
-    from tools.core.records import LoopStatus, Selection, Trajectory, read_tickets
-    from tools.core.review import review_file
-    from tools.core.run_folder import read_round_rows
+    from tools.core.jsonl import dump, read_json, whole_files, write_rows
+    from tools.core.records import LoopStatus
+    from tools.core.review_list import write_review
+    from tools.core.review_queue import ReviewQueue
+    from tools.core.run_folder import stream_round_rows
+    from tools.core.ticket_index import Tickets
 
     compat = read_section(config, AggregateReviewConfig).compat
     status = read_json(loop, LoopStatus)
-    tickets = read_tickets(stage_a)
-    queue = [entry for number in range(1, status.rounds + 1) for entry in read_round_rows(rounds, number, "need_review_queue.jsonl")]
-    chosen = read_rows(selections, Selection, allow_empty=True)
-    review = review_file(tickets, read_rows(trajectories, Trajectory), chosen, queue)
-
-    write_rows(output_dir / "need_review_queue.jsonl", queue)
-    write_json(output_dir / "need_review.json", review)
+    review = ReviewQueue(Tickets(stage_a))
+    with whole_files(output_dir / "need_review_queue.jsonl", output_dir / "need_review.json") as (queue, listed):
+        for number in range(1, status.rounds + 1):
+            for entry in stream_round_rows(rounds, number, "need_review_queue.jsonl"):
+                review.queue(entry)
+                queue.write(dump(entry) + "\n")
+        review.read(trajectories, selections)
+        count = write_review(listed, review.missions())
     manual_queue = output_dir / "manual_review_queue.jsonl"
     if compat.manual_review_queue:
         write_rows(manual_queue, [])
     elif manual_queue.exists() and manual_queue.stat().st_size == 0:
         manual_queue.unlink()  # ours of an earlier setting: what a run folder holds depends on its inputs, not on its history
-    count = sum(mission.count for mission in review.missions.values())
-    cli.say(f"aggregate_review: {count} of {len(tickets)} tickets need review, {len(queue)} entries queued in {status.rounds} rounds")
+    cli.say(f"aggregate_review: {count} of {len(review.tickets)} tickets need review, {review.queued} entries queued in {status.rounds} rounds")
 
 
 if __name__ == "__main__":

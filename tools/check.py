@@ -14,44 +14,45 @@ import typer
 
 from tools.core import cli
 
-SHOWN = 20
-
 
 def main(run_dir: Annotated[Path, typer.Option(help="runs/<RUN>/<MISSION>.")]) -> None:
     """Check every file of a run and the rules between them."""
     from tools.core.errors import UserError, mistake
-    from tools.core.run_checks import CHECKS, WARNINGS
-    from tools.core.run_reader import read_run
+    from tools.core.run_checks import WARNINGS, Rules
+    from tools.core.run_reader import SHOWN, Problems, Row, Run, read_run
 
     if not run_dir.is_dir():
         raise mistake("no such run folder", "check MISSION and RUN", path=run_dir)
-    run, reports = read_run(run_dir)
-    for report in reports:
-        counts = f"{report.records} records in {report.files} files" if "*" in report.name else f"{report.records} records"
-        print(line(report.name, counts, len(report.problems)) if report.files else f"--   {report.name}: not there")
-    problems = [problem for report in reports for problem in report.problems]
-    if problems:
-        print("--   the rules between files: not looked at before the files are in order")
-    for name, needs, check in [] if problems else CHECKS:
-        if needs <= run.found:
-            findings = list(check(run))
-            wrong = [finding for finding in findings if finding]
-            print(line(name, f"{len(findings) - len(wrong)}/{len(findings)}", len(wrong)))
-            problems += wrong
+    run, problems, files = Run(run_dir), Problems(), 0
+    rules = Rules(run)
 
-    warnings = [warning for needs, warn in WARNINGS if not problems and needs <= run.found and (warning := warn(run))]
+    def see(row: Row) -> None:
+        if run.tickets and not problems.count:
+            rules.see(row)
+
+    for report in read_run(run, see):
+        files += report.files
+        problems.take(report.problems)
+        counts = f"{report.records} records in {report.files} files" if "*" in report.name else f"{report.records} records"
+        print(line(report.name, counts, report.problems.count) if report.files else f"--   {report.name}: not there")
+    if problems.count:
+        print("--   the rules between files: not looked at before the files are in order")
+    for rule in [] if problems.count else rules.end():
+        print(line(rule.says, f"{rule.looked - rule.problems.count}/{rule.looked}", rule.problems.count))
+        problems.take(rule.problems)
+
+    warnings = [warning for needs, warn in WARNINGS if not problems.count and needs <= run.found and (warning := warn(run))]
     for warning in warnings:
         print(f"WARN {warning}")
-    files = sum(report.files for report in reports)
-    if not problems:
+    if not problems.count:
         for warning in warnings:
             cli.say(f"check: {warning}")
         cli.say(f"check: {files} files are in order" + (f", with {len(warnings)} warnings" if warnings else ""))
         return
-    for problem in problems[:SHOWN]:
+    for problem in problems.shown:
         cli.complain(problem)
-    more = f", of which {SHOWN} are shown" if len(problems) > SHOWN else ""
-    raise UserError(f"check: {len(problems)} problems in {files} files{more}; correct the lines named above")
+    more = f", of which {SHOWN} are shown" if problems.count > SHOWN else ""
+    raise UserError(f"check: {problems.count} problems in {files} files{more}; correct the lines named above")
 
 
 def line(name: str, counts: str, problems: int) -> str:

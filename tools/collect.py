@@ -23,35 +23,35 @@ def main(
 ) -> None:
     """Gather the rounds of a run into the run's own view of them."""
     from tools.core.errors import mistake
-    from tools.core.guidance_file import write_guidance
-    from tools.core.jsonl import read_json, write_rows
-    from tools.core.records import LoopStatus, read_tickets
-    from tools.core.run_view import (
-        last_selections,
-        metrics_rows,
-        read_round,
-        refuse_unknown_tickets,
-    )
+    from tools.core.guidance_file import read_guidance, write_guidance
+    from tools.core.jsonl import read_json, whole_files, write_rows
+    from tools.core.records import LoopStatus
+    from tools.core.run_folder import round_folder
+    from tools.core.run_view import LastSelections, gather, metrics_rows
+    from tools.core.ticket_index import Tickets
 
     status = read_json(loop, LoopStatus)
     if status.rounds < 1:
         raise mistake("no round is finished yet", "run the loop first", path=loop, field="rounds")
-    tickets = read_tickets(stage_a)
-    mission = tickets[0].mission
-    history = [read_round(rounds, number, mission) for number in range(1, status.rounds + 1)]
-    refuse_unknown_tickets(rounds, history, tickets)
-
-    trajectories = [row for past in history for row in past.trajectories]
-    malformed = [row for past in history for row in past.malformed]
-    selections = last_selections(history, tickets)
-    write_rows(output_dir / "trajectories.jsonl", trajectories)
-    write_rows(output_dir / "failure_malformed.jsonl", malformed)
-    write_rows(output_dir / "selections.jsonl", selections)
-    write_guidance(output_dir / "guidance.json", mission, history[-1].after)
+    tickets = Tickets(stage_a)
+    mission = tickets.missions[0]
+    state = read_guidance(round_folder(rounds, 0) / "guidance.json", mission)
+    last, history, selected = LastSelections(output_dir, len(tickets)), [], 0
+    names = ("trajectories.jsonl", "failure_malformed.jsonl", "selections.jsonl")
+    with whole_files(*(output_dir / name for name in names)) as files:
+        out = dict(zip(names, files, strict=True))
+        for number in range(1, status.rounds + 1):
+            past, state = gather(rounds, number, state, mission, tickets, last, out)
+            history.append(past)
+        for line in last.lines():
+            out["selections.jsonl"].write(line)
+            selected += 1
+    write_guidance(output_dir / "guidance.json", mission, state)
     write_rows(output_dir / "metrics.jsonl", metrics_rows(history, status.rounds_per_epoch))
+    trajectories, malformed = (sum(getattr(past, name) for past in history) for name in ("trajectories", "malformed"))
     cli.say(
-        f"collect: {status.rounds} rounds, {len(trajectories)} trajectories, {len(malformed)} malformed, "
-        f"selections for {len(selections)} of {len(tickets)} tickets"
+        f"collect: {status.rounds} rounds, {trajectories} trajectories, {malformed} malformed, "
+        f"selections for {selected} of {len(tickets)} tickets"
     )
 
 

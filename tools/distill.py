@@ -42,18 +42,15 @@ def main(
     """Turn the converged epoch's selected answers into chat training data."""
     from tools.core import corpus
     from tools.core.config import DistillConfig, read_section
+    from tools.core.corpus_files import Answers, Judging, Reasons, write_corpus
     from tools.core.guidance_file import read_guidance
+    from tools.core.jsonl import read_json
+    from tools.core.records import LoopStatus, read_decisions
+    from tools.core.review_list import stream_review
     from tools.core.made import does_not_use
-    from tools.core.jsonl import read_json, write_rows
-    from tools.core.records import (
-        LoopStatus,
-        NeedReviewFile,
-        read_decisions,
-        read_tickets,
-    )
-    from tools.core.review import unresolved
     from tools.core.standing import release_limit, standing_of, training_verdict
     from tools.core.synthetic import named
+    from tools.core.ticket_index import Tickets
 
     started, cfg = time.time(), read_section(config, DistillConfig)
     if not cfg.distill.enabled:
@@ -62,33 +59,20 @@ def main(
         return
     status = read_json(loop, LoopStatus)
     corpus.require_convergence(status, loop)
-    tickets = {ticket.ticket_key: ticket for ticket in read_tickets(stage_a, cfg.mission.name)}
+    tickets = Tickets(stage_a, cfg.mission.name)
     rules = read_guidance(guidance, cfg.mission.name)
-    answers = corpus.read_answers(selections, tickets, rules.step)
-    listed = read_json(need_review, NeedReviewFile)
+    answers, review = Answers(selections, tickets, rules.step), Reasons(need_review, tickets)
     said = read_decisions(decisions, tickets) if decisions and used(decisions) else {}
 
-    items = corpus.items(cfg, rules.experiences, tickets, answers, unresolved(listed), said)
-    kept = [item for item in items if not item.fate.dropped]
-    dropped = [item for item in items if item.fate.dropped]
-    validation = corpus.validation_groups((item.ticket.group_id for item in kept), cfg.distill.val_share, cfg.distill.seed)
-    train = [corpus.sft_row(item) for item in kept if item.ticket.group_id not in validation]
-    val = [corpus.sft_row(item) for item in kept if item.ticket.group_id in validation]
-    audit = corpus.audit_sample(items, cfg.distill.audit_sample, cfg.distill.seed, validation) if cfg.mission.high_risk else []
-
-    write_rows(output_dir / "distill_chatml.jsonl", [item.chat for item in items])
-    write_rows(output_dir / "distill.train.jsonl", train)
-    write_rows(output_dir / "distill.val.jsonl", val)
-    write_rows(output_dir / "distill.dropped.jsonl", [corpus.dropped_row(item) for item in dropped])
-    write_rows(output_dir / "distill.audit.jsonl", audit)
+    written = write_corpus(Judging(cfg, rules.experiences, tickets, answers, review, said), output_dir)
     does_not_use(output_dir / "config" / "gate.yaml")  # the sentence below does, no file
-    standing = standing_of(answers, (ticket for mission in listed.missions.values() for ticket in mission.tickets), said)
+    standing = standing_of(answers, (ticket for _, ticket in stream_review(need_review, {})), said)
     verdict = training_verdict(status, status.rounds, standing.rates.frr, standing.waiting, release_limit(output_dir))
     for line in ending(output_dir, standing, verdict, took(started)):
         cli.say(f"distill: {line}")
-    if missing := corpus.one_sided(train):
+    if missing := corpus.read_one_sided(output_dir / "distill.train.jsonl"):
         cli.say(f"distill: {missing}")
-    cli.say(f"{named('distill', output_dir)}: {corpus.summary(len(tickets), items, len(train), len(val))}")
+    cli.say(f"{named('distill', output_dir)}: {corpus.summary(len(tickets), written.train, written.val, written.dropped, written.corrected)}")
 
 
 def ending(run_dir: Path, standing: Standing, verdict: Verdict, took: str) -> list[str]:

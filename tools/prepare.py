@@ -144,14 +144,13 @@ def draw(mission: str, output: Path) -> None:
 
 def new_source(source: Path, run_dir: Path) -> str | None:
     """The source's hash where the run should take it ("" where it is no file, for reading to name); None where the run's copy stands."""
-    import hashlib
-
+    from tools.core.digests import sha256_of
     from tools.core.naming import remembered
 
     kept = remembered(run_dir)[1] if (run_dir / "stage_a.jsonl").exists() else None
     if kept and kept.source == str(source) and not source.exists():
         return None  # gone since
-    digest = hashlib.sha256(source.read_bytes()).hexdigest() if source.is_file() else ""
+    digest = sha256_of(source) if source.is_file() else ""
     return None if digest and kept and kept.sha256 == digest else digest
 
 
@@ -161,14 +160,18 @@ def take_tickets(source: Path, mission: str, run_dir: Path, *, synthetic: bool =
     if digest is None:
         return
 
-    from tools.core.cli import say
-    from tools.core.jsonl import write_json, write_text
-    from tools.core.records import TicketsSource, read_tickets
+    import shutil
 
-    rows = read_tickets(source, mission)
-    write_text(run_dir / "stage_a.jsonl", source.read_text(encoding="utf-8-sig"))
+    from tools.core.cli import say
+    from tools.core.jsonl import whole_files, write_json
+    from tools.core.records import TicketsSource
+    from tools.core.ticket_index import Tickets
+
+    rows = Tickets(source, mission)
+    with open(source, encoding="utf-8-sig") as text, whole_files(run_dir / "stage_a.jsonl") as (copy,):
+        shutil.copyfileobj(text, copy)
     write_json(run_dir / "config" / "tickets.json", TicketsSource(source=str(source), sha256=digest, synthetic=synthetic))
-    say(f"tickets: {len(rows)} from {source} (of {mission}: {sum(row.label == 'fail' for row in rows)} fail, {sum(row.label == 'pass' for row in rows)} pass)")
+    say(f"tickets: {len(rows)} from {source} (of {mission}: {rows.count('fail')} fail, {rows.count('pass')} pass)")
 
 
 def environment(made: "MadeWith", taken: tuple[str, bool] | None, run_dir: Path, held_out: str | None, goals: set[str], everything: bool) -> dict[str, str]:

@@ -1,9 +1,10 @@
 """The chat corpus: which selected answers the student learns from, how they are split, which ones people look at."""
 
 import hashlib
+import heapq
 from collections import Counter
-from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass, replace
+from collections.abc import Container, Iterable, Mapping
+from dataclasses import dataclass
 from itertools import count
 from pathlib import Path
 from typing import Literal, NamedTuple
@@ -11,7 +12,7 @@ from typing import Literal, NamedTuple
 from tools.core.config import DistillConfig, DistillSection
 from tools.core.decisions import OTHER, label_after
 from tools.core.errors import mistake
-from tools.core.jsonl import parse_row, read_numbered
+from tools.core.jsonl import stream_rows
 from tools.core.prompts import stage_b_system, stage_b_user
 from tools.core.protocol import parse, render
 from tools.core.records import (
@@ -78,54 +79,6 @@ def supersede(run_dir: Path) -> Path | None:
     return folder
 
 
-def read_answers(path: Path, tickets: Mapping[str, StageA], step: int) -> list[Selection]:
-    """Read the run's selections; refuses an unknown ticket, one given twice, an older guidance, and a reason that breaks the protocol."""
-    seen: dict[str, int] = {}
-    answers = []
-    for line, row in read_numbered(path, Selection):
-        if row.ticket_key not in tickets:
-            raise mistake(f"{row.ticket_key!r} is not a ticket of this stage_a.jsonl", "correct or delete the line", path=path, line=line, field="ticket_key")
-        if row.ticket_key in seen:
-            raise mistake(f"{row.ticket_key!r} stands on line {seen[row.ticket_key]} already", "keep one of the two", path=path, line=line, field="ticket_key")
-        if row.guidance_step != step:
-            what = f"answered under step {row.guidance_step}, guidance.json is at step {step}"
-            raise mistake(what, "make the run's view again (collect)", path=path, line=line, field="guidance_step")
-        if why := parse(render(row.verdict, row.reason)).why:
-            raise mistake(f"breaks the two-line protocol ({why})", "write one line without a third state", path=path, line=line, field="reason")
-        seen[row.ticket_key] = line
-        answers.append(row)
-    return answers
-
-
-def items(
-    cfg: DistillConfig,
-    experiences: Mapping[str, str],
-    tickets: Mapping[str, StageA],
-    answers: Iterable[Selection],
-    review: Mapping[str, ReviewReason],
-    decisions: Mapping[str, ReviewDecision],
-) -> list[Item]:
-    """Every selected answer with its conversation and its fate, in the order given. ``review``: the review list, ticket_key -> why it is listed."""
-    found = []
-    for answer in answers:
-        key = answer.ticket_key
-        ticket = tickets[key]
-        chat = chat_row(cfg.mission.name, experiences, ticket, answer)
-        found.append(Item(ticket, answer, chat, fate(ticket.label, answer.verdict, decisions.get(key), review.get(key), cfg.distill)))
-    return _without_duplicates(found)
-
-
-def _without_duplicates(found: Sequence[Item]) -> list[Item]:
-    """Drop a corrected row whose group has the same photos under that label already: it would teach the same twice."""
-    kept = {_content(item) for item in found if not item.fate.dropped and "label_corrected" not in item.fate.flags}
-    doubled = [item for item in found if "label_corrected" in item.fate.flags and _content(item) in kept]
-    return [replace(item, fate=Fate(item.ticket.label, dropped="duplicate")) if item in doubled else item for item in found]
-
-
-def _content(item: Item) -> tuple[str, Verdict, tuple[str, ...]]:
-    return item.ticket.group_id, item.fate.label, tuple(item.ticket.per_image.values())
-
-
 def chat_row(mission: str, experiences: Mapping[str, str], ticket: StageA, selection: Selection) -> ChatRow:
     """The conversation in which the teacher gave this answer. The label stays beside the messages, never in them."""
     return ChatRow(
@@ -167,24 +120,42 @@ def fate(label: Verdict, verdict: Verdict, decision: ReviewDecision | None, revi
             return Fate(label, flags=flags)
 
 
-def validation_groups(group_ids: Iterable[str], share: float, seed: int) -> set[str]:
-    """Choose the groups that validate: those whose seeded hash, a number in [0, 1), is below ``share``.
+class Validation:
+    """The groups that validate: those whose seeded hash, a number in [0, 1), is below ``share``. Show it all groups first, then ask ``group in it``.
 
     A group's side depends on nothing but its name and the seed, so new tickets move no old one. Only where chance left
     a side empty, the group nearest to it goes there: both sides hold something whenever there are two groups (one alone
-    trains). A share of 0 or 1 means what it says.
+    trains). A share of 0 or 1 means what it says. Of the groups only the two at the ends are kept.
     """
-    ranked = sorted({group: hash_share(seed, group) for group in group_ids}.items(), key=lambda item: (item[1], item[0]))
-    chosen = {group for group, place in ranked if place < share}
-    if share in (0, 1):
-        return chosen
-    if len(ranked) < 2:
-        return set()
-    if not chosen:
-        return {ranked[0][0]}
-    if len(chosen) == len(ranked):
-        return chosen - {ranked[-1][0]}
-    return chosen
+
+    def __init__(self, share: float, seed: int):
+        self._share, self._seed = share, seed
+        self._first: tuple[float, str] | None = None
+        self._last: tuple[float, str] | None = None
+
+    def see(self, group: str) -> None:
+        """Take in a group, as often as it comes."""
+        place = hash_share(self._seed, group), group
+        self._first = min(self._first or place, place)
+        self._last = max(self._last or place, place)
+
+    def __contains__(self, group: object) -> bool:
+        place = hash_share(self._seed, str(group)), group
+        if self._first is None or self._share in (0, 1):
+            return self._first is not None and place[0] < self._share
+        if self._first == self._last:
+            return False
+        if self._first[0] >= self._share:
+            return place == self._first
+        return place[0] < self._share and (self._last[0] >= self._share or place != self._last)
+
+
+def validation_groups(group_ids: Iterable[str], share: float, seed: int) -> set[str]:
+    """The groups of these that validate."""
+    groups, validation = set(group_ids), Validation(share, seed)
+    for group in groups:
+        validation.see(group)
+    return {group for group in groups if group in validation}
 
 
 def hash_share(seed: int, name: str) -> float:
@@ -217,14 +188,32 @@ def dropped_row(item: Item) -> DroppedRow:
     )
 
 
-def audit_sample(items: Sequence[Item], size: int, seed: int, validation: set[str]) -> list[AuditRow]:
-    """A seeded sample of all answers, kept or dropped, the riskiest first: false releases, other releases, false blocks, the rest.
+class Sample:
+    """A seeded sample of all answers, kept or dropped: the ``size`` of them whose hash is lowest, so it stands for the whole."""
 
-    Within a risk the weakest votes come first. The sample is drawn before it is sorted, so it stands for the whole.
-    """
-    drawn = sorted(items, key=lambda item: hash_share(seed, f"audit:{item.ticket.ticket_key}"))[:size]
-    drawn.sort(key=lambda item: (_risk(item.ticket.label, item.selection.verdict), item.selection.vote_strength, item.ticket.ticket_key))
-    return [_audit_row(item, validation) for item in drawn]
+    def __init__(self, size: int, seed: int):
+        self._size, self._seed, self._drawn = size, seed, []
+
+    def see(self, item: Item) -> None:
+        """Take in an answer."""
+        place = -hash_share(self._seed, f"audit:{item.ticket.ticket_key}")
+        heapq.heappush(self._drawn, (place, item.ticket.ticket_key, item))
+        if len(self._drawn) > self._size:
+            heapq.heappop(self._drawn)
+
+    def rows(self, validation: Container[str]) -> list[AuditRow]:
+        """The sample, the riskiest first: false releases, other releases, false blocks, the rest; within a risk the weakest votes come first."""
+        drawn = [item for _, _, item in self._drawn]
+        drawn.sort(key=lambda item: (_risk(item.ticket.label, item.selection.verdict), item.selection.vote_strength, item.ticket.ticket_key))
+        return [_audit_row(item, validation) for item in drawn]
+
+
+def audit_sample(items: Iterable[Item], size: int, seed: int, validation: Container[str]) -> list[AuditRow]:
+    """The sample of these."""
+    sample = Sample(size, seed)
+    for item in items:
+        sample.see(item)
+    return sample.rows(validation)
 
 
 def _risk(label: Verdict, verdict: Verdict) -> int:
@@ -232,7 +221,7 @@ def _risk(label: Verdict, verdict: Verdict) -> int:
     return [("fail", "pass"), ("pass", "pass"), ("pass", "fail"), ("fail", "fail")].index((label, verdict))
 
 
-def _audit_row(item: Item, validation: set[str]) -> AuditRow:
+def _audit_row(item: Item, validation: Container[str]) -> AuditRow:
     side = "val" if item.ticket.group_id in validation else "train"
     return AuditRow(
         ticket_key=item.ticket.ticket_key,
@@ -279,27 +268,14 @@ def one_sided(rows: Iterable[SftRow]) -> OneSided | None:
 
 def read_one_sided(path: Path) -> OneSided | None:
     """The same of a corpus file; None where there is none."""
-    if not path.exists():
-        return None
-    with path.open("rb") as file:
-        lines = ((number, line) for number, line in enumerate(file, start=1) if line.strip())
-        return one_sided(parse_row(_decoded(line, path, number), SftRow, path, number) for number, line in lines)
+    return one_sided(stream_rows(path, SftRow, allow_empty=True)) if path.exists() else None
 
 
-def _decoded(line: bytes, path: Path, number: int) -> str:
-    try:
-        return line.decode("utf-8-sig")
-    except UnicodeDecodeError as error:
-        raise mistake(f"not UTF-8 (byte {error.start} of the line)", "save it as UTF-8", path=path, line=number) from None
-
-
-def summary(tickets: int, found: Sequence[Item], train: int, val: int) -> str:
+def summary(tickets: int, train: int, val: int, dropped: Counter[str], corrected: int) -> str:
     """The counts: tickets in = train + val + dropped (by reason word) + unanswered."""
-    reasons = Counter(item.fate.dropped for item in found if item.fate.dropped)
-    why = f" ({', '.join(f'{word} {count}' for word, count in sorted(reasons.items()))})" if reasons else ""
-    corrected = sum("label_corrected" in item.fate.flags for item in found)
+    why = f" ({', '.join(f'{word} {count}' for word, count in sorted(dropped.items()))})" if dropped else ""
     return (
-        f"{tickets} tickets = {train} train + {val} val + {reasons.total()} dropped{why} + {tickets - len(found)} without an answer"
+        f"{tickets} tickets = {train} train + {val} val + {dropped.total()} dropped{why} + {tickets - train - val - dropped.total()} without an answer"
         + (f"; {corrected} labels corrected by people" if corrected else "")
         + ("" if train else "; nothing is left to train on: decide the review list or loosen distill.conflict_policy")
     )

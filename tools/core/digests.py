@@ -43,9 +43,14 @@ def _of_file(path: Path) -> str:
     return _known[key]
 
 
-def _read(path: Path) -> str:
+def sha256_of(path: Path) -> str:
+    """SHA-256 of a file's content, 64 hex digits."""
     with path.open("rb") as file:
-        return hashlib.file_digest(file, "sha256").hexdigest()[:_DIGITS]
+        return hashlib.file_digest(file, "sha256").hexdigest()
+
+
+def _read(path: Path) -> str:
+    return sha256_of(path)[:_DIGITS]
 
 
 def _recall(key: tuple) -> str | None:

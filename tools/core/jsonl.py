@@ -8,9 +8,10 @@ record model.
 import difflib
 import json
 import os
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Iterator
+from contextlib import ExitStack, contextmanager
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import Any, NamedTuple, TextIO, TypeVar
 
 from pydantic import BaseModel, ValidationError
 
@@ -21,6 +22,7 @@ Row = TypeVar("Row", bound=BaseModel)
 
 # JSON allows these inside a string, yet str.splitlines takes each for a line end: escaped, a record stays one line for every reader.
 _LINE_ENDS = ("\x85", "\u2028", "\u2029")
+_BOM = b"\xef\xbb\xbf"
 
 
 def read_rows(path: Path, model: type[Row], *, allow_empty: bool = False) -> list[Row]:
@@ -143,8 +145,9 @@ def write_text(path: Path, text: str) -> None:
 
 
 def write_rows(path: Path, rows: Iterable[BaseModel | dict[str, Any]]) -> None:
-    """Write records as JSONL, whole."""
-    write_text(path, "".join(dump(row) + "\n" for row in rows))
+    """Write records as JSONL, whole; a record is in memory only while it is written."""
+    with whole_files(path) as (file,):
+        file.writelines(dump(row) + "\n" for row in rows)
 
 
 def write_json(path: Path, value: BaseModel | dict[str, Any]) -> None:
@@ -165,3 +168,93 @@ def write_text_if_changed(path: Path, text: str) -> bool:
         return False
     write_text(path, text)
     return True
+
+
+# -- one row in memory at a time: for files that grow with a run's tickets
+
+
+class Placed(NamedTuple):
+    """A line that is not blank, without its line end: its number from 1, and where its bytes stand in the file."""
+
+    line: int
+    offset: int
+    length: int
+    text: str
+
+
+def stream_lines(path: Path) -> Iterator[Placed]:
+    """Yield the lines of a text file as numbered_lines does, and where each stands; raises UserError as it does."""
+    try:
+        file = open(path, "rb")
+    except OSError:
+        _text(path)  # which names it
+        raise
+    line = offset = 0
+    with file:
+        for raw in file:
+            for piece in raw.splitlines(keepends=True) if b"\r" in raw else (raw,):  # bytes end a line where open() does: at \n, \r, \r\n
+                line += 1
+                bom = len(_BOM) if line == 1 and piece.startswith(_BOM) else 0
+                body = piece[bom:].rstrip(b"\r\n")
+                try:
+                    text = body.decode()
+                except UnicodeDecodeError:
+                    _text(path)
+                    raise
+                if text and not text.isspace():
+                    yield Placed(line, offset + bom, len(body), text)
+                offset += len(piece)
+
+
+def stream_placed(path: Path, model: type[Row], *, allow_empty: bool = False) -> Iterator[tuple[Placed, Row]]:
+    """Yield (place, record) pairs of a JSONL file. Raises as read_rows does, once it comes to the mistake: a caller that writes writes beside until the end."""
+    empty = not allow_empty
+    for placed in stream_lines(path):
+        empty = False
+        yield placed, parse_row(placed.text, model, path, placed.line)
+    if empty:
+        raise mistake("the file holds no record", "give a file with at least one JSON object a line", path=path)
+
+
+def stream_rows(path: Path, model: type[Row], *, allow_empty: bool = False) -> Iterator[Row]:
+    """Yield the records of a JSONL file. Raises as stream_placed does."""
+    return (row for _, row in stream_placed(path, model, allow_empty=allow_empty))
+
+
+class Places:
+    """A file whose rows are read again by their place. Raises UserError where it has changed since it was opened."""
+
+    def __init__(self, path: Path):
+        self.path, self._file = path, open(path, "rb")
+        self._state = self._now()
+
+    def text(self, offset: int, length: int) -> str:
+        """The text that stands there."""
+        if self._now() != self._state:
+            raise mistake("changed while it was read", "run the tool again", path=self.path)
+        return os.pread(self._file.fileno(), length, offset).decode("utf-8")
+
+    def row(self, offset: int, length: int, model: type[Row]) -> Row:
+        """The record that stands there."""
+        return parse_row(self.text(offset, length), model, self.path, None)
+
+    def _now(self) -> tuple[int, int]:
+        state = os.fstat(self._file.fileno())
+        return state.st_size, state.st_mtime_ns
+
+
+@contextmanager
+def whole_files(*paths: Path) -> Iterator[list[TextIO]]:
+    """Files to write row by row: beside their places, then flushed to disk and renamed, all of them or, where anything is raised, none."""
+    beside = [path.with_name(f".{path.name}.tmp") for path in paths]
+    with ExitStack() as stack:
+        for path in beside:
+            path.parent.mkdir(parents=True, exist_ok=True)
+            stack.callback(path.unlink, missing_ok=True)
+        files = [stack.enter_context(open(path, "w", encoding="utf-8", newline="\n")) for path in beside]
+        yield files
+        for file in files:
+            file.flush()
+            os.fsync(file.fileno())
+        for source, path in zip(beside, paths, strict=True):
+            os.replace(source, path)

@@ -4,6 +4,7 @@ FRR = |gt=fail and pred=pass| / |gt=fail|; false block rate = |gt=pass and pred=
 match count tickets that have a verdict; format rate counts candidates. Intervals: Wilson (1927), 95 %.
 """
 
+from collections import Counter
 from collections.abc import Iterable
 from math import sqrt
 from typing import NamedTuple
@@ -44,11 +45,10 @@ class VerdictRates(NamedTuple):
 
 def verdict_rates(pairs: Iterable[tuple[str, str]]) -> VerdictRates:
     """Rates over (label, verdict) pairs, each ``pass`` or ``fail``."""
-    pairs = list(pairs)
-    fails = [verdict for label, verdict in pairs if label == "fail"]
-    passes = [verdict for label, verdict in pairs if label == "pass"]
+    counts = Counter(pairs)
+    fails, passes = ({verdict: counts[label, verdict] for verdict in ("pass", "fail")} for label in ("fail", "pass"))
     return VerdictRates(
-        frr=wilson(fails.count("pass"), len(fails)),
-        false_block=wilson(passes.count("fail"), len(passes)),
-        label_match=wilson(sum(label == verdict for label, verdict in pairs), len(pairs)),
+        frr=wilson(fails["pass"], sum(fails.values())),
+        false_block=wilson(passes["fail"], sum(passes.values())),
+        label_match=wilson(fails["fail"] + passes["pass"], counts.total()),
     )

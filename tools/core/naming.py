@@ -10,7 +10,7 @@ from typing import Any
 
 from pydantic import BaseModel, ConfigDict
 
-from tools.core.digests import digest_of_path
+from tools.core.digests import digest_of_path, sha256_of
 from tools.core.errors import UserError, mistake
 from tools.core.jsonl import json_text, read_json, write_text_if_changed
 from tools.core.records import TicketsSource
@@ -104,13 +104,11 @@ class Choice:
 
     def tickets(self, named: str | None, was: TicketsSource | None, may_draw: bool) -> tuple[str, bool]:
         """The source of the run's tickets and whether it is drawn by code. Raises UserError where there is none, or another one than before."""
-        import hashlib
-
         if named:
             same_place = was is not None and Path(was.source).absolute() == Path(named).absolute()
             if not Path(named).is_file() and not (same_place and not Path(named).exists()):
                 raise mistake("is a folder" if Path(named).is_dir() else "no such file", "give a file" if Path(named).is_dir() else "check the path", path=named)
-            if was and not same_place and hashlib.sha256(Path(named).read_bytes()).hexdigest() != was.sha256:
+            if was and not same_place and sha256_of(Path(named)) != was.sha256:
                 self._refuse("STAGE_A", was.source, named)
             return named, same_place and was.synthetic
         if was and (named is None or not self.remake):

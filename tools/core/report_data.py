@@ -1,7 +1,7 @@
 """What a report of a run shows, read from the run's files. Nothing here writes, runs a model or looks at a clock."""
 
 from collections import Counter
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -12,27 +12,29 @@ from tools.core.config import FailFirst, read_yaml
 from tools.core.corpus import OneSided, read_one_sided
 from tools.core.decisions import summarize
 from tools.core.engines.fingerprint import sampled_hash, checkpoint_hash
-from tools.core.jsonl import Row, read_json, read_rows, validate
+from tools.core.jsonl import Row, read_json, read_rows, stream_rows, validate
 from tools.core.metrics import VerdictRates, wilson
 from tools.core.records import (
     LoopStatus,
     Malformed,
     MissionReview,
-    NeedReviewFile,
     RateRecord,
+    ReviewDecision,
     ReviewSummary,
     RoundMetrics,
     Selection,
-    StageA,
     TicketsSource,
-    read_tickets,
 )
 from tools.core.report_evaluation import StudentResult, read_evaluation
 from tools.core.report_rules import Refused, Story, refused_of, stories_of
+from tools.core.review_list import stream_review
 from tools.core.run_folder import ROUND_FILES, RUN_FILES, round_folder
 from tools.core.run_view import Learnt, read_learnt
 from tools.core.standing import Standing, read_said, release_limit, standing_of
 from tools.core.synthetic import is_synthetic, tickets_source
+from tools.core.ticket_index import LABELS, Tickets
+
+TICKETS_SHOWN = 20  # of the review list; review.html has them all
 
 
 class FileCount(NamedTuple):
@@ -81,7 +83,7 @@ class Report:
     proposals: int
     metrics: list[RoundMetrics]
     standing: Standing | None  # of the run's selections and review list
-    review: MissionReview | None
+    review: MissionReview | None  # its first TICKETS_SHOWN tickets
     review_page: str | None
     malformed: list[WhyMalformed] | None
     candidates: int
@@ -134,27 +136,26 @@ def read_report(run_dir: Path) -> Report:
     """Read a run. Raises UserError for a folder in which no run has started, and for a file that is not what it should be."""
     learnt = read_learnt(run_dir)
     config = read_config(run_dir)
-    tickets = read_tickets(run_dir / "stage_a.jsonl")
+    tickets = Tickets(run_dir / "stage_a.jsonl")
     metrics = _all(run_dir / "metrics.jsonl", RoundMetrics)
-    review = _one(run_dir / "need_review.json", NeedReviewFile)
-    failures = _all(run_dir / "failure_malformed.jsonl", Malformed)
+    failures = _stream(run_dir / "failure_malformed.jsonl", Malformed)
     candidates = sum(row.format.n for row in metrics or [] if row.scope == "round")
     guard = config.get("rollout", {}).get("fail_first", {"enabled": False, "negatives": []})
     records = [record for records in learnt.reflections for record in records]
     said = read_said(run_dir)
-    selections = _all(run_dir / "selections.jsonl", Selection)
-    queue = review.missions.get(learnt.mission) if review else None
+    queue = ReviewOnPage(run_dir / "need_review.json", learnt.mission, said)
+    selections = _stream(run_dir / "selections.jsonl", Selection)
     return Report(
         run="/".join(run_dir.resolve().parts[-2:]),
         learnt=learnt,
-        labels=_labels(tickets),
+        labels={label: tickets.count(label) for label in LABELS},
         stories=stories_of(learnt),
         refused=refused_of(learnt.reflections),
         proposals=sum(len(record.applied) + len(record.rejected) for record in records),
         metrics=metrics or [],
-        standing=standing_of(selections, queue.tickets if queue else [], said) if selections is not None else None,
-        review=queue,
-        reviewed=summarize(said.values(), queue.tickets) if said and queue else None,
+        standing=standing_of(selections, [], said)._replace(queued=queue.queued, waiting=queue.queued - len(queue.decided)) if selections is not None else None,
+        review=queue.review,
+        reviewed=summarize(said.values(), queue.decided).model_copy(update={"queued": queue.queued}) if said and queue.review else None,
         review_page="review.html" if (run_dir / "review.html").exists() else None,
         malformed=None if failures is None else why_malformed(failures, candidates),
         candidates=candidates,
@@ -170,17 +171,31 @@ def read_report(run_dir: Path) -> Report:
     )
 
 
+class ReviewOnPage:
+    """A mission's review list as far as a page shows it. ``review``: with its first tickets alone, None where there is no list; ``decided``: tickets of it that people decided."""
+
+    def __init__(self, path: Path, mission: str, said: Mapping[str, ReviewDecision]):
+        self.review: MissionReview | None = None
+        self.queued, self.decided, first, heads = 0, [], [], {}
+        for listed in stream_review(path, heads) if path.exists() else ():
+            if listed.mission == mission:
+                self.queued += 1
+                self.decided += [listed.ticket] if listed.ticket.ticket_key in said else []
+                first += [listed.ticket] if len(first) < TICKETS_SHOWN else []
+        if mission in heads:
+            self.review = heads[mission].model_copy(update={"tickets": first})
+
+
 def _all(path: Path, model: type[Row]) -> list[Row] | None:
     return read_rows(path, model, allow_empty=True) if path.exists() else None
 
 
+def _stream(path: Path, model: type[Row]) -> Iterator[Row] | None:
+    return stream_rows(path, model, allow_empty=True) if path.exists() else None
+
+
 def _one(path: Path, model: type[Row]) -> Row | None:
     return read_json(path, model) if path.exists() else None
-
-
-def _labels(tickets: Iterable[StageA]) -> dict[str, int]:
-    counts = Counter(ticket.label for ticket in tickets)
-    return {"pass": counts["pass"], "fail": counts["fail"]}
 
 
 def why_malformed(failures: Iterable[Malformed], candidates: int) -> list[WhyMalformed]:

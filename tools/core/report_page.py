@@ -9,7 +9,6 @@ from tools.core.report_data import Report
 from tools.core.report_rules import Story, changes_by_round
 from tools.core.standing import Verdict, training_verdict
 
-TICKETS_SHOWN = 20  # of the review list; review.html has them all
 TEXTS_SHOWN = 12  # refused texts for a reason
 TONES = {"frr": "release", "false_block": "plain", "label_match": "plain", "format": "plain"}
 
@@ -38,7 +37,7 @@ def page(report: Report) -> str:
         curves=curves(report),
         changes=changes_by_round(report.stories),
         strips={story.key: strip(report, story) for story in report.stories},
-        tickets=[(ticket, photos(marker, ticket.per_image)) for ticket in (report.review.tickets[:TICKETS_SHOWN] if report.review else [])],
+        tickets=[(ticket, photos(marker, ticket.per_image)) for ticket in (report.review.tickets if report.review else [])],
         texts_shown=TEXTS_SHOWN,
         svg=svg,
         percent=svg.percent,

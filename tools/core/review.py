@@ -3,14 +3,11 @@
 A candidate is an answer of the model, or the guard's verdict where it overrode the model's: both can support a label.
 """
 
-from collections import Counter, defaultdict
+from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
-from typing import get_args
 
 from tools.core.records import (
-    MissionReview,
     NeedReviewEntry,
-    NeedReviewFile,
     ReviewCandidate,
     ReviewReason,
     ReviewTicket,
@@ -90,69 +87,19 @@ def distinct_answers(candidates: Iterable[Trajectory]) -> list[ReviewCandidate]:
     return [ReviewCandidate(verdict=verdict, reason=reason, count=count) for (verdict, reason), count in ranked]
 
 
-def review_file(
-    tickets: Iterable[StageA], trajectories: Iterable[Trajectory], selections: Iterable[Selection], queue: Iterable[NeedReviewEntry]
-) -> NeedReviewFile:
-    """Build need_review.json.
-
-    A ticket is listed where it is unsupported at its last evaluation and was queued: under ``policy: unsupported`` every
-    such ticket was, under ``label_suspect`` only those that reflection could not explain. A ticket without a selection is
-    a hard failure and no matter for review. Missions are sorted; a mission's tickets stand in the order of ``_rank``.
-    """
-    last = last_evaluations(trajectories)
-    chosen = {selection.ticket_key: selection for selection in selections}
-    entries: dict[str, list[NeedReviewEntry]] = defaultdict(list)
-    for entry in queue:
-        entries[entry.ticket_key].append(entry)
-    missions: dict[str, list[ReviewTicket]] = defaultdict(list)
-    for ticket in tickets:
-        listed = missions[ticket.mission]
-        key = ticket.ticket_key
-        if key in chosen and entries[key] and is_unsupported(last.get(key, [])):
-            listed.append(review_ticket(ticket, chosen[key], last[key], entries[key]))
-    return NeedReviewFile(missions={mission: _mission_review(missions[mission]) for mission in sorted(missions)})
-
-
-def review_ticket(ticket: StageA, selection: Selection, candidates: Sequence[Trajectory], entries: Sequence[NeedReviewEntry]) -> ReviewTicket:
-    """One ticket ready to read. ``entries``: its lines of the queue, oldest first."""
+def review_ticket(ticket: StageA, selection: Selection, candidates: Sequence[Trajectory], times_queued: int, reason_code: ReviewReason) -> ReviewTicket:
+    """One ticket ready to read. ``reason_code``: of its last line of the queue."""
     return ReviewTicket(
         ticket_key=ticket.ticket_key,
         group_id=ticket.group_id,
         gt_label=ticket.label,
         pred_verdict=selection.verdict,
         pred_reason=selection.reason,
-        reason_code=entries[-1].reason_code,
-        times_queued=len(entries),
+        reason_code=reason_code,
+        times_queued=times_queued,
         last_round=selection.round,
         log_odds_against_label=log_odds_against(ticket.label, candidates),
         images=ticket.images,
         per_image=ticket.per_image,
         candidates=distinct_answers(candidates),
     )
-
-
-def _rank(ticket: ReviewTicket) -> tuple[float, int, str]:
-    """The likeliest label error first: by log-odds against the label (none: last), then by times queued, then by key."""
-    odds = ticket.log_odds_against_label
-    return (-odds if odds is not None else float("inf"), -ticket.times_queued, ticket.ticket_key)
-
-
-def _mission_review(tickets: Iterable[ReviewTicket]) -> MissionReview:
-    ranked = sorted(tickets, key=_rank)
-    return MissionReview(
-        count=len(ranked),
-        by_gt_label=_counts(Verdict, (ticket.gt_label for ticket in ranked)),
-        by_reason_code=_counts(ReviewReason, (ticket.reason_code for ticket in ranked)),
-        tickets=ranked,
-    )
-
-
-def _counts(words: object, found: Iterable[str]) -> Mapping[str, int]:
-    """How often each word of a Literal type was found, absent ones as 0."""
-    counts = Counter(found)
-    return {word: counts[word] for word in get_args(words)}
-
-
-def unresolved(review: NeedReviewFile) -> dict[str, ReviewReason]:
-    """The tickets of all missions' lists: ticket_key -> why it is listed."""
-    return {ticket.ticket_key: ticket.reason_code for mission in review.missions.values() for ticket in mission.tickets}

@@ -1,22 +1,30 @@
 """Rules that hold between the files of a run (DESIGN.md §3 and §4).
 
-A check yields one item for each thing it looks at: None where all is well, else the problem as a sentence.
+A rule sees the records of the files it asks for, one at a time and in the order of run_reader.read_run, and counts what it
+looked at and what was wrong. What it has to remember of a ticket it keeps in columns by ticket number.
 """
 
+import hashlib
+from array import array
 from collections import defaultdict
 from collections.abc import Callable, Iterator
+from functools import cache
 from pathlib import Path
 
-from tools.core.corpus import one_sided
+import numpy as np
+from pydantic import BaseModel
+
+from tools.core.corpus import read_one_sided
 from tools.core.errors import mistake
 from tools.core.prompts import rule_number
 from tools.core.protocol import parse, render
-from tools.core.records import ticket_key
-from tools.core.review import is_unsupported, last_evaluations, unresolved
-from tools.core.run_reader import Numbered, Run
+from tools.core.records import ChatRow, GuidanceFile, Selection, StageA, Trajectory, ticket_key
+from tools.core.review_list import Listed
+from tools.core.review_queue import Evaluations
+from tools.core.run_reader import Problems, Row, Run
 from tools.core.synthetic import BANNER, is_synthetic
+from tools.core.ticket_index import Column, Keys, digest_of
 
-Findings = Iterator[str | None]
 AGAIN = "delete the file to have it made again"
 
 
@@ -24,142 +32,314 @@ def _wrong(path: Path, line: int | None, field: str, what: str, todo: str) -> st
     return str(mistake(what, todo, path=path, line=line, field=field))
 
 
-def rounds_follow_each_other(run: Run) -> Findings:
+class Rule:
+    """One rule. ``says``: its line in the report; ``needs``: the run's own files without which it is not looked at; ``sees``: names of the files it sees.
+
+    A name such as ``rounds/*/guidance.json`` is that of a round's file; an empty ``sees`` means all files.
+    """
+
+    says: str
+    needs: frozenset[str] = frozenset()
+    sees: tuple[str, ...] = ()
+
+    def __init__(self, run: Run):
+        self.run, self.looked, self.problems = run, 0, Problems()
+
+    def found(self, problem: str | None) -> None:
+        """Count one thing that was looked at: None where all is well, else the problem as a sentence."""
+        self.looked += 1
+        if problem:
+            self.problems.add(problem)
+
+    def see(self, row: Row) -> None:
+        """Look at one record."""
+
+    def end(self) -> None:
+        """Look at what only the whole run shows."""
+
+
+class RoundsFollowEachOther(Rule):
     """Rounds are numbered without a gap, their rows bear their number, and guidance steps never go back."""
-    steps: dict[str, int] = defaultdict(int)
-    for number in range(max(max(run.guidance, default=0), run.loop.rounds if run.loop else 0) + 1):
-        path = run.round_path(number, "guidance.json")
-        if number not in run.guidance:
-            yield _wrong(path, None, "", "no such file, though later rounds or loop.json need it", "run the loop again")
-            continue
-        for mission, guidance in run.guidance[number].root.items():
-            what = f"{guidance.step} after {steps[mission]} in the round before"
-            yield _wrong(path, None, f"{mission}.step", what, "run the loop again") if guidance.step < steps[mission] else None
-            steps[mission] = guidance.step
-        for name, rows in run.rounds.get(number, {}).items():
-            for line, row in rows:
-                what = f"{row.round} in the folder of round {number}"
-                yield _wrong(run.round_path(number, name), line, "round", what, "correct it") if row.round != number else None
+
+    says = "rounds follow each other"
+
+    def __init__(self, run: Run):
+        super().__init__(run)
+        self.steps: dict[str, int] = defaultdict(int)
+        self.guidance: dict[int, list[str | None]] = {}
+        self.rows: dict[int, tuple[array, Problems]] = {}
+
+    def see(self, row: Row) -> None:
+        if row.round is None:
+            return
+        if isinstance(row.record, GuidanceFile):
+            self.guidance[row.round] = [self._step(row, mission, guidance.step) for mission, guidance in row.record.root.items()]
+            return
+        looked, problems = self.rows.setdefault(row.round, (array("Q", [0]), Problems()))
+        looked[0] += 1
+        if row.record.round != row.round:
+            problems.add(_wrong(row.path, row.line, "round", f"{row.record.round} in the folder of round {row.round}", "correct it"))
+
+    def _step(self, row: Row, mission: str, step: int) -> str | None:
+        before, self.steps[mission] = self.steps[mission], step
+        return _wrong(row.path, None, f"{mission}.step", f"{step} after {before} in the round before", "run the loop again") if step < before else None
+
+    def end(self) -> None:
+        for number in range(max(max(self.guidance, default=0), self.run.loop.rounds if self.run.loop else 0) + 1):
+            if number not in self.guidance:
+                path = self.run.round_path(number, "guidance.json")
+                self.found(_wrong(path, None, "", "no such file, though later rounds or loop.json need it", "run the loop again"))
+                continue
+            for problem in self.guidance[number]:
+                self.found(problem)
+            looked, problems = self.rows.get(number, ((0,), Problems()))
+            self.looked += looked[0]
+            self.problems.take(problems)
 
 
-def rule_keys_are_never_used_again(run: Run) -> Findings:
+class RuleKeysAreNeverUsedAgain(Rule):
     """A key that left guidance stays away."""
-    born, gone = defaultdict(set), defaultdict(set)
-    for number, file in sorted(run.guidance.items()):
-        for mission, guidance in file.root.items():
-            keys = set(guidance.experiences)
-            again = sorted(keys & gone[mission], key=rule_number)
-            path = run.round_path(number, "guidance.json")
-            yield _wrong(path, None, f"{mission}.experiences.{again[0]}", "a removed key is used again", "give the rule a new key") if again else None
-            gone[mission] |= born[mission] - keys
-            born[mission] |= keys
+
+    says = "rule keys are never used again"
+    sees = ("rounds/*/guidance.json",)
+
+    def __init__(self, run: Run):
+        super().__init__(run)
+        self.born, self.gone = defaultdict(set), defaultdict(set)
+
+    def see(self, row: Row) -> None:
+        for mission, guidance in row.record.root.items():
+            keys, born, gone = set(guidance.experiences), self.born[mission], self.gone[mission]
+            again = sorted(keys & gone, key=rule_number)
+            self.found(_wrong(row.path, None, f"{mission}.experiences.{again[0]}", "a removed key is used again", "give the rule a new key") if again else None)
+            gone |= born - keys
+            born |= keys
 
 
-def tickets_are_known(run: Run) -> Findings:
+class TicketsAreKnown(Rule):
     """A record of a ticket names one of Stage A, and agrees with it on group, mission and label."""
-    files: list[tuple[Path, Numbered]] = [(run.folder / name, rows) for name, rows in run.rows.items()]
-    files += [(run.round_path(number, name), rows) for number, names in run.rounds.items() for name, rows in names.items()]
-    for path, rows in files:
-        for line, row in rows:
-            if key := getattr(row, "ticket_key", None):
-                yield _stranger(run, path, line, row, key)
+
+    says = "records name known tickets"
+
+    def see(self, row: Row) -> None:
+        if _fields_of_a_ticket(type(row.record)) is not None and row.record.ticket_key:
+            self.found(self._stranger(row, row.record.ticket_key))
+
+    def _stranger(self, row: Row, key: str) -> str | None:
+        tickets = self.run.tickets
+        number = tickets.number(key)
+        if number is None:
+            return _wrong(row.path, row.line, "ticket_key", f"{key!r} is not a ticket of stage_a.jsonl", "correct the key or delete the line")
+        label = tickets.label(number)
+        known = {"group_id": key.removesuffix(f"::{label}"), "mission": tickets.missions[tickets.mission_number(number)], "label": label, "gt_label": label}
+        for name in _fields_of_a_ticket(type(row.record)):
+            if (said := getattr(row.record, name)) != known[name]:
+                return _wrong(row.path, row.line, name, f"{said!r}, but ticket {key!r} has {known[name]!r}", "correct one of the two")
+        return None
 
 
-def _stranger(run: Run, path: Path, line: int, row: object, key: str) -> str | None:
-    ticket = run.tickets.get(key)
-    if ticket is None:
-        return _wrong(path, line, "ticket_key", f"{key!r} is not a ticket of stage_a.jsonl", "correct the key or delete the line")
-    for name, want in (("group_id", ticket.group_id), ("mission", ticket.mission), ("label", ticket.label), ("gt_label", ticket.label)):
-        if getattr(row, name, want) != want:
-            return _wrong(path, line, name, f"{getattr(row, name)!r}, but ticket {key!r} has {want!r}", "correct one of the two")
-    return None
+@cache
+def _fields_of_a_ticket(model: type) -> tuple[str, ...] | None:
+    """What a record says of its ticket, besides its key; None where it is of no ticket. (Asking a record for a field it lacks is slow.)"""
+    if not issubclass(model, BaseModel) or not ("ticket_key" in model.model_fields or model is StageA):
+        return None
+    return tuple(name for name in ("group_id", "mission", "label", "gt_label") if name in model.model_fields)
 
 
-def one_selection_a_ticket(run: Run) -> Findings:
+class OneSelectionATicket(Rule):
     """The run's view holds each ticket once."""
-    seen: dict[str, int] = {}
-    for line, row in run.rows["selections.jsonl"]:
-        first = seen.setdefault(row.ticket_key, line)
-        what = f"{row.ticket_key!r} stands on line {first} already"
-        yield _wrong(run.folder / "selections.jsonl", line, "ticket_key", what, "keep one of the two") if first != line else None
+
+    says = "one selection a ticket in the run's view"
+    needs = frozenset({"selections.jsonl"})
+    sees = ("selections.jsonl",)
+
+    def __init__(self, run: Run):
+        super().__init__(run)
+        self.line = Column("I")
+
+    def see(self, row: Row) -> None:
+        number = self.run.numbers.of(row.record.ticket_key)
+        first = self.line[number]
+        self.line[number] = first or row.line
+        self.found(_wrong(row.path, row.line, "ticket_key", f"{row.record.ticket_key!r} stands on line {first} already", "keep one of the two") if first else None)
 
 
-def valid_answers_keep_the_protocol(run: Run) -> Findings:
+class ValidAnswersKeepTheProtocol(Rule):
     """A candidate with format_ok reads as exactly its verdict and reason, in two lines."""
-    for line, row in run.rows["trajectories.jsonl"]:
-        if not row.format_ok:
-            continue
-        parsed = parse(row.response_text)
-        same = (parsed.verdict, parsed.reason) == (row.verdict, row.reason) and row.response_text.count("\n") == 1
-        what = f"does not read as verdict {row.verdict} and its reason ({parsed.why or 'another answer'})"
-        yield None if same else _wrong(run.folder / "trajectories.jsonl", line, "response_text", what, "correct it, or set format_ok to false")
+
+    says = "valid candidates keep the two-line protocol"
+    needs = frozenset({"trajectories.jsonl"})
+    sees = ("trajectories.jsonl",)
+
+    def see(self, row: Row) -> None:
+        said: Trajectory = row.record
+        if not said.format_ok:
+            return
+        parsed = parse(said.response_text)
+        same = (parsed.verdict, parsed.reason) == (said.verdict, said.reason) and said.response_text.count("\n") == 1
+        what = f"does not read as verdict {said.verdict} and its reason ({parsed.why or 'another answer'})"
+        self.found(None if same else _wrong(row.path, row.line, "response_text", what, "correct it, or set format_ok to false"))
 
 
-def label_match_is_right(run: Run) -> Findings:
+class LabelMatchIsRight(Rule):
     """label_match says whether the verdict is the ticket's label."""
-    for name in ("trajectories.jsonl", "selections.jsonl"):
-        for line, row in run.rows[name]:
-            ticket = run.tickets.get(row.ticket_key)
-            right = ticket is None or row.label_match == (row.verdict == ticket.label)
-            yield None if right else _wrong(run.folder / name, line, "label_match", f"{row.label_match} for verdict {row.verdict}", "correct it")
+
+    says = "label_match says what it says"
+    needs = frozenset({"trajectories.jsonl", "selections.jsonl"})
+    sees = ("trajectories.jsonl", "selections.jsonl")
+
+    def see(self, row: Row) -> None:
+        said: Trajectory | Selection = row.record
+        number = self.run.tickets.number(said.ticket_key)
+        right = number is None or said.label_match == (said.verdict == self.run.tickets.label(number))
+        self.found(None if right else _wrong(row.path, row.line, "label_match", f"{said.label_match} for verdict {said.verdict}", "correct it"))
 
 
-def one_guidance_in_a_converged_epoch(run: Run) -> Findings:
+class OneGuidanceInAConvergedEpoch(Rule):
     """In a converged run every selection was made under the guidance that the run ended with."""
-    if run.loop.status != "converged" or run.loop.rounds not in run.guidance:
-        return
-    steps = {mission: guidance.step for mission, guidance in run.guidance[run.loop.rounds].root.items()}
-    for line, row in run.rows["selections.jsonl"]:
-        what = f"{row.guidance_step}, but the run converged at step {steps.get(row.mission)}"
-        yield _wrong(run.folder / "selections.jsonl", line, "guidance_step", what, AGAIN) if row.guidance_step != steps.get(row.mission) else None
+
+    says = "one guidance for the whole converged epoch"
+    needs = frozenset({"loop.json", "selections.jsonl"})
+    sees = ("rounds/*/guidance.json", "selections.jsonl")
+
+    def __init__(self, run: Run):
+        super().__init__(run)
+        self.steps: dict[str, int] | None = None  # what the last round left; None where the run has not converged on it
+
+    def see(self, row: Row) -> None:
+        if isinstance(row.record, GuidanceFile):
+            if self.run.loop and self.run.loop.status == "converged" and self.run.loop.rounds == row.round:
+                self.steps = {mission: guidance.step for mission, guidance in row.record.root.items()}
+        elif self.steps is not None:
+            step, want = row.record.guidance_step, self.steps.get(row.record.mission)
+            self.found(_wrong(row.path, row.line, "guidance_step", f"{step}, but the run converged at step {want}", AGAIN) if step != want else None)
 
 
-def review_holds_the_unsupported(run: Run) -> Findings:
+class ReviewHoldsTheUnsupported(Rule):
     """need_review.json lists the tickets no candidate of their last evaluation supports (under label_suspect: some of them)."""
-    listed = unresolved(run.review)
-    for key, candidates in last_evaluations(run.records("trajectories.jsonl")).items():
-        unsupported = is_unsupported(candidates)
-        what = None
-        if key in listed and not unsupported:
-            what = f"{key!r} is listed, though a candidate supports its label"
-        elif key not in listed and unsupported and run.policy == "unsupported":
-            what = f"{key!r} is missing, though no candidate supports its label"
-        yield _wrong(run.folder / "need_review.json", None, "tickets", what, AGAIN) if what else None
+
+    says = "need_review.json = tickets no candidate supports at their last evaluation"
+    needs = frozenset({"need_review.json", "trajectories.jsonl"})
+    sees = ("trajectories.jsonl", "need_review.json")
+
+    def __init__(self, run: Run):
+        super().__init__(run)
+        self.evaluations, self.order, self.listed = Evaluations(), array("I"), Column("B")
+
+    def see(self, row: Row) -> None:
+        if isinstance(row.record, Trajectory):
+            number = self.run.numbers.of(row.record.ticket_key)
+            if not self.evaluations.seen(number):
+                self.order.append(number)
+            self.evaluations.see(number, row.placed, row.record)
+        elif isinstance(row.record, Listed):
+            self.listed[self.run.numbers.of(row.record.ticket.ticket_key)] = 1
+
+    def end(self) -> None:
+        for number in self.order:
+            listed, unsupported, what = self.listed[number], self.evaluations.unsupported(number), None
+            if listed and not unsupported:
+                what = f"{self.run.numbers.key(number)!r} is listed, though a candidate supports its label"
+            elif not listed and unsupported and self.run.policy == "unsupported":
+                what = f"{self.run.numbers.key(number)!r} is missing, though no candidate supports its label"
+            self.found(_wrong(self.run.folder / "need_review.json", None, "tickets", what, AGAIN) if what else None)
 
 
-def review_counts_its_tickets(run: Run) -> Findings:
+class ReviewCountsItsTickets(Rule):
     """The count and both breakdowns add up."""
-    for mission, review in run.review.missions.items():
-        counts = [review.count, len(review.tickets), sum(review.by_gt_label.values()), sum(review.by_reason_code.values())]
-        what = "count, tickets, by_gt_label and by_reason_code give {}, {}, {}, {}".format(*counts)
-        yield _wrong(run.folder / "need_review.json", None, mission, what, AGAIN) if len(set(counts)) != 1 else None
+
+    says = "need_review.json counts its tickets"
+    needs = frozenset({"need_review.json"})
+    sees = ("need_review.json",)
+
+    def __init__(self, run: Run):
+        super().__init__(run)
+        self.tickets: dict[str, int] = defaultdict(int)
+
+    def see(self, row: Row) -> None:
+        if isinstance(row.record, Listed):
+            self.tickets[row.record.mission] += 1
+
+    def end(self) -> None:
+        for mission, review in self.run.review.items():
+            counts = [review.count, self.tickets[mission], sum(review.by_gt_label.values()), sum(review.by_reason_code.values())]
+            what = "count, tickets, by_gt_label and by_reason_code give {}, {}, {}, {}".format(*counts)
+            self.found(_wrong(self.run.folder / "need_review.json", None, mission, what, AGAIN) if len(set(counts)) != 1 else None)
 
 
-def corpus_says_what_was_selected(run: Run) -> Findings:
+class CorpusSaysWhatWasSelected(Rule):
     """Each answer of the corpus is the selected one of its ticket."""
-    said = {row.ticket_key: render(row.verdict, row.reason) for row in run.records("selections.jsonl")}
-    for line, row in run.rows["distill_chatml.jsonl"]:
-        same = said.get(ticket_key(row.group_id, row.label)) == row.messages[2].content
-        yield None if same else _wrong(run.folder / "distill_chatml.jsonl", line, "messages.2", "not the selected answer of its ticket", AGAIN)
+
+    says = "corpus answers are the selected candidates"
+    needs = frozenset({"distill_chatml.jsonl", "selections.jsonl"})
+    sees = ("selections.jsonl", "distill_chatml.jsonl")
+
+    def __init__(self, run: Run):
+        super().__init__(run)
+        self.said = Column("Q")  # 8 bytes of the answer's digest; 0: none
+
+    def see(self, row: Row) -> None:
+        if isinstance(row.record, Selection):
+            self.said[self.run.numbers.of(row.record.ticket_key)] = _short(render(row.record.verdict, row.record.reason))
+            return
+        answer = _short(row.record.messages[2].content)
+        same = self.said[self.run.numbers.of(ticket_key(row.record.group_id, row.record.label))] == answer
+        self.found(None if same else _wrong(row.path, row.line, "messages.2", "not the selected answer of its ticket", AGAIN))
 
 
-def same_photos_same_prompt(run: Run) -> Findings:
+class SamePhotosSamePrompt(Rule):
     """Tickets with the same summaries have the same prompt, so no label and no id is in it."""
-    prompts: dict[tuple, tuple[str, str]] = {}
-    for line, row in run.rows["distill_chatml.jsonl"]:
-        ticket = run.tickets.get(ticket_key(row.group_id, row.label))
-        prompt = (row.messages[0].content, row.messages[1].content)
-        same = ticket is None or prompts.setdefault(tuple(ticket.per_image.items()), prompt) == prompt
-        what = "another ticket with the same summaries has another prompt"
-        yield None if same else _wrong(run.folder / "distill_chatml.jsonl", line, "messages", what, AGAIN)
+
+    says = "same summaries, same prompt"
+    needs = frozenset({"distill_chatml.jsonl"})
+    sees = ("distill_chatml.jsonl",)
+
+    def __init__(self, run: Run):
+        super().__init__(run)
+        self.photos, self.prompt, self.line = bytearray(), array("Q"), array("I")
+
+    def see(self, row: Row) -> None:
+        said: ChatRow = row.record
+        ticket = self.run.tickets.get(ticket_key(said.group_id, said.label))
+        if ticket is None:
+            self.looked += 1
+            return
+        self.photos += digest_of(repr(list(ticket.per_image.items())))
+        self.prompt.append(_short(said.messages[0].content + "\0" + said.messages[1].content))
+        self.line.append(row.line)
+
+    def end(self) -> None:
+        first = Keys(self.photos).firsts()
+        prompt = np.frombuffer(self.prompt, dtype=np.uint64)
+        for at in np.flatnonzero(prompt != prompt[first]).tolist():
+            what = "another ticket with the same summaries has another prompt"
+            self.problems.add(_wrong(self.run.folder / "distill_chatml.jsonl", self.line[at], "messages", what, AGAIN))
+        self.looked += len(prompt)
 
 
-def train_and_val_share_no_group(run: Run) -> Findings:
+class TrainAndValShareNoGroup(Rule):
     """A group's tickets are all on one side."""
-    train = {row.group_id for row in run.records("distill.train.jsonl")}
-    for line, row in run.rows["distill.val.jsonl"]:
-        what = f"{row.group_id!r} is in distill.train.jsonl too"
-        yield _wrong(run.folder / "distill.val.jsonl", line, "group_id", what, AGAIN) if row.group_id in train else None
+
+    says = "train and val share no group"
+    needs = frozenset({"distill.train.jsonl", "distill.val.jsonl"})
+    sees = ("distill.train.jsonl", "distill.val.jsonl")
+
+    def __init__(self, run: Run):
+        super().__init__(run)
+        self.digests, self.train = bytearray(), None
+
+    def see(self, row: Row) -> None:
+        if row.name == "distill.train.jsonl":
+            self.digests += digest_of(row.record.group_id)
+            return
+        self.train = self.train or Keys(self.digests)
+        what = f"{row.record.group_id!r} is in distill.train.jsonl too"
+        self.found(_wrong(row.path, row.line, "group_id", what, AGAIN) if self.train.number(row.record.group_id) is not None else None)
+
+
+def _short(text: str) -> int:
+    """What stands for a text in a column; never 0."""
+    return int.from_bytes(hashlib.blake2b(text.encode("utf-8", "surrogatepass"), digest_size=8).digest()) or 1
 
 
 def tickets_are_no_field_data(run: Run) -> str | None:
@@ -169,24 +349,47 @@ def tickets_are_no_field_data(run: Run) -> str | None:
 
 def corpus_has_two_sides(run: Run) -> str | None:
     """A warning where the student would see one verdict, or one label, alone."""
-    missing = one_sided(run.records("distill.train.jsonl"))
+    missing = read_one_sided(run.folder / "distill.train.jsonl")
     return str(missing) if missing else None
 
 
 WARNINGS: list[tuple[set[str], Callable[[Run], str | None]]] = [(set(), tickets_are_no_field_data), ({"distill.train.jsonl"}, corpus_has_two_sides)]
 
-# what it says, the run's own files it needs, the check
-CHECKS: list[tuple[str, set[str], Callable[[Run], Findings]]] = [
-    ("rounds follow each other", set(), rounds_follow_each_other),
-    ("rule keys are never used again", set(), rule_keys_are_never_used_again),
-    ("records name known tickets", set(), tickets_are_known),
-    ("one selection a ticket in the run's view", {"selections.jsonl"}, one_selection_a_ticket),
-    ("valid candidates keep the two-line protocol", {"trajectories.jsonl"}, valid_answers_keep_the_protocol),
-    ("label_match says what it says", {"trajectories.jsonl", "selections.jsonl"}, label_match_is_right),
-    ("one guidance for the whole converged epoch", {"loop.json", "selections.jsonl"}, one_guidance_in_a_converged_epoch),
-    ("need_review.json = tickets no candidate supports at their last evaluation", {"need_review.json", "trajectories.jsonl"}, review_holds_the_unsupported),
-    ("need_review.json counts its tickets", {"need_review.json"}, review_counts_its_tickets),
-    ("corpus answers are the selected candidates", {"distill_chatml.jsonl", "selections.jsonl"}, corpus_says_what_was_selected),
-    ("same summaries, same prompt", {"distill_chatml.jsonl"}, same_photos_same_prompt),
-    ("train and val share no group", {"distill.train.jsonl", "distill.val.jsonl"}, train_and_val_share_no_group),
-]
+RULES: tuple[type[Rule], ...] = (
+    RoundsFollowEachOther,
+    RuleKeysAreNeverUsedAgain,
+    TicketsAreKnown,
+    OneSelectionATicket,
+    ValidAnswersKeepTheProtocol,
+    LabelMatchIsRight,
+    OneGuidanceInAConvergedEpoch,
+    ReviewHoldsTheUnsupported,
+    ReviewCountsItsTickets,
+    CorpusSaysWhatWasSelected,
+    SamePhotosSamePrompt,
+    TrainAndValShareNoGroup,
+)
+
+
+class Rules:
+    """All rules, each shown the records it asks for."""
+
+    def __init__(self, run: Run):
+        self.run = run
+        self._rules = [rule(run) for rule in RULES]
+        self._by_name: dict[str, list[Rule]] = {}
+
+    def see(self, row: Row) -> None:
+        """Show a record to the rules that look at its file."""
+        name = row.name if row.round is None else f"rounds/*/{row.name}"
+        if name not in self._by_name:
+            self._by_name[name] = [rule for rule in self._rules if name in rule.sees or not rule.sees]
+        for rule in self._by_name[name]:
+            rule.see(row)
+
+    def end(self) -> Iterator[Rule]:
+        """The rules that could be looked at, done."""
+        for rule in self._rules:
+            if rule.needs <= self.run.found:
+                rule.end()
+                yield rule

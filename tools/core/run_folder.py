@@ -1,12 +1,13 @@
 """The files of a run folder ``runs/<RUN>/<MISSION>/``: their names, their record models, and its rounds (DESIGN.md §2)."""
 
+from collections.abc import Iterator
 from pathlib import Path
 
 from pydantic import BaseModel
 
 from tools.core.evaluation import Answer, Evaluation
 from tools.core.gate import GateRecord
-from tools.core.jsonl import read_rows
+from tools.core.jsonl import stream_rows
 from tools.core.records import (
     AuditRow,
     ChatRow,
@@ -82,9 +83,9 @@ def round_folder(rounds: Path, number: int) -> Path:
     return rounds / f"{number:04d}"
 
 
-def read_round_rows(rounds: Path, number: int, name: str) -> list:
-    """The records of one JSONL file of one round."""
-    return read_rows(round_folder(rounds, number) / name, ROUND_FILES[name], allow_empty=name in MAY_BE_EMPTY)
+def stream_round_rows(rounds: Path, number: int, name: str) -> Iterator:
+    """The records of one JSONL file of one round, one in memory at a time."""
+    return stream_rows(round_folder(rounds, number) / name, ROUND_FILES[name], allow_empty=name in MAY_BE_EMPTY)
 
 
 def finished_rounds(rounds: Path) -> int:

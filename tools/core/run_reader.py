@@ -1,6 +1,6 @@
-"""Reading a whole run folder for a check of it: every mistake is listed, none stops the reading."""
+"""Reading a whole run folder for a check of it, one record in memory at a time: every mistake is counted, none stops the reading."""
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -21,16 +21,11 @@ from tools.core.config import (
     read_section,
 )
 from tools.core.errors import UserError, mistake
-from tools.core.jsonl import numbered_lines, parse_row, read_json
-from tools.core.records import (
-    GuidanceFile,
-    LoopStatus,
-    NeedReviewFile,
-    StageA,
-    TicketsSource,
-    read_tickets,
-)
+from tools.core.jsonl import Placed, parse_row, read_json, stream_lines
+from tools.core.records import LoopStatus, MissionReview, StageA, TicketsSource
+from tools.core.review_list import stream_review
 from tools.core.run_folder import MAY_BE_EMPTY, ROUND_FILES, RUN_FILES, round_folder
+from tools.core.ticket_index import Numbers, Tickets
 
 SECTION_FILES = {
     "guidance": GuidanceConfig,
@@ -44,119 +39,156 @@ SECTION_FILES = {
     "evaluate": EvaluateConfig,
     "gate": GateConfig,
 }
-Numbered = list[tuple[int, Any]]  # (line, record)
+SHOWN = 20
+
+
+class Problems:
+    """Mistakes as sentences: all are counted, the first ``SHOWN`` kept."""
+
+    def __init__(self, *sentences: str):
+        self.count, self.shown = len(sentences), list(sentences[:SHOWN])
+
+    def add(self, sentence: str) -> None:
+        """Count one more."""
+        self.count += 1
+        if self.count <= SHOWN:
+            self.shown.append(sentence)
+
+    def take(self, others: "Problems") -> None:
+        """Count others behind these."""
+        self.shown += others.shown[: max(0, SHOWN - self.count)]
+        self.count += others.count
 
 
 @dataclass
 class Run:
-    """A run folder read, as far as its files are there and well-formed.
+    """A run folder, as far as its files are there and well-formed. Records go by one at a time; what rules need throughout stays.
 
-    ``rows``: records by file name, of the run's own JSONL files. ``rounds``: the same by round number. ``guidance``: what
-    each round left, by its number (0 for the start). ``policy``: the review policy the rounds were made under.
+    ``tickets`` and ``numbers``: None where stage_a.jsonl has a mistake. ``review``: need_review.json by mission, without its
+    tickets. ``policy``: the review policy the rounds were made under. ``found``: names of the run's own files that are there.
     """
 
     folder: Path
-    tickets: dict[str, StageA] = field(default_factory=dict)
+    tickets: Tickets | None = None
+    numbers: Numbers | None = None
     policy: str = "unsupported"
     loop: LoopStatus | None = None
-    review: NeedReviewFile | None = None
-    rows: dict[str, Numbered] = field(default_factory=dict)
-    rounds: dict[int, dict[str, Numbered]] = field(default_factory=dict)
-    guidance: dict[int, GuidanceFile] = field(default_factory=dict)
-
-    @property
-    def found(self) -> set[str]:
-        """The names of the run's own files that are there."""
-        return set(self.rows) | {name for name, value in (("loop.json", self.loop), ("need_review.json", self.review)) if value}
-
-    def records(self, name: str) -> list[Any]:
-        """The records of one of the run's own files."""
-        return [row for _, row in self.rows[name]]
+    review: dict[str, MissionReview] = field(default_factory=dict)
+    found: set[str] = field(default_factory=set)
 
     def round_path(self, number: int, name: str) -> Path:
         """The path of one file of one round."""
         return round_folder(self.folder / "rounds", number) / name
 
 
+class Row(NamedTuple):
+    """A good record and where it stands: its file (and its name in RUN_FILES or ROUND_FILES), its round (None: a file of the run's own), its line."""
+
+    path: Path
+    name: str
+    round: int | None
+    placed: Placed | None
+    record: Any
+
+    @property
+    def line(self) -> int | None:
+        return self.placed.line if self.placed else None
+
+
 class FileReport(NamedTuple):
-    """What was read under one name: how many files and records, and every mistake as a sentence. ``files`` 0: not there."""
+    """What was read under one name: how many files and records, and the mistakes. ``files`` 0: not there."""
 
     name: str
     files: int
     records: int
-    problems: list[str]
+    problems: Problems
 
 
-def read_run(folder: Path) -> tuple[Run, list[FileReport]]:
-    """Read all files of a run; the reports stand in the order in which the run makes the files."""
-    run = Run(folder)
-    reports = [_read_stage_a(run), _read_source(run)]
-    reports += [_read_section(run, name) for name in SECTION_FILES]
-    reports.append(_read_own_file(run, "loop.json"))
-    reports += [_read_round_files(run, name) for name in ROUND_FILES]
-    reports += [_read_own_file(run, name) for name in RUN_FILES if name not in ("stage_a.jsonl", "loop.json")]
-    return run, reports
+See = Callable[[Row], None]
 
 
-def _read_stage_a(run: Run) -> FileReport:
+def read_run(run: Run, see: See) -> Iterator[FileReport]:
+    """Read all files of a run in the order in which the run makes them, and show each good record to ``see``; yields a report a name."""
+    yield _read_stage_a(run, see)
+    yield _read_source(run)
+    for name in SECTION_FILES:
+        yield _read_section(run, name)
+    yield _read_own_file(run, "loop.json", see)
+    for name in ROUND_FILES:
+        yield _read_round_files(run, name, see)
+    for name in RUN_FILES:
+        if name not in ("stage_a.jsonl", "loop.json"):
+            yield _read_own_file(run, name, see)
+
+
+def _read_stage_a(run: Run, see: See) -> FileReport:
     """The tickets: one file that has to be there, for all others are checked against it."""
     path = run.folder / "stage_a.jsonl"
-    rows, problems = _all_rows(path, StageA)
-    if not problems:
+    records, problems = _rows(path, "stage_a.jsonl", None, StageA, see)
+    if not problems.count:
         try:
-            run.tickets = {ticket.ticket_key: ticket for ticket in read_tickets(path)}
+            run.tickets = Tickets(path)
+            run.numbers = Numbers(run.tickets)
         except UserError as error:
-            problems.append(str(error))
-    return FileReport("stage_a.jsonl", 1, len(rows), problems)
+            problems.add(str(error))
+    return FileReport("stage_a.jsonl", 1, records, problems)
 
 
 def _read_source(run: Run) -> FileReport:
     path = run.folder / "config" / "tickets.json"
-    rows, problems = _all_rows(path, TicketsSource) if path.exists() else ([], [])
-    return FileReport("config/tickets.json", int(path.exists()), len(rows), problems)
+    records, problems = _rows(path, path.name, None, TicketsSource, lambda row: None) if path.exists() else (0, Problems())
+    return FileReport("config/tickets.json", int(path.exists()), records, problems)
 
 
 def _read_section(run: Run, name: str) -> FileReport:
     path = run.folder / "config" / f"{name}.yaml"
     shown = f"config/{name}.yaml"
     if not path.exists():
-        return FileReport(shown, 0, 0, [])
+        return FileReport(shown, 0, 0, Problems())
     try:
         section = read_section(path, SECTION_FILES[name])
     except UserError as error:
-        return FileReport(shown, 1, 0, [str(error)])
+        return FileReport(shown, 1, 0, Problems(str(error)))
     if isinstance(section, ReflectConfig):
         run.policy = section.review.policy
-    return FileReport(shown, 1, 1, [])
+    return FileReport(shown, 1, 1, Problems())
 
 
-def _read_own_file(run: Run, name: str) -> FileReport:
+def _read_own_file(run: Run, name: str, see: See) -> FileReport:
     path = run.folder / name
     if not path.exists():
-        return FileReport(name, 0, 0, [])
-    rows, problems = _all_rows(path, RUN_FILES[name])
-    if name.endswith(".jsonl"):
-        run.rows[name] = rows
-    elif name == "loop.json" and rows:
-        run.loop = rows[0][1]
-    elif name == "need_review.json" and rows:
-        run.review = rows[0][1]
-    return FileReport(name, 1, len(rows), problems)
+        return FileReport(name, 0, 0, Problems())
+    run.found.add(name)
+    if name == "need_review.json":
+        return FileReport(name, 1, *_read_review(run, path, see))
+
+    def keep(row: Row) -> None:
+        if isinstance(row.record, LoopStatus):
+            run.loop = row.record
+        see(row)
+
+    return FileReport(name, 1, *_rows(path, name, None, RUN_FILES[name], keep))
 
 
-def _read_round_files(run: Run, name: str) -> FileReport:
-    files, records, problems = 0, 0, []
+def _read_review(run: Run, path: Path, see: See) -> tuple[int, Problems]:
+    """One record to those who count, however many tickets it lists."""
+    try:
+        for listed in stream_review(path, run.review):
+            see(Row(path, path.name, None, None, listed))
+    except UserError as error:
+        return 0, Problems(str(error))
+    return 1, Problems()
+
+
+def _read_round_files(run: Run, name: str, see: See) -> FileReport:
+    files, records, problems = 0, 0, Problems()
     for number in _round_numbers(run):
         path = run.round_path(number, name)
         if not path.exists():
             continue
-        rows, found = _all_rows(path, ROUND_FILES[name])
-        files, records = files + 1, records + len(rows)
-        problems += found
-        if name.endswith(".jsonl"):
-            run.rounds.setdefault(number, {})[name] = rows
-        elif rows:
-            run.guidance[number] = rows[0][1]
+        found, wrong = _rows(path, name, number, ROUND_FILES[name], see)
+        files, records = files + 1, records + found
+        problems.take(wrong)
     return FileReport(f"rounds/*/{name}", files, records, problems)
 
 
@@ -167,21 +199,24 @@ def _round_numbers(run: Run) -> Iterator[int]:
     return (number for number in numbers if run.loop is None or number <= run.loop.rounds)
 
 
-def _all_rows(path: Path, model: type[BaseModel]) -> tuple[Numbered, list[str]]:
-    """The good records of a file and a sentence for each bad one. A file that is one JSON object counts as one record."""
-    rows: Numbered = []
-    problems: list[str] = []
+def _rows(path: Path, name: str, round_number: int | None, model: type[BaseModel], see: See) -> tuple[int, Problems]:
+    """Show the good records of a file; returns how many, and a sentence for each bad one. A file that is one JSON object counts as one record."""
+    records, problems, empty = 0, Problems(), True
     try:
         if path.suffix == ".json":
-            return [(1, read_json(path, model))], []
-        lines = numbered_lines(path)
-        if not lines and path.name not in MAY_BE_EMPTY:
+            see(Row(path, name, round_number, None, read_json(path, model)))
+            return 1, problems
+        for placed in stream_lines(path):
+            empty = False
+            try:
+                record = parse_row(placed.text, model, path, placed.line)
+            except UserError as error:
+                problems.add(str(error))
+                continue
+            records += 1
+            see(Row(path, name, round_number, placed, record))
+        if empty and path.name not in MAY_BE_EMPTY:
             raise mistake("the file holds no record", "delete it to have it made again", path=path)
     except UserError as error:
-        return [], [str(error)]
-    for line, text in lines:
-        try:
-            rows.append((line, parse_row(text, model, path, line)))
-        except UserError as error:
-            problems.append(str(error))
-    return rows, problems
+        problems.add(str(error))
+    return records, problems

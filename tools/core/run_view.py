@@ -1,28 +1,29 @@
 """The run's view of its rounds: what a reader of the whole run wants, drawn from its rounds' records."""
 
-from collections.abc import Iterable, Sequence
+import os
+import tempfile
+from array import array
+from collections import Counter, defaultdict
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Literal
+from typing import Literal, TextIO
 
 from tools.core.errors import mistake
 from tools.core.guidance_file import read_guidance
-from tools.core.jsonl import read_json, read_rows
+from tools.core.jsonl import dump, read_json, read_rows
 from tools.core.metrics import Rate, verdict_rates, wilson
 from tools.core.records import (
     GuidanceFile,
     LoopStatus,
-    Malformed,
     MissionGuidance,
     RateRecord,
     Reflection,
     RoundMetrics,
     Selection,
-    StageA,
-    Trajectory,
 )
-from tools.core.run_folder import finished_rounds, read_round_rows, round_folder
-from tools.core.selection import by_model
+from tools.core.run_folder import finished_rounds, round_folder, stream_round_rows
+from tools.core.ticket_index import Tickets
 
 
 @dataclass(frozen=True)
@@ -51,70 +52,100 @@ def read_learnt(run_dir: Path) -> Learnt:
     status = read_json(loop, LoopStatus) if loop.exists() else None
     last = status.rounds if status else finished_rounds(rounds)
     mission = next(iter(read_json(start, GuidanceFile).root))
-    states = [read_guidance(round_folder(rounds, number) / "guidance.json", mission) for number in range(last + 1)]
+    states: list[MissionGuidance] = []
+    for number in range(last + 1):
+        state = read_guidance(round_folder(rounds, number) / "guidance.json", mission)
+        states.append(states[-1] if states and state == states[-1] else state)  # a converged epoch's rounds share one
     reflections = [read_rows(round_folder(rounds, number) / "reflection.jsonl", Reflection) for number in range(1, last + 1)]
     return Learnt(mission, status, states, reflections)
 
 
 @dataclass(frozen=True)
 class Round:
-    """One finished round: its records, the guidance it ran under, and the guidance it left. ``queued``: tickets it sent to review."""
+    """One finished round, counted. ``verdicts``: (label, verdict) of its selections; ``rules`` and ``step``: the guidance it ran under, ``after``: the step it left."""
 
     number: int
-    trajectories: Sequence[Trajectory]
-    selections: Sequence[Selection]
-    malformed: Sequence[Malformed]
+    epoch: int
+    trajectories: int
+    malformed: int
+    verdicts: Counter[tuple[str, str]]
+    formats: Counter[bool]  # format_ok of the model's candidates
     queued: int
-    before: MissionGuidance
-    after: MissionGuidance
-
-    @property
-    def epoch(self) -> int:
-        return self.trajectories[0].epoch
+    rules: int
+    step: int
+    after: int
 
 
-def read_round(rounds: Path, number: int, mission: str) -> Round:
-    """Read one finished round from its folder and the guidance from the folder before it."""
-    return Round(
-        number=number,
-        trajectories=read_round_rows(rounds, number, "trajectories.jsonl"),
-        selections=read_round_rows(rounds, number, "selections.jsonl"),
-        malformed=read_round_rows(rounds, number, "failure_malformed.jsonl"),
-        queued=len(read_round_rows(rounds, number, "need_review_queue.jsonl")),
-        before=read_guidance(round_folder(rounds, number - 1) / "guidance.json", mission),
-        after=read_guidance(round_folder(rounds, number) / "guidance.json", mission),
-    )
-
-
-def refuse_unknown_tickets(rounds: Path, history: Iterable[Round], tickets: Iterable[StageA]) -> None:
-    """Raise UserError for the first round that evaluated a ticket which Stage A does not hold (edited since)."""
-    known = {ticket.ticket_key for ticket in tickets}
-    for past in history:
-        for name, rows in (("trajectories.jsonl", past.trajectories), ("selections.jsonl", past.selections)):
-            if unknown := next((row.ticket_key for row in rows if row.ticket_key not in known), None):
-                path = round_folder(rounds, past.number) / name
-                raise mistake(f"{unknown!r} is not a ticket of this stage_a.jsonl", "make the rounds again from it", path=path, field="ticket_key")
-
-
-def last_selections(history: Iterable[Round], tickets: Iterable[StageA]) -> list[Selection]:
-    """Each ticket's selection of the last round that evaluated it, in the order of ``tickets``.
+class LastSelections:
+    """Each ticket's selection of the last round that evaluated it, kept as lines of a nameless file in ``folder``: 12 bytes of memory a ticket.
 
     A ticket that got no valid answer in that round has no selection: an older one was made under other guidance.
     """
-    last: dict[str, Selection | None] = {}
-    for past in history:
-        last.update(dict.fromkeys(row.ticket_key for row in past.trajectories))
-        last.update({row.ticket_key: row for row in past.selections})
-    chosen = (last.get(ticket.ticket_key) for ticket in tickets)
-    return [selection for selection in chosen if selection is not None]
+
+    def __init__(self, folder: Path, tickets: int):
+        folder.mkdir(parents=True, exist_ok=True)
+        self._file, self._end = tempfile.TemporaryFile(dir=folder), 0
+        self._offset, self._length = array("Q", [0]) * tickets, array("I", [0]) * tickets
+
+    def evaluated(self, number: int) -> None:
+        """A ticket was asked again: what was selected before is void."""
+        self._length[number] = 0
+
+    def selected(self, number: int, row: Selection) -> None:
+        """Keep what was selected for a ticket."""
+        line = (dump(row) + "\n").encode()
+        self._file.write(line)
+        self._offset[number], self._length[number] = self._end, len(line)
+        self._end += len(line)
+
+    def lines(self) -> Iterator[str]:
+        """The selections as they are to be written, in the order of the tickets."""
+        self._file.flush()
+        for offset, length in zip(self._offset, self._length, strict=True):
+            if length:
+                yield os.pread(self._file.fileno(), length, offset).decode()
+
+
+def gather(rounds: Path, number: int, before: MissionGuidance, mission: str, tickets: Tickets, last: LastSelections, out: Mapping[str, TextIO]) -> tuple[Round, MissionGuidance]:
+    """Read one finished round, row by row: its trajectories and failures go to ``out``, its selections to ``last``. Returns its counts and the guidance it left.
+
+    Raises UserError where it evaluated a ticket which Stage A does not hold (edited since).
+    """
+    epoch, counts, formats, verdicts = None, Counter(), Counter(), Counter()
+    for row in stream_round_rows(rounds, number, "trajectories.jsonl"):
+        epoch = row.epoch if epoch is None else epoch
+        last.evaluated(_known(row.ticket_key, tickets, rounds, number, "trajectories.jsonl"))
+        formats.update([row.format_ok] if row.source == "model" else [])
+        counts["trajectories"] += 1
+        out["trajectories.jsonl"].write(dump(row) + "\n")
+    for row in stream_round_rows(rounds, number, "selections.jsonl"):
+        last.selected(_known(row.ticket_key, tickets, rounds, number, "selections.jsonl"), row)
+        verdicts[row.label, row.verdict] += 1
+    for row in stream_round_rows(rounds, number, "failure_malformed.jsonl"):
+        counts["malformed"] += 1
+        out["failure_malformed.jsonl"].write(dump(row) + "\n")
+    queued = sum(1 for _ in stream_round_rows(rounds, number, "need_review_queue.jsonl"))
+    after = read_guidance(round_folder(rounds, number) / "guidance.json", mission)
+    rules = len(before.experiences) - 1
+    return Round(number, epoch, counts["trajectories"], counts["malformed"], verdicts, formats, queued, rules, before.step, after.step), after
+
+
+def _known(key: str, tickets: Tickets, rounds: Path, number: int, name: str) -> int:
+    found = tickets.number(key)
+    if found is None:
+        path = round_folder(rounds, number) / name
+        raise mistake(f"{key!r} is not a ticket of this stage_a.jsonl", "make the rounds again from it", path=path, field="ticket_key")
+    return found
 
 
 def metrics_rows(history: Sequence[Round], rounds_per_epoch: int) -> list[RoundMetrics]:
     """A row for each round and, after the last round of each whole epoch, a row for that epoch."""
-    rows = []
+    rows, epochs = [], defaultdict(list)
+    for past in history:
+        epochs[past.epoch].append(past)
     for past in history:
         rows.append(metrics_row("round", [past]))
-        epoch = [other for other in history if other.epoch == past.epoch]
+        epoch = epochs[past.epoch]
         if len(epoch) == rounds_per_epoch and past is epoch[-1]:
             rows.append(metrics_row("epoch", epoch))
     return rows
@@ -123,20 +154,20 @@ def metrics_rows(history: Sequence[Round], rounds_per_epoch: int) -> list[RoundM
 def metrics_row(scope: Literal["round", "epoch"], rounds: Sequence[Round]) -> RoundMetrics:
     """How some rounds together stood to the labels. ``rules`` and ``guidance_step``: the guidance the last of them ran under."""
     last = rounds[-1]
-    rates = verdict_rates((row.label, row.verdict) for past in rounds for row in past.selections)
-    formats = [row.format_ok for past in rounds for row in by_model(past.trajectories)]
+    verdicts, formats = (sum((getattr(past, name) for past in rounds), Counter()) for name in ("verdicts", "formats"))
+    rates = verdict_rates(verdicts.elements())
     return RoundMetrics(
         scope=scope,
         round=last.number,
         epoch=last.epoch,
-        guidance_step=last.before.step,
-        rules=len(last.before.experiences) - 1,
+        guidance_step=last.step,
+        rules=last.rules,
         frr=_record(rates.frr),
         false_block=_record(rates.false_block),
         label_match=_record(rates.label_match),
-        format=_record(wilson(sum(formats), len(formats))),
+        format=_record(wilson(formats[True], formats.total())),
         need_review=sum(past.queued for past in rounds),
-        changed=any(past.after.step != past.before.step for past in rounds),
+        changed=any(past.after != past.step for past in rounds),
     )
 
 

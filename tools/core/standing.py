@@ -3,6 +3,7 @@
 One definition for all who say it: the report, show, and the last lines of distill and review_apply.
 """
 
+from collections import Counter
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -11,10 +12,12 @@ from typing import NamedTuple
 from tools.core.config import read_yaml
 from tools.core.decisions import for_learning
 from tools.core.errors import mistake
-from tools.core.jsonl import read_json, read_rows
+from tools.core.jsonl import stream_rows
 from tools.core.metrics import Rate, VerdictRates, verdict_rates
-from tools.core.records import LoopStatus, NeedReviewFile, RateRecord, ReviewDecision, ReviewTicket, Selection, read_decisions, read_tickets
+from tools.core.records import LoopStatus, RateRecord, ReviewDecision, ReviewTicket, Selection, read_decisions
+from tools.core.review_list import stream_review
 from tools.core.svg import percent
+from tools.core.ticket_index import Tickets
 
 TEXTS = Path(__file__).with_name("pages") / "report.yaml"
 MAY_TRAIN = {"good": "yes", "wait": "not yet", "stop": "no"}
@@ -39,9 +42,9 @@ class Standing(NamedTuple):
 
 def standing_of(selections: Iterable[Selection], queue: Iterable[ReviewTicket], said: Mapping[str, ReviewDecision]) -> Standing:
     """How verdicts and review list stand under what people said. ``selections``: the run's view, one a ticket."""
-    listed = [ticket.ticket_key for ticket in queue]
-    rates = verdict_rates((selection.label, selection.verdict) for selection in for_learning(selections, said))
-    return Standing(rates, len(said), len(listed), sum(key not in said for key in listed))
+    rates = verdict_rates((seen.label, seen.verdict) for selection in selections for seen in for_learning([selection], said))
+    listed = Counter(ticket.ticket_key not in said for ticket in queue)
+    return Standing(rates, len(said), listed.total(), listed[True])
 
 
 def read_standing(run_dir: Path) -> Standing | None:
@@ -49,14 +52,14 @@ def read_standing(run_dir: Path) -> Standing | None:
     selections, review = run_dir / "selections.jsonl", run_dir / "need_review.json"
     if not (selections.exists() and review.exists()):
         return None
-    missions = read_json(review, NeedReviewFile).missions.values()
-    return standing_of(read_rows(selections, Selection, allow_empty=True), (ticket for found in missions for ticket in found.tickets), read_said(run_dir))
+    queue = (ticket for _, ticket in stream_review(review, {}))
+    return standing_of(stream_rows(selections, Selection, allow_empty=True), queue, read_said(run_dir))
 
 
 def read_said(run_dir: Path) -> dict[str, ReviewDecision]:
     """What people said of the run's tickets, nothing where no file says it."""
     path = run_dir / "review_decisions.jsonl"
-    return read_decisions(path, {ticket.ticket_key for ticket in read_tickets(run_dir / "stage_a.jsonl")}) if path.exists() else {}
+    return read_decisions(path, Tickets(run_dir / "stage_a.jsonl")) if path.exists() else {}
 
 
 def release_limit(run_dir: Path) -> float | None:
