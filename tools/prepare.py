@@ -46,7 +46,7 @@ def main(
 ) -> None:
     """Write the section files and the run's tickets, then run the command."""
     from tools.core.freshness import Fresh
-    from tools.core.naming import RUN_GOALS, Choice, remember, remembered
+    from tools.core.naming import RUN_GOALS, SUMMARIES, Choice, remember, remembered
 
     refuse_control_characters(STAGE_A=tickets, CONFIG=overlay, PHOTOS=photos, HELD_OUT=held_out)
     choice, wanted = Choice(run_dir, remake), set(goals.split())
@@ -55,6 +55,8 @@ def main(
     made = settle(choice, was, student, models, overlay, photos, fusion)
     source = choice.photos_or_tickets(wanted, photos, source, dry_run)
     taken = None if student and source is None else choice.tickets(None if student else tickets, source, bool(wanted & _draws(made)))
+    if taken and made.photos and taken[0] == str(run_dir / SUMMARIES):
+        taken = (taken[0], drawn_photos(Path(made.photos.path)))
     texts = sections(made, mission, run_dir, tickets=taken is not None)
     new = not_yet(texts, taken, run_dir)
     if dry_run:
@@ -114,7 +116,7 @@ def not_yet(texts: dict[Path, str], taken: tuple[str, bool] | None, run_dir: Pat
     from tools.core.naming import section_differences
 
     new = {path: "it is not there" if not path.exists() else section_differences(read_yaml(path), text) for path, text in texts.items()}
-    if taken and (taken[1] or new_source(Path(taken[0]), run_dir) is not None) and not (taken[1] and (run_dir / "stage_a.jsonl").exists()):
+    if taken and new_source(Path(taken[0]), run_dir) is not None:
         new[run_dir / "stage_a.jsonl"] = f"{taken[0]} is new to this run, or has changed since it was taken"
     return {path: why for path, why in new.items() if why}
 
@@ -126,7 +128,7 @@ def write(texts: dict[Path, str], taken: tuple[str, bool] | None, mission: str, 
 
     if taken:
         source, drawn = Path(taken[0]), taken[1]
-        if drawn and not source.exists():
+        if drawn and not source.exists() and not (run_dir / "stage_a.jsonl").exists():
             draw(mission, source)
         take_tickets(source, mission_name(mission), run_dir, synthetic=drawn)
     for path, text in texts.items():
@@ -139,7 +141,12 @@ def draw(mission: str, output: Path) -> None:
     from tools.miniature import world
 
     complain(f"SYNTHETIC tickets: nothing is named (STAGE_A, PHOTOS) and there is no data/{mission}/stage_a.jsonl, so this run is made of tickets drawn by code")
-    world.main(mission=mission, seed=7, tickets=400, flip=0.05, output=output, truth=output.with_name("truth.jsonl"))
+    world.main(mission=mission, seed=7, tickets=400, flip=0.05, mark_synthetic=True, output=output, truth=output.with_name("truth.jsonl"))
+
+
+def drawn_photos(folder: Path) -> bool:
+    """Whether photos were drawn by tools.miniature.photos: the truth of their tickets lies beside them."""
+    return folder.with_name(f"{folder.name}.truth.jsonl").exists()
 
 
 def new_source(source: Path, run_dir: Path) -> str | None:
@@ -181,7 +188,7 @@ def environment(made: "MadeWith", taken: tuple[str, bool] | None, run_dir: Path,
     fresh = Fresh(run_dir, made.fusion)
     given = {"MODELS": made.models, "FUSION": fresh.student, "MIX": fresh.mix, "STALE": " ".join(fresh.stale(everything)), "MADE_ANEW": "1" if everything else ""}
     if taken:
-        given["STAGE_A"] = taken[0]
+        given |= {"STAGE_A": taken[0], "SYNTHETIC": "1" if taken[1] else ""}
     if made.config:
         given["CONFIG"] = made.config.path
     if made.photos:

@@ -57,7 +57,9 @@ def _noted(main: Callable[..., None], tool: str) -> Callable[..., None]:
 
 
 def say(sentence: str) -> None:
-    """Print one line of result to stderr, unless QUIET is set, and to the run's log."""
+    """Print one line of result to stderr, unless QUIET is set, and to the run's log. A run of drawn tickets says so first."""
+    if os.environ.get("SYNTHETIC") and "SYNTHETIC" not in sentence:
+        sentence = f"[synthetic] {sentence}"
     if not os.environ.get("QUIET"):
         print(sentence, file=sys.stderr, flush=True)
     _log(sentence)
