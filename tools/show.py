@@ -35,7 +35,7 @@ def main(run_dir: Annotated[Path, typer.Option(help="runs/<RUN>/<MISSION>.")]) -
     """Print what a run has learnt."""
     from tools.core.jsonl import read_json, read_rows
     from tools.core.records import NeedReviewFile, RoundMetrics
-    from tools.core.run_folder import RUN_FILES
+    from tools.core.run_folder import RUN_FILES, paths_of
     from tools.core.run_view import read_learnt
 
     metrics, review = run_dir / "metrics.jsonl", run_dir / "need_review.json"
@@ -46,7 +46,7 @@ def main(run_dir: Annotated[Path, typer.Option(help="runs/<RUN>/<MISSION>.")]) -
         guidance_lines(learnt.states, learnt.reflections),
         metrics_lines(read_rows(metrics, RoundMetrics)) if metrics.exists() else [f"rates: {metrics} is not there yet"],
         review_lines(read_json(review, NeedReviewFile)) if review.exists() else [f"review: {review} is not there yet"],
-        ["Files", *(f"  {run_dir / name}" for name in RUN_FILES if (run_dir / name).exists()), f"  {run_dir / 'rounds'}/"],
+        ["Files", *(f"  {path}" for name in RUN_FILES for path in paths_of(run_dir, name)), f"  {run_dir / 'rounds'}/"],
     ]
     print("\n\n".join("\n".join(section) for section in sections))
 

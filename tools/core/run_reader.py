@@ -29,7 +29,7 @@ from tools.core.records import (
     StageA,
     read_tickets,
 )
-from tools.core.run_folder import MAY_BE_EMPTY, ROUND_FILES, RUN_FILES, round_folder
+from tools.core.run_folder import MAY_BE_EMPTY, ROUND_FILES, RUN_FILES, paths_of, round_folder
 
 SECTION_FILES = {
     "guidance": GuidanceConfig,
@@ -124,10 +124,13 @@ def _read_section(run: Run, name: str) -> FileReport:
 
 
 def _read_own_file(run: Run, name: str) -> FileReport:
-    path = run.folder / name
-    if not path.exists():
+    paths = paths_of(run.folder, name)
+    if "*" in name:  # nothing else of a run is checked against these
+        found = [_all_rows(path, RUN_FILES[name]) for path in paths]
+        return FileReport(name, len(paths), sum(len(rows) for rows, _ in found), [problem for _, problems in found for problem in problems])
+    if not paths:
         return FileReport(name, 0, 0, [])
-    rows, problems = _all_rows(path, RUN_FILES[name])
+    rows, problems = _all_rows(paths[0], RUN_FILES[name])
     if name.endswith(".jsonl"):
         run.rows[name] = rows
     elif name == "loop.json" and rows:
