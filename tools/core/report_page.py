@@ -5,6 +5,7 @@ from dataclasses import dataclass
 from markupsafe import Markup
 
 from tools.core import svg
+from tools.core.metrics import stands
 from tools.core.negatives import Marker, Piece
 from tools.core.page import render
 from tools.core.report_data import Report
@@ -44,9 +45,10 @@ def verdict_of(report: Report) -> Verdict:
     if report.limit is None:
         return Verdict("wait", "verdict.no_limit", said)
     said["limit"] = svg.percent(report.limit)
-    if frr.rate > report.limit:
+    how = stands(frr, report.limit)
+    if how == "above":
         return Verdict("stop", "verdict.over" if waiting else "verdict.over_reviewed", said)
-    return Verdict("wait", "verdict.unsure", said) if frr.high > report.limit else Verdict("good", "verdict.within", said)
+    return Verdict("wait", "verdict.unsure", said) if how == "unsure" else Verdict("good", "verdict.within", said)
 
 
 def page(report: Report) -> str:
