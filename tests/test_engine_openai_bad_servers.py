@@ -6,6 +6,7 @@ import json
 import os
 import resource
 import socket
+import ssl
 import subprocess
 import sys
 import threading
@@ -13,8 +14,8 @@ import time
 import urllib.parse
 import zlib
 from collections.abc import Callable
-from email.utils import format_datetime
 from datetime import datetime, timedelta, timezone
+from email.utils import format_datetime
 from pathlib import Path
 
 import pytest
@@ -58,8 +59,8 @@ def bomb(mebibytes: int) -> bytes:
 class Server:
     """Answers each request on loopback with the bytes that ``script(number, request)`` gives; an iterator is sent piece by piece."""
 
-    def __init__(self, script: Callable[[int, bytes], object]) -> None:
-        self.script, self.asked, self.lock, self.is_open = script, [], threading.Lock(), True
+    def __init__(self, script: Callable[[int, bytes], object], tls: ssl.SSLContext | None = None) -> None:
+        self.tls, self.script, self.asked, self.lock, self.is_open = tls, script, [], threading.Lock(), True
         self.socket = socket.create_server(("127.0.0.1", 0))
         self.url = f"http://127.0.0.1:{self.socket.getsockname()[1]}/v1"
         threading.Thread(target=self._accept, daemon=True).start()
@@ -73,6 +74,11 @@ class Server:
             threading.Thread(target=self._serve, args=(connection,), daemon=True).start()
 
     def _serve(self, connection: socket.socket) -> None:
+        if self.tls:
+            try:
+                connection = self.tls.wrap_socket(connection, server_side=True)
+            except OSError:
+                return
         with connection:
             try:
                 while request := self._request(connection):
@@ -184,7 +190,7 @@ UNREADABLE = {  # a 200 that holds no answer
 def test_a_200_without_an_answer_is_tried_again_and_then_one_prompts_failure(ask, name):
     found, server, seconds = ask(UNREADABLE[name])
     assert (found.finish, found.text, found.verdict_logprob) == (REFUSED, "", NONE)
-    assert len(server.asked) == 2 and seconds < 5
+    assert len(server.asked) == 2 and seconds < 10
     assert 8 < len(found.detail) <= 300 and found.detail.isprintable()
 
 
@@ -253,7 +259,7 @@ TROUBLE = {  # no answer from anybody: one sentence
     "headers without end": b"HTTP/1.1 200 OK\r\n" + b"X: " + b"y" * 300_000,
     "a chunk that is none": b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\nzz\r\n",
     "a negative length": b"HTTP/1.1 200 OK\r\nContent-Length: -5\r\n\r\n",
-    "silent": drip(1, 3.0, b""),
+    "silent": drip(1, 30.0, b""),
     "a byte at a time": drip(100, 0.2),
     "a header at a time": drip(100, 0.2, b"HTTP/1.1 200 OK\r\n", b"X-A: b\r\n"),
     "go on, for ever": drip(100, 0.2, b"", b"HTTP/1.1 100 Continue\r\n\r\n"),
@@ -278,7 +284,7 @@ def test_a_server_that_answers_nobody_ends_with_one_sentence(ask, name):
     assert isinstance(found, UserError), found
     assert str(found).isprintable() and len(str(found)) < 800 and "/v1/chat/completions: engine" in str(found)
     assert (len(server.asked) == 1) == (name in AT_ONCE)
-    assert seconds < 3.5  # two tries of a second
+    assert seconds < 8  # two tries of a second, on a busy machine
     assert KEY not in str(found)
 
 
@@ -324,26 +330,26 @@ def test_eight_refusals_after_an_answer_are_eight_prompts_failures(ask):
     assert [one.finish for one in found] == ["stop"] + [REFUSED] * 12
 
 
-@pytest.mark.parametrize("bad", [http("panic", 500), drip(1, 2.0, b""), lambda number, request: iter(())], ids=["500", "silent", "closes"])
+@pytest.mark.parametrize("bad", [http("panic", 500), drip(1, 30.0, b""), lambda number, request: iter(())], ids=["500", "silent", "closes"])
 def test_a_prompt_that_the_server_always_dies_of_is_that_prompts_failure_while_others_are_answered(ask, bad):
     def script(number: int, request: bytes):
         return (bad if isinstance(bad, bytes) else bad(number, request)) if b'"bad"' in request else http({"choices": [choice()]})
 
     found, _, seconds = ask(script, timeout_s=0.5, how=lambda engine: [*engine.complete("s", ["a"], [DECODE]), *engine.complete("s", ["bad"], [DECODE])])
-    assert [one.finish for one in found] == ["stop", REFUSED] and seconds < 3
+    assert [one.finish for one in found] == ["stop", REFUSED] and seconds < 8
 
 
 @pytest.mark.parametrize("asked", ["-5", "soon", "nan", "1e9999", "Wed, 99 Foo", "Wed, 21 Oct 1999 07:28:00 GMT", "\xff", ""])
 def test_a_retry_after_that_says_nothing_is_not_obeyed(ask, asked):
     found, server, seconds = ask(lambda number, request: http({"choices": [choice()]}) if number else b"HTTP/1.1 503 X\r\nContent-Length: 0\r\nRetry-After: " + asked.encode("latin-1") + b"\r\n\r\n")
-    assert (found.text, len(server.asked)) == (TEXT, 2) and seconds < 1
+    assert (found.text, len(server.asked)) == (TEXT, 2) and seconds < 8
 
 
 @pytest.mark.parametrize("asked", ["1", "1.0", "date"])
 def test_a_retry_after_is_obeyed(ask, asked):
     when = format_datetime(datetime.now(timezone.utc) + timedelta(seconds=2), usegmt=True) if asked == "date" else asked
     found, _, seconds = ask(lambda number, request: http({"choices": [choice()]}) if number else http("busy", 429, Retry_After=when))
-    assert found.text == TEXT and 0.9 < seconds < 3.5
+    assert found.text == TEXT and 0.9 < seconds < 6
 
 
 def test_the_sentence_on_a_long_wait_names_it(ask):
@@ -475,33 +481,58 @@ def test_a_server_that_speaks_no_tls_ends_at_once(ask):
     threading.Thread(target=lambda: listening.accept()[0].sendall(http("", 400)), daemon=True).start()
     found, _, seconds = ask(b"", url=f"https://127.0.0.1:{listening.getsockname()[1]}/v1", retries=5)
     listening.close()
-    assert "engine.base_url: no secure connection (ConnectError [SSL: WRONG_VERSION_NUMBER]" in str(found) and seconds < 3
+    assert "engine.base_url: no secure connection (ConnectError [SSL: WRONG_VERSION_NUMBER]" in str(found) and seconds < 8
 
 
-def test_a_certificate_that_nobody_signed_ends_at_once(ask, tmp_path):
-    import ssl
-
+@pytest.fixture
+def secure(tmp_path):
+    """A server that speaks TLS with a certificate of its own; (its URL, the certificate)."""
     made = subprocess.run(
-        ["openssl", "req", "-x509", "-newkey", "rsa:2048", "-nodes", "-subj", "/CN=localhost", "-keyout", tmp_path / "key", "-out", tmp_path / "cert", "-days", "2"], capture_output=True
+        ["openssl", "req", "-x509", "-newkey", "rsa:2048", "-nodes", "-subj", "/CN=localhost", "-addext", "subjectAltName=IP:127.0.0.1", "-keyout", tmp_path / "key", "-out", tmp_path / "cert", "-days", "2"],
+        capture_output=True,
     )  # fmt: skip
     if made.returncode:
         pytest.skip("no openssl here")
     context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
     context.load_cert_chain(tmp_path / "cert", tmp_path / "key")
+    server = Server(lambda number, request: http({"choices": [choice()]}), context)
+    yield server.url.replace("http:", "https:"), tmp_path / "cert"
+    server.close()
+
+
+def test_a_certificate_that_nobody_signed_ends_at_once(ask, secure):
+    found, _, seconds = ask(b"", url=secure[0], retries=5)
+    assert "engine.base_url: no secure connection (ConnectError [SSL: CERTIFICATE_VERIFY_FAILED]" in str(found) and seconds < 8
+
+
+def test_a_certificate_that_is_named_is_trusted(ask, secure, monkeypatch):
+    monkeypatch.setenv("SSL_CERT_FILE", str(secure[1]))
+    assert ask(b"", url=secure[0])[0].text == TEXT
+
+
+def test_a_secure_address_is_asked_through_a_proxy(ask, secure, monkeypatch):
+    seen = []
+
+    def tunnel() -> None:
+        inner, _ = listening.accept()
+        seen.append(inner.recv(65536))
+        inner.sendall(b"HTTP/1.1 200 Connection established\r\n\r\n")
+        outer = socket.create_connection(("127.0.0.1", int(secure[0].rsplit(":", 1)[1].split("/")[0])))
+        for one, other in ((inner, outer), (outer, inner)):
+            threading.Thread(target=pump, args=(one, other), daemon=True).start()
+
+    def pump(one: socket.socket, other: socket.socket) -> None:
+        while piece := one.recv(65536):
+            other.sendall(piece)
+
     listening = socket.create_server(("127.0.0.1", 0))
-
-    def serve() -> None:
-        connection, _ = listening.accept()
-        with connection:
-            try:
-                context.wrap_socket(connection, server_side=True)
-            except OSError:
-                pass
-
-    threading.Thread(target=serve, daemon=True).start()
-    found, _, seconds = ask(b"", url=f"https://127.0.0.1:{listening.getsockname()[1]}/v1", retries=5)
+    threading.Thread(target=tunnel, daemon=True).start()
+    monkeypatch.setenv("SSL_CERT_FILE", str(secure[1]))
+    for name in ("HTTPS_PROXY", "https_proxy"):
+        monkeypatch.setenv(name, f"http://127.0.0.1:{listening.getsockname()[1]}")
+    assert ask(b"", url=secure[0])[0].text == TEXT
+    assert seen[0].startswith(b"CONNECT 127.0.0.1:")
     listening.close()
-    assert "engine.base_url: no secure connection (ConnectError [SSL: CERTIFICATE_VERIFY_FAILED]" in str(found) and seconds < 2
 
 
 @pytest.mark.parametrize("proxy", ["socks5://127.0.0.1:1", "http://[::1", "ftp://proxy"])
@@ -542,13 +573,13 @@ def test_a_key_that_no_header_can_carry_is_named_and_not_shown(ask, monkeypatch,
 
 def test_one_prompts_end_ends_the_others_at_once(ask):
     def script(number: int, request: bytes):
-        return http("no key", 401) if b'"bad"' in request else drip(1, 3.0, b"")(number, request)
+        return http("no key", 401) if b'"bad"' in request else drip(1, 30.0, b"")(number, request)
 
     found, _, seconds = ask(script, timeout_s=30.0, retries=5, how=lambda engine: list(engine.rollout("s", ["a", "bad"], [[DECODE]] * 2)))
-    assert "HTTP 401: no key" in str(found) and seconds < 1
+    assert "HTTP 401: no key" in str(found) and seconds < 5
 
 
-@pytest.mark.parametrize("reply", [http("busy", 503, Retry_After="200"), drip(1, 5.0, b"")], ids=["paused", "silent"])
+@pytest.mark.parametrize("reply", [http("busy", 503, Retry_After="200"), drip(1, 30.0, b"")], ids=["paused", "silent"])
 def test_closing_ends_what_is_under_way(ask, reply):
     def how(engine):
         rows = engine.rollout("s", ["a"] * 4, [[DECODE]] * 4)
@@ -557,10 +588,10 @@ def test_closing_ends_what_is_under_way(ask, reply):
             list(rows)
 
     _, _, seconds = ask(reply, how=how, timeout_s=30.0, retries=5)
-    assert seconds < 1.5
+    assert seconds < 5
 
 
-@pytest.mark.parametrize("reply", [http("busy", 503, Retry_After="200"), drip(1, 9.0, b"")], ids=["paused", "silent"])
+@pytest.mark.parametrize("reply", [http("busy", 503, Retry_After="200"), drip(1, 60.0, b"")], ids=["paused", "silent"])
 def test_ctrl_c_does_not_wait_for_a_server(reply, monkeypatch):
     monkeypatch.setenv("TEACHER_KEY", KEY)
     server = Server(reply if callable(reply) else lambda number, request: reply)
@@ -580,7 +611,7 @@ list(engine.rollout("s", ["a"] * 8, [[Decode(0.5, 0.9, 40, 1)]] * 8))
     started = time.monotonic()
     process.send_signal(2)
     process.wait(20)
-    assert time.monotonic() - started < 2
+    assert time.monotonic() - started < 8  # on a busy machine; it would wait for minutes
     server.close()
 
 
