@@ -74,6 +74,7 @@ def learn(cfg: "SftConfig", layers: list[int], rows: "Rows", held_out: "Rows", o
     from accelerate import Accelerator
 
     from tools.core.checkpoints import load_model
+    from tools.core.engines.fingerprint import checkpoint_hash
     from tools.core.sft_lora import adapt, adapted, lora_config
     from tools.core.sft_merge import base_hashes
     from tools.core.sft_train import Learner, Trainer, val_losses
@@ -104,7 +105,7 @@ def learn(cfg: "SftConfig", layers: list[int], rows: "Rows", held_out: "Rows", o
     if not accelerator.is_main_process:
         return None
     metrics = {
-        "base": cfg.student.model, "layers": layers, "adapted_modules": len(names), "learning_parameters": sum(p.numel() for p in trainer.parameters.values()),
+        "base": cfg.student.model, "base_sha256": checkpoint_hash(base), "layers": layers, "adapted_modules": len(names), "learning_parameters": sum(p.numel() for p in trainer.parameters.values()),
         "train": rows.counts(), "rows_per_step": trainer.plan.rows_per_step, "processes": accelerator.num_processes, "steps": trainer.plan.steps,
         "val": {task: held_out.counts()[task] | {"before": trainer.before[task], "after": loss} for task, loss in after.items()}, "log": trainer.log(),
     }  # fmt: skip

@@ -44,7 +44,7 @@ def main(run_dir: Annotated[Path, typer.Option(help="runs/<RUN>/<MISSION>.")]) -
     from tools.core.corpus import read_one_sided
     from tools.core.jsonl import read_json, read_rows
     from tools.core.records import NeedReviewFile, RoundMetrics
-    from tools.core.run_folder import RUN_FILES
+    from tools.core.run_folder import RUN_FILES, paths_of
     from tools.core.run_view import read_learnt
     from tools.core.standing import read_said, read_standing, release_limit
     from tools.core.synthetic import BANNER, is_synthetic
@@ -61,7 +61,7 @@ def main(run_dir: Annotated[Path, typer.Option(help="runs/<RUN>/<MISSION>.")]) -
         metrics_lines(read_rows(metrics, RoundMetrics)) if metrics.exists() else [f"rates: {metrics} is not there yet"],
         standing_lines(standing, learnt, release_limit(run_dir), read_one_sided(run_dir / "distill.train.jsonl")) if standing else ["now: no view of the run yet (make converge)"],
         review_lines(read_json(review, NeedReviewFile), said) if review.exists() else [f"review: {review} is not there yet"],
-        ["Files", *(f"  {run_dir / name}" for name in RUN_FILES if (run_dir / name).exists()), f"  {run_dir / 'rounds'}/"],
+        ["Files", *(f"  {path}" for name in RUN_FILES for path in paths_of(run_dir, name)), f"  {run_dir / 'rounds'}/"],
     ]
     print("\n\n".join("\n".join(section) for section in sections))
 

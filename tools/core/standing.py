@@ -13,7 +13,7 @@ from tools.core.config import read_yaml
 from tools.core.decisions import for_learning
 from tools.core.errors import mistake
 from tools.core.jsonl import stream_rows
-from tools.core.metrics import Rate, VerdictRates, verdict_rates
+from tools.core.metrics import Rate, VerdictRates, stands, verdict_rates
 from tools.core.records import LoopStatus, RateRecord, ReviewDecision, ReviewTicket, Selection, read_decisions
 from tools.core.review_list import stream_review
 from tools.core.svg import percent
@@ -97,6 +97,7 @@ def training_verdict(status: LoopStatus | None, rounds: int, frr: Rate | RateRec
     if limit is None:
         return Verdict("wait", "verdict.no_limit", said)
     said["limit"] = percent(limit)
-    if frr.rate > limit:
+    how = stands(frr, limit)
+    if how == "above":
         return Verdict("stop", "verdict.over" if waiting else "verdict.over_reviewed", said)
-    return Verdict("wait", "verdict.unsure", said) if frr.high > limit else Verdict("good", "verdict.within", said)
+    return Verdict("wait", "verdict.unsure", said) if how == "unsure" else Verdict("good", "verdict.within", said)
