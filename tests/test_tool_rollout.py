@@ -131,14 +131,23 @@ def test_the_rounds_of_an_epoch_share_its_tickets_out(bench):
 
 
 def test_malformed_text_goes_to_its_file_and_loses_no_ticket_that_has_a_valid_candidate(bench):
-    bench.write([ticket("a")]).rollout(FakeEngine(["胡说", PASS, Completion(PASS, {"pass": -0.1, "fail": -2.0}, "length"), FAIL + "\n需复核"]))
+    bench.write([ticket("a")]).rollout(FakeEngine(["胡说", PASS, Completion("", {"pass": None, "fail": None}, "over_length"), FAIL + "\n需复核"]))
     assert [(row.candidate_index, row.why) for row in bench.rows("failure_malformed.jsonl", Malformed)] == [
         (0, "no_verdict"),
-        (2, "cut_off"),
+        (2, "over_length"),
         (3, "third_state"),
     ]
     (selection,) = bench.rows("selections.jsonl", Selection)
     assert (selection.selected_candidate, selection.candidates.malformed) == (1, 3)
+
+
+def test_the_summary_line_counts_what_was_forgiven_and_cut(bench):
+    cut = Completion(FAIL + "。因为", {"pass": -2.0, "fail": -0.1}, "length")
+    outcome = bench.write([ticket("a")]).rollout(FakeEngine([PASS.replace(": ", "："), FAIL, cut, "**" + PASS.replace("\n", "**\n")]))
+    assert outcome.last_line.endswith("; 2 answers in another form (1 bold, 1 full_width, 1 header), 1 reasons cut")
+    rows = bench.rows("trajectories.jsonl", Trajectory)
+    assert [(row.raw_text is not None, row.cut) for row in rows] == [(True, False), (False, False), (True, True), (True, False)]
+    assert rows[2].response_text == FAIL + "。"
 
 
 def test_a_model_that_talks_nonsense_only_leaves_failures_and_no_selection(bench):

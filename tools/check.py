@@ -39,6 +39,9 @@ def main(run_dir: Annotated[Path, typer.Option(help="runs/<RUN>/<MISSION>.")]) -
             print(line(name, f"{len(findings) - len(wrong)}/{len(findings)}", len(wrong)))
             problems += wrong
 
+    for sentence in [] if any(report.problems for report in reports) else reading(run_dir, max(run.rounds, default=0)):
+        print(sentence)
+
     files = sum(report.files for report in reports)
     if not problems:
         cli.say(f"check: {files} files are in order")
@@ -47,6 +50,16 @@ def main(run_dir: Annotated[Path, typer.Option(help="runs/<RUN>/<MISSION>.")]) -
         cli.complain(problem)
     more = f", of which {SHOWN} are shown" if len(problems) > SHOWN else ""
     raise UserError(f"check: {len(problems)} problems in {files} files{more}; correct the lines named above")
+
+
+def reading(run_dir: Path, rounds: int) -> list[str]:
+    """What of the run's answers and reflections could not be read, and that the loop stopped for it."""
+    from tools.core.unreadable import reading_of, stop_of_run
+
+    counts = reading_of(run_dir, rounds)
+    figures = [f"     {name} that could not be read: {count.unread}/{count.total}" + (f" ({count.in_words})" if count.unread else "") for name, count in counts.items()]
+    stop = None if (run_dir / "loop.json").exists() else stop_of_run(run_dir)
+    return [*figures, *([f"--   {stop.error}"] if stop else [])]
 
 
 def line(name: str, counts: str, problems: int) -> str:

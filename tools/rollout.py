@@ -32,7 +32,7 @@ def main(
     from tools.core.guidance_file import read_guidance
     from tools.core.jsonl import write_rows
     from tools.core.records import read_tickets
-    from tools.core.rollouts import OUTPUTS, failures_of, seal
+    from tools.core.rollouts import OUTPUTS, failures_of, forgiven_in, seal
     from tools.core.selection import select
     from tools.core.windows import place_of, tickets_of
 
@@ -60,6 +60,7 @@ def main(
     say(
         f"rollout {round_number:04d} (epoch {place.epoch}, {len(rules.experiences)} rules): {len(window)} tickets = {len(selections)} selected "
         f"+ {len(window) - len(selections)} without a valid candidate; {right} match the label; {len(failures)} hard failures; {done.tickets_per_s:.1f} tickets/s"
+        + forgiven_in(row for rows, _ in done.tickets for row in rows)
     )
 
 
@@ -91,7 +92,7 @@ def play(cfg, window, rules, place, round_number, output_dir):
     first = len(tickets)
     with progress(f"rollout {round_number:04d}", len(window), first) as bar:
         for at, completions in enumerate(engine.rollout(system, users[first:], decodes[first:]), start=first):
-            rows = trajectories_of(window[at], decodes[at], completions, place, round_number, rules.step)
+            rows = trajectories_of(window[at], decodes[at], completions, place, round_number, rules.step, cfg.rollout.cut_reasons)
             chunk.append((rows, [completion.finish for completion in completions]))
             if len(chunk) == cfg.engine.chunk or at == len(window) - 1:
                 part.append([([row.model_dump(mode="json") for row in rows], finishes) for rows, finishes in chunk])

@@ -90,7 +90,11 @@ class VerdictLogprob(Record):
 
 
 class Trajectory(Record):
-    """One candidate answer to one ticket under one guidance."""
+    """One candidate answer to one ticket under one guidance.
+
+    ``raw_text``: what the model said, where a form was forgiven or a reason cut (None: ``response_text`` is what it said).
+    ``cut``: the reason did not end within ``max_new_tokens``; it is kept up to its last whole sentence.
+    """
 
     ticket_key: str
     group_id: str
@@ -106,6 +110,8 @@ class Trajectory(Record):
     label_match: bool
     verdict_logprob: VerdictLogprob
     guidance_step: int
+    raw_text: str | None = None
+    cut: bool = False
 
 
 class Votes(Record):
@@ -136,7 +142,10 @@ class Selection(Record):
 
 
 class Malformed(Record):
-    """A hard failure: text that is no answer, or a ticket without any valid candidate (``candidate_index`` None)."""
+    """A hard failure: text that is no answer, or a ticket without any valid candidate (``candidate_index`` None).
+
+    ``why`` refused: the server gave no answer to this prompt; ``response_text`` holds its words.
+    """
 
     ticket_key: str
     group_id: str
@@ -144,7 +153,7 @@ class Malformed(Record):
     round: int
     epoch: int
     candidate_index: int | None
-    why: Literal["empty", "no_verdict", "third_state", "no_reason", "extra_lines", "over_length", "cut_off", "no_valid_candidate", "selection_error"]
+    why: Literal["empty", "no_verdict", "third_state", "no_reason", "extra_lines", "over_length", "cut_off", "refused", "no_valid_candidate", "selection_error"]
     response_text: str
     guidance_step: int
 
@@ -245,6 +254,7 @@ class Reflection(Record):
     """One reflection call: what the model was shown (by digest), what it said and what became of it.
 
     The first record of a round (``reflection_id`` ends in ``-life``) carries the life cycle: tallies and clean-ups.
+    ``unreadable``: why the answer as a whole could not be read (None: it could). ``forgiven``: how often each kind of form was.
     """
 
     reflection_id: str
@@ -262,6 +272,8 @@ class Reflection(Record):
     cleaned_up: list[str]
     before_step: int
     after_step: int
+    unreadable: str | None = None
+    forgiven: dict[str, int] = {}
 
 
 class NeedReviewEntry(Record):
@@ -412,7 +424,7 @@ class ReviewSummary(Record):
 
 
 class RoundMetrics(Record):
-    """One line of metrics.jsonl: how one round (or, with ``scope`` epoch, one epoch) stood to the labels."""
+    """One line of metrics.jsonl: how one round (or, with ``scope`` epoch, one epoch) stood to the labels, and what could not be read."""
 
     scope: Literal["round", "epoch"]
     round: int
@@ -425,12 +437,17 @@ class RoundMetrics(Record):
     format: RateRecord
     need_review: int
     changed: bool
+    unreadable_answers: int = 0
+    cut_reasons: int = 0
+    reflections: int = 0
+    unreadable_reflections: int = 0
 
 
 class LoopStatus(Record):
-    """loop.json: where the loop stands. ``rounds`` counts the rounds that belong to the run."""
+    """loop.json: where the loop stands. ``rounds`` counts the rounds that belong to the run. An ``unreadable`` loop stopped
+    because too many answers could not be read; it writes no loop.json (tools/core/unreadable.py)."""
 
-    status: Literal["running", "converged", "max_epochs"]
+    status: Literal["running", "converged", "max_epochs", "unreadable"]
     rounds: int
     epochs: int
     rounds_per_epoch: int

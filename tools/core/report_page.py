@@ -34,6 +34,8 @@ def verdict_of(report: Report) -> Verdict:
         return Verdict("good", "verdict.ship", said) if gate.passed else Verdict("stop", "verdict.no_ship", said)
     if status is None or status.status == "running":
         return Verdict("wait", "verdict.running", {"rounds": report.learnt.rounds})
+    if status.status == "unreadable":
+        return Verdict("stop", "verdict.unreadable", {"rounds": status.rounds})
     if status.status == "max_epochs":
         return Verdict("stop", "verdict.max_epochs", {"epochs": status.epochs})
     frr = (report.corrected or now).frr if now else None

@@ -22,23 +22,31 @@ from tools.core.records import (
     Trajectory,
 )
 from tools.core.run_folder import finished_rounds, read_round_rows, round_folder
+from tools.core.unreadable import Count, Stop, count_reflections, stop_of_run
 
 
 @dataclass(frozen=True)
 class Learnt:
     """How guidance came to be what it is. ``status`` None: the loop has not been judged yet.
 
-    ``states[n]`` is the guidance after round n (0: the start), ``reflections[n - 1]`` what round n recorded.
+    ``states[n]`` is the guidance after round n (0: the start), ``reflections[n - 1]`` what round n recorded. ``stop``: why
+    the loop stopped before its end, where too much could not be read.
     """
 
     mission: str
     status: LoopStatus | None
     states: list[MissionGuidance]
     reflections: list[list[Reflection]]
+    stop: Stop | None = None
 
     @property
     def rounds(self) -> int:
         return len(self.reflections)
+
+    @property
+    def reading(self) -> Count:
+        """Its reflection calls, and how many of them could not be read."""
+        return count_reflections(record for records in self.reflections for record in records)
 
 
 def read_learnt(run_dir: Path) -> Learnt:
@@ -48,11 +56,14 @@ def read_learnt(run_dir: Path) -> Learnt:
     if not start.exists():
         raise mistake("no such file: this run has not started", "check MISSION and RUN, or start it with make distill", path=start)
     status = read_json(loop, LoopStatus) if loop.exists() else None
+    stop = None if status else stop_of_run(run_dir)
+    if stop:
+        status = LoopStatus(status="unreadable", rounds=stop.round, epochs=stop.epoch - (not stop.whole_epoch), rounds_per_epoch=stop.rounds_per_epoch, oscillations=[])
     last = status.rounds if status else finished_rounds(rounds)
     mission = next(iter(read_json(start, GuidanceFile).root))
     states = [read_guidance(round_folder(rounds, number) / "guidance.json", mission) for number in range(last + 1)]
     reflections = [read_rows(round_folder(rounds, number) / "reflection.jsonl", Reflection) for number in range(1, last + 1)]
-    return Learnt(mission, status, states, reflections)
+    return Learnt(mission, status, states, reflections, stop)
 
 
 @dataclass(frozen=True)
@@ -63,6 +74,7 @@ class Round:
     trajectories: Sequence[Trajectory]
     selections: Sequence[Selection]
     malformed: Sequence[Malformed]
+    reflections: Sequence[Reflection]
     queued: int
     before: MissionGuidance
     after: MissionGuidance
@@ -79,6 +91,7 @@ def read_round(rounds: Path, number: int, mission: str) -> Round:
         trajectories=read_round_rows(rounds, number, "trajectories.jsonl"),
         selections=read_round_rows(rounds, number, "selections.jsonl"),
         malformed=read_round_rows(rounds, number, "failure_malformed.jsonl"),
+        reflections=read_round_rows(rounds, number, "reflection.jsonl"),
         queued=len(read_round_rows(rounds, number, "need_review_queue.jsonl")),
         before=read_guidance(round_folder(rounds, number - 1) / "guidance.json", mission),
         after=read_guidance(round_folder(rounds, number) / "guidance.json", mission),
@@ -124,6 +137,7 @@ def metrics_row(scope: Literal["round", "epoch"], rounds: Sequence[Round]) -> Ro
     last = rounds[-1]
     rates = verdict_rates((row.label, row.verdict) for past in rounds for row in past.selections)
     formats = [row.format_ok for past in rounds for row in past.trajectories]
+    calls = count_reflections(record for past in rounds for record in past.reflections)
     return RoundMetrics(
         scope=scope,
         round=last.number,
@@ -136,6 +150,10 @@ def metrics_row(scope: Literal["round", "epoch"], rounds: Sequence[Round]) -> Ro
         format=_record(wilson(sum(formats), len(formats))),
         need_review=sum(past.queued for past in rounds),
         changed=any(past.after.step != past.before.step for past in rounds),
+        unreadable_answers=len(formats) - sum(formats),
+        cut_reasons=sum(row.cut for past in rounds for row in past.trajectories),
+        reflections=calls.total,
+        unreadable_reflections=calls.unread,
     )
 
 

@@ -57,8 +57,9 @@ class Engine(Protocol):
     def judge(self, system: str, users: Sequence[str]) -> list[dict[str, float | None]]:
         """Log-probabilities of ``pass`` and ``fail`` for each of ``users``, without writing a reason; None where it does not fit."""
 
-    def complete(self, system: str, users: Sequence[str], decodes: Sequence[Decode]) -> list[Completion]:
-        """Free text (reflection): one answer for each of ``users``, which share one system message."""
+    def complete(self, system: str, users: Sequence[str], decodes: Sequence[Decode], json_schema: dict | None = None) -> list[Completion]:
+        """One answer for each of ``users``, which share one system message (reflection). With ``json_schema`` it is held to JSON of that
+        schema where the engine can; else it is free text."""
 
     def count_tokens(self, text: str) -> int:
         """Number of tokens of ``text`` as data (an estimate from above where the engine has no tokenizer)."""

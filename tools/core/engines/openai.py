@@ -68,7 +68,7 @@ class OpenAIEngine:
         """Verdict log-probabilities of each ticket, from a greedy answer cut short; see ``Engine.judge``."""
         return [answer.verdict_logprob for answer in self._pool.map(lambda user: self._ask(system, user, _JUDGE, True), users)]
 
-    def complete(self, system: str, users: Sequence[str], decodes: Sequence[Decode]) -> list[Completion]:
+    def complete(self, system: str, users: Sequence[str], decodes: Sequence[Decode], json_schema: dict | None = None) -> list[Completion]:
         """Free text for each prompt; see ``Engine.complete``."""
         check_calls(users, decodes)
         return list(self._pool.map(lambda user, decode: self._ask(system, user, decode, False), users, decodes))
