@@ -86,7 +86,7 @@ def normalise(text: str) -> Normal:
     Words are never guessed: another word for pass or fail, a third state, a further line, or a blank line between the two
     stay as they are, and ``parse`` refuses them. The reason's own text is kept to the letter. Normal text stays as it is.
     """
-    text = text.rstrip("\r\n")
+    text = text.rstrip()
     kinds: list[str] = []
 
     def change(kind: str, after: str) -> str:
@@ -121,10 +121,11 @@ def _verdict_line(line: str, kinds: list[str]) -> str:
     if not found:
         return line
     word = found[1].translate(_SIMPLE)
-    around = narrow[: found.start(1)] + narrow[found.end(1) :].replace(found[2] or "", "", 1)
+    around = narrow[: found.start(1)] + narrow[found.end(1) :].replace(found[2] or "", "", 1).rstrip()
     kinds += ["full_width"] if narrow != line else []
     kinds += ["full_stop"] if found[2] else []
     kinds += ["traditional"] if word != found[1] else []
+    kinds += ["outer_blanks"] if line != line.rstrip() else []
     kinds += _oddities(around, HEADER)
     return HEADER + word
 
@@ -146,7 +147,6 @@ def _reason_line(line: str, kinds: list[str]) -> str:
         reason, head = reason[2:-2], f"**{head}"
     kinds += ["full_width"] if line[: found.end()] != narrow[: found.end()] else []
     kinds += _oddities(head if reason else f"{head.rstrip()} ", REASON_HEADER)
-    kinds += ["outer_blanks"] if line != line.rstrip() else []
     return REASON_HEADER + reason
 
 

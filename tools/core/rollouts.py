@@ -42,7 +42,7 @@ def trajectories_of(
     for index, (decode, completion) in enumerate(zip(decodes, completions, strict=True)):
         text, parsed, cut = read(completion, cut_reasons)
         whole = parsed.why is None
-        said = completion.text.rstrip("\r\n")
+        said = completion.text.rstrip()
         rows.append(
             Trajectory(
                 ticket_key=ticket.ticket_key, group_id=ticket.group_id, mission=ticket.mission,
@@ -59,7 +59,7 @@ def trajectories_of(
 
 def read(completion: Completion, cut_reasons: str) -> tuple[str, Parsed, bool]:
     """The text to keep of an answer, what it says, and whether its reason was cut. What is malformed is kept as it was said."""
-    said = completion.text.rstrip("\r\n")
+    said = completion.text.rstrip()
     if completion.finish not in (STOP, LENGTH):  # over_length, refused: there is no answer
         return said or getattr(completion, "detail", ""), Parsed(None, None, completion.finish), False
     text = normalise(said).text
@@ -88,8 +88,8 @@ def failures_of(rows: Sequence[Trajectory], finishes: Sequence[str]) -> list[Mal
 
 def forgiven_in(rows: Iterable[Trajectory]) -> str:
     """What was forgiven among candidates, for a summary line: ``; 5 answers in another form (4 full_width, 1 bold), 2 reasons cut`` or nothing."""
-    rows = [row for row in rows if row.raw_text is not None]
-    kinds = [kinds for row in rows if (kinds := normalise(row.raw_text).forgiven)]
+    rows = list(rows)
+    kinds = [kinds for row in rows if row.raw_text is not None and (kinds := normalise(row.raw_text).forgiven)]
     counts = Counter(kind for found in kinds for kind in found)
     named = ", ".join(f"{count} {kind}" for kind, count in sorted(counts.items(), key=lambda item: (-item[1], item[0])))
     cut = sum(row.cut for row in rows)

@@ -237,7 +237,11 @@ class Grammar:
     """
 
     def __init__(self, model: Model, text: str) -> None:
-        self.lib, self._barred, self._eog = model.lib, model.barred, model.eog
+        self.lib = model.lib
+        self._open = ~model.barred
+        self._open[list(model.eog)] = True
+        self._array = self.lib.llama_token_data_array(selected=-1, sorted=False)
+        self._pointer = dict(self.lib.llama_token_data_array._fields_)["data"]
         self.handle = self.lib.llama_sampler_init_grammar(model.vocab, text.encode(), b"root")
         if not self.handle:
             raise ValueError("llama.cpp cannot read the grammar")
@@ -272,11 +276,9 @@ class Grammar:
     def _allowed(self, ids: np.ndarray) -> np.ndarray:
         rows = np.zeros(len(ids), _TOKEN_DATA)
         rows["id"] = ids
-        kinds = dict(self.lib.llama_token_data_array._fields_)
-        array = self.lib.llama_token_data_array(data=ctypes.cast(rows.ctypes.data, kinds["data"]), size=len(ids), selected=-1, sorted=False)
-        self.lib.llama_sampler_apply(self.handle, ctypes.byref(array))
-        ends = np.isin(ids, list(self._eog))
-        return (rows["logit"] == 0) & (~self._barred[ids] | ends)
+        self._array.data, self._array.size = ctypes.cast(rows.ctypes.data, self._pointer), len(ids)
+        self.lib.llama_sampler_apply(self.handle, ctypes.byref(self._array))
+        return (rows["logit"] == 0) & self._open[ids]  # what is refused has minus infinity now
 
     def close(self) -> None:
         """Free it."""
