@@ -3,7 +3,7 @@
     python -m tools.reflect --config config/reflect.yaml --stage-a stage_a.jsonl \
         --guidance rounds/0000/guidance.json [--decisions rounds/0000/review_decisions.jsonl] --round 1 --round-dir rounds/0001
 
-    trajectories.jsonl, selections.jsonl ──> reflection.jsonl          what was proposed, tried, applied, refused
+    trajectories.jsonl, selections.jsonl ──> reflection.jsonl          what was proposed, tried, applied, refused, or could not be read
     guidance.json of the round before        need_review_queue.jsonl   tickets that no candidate supports
 
 The guidance after the round is made from reflection.jsonl by tools.apply. Learning takes labels as people corrected them
@@ -37,6 +37,7 @@ def main(
     from tools.core.learning import learn
     from tools.core.records import Selection, Trajectory, read_decisions, read_tickets
     from tools.core.review import queue
+    from tools.core.unreadable import forgiven_in, unread_in
     from tools.core.windows import place_of
 
     cfg = read_section(config, ReflectConfig)
@@ -59,12 +60,13 @@ def main(
     entries = queue(trajectories, selections, cfg.review.policy, suspects, shown_in)
     write_rows(round_dir / "need_review_queue.jsonl", entries)
     write_rows(round_dir / "reflection.jsonl", records)
+    unread = [record.unreadable for record in records if record.unreadable]
     applied = sum(len(record.applied) for record in records)
     refused = sum(len(record.rejected) for record in records)
     removed = sum(len(record.cleaned_up) for record in records)
     say(
-        f"reflect {round_number:04d}: {len(records) - 1} calls, {applied + refused} operations = {applied} applied + {refused} refused; "
-        f"{removed} rules dropped; {len(entries)} tickets to review; guidance step {rules.step} -> {after.step}"
+        f"reflect {round_number:04d}: {len(records) - 1} calls{unread_in(unread)}, {applied + refused} operations = {applied} applied + {refused} refused; "
+        f"{removed} rules dropped; {len(entries)} tickets to review; guidance step {rules.step} -> {after.step}" + forgiven_in(records)
     )
 
 

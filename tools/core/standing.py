@@ -89,6 +89,8 @@ def training_verdict(status: LoopStatus | None, rounds: int, frr: Rate | RateRec
     """Whether the student may be trained on this run: what the last verdicts say, judged by the whole interval. ``frr`` None: not known."""
     if status is None or status.status == "running":
         return Verdict("wait", "verdict.running", {"rounds": rounds})
+    if status.status == "unreadable":
+        return Verdict("stop", "verdict.unreadable", {"rounds": status.rounds})
     if status.status == "max_epochs":
         return Verdict("stop", "verdict.max_epochs", {"epochs": status.epochs})
     if frr is None or frr.rate is None:

@@ -76,8 +76,8 @@ class TransformersEngine:
         """Verdict log-probabilities of each ticket, from one forward pass over prompt and header."""
         return [self._look(self._prompt(system, user)) for user in users]
 
-    def complete(self, system: str, users: Sequence[str], decodes: Sequence[Decode]) -> list[Completion]:
-        """Free text for each prompt."""
+    def complete(self, system: str, users: Sequence[str], decodes: Sequence[Decode], json_schema: dict | None = None) -> list[Completion]:
+        """Free text for each prompt: there is no grammar here, so ``json_schema`` is ignored."""
         check_calls(users, decodes)
         return [self._write(self._prompt(system, user), [decode])[0] for user, decode in zip(users, decodes)]
 
