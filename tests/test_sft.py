@@ -61,7 +61,7 @@ def data(tmp_path_factory) -> Path:
         lying = Image.Exif()
         lying[0x0112] = (1, 6, 8)[at]  # EXIF orientation
         Image.effect_noise(size, 60).convert("RGB").save(photos[-1], exif=lying)
-    rows = [chat(f"照片摘要：\nimage_1: 标签/齐全×{n}", f"Verdict: 不通过\nReason: 缺少地排处接地螺丝(G{n})", weight=1.0 if n % 2 else 0.5) for n in range(5)]
+    rows = [chat(f"照片摘要：\nimage_1: 标签/齐全×{n}", f"Verdict: {'不通过' if n else '通过'}\nReason: 缺少地排处接地螺丝(G{n})", weight=1.0 if n % 2 else 0.5) for n in range(5)]
     rows += [seen(photo, f"标签/齐全×{at}，电线/捆扎整齐×1") for at, photo in enumerate(photos)]
     write_rows(folder / "train.jsonl", rows)
     write_rows(folder / "val.jsonl", [rows[0], rows[6]])

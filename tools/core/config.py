@@ -202,6 +202,7 @@ class SftSection(Section):
     weight_decay: Annotated[float, Field(ge=0)]
     save_steps: Count
     log_steps: Count
+    allow_one_sided: bool
     seed: int
 
 

@@ -226,9 +226,9 @@ def check_folder(folder: Path, weights: bool = False) -> None:
         raise checkpoint.wrong(f"another architecture ({kind}); qwen3_vl is needed")
     if absent := next((part for part in ("text_config", "vision_config") if not isinstance(held.get(part), dict)), None):
         raise checkpoint.wrong(f"its config.json has no {absent}")
-    check_small_files(checkpoint)
     if weights:
         check_weights(checkpoint)
+    check_small_files(checkpoint)
 
 
 def missing_weights(folder: Path) -> str | None:
