@@ -119,4 +119,4 @@ def sentence(found: "Evaluation", output: Path) -> str:
 
 
 if __name__ == "__main__":
-    cli.run(main)
+    cli.run(main, engine="torch", writes="output")

@@ -46,4 +46,4 @@ def main(
 
 
 if __name__ == "__main__":
-    cli.run(main)
+    cli.run(main, writes=lambda config, output_dir: output_dir / config.stem)

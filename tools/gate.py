@@ -86,4 +86,4 @@ def shown(score: "RateRecord | F1Record") -> str:
 
 
 if __name__ == "__main__":
-    cli.run(main)
+    cli.run(main, writes="output")

@@ -90,4 +90,4 @@ def take_tickets(source: Path, mission: str, run_dir: Path) -> bool:
 
 
 if __name__ == "__main__":
-    run(main)
+    run(main, writes="run_dir")

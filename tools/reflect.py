@@ -84,4 +84,4 @@ def refuse_misfits(path: Path, numbered: list, tickets: dict) -> None:
 
 
 if __name__ == "__main__":
-    run(main)
+    run(main, engine="llama.cpp", writes="round_dir")

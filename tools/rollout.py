@@ -102,4 +102,4 @@ def play(cfg, window, rules, place, round_number, output_dir):
 
 
 if __name__ == "__main__":
-    run(main)
+    run(main, engine="llama.cpp", writes="output_dir")

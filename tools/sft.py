@@ -130,4 +130,4 @@ def write_results(model: "PeftModel", base: Path, names: list[str], metrics: dic
 
 
 if __name__ == "__main__":
-    cli.run(main)
+    cli.run(main, engine="torch", writes="output_dir")

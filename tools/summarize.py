@@ -75,4 +75,4 @@ def main(
 
 
 if __name__ == "__main__":
-    cli.run(main)
+    cli.run(main, engine="torch", writes="output")

@@ -7,7 +7,6 @@ record model.
 
 import difflib
 import json
-import os
 from collections.abc import Callable, Iterable
 from pathlib import Path
 from typing import Any, TypeVar
@@ -15,6 +14,7 @@ from typing import Any, TypeVar
 from pydantic import BaseModel, ValidationError
 
 from tools.core.errors import UserError, mistake
+from tools.core.whole_file import beside
 
 Row = TypeVar("Row", bound=BaseModel)
 
@@ -128,22 +128,19 @@ def dump(row: BaseModel | dict[str, Any]) -> str:
 
 
 def write_text(path: Path, text: str) -> None:
-    """Write a whole file: beside its place, flushed to disk, then renamed over it."""
-    path.parent.mkdir(parents=True, exist_ok=True)
-    beside = path.with_name(f".{path.name}.tmp")
-    try:
-        with open(beside, "w", encoding="utf-8", newline="\n") as file:
-            file.write(text)
-            file.flush()
-            os.fsync(file.fileno())
-        os.replace(beside, path)
-    finally:
-        beside.unlink(missing_ok=True)
+    """Write a whole file: beside its place, flushed to disk, then renamed over it. Raises UserError where the disk refuses."""
+    _write(path, [text])
 
 
 def write_rows(path: Path, rows: Iterable[BaseModel | dict[str, Any]]) -> None:
-    """Write records as JSONL, whole."""
-    write_text(path, "".join(dump(row) + "\n" for row in rows))
+    """Write records as JSONL, whole; a row at a time is held."""
+    _write(path, (dump(row) + "\n" for row in rows))
+
+
+def _write(path: Path, parts: Iterable[str]) -> None:
+    with beside(path) as temporary, open(temporary, "w", encoding="utf-8", newline="\n") as file:
+        for part in parts:
+            file.write(part)
 
 
 def write_json(path: Path, value: BaseModel | dict[str, Any]) -> None:

@@ -5,8 +5,8 @@ adapter, the optimiser and what was logged.
 """
 
 import hashlib
+import io
 import json
-import os
 from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
@@ -23,6 +23,7 @@ from tools.core.progress import progress
 from tools.core.sft_plan import Plan, learning_rate
 from tools.core.sft_rows import Rows
 from tools.core.student import NOT_LEARNT
+from tools.core.whole_file import beside
 
 STATE = "state.pt"
 
@@ -160,15 +161,12 @@ class Trainer:
     def save(self) -> None:
         """Write the state beside and rename it: one that is there is whole."""
         if self.accelerator.is_main_process:
-            self.folder.mkdir(parents=True, exist_ok=True)
             held = {name: value.detach().cpu() for name, value in self.parameters.items()}
             state = {"run": self.run, "learnt": held, "optimizer": self.optimizer.state_dict(), "before": self.before, "history": self.history}
-            beside = self.folder / f".{STATE}.tmp"
-            with open(beside, "wb") as file:
-                torch.save(state, file)
-                file.flush()
-                os.fsync(file.fileno())
-            os.replace(beside, self.folder / STATE)
+            packed = io.BytesIO()  # torch says nothing of a full disk but a traceback
+            torch.save(state, packed)
+            with beside(self.folder / STATE) as temporary:
+                temporary.write_bytes(packed.getbuffer())
         self.accelerator.wait_for_everyone()
 
     def resume(self) -> bool:
