@@ -55,7 +55,7 @@ def _finish(app: Callable[[], None]) -> None:
         try:
             app()
         finally:
-            sys.stdout.flush()
+            _flush_stdout()
     except BrokenPipeError:  # `make show | head`: whoever read has enough
         _drop_stdout()
         sys.exit(1)
@@ -65,6 +65,16 @@ def _finish(app: Callable[[], None]) -> None:
             raise
         _drop_stdout()
         raise said from None
+
+
+def _flush_stdout() -> None:
+    try:
+        sys.stdout.flush()
+    except BrokenPipeError:
+        raise
+    except OSError as error:
+        _drop_stdout()
+        raise refusal(error, "standard output") or error from None
 
 
 def _drop_stdout() -> None:

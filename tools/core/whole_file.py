@@ -81,7 +81,7 @@ def refusal(error: BaseException, place: Path | str | None = None) -> UserError 
         return None
     named = getattr(error, "filename", None)
     named = named if isinstance(named, str) and not _TEMPORARY.search(named) else None
-    return mistake(*REFUSALS[number], path=named or place or "standard output")
+    return mistake(*REFUSALS[number], path=named or place)
 
 
 def sweep(left: Path) -> None:
