@@ -50,4 +50,4 @@ def main(
 
 
 if __name__ == "__main__":
-    run(main, result="apply")
+    run(main, result="apply", writes="output")

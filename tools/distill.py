@@ -115,4 +115,4 @@ def used(path: Path) -> bool:
 
 
 if __name__ == "__main__":
-    cli.run(main, result="distill")
+    cli.run(main, result="distill", writes="output_dir")

@@ -127,4 +127,4 @@ def sentence(found: "Evaluation", output: Path) -> str:
 
 
 if __name__ == "__main__":
-    cli.run(main, result="evaluate")
+    cli.run(main, result="evaluate", engine="torch", writes="output")

@@ -95,4 +95,4 @@ def warnings(made: "Manifest", absent: "Sequence[Source]") -> list[str]:
 
 
 if __name__ == "__main__":
-    cli.run(main, result="fuse")
+    cli.run(main, result="fuse", writes=lambda output_dir, config, name, **_: output_dir / (name or (config or DEFAULT).stem))

@@ -99,4 +99,4 @@ def shown(score: "RateRecord | F1Record") -> str:
 
 
 if __name__ == "__main__":
-    cli.run(main, result="gate")
+    cli.run(main, result="gate", writes="output")

@@ -53,4 +53,4 @@ def main(
 
 
 if __name__ == "__main__":
-    run(main, result="next_round")
+    run(main, result="next_round", writes="output")

@@ -147,4 +147,4 @@ def table(config: Config, probe: Probe, tickets: int, rounds: int, costs: dict[i
 
 
 if __name__ == "__main__":
-    run(main)
+    run(main, engine="llama.cpp")

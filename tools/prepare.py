@@ -215,4 +215,4 @@ def start(command: list[str], given: dict[str, str], as_new: list[str]) -> None:
 
 
 if __name__ == "__main__":
-    run(main)
+    run(main, writes="run_dir")

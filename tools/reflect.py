@@ -101,4 +101,4 @@ def refuse_misfits(path: Path, numbered: list, tickets: dict) -> None:
 
 
 if __name__ == "__main__":
-    run(main, result="reflect")
+    run(main, result="reflect", engine="llama.cpp", writes="round_dir")

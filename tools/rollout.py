@@ -97,4 +97,4 @@ def play(cfg, window, rules, place, round_number, output_dir):
 
 
 if __name__ == "__main__":
-    run(main, result="rollout")
+    run(main, result="rollout", engine="llama.cpp", writes="output_dir")

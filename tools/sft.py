@@ -146,4 +146,4 @@ def write_results(model: "PeftModel", base: Path, names: list[str], metrics: dic
 
 
 if __name__ == "__main__":
-    cli.run(main, result="sft")
+    cli.run(main, result="sft", engine="torch", writes="output_dir")

@@ -77,4 +77,4 @@ def main(
 
 
 if __name__ == "__main__":
-    cli.run(main, result="summarize")
+    cli.run(main, result="summarize", engine="torch", writes="output")

@@ -8,7 +8,7 @@ import json
 import os
 from array import array
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -21,6 +21,7 @@ from tools.core.fused_rows import TEMPLATES, ChatSourceRow, ImageRow, check_phot
 from tools.core.fusion_config import Fusion, Source, wrong
 from tools.core.jsonl import dump
 from tools.core.records import Record, Verdict
+from tools.core.whole_file import beside
 
 VERDICTS: tuple[Verdict | None, ...] = (None, "pass", "fail")
 CountTokens = Callable[[str], int]  # loss tokens of one answer
@@ -157,16 +158,10 @@ def fused_row(raw: bytes, source: Source, folder: str) -> dict[str, Any]:
 
 def write(index: Index, parts: Mapping[str, Rows], config: Fusion, folder: Path, name: str, tick: Callable[[], Any]) -> dict[str, OutputFile]:
     """Write ``<name>.<part>.jsonl`` for each part, all beside their places before the first is renamed. Raises UserError where a source changed meanwhile."""
-    folder.mkdir(parents=True, exist_ok=True)
     places = {part: folder / f"{name}.{part}.jsonl" for part in parts}
-    beside = {part: folder / f".{place.name}.{os.getpid()}.tmp" for part, place in places.items()}
-    try:
-        hashes = {part: write_rows_of(index, rows, config, beside[part], tick) for part, rows in parts.items()}
-        for part, place in places.items():
-            os.replace(beside[part], place)
-    finally:
-        for path in beside.values():
-            path.unlink(missing_ok=True)
+    with ExitStack() as whole:
+        temporary = {part: whole.enter_context(beside(place)) for part, place in places.items()}
+        hashes = {part: write_rows_of(index, rows, config, temporary[part], tick) for part, rows in parts.items()}
     return {part: OutputFile(path=str(place), sha256=hashes[part], rows=len(parts[part])) for part, place in places.items()}
 
 
@@ -182,8 +177,6 @@ def write_rows_of(index: Index, rows: Rows, config: Fusion, path: Path, tick: Ca
             digest.update(line)
             out.write(line)
             tick()
-        out.flush()
-        os.fsync(out.fileno())
     return digest.hexdigest()
 
 

@@ -8,7 +8,6 @@ import hashlib
 import io
 import json
 import math
-import os
 from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
@@ -26,6 +25,7 @@ from tools.core.progress import progress
 from tools.core.sft_plan import Plan, learning_rate
 from tools.core.sft_rows import Rows
 from tools.core.student import NOT_LEARNT
+from tools.core.whole_file import beside
 
 STATE = "state.pt"
 
@@ -170,18 +170,13 @@ class Trainer:
     def save(self) -> None:
         """Write the state, led by a line with its SHA-256, beside and rename it: one that is there is whole."""
         if self.accelerator.is_main_process:
-            self.folder.mkdir(parents=True, exist_ok=True)
             held = {name: value.detach().cpu() for name, value in self.parameters.items()}
             state = {"run": self.run, "learnt": held, "optimizer": self.optimizer.state_dict(), "before": self.before, "history": self.history}
-            content = io.BytesIO()
-            torch.save(state, content)
-            beside = self.folder / f".{STATE}.tmp"
-            with open(beside, "wb") as file:
-                file.write(f"{hashlib.sha256(content.getbuffer()).hexdigest()}\n".encode())
-                file.write(content.getbuffer())
-                file.flush()
-                os.fsync(file.fileno())
-            os.replace(beside, self.folder / STATE)
+            packed = io.BytesIO()  # torch says nothing of a full disk but a traceback
+            torch.save(state, packed)
+            with beside(self.folder / STATE) as temporary, open(temporary, "wb") as file:
+                file.write(f"{hashlib.sha256(packed.getbuffer()).hexdigest()}\n".encode())
+                file.write(packed.getbuffer())
         self.accelerator.wait_for_everyone()
 
     def resume(self) -> bool:
