@@ -12,46 +12,62 @@ endif
 
 # What a user sets
 MISSION ?= bbu_line## mission slug: configs/missions/<slug>.yaml
-MODELS ?= miniature## model set: configs/models/<set>.yaml
+MODELS ?= miniature## model set: configs/models/<set>.yaml; a run keeps the one it was made with
 RUN ?= $(MODELS)## name of the run folder below RUNS
 RUNS ?= runs## folder of all runs
-STAGE_A ?=## Stage-A tickets (JSONL); else data/<mission>/stage_a.jsonl, else the embedded miniature's
+STAGE_A ?=## Stage-A tickets (JSONL); else the run's own, data/<mission>/stage_a.jsonl, or, for the miniature alone, tickets drawn by code
 PHOTOS ?=## photos: for make summarize a folder of 审核通过 and 审核不通过, or a manifest (else data/<mission>); for make review-page where they lie
-FUSION ?= demo## mix of the student's training data: configs/fusion/<name>.yaml
+FUSION ?=## mix of the student's training data: configs/fusion/<name>.yaml; without one this run's corpus, under the name <RUN>-<MISSION>
 DECISIONS ?=## decisions that make review-apply brings in (JSONL or CSV)
 HELD_OUT ?= data/held_out## folder of <mission>.stage_a.jsonl, .summary.jsonl and .dense.jsonl that the student never sees in training
 LAUNCH ?=## how make sft starts, for several GPUs: '.venv/bin/accelerate launch --multi_gpu'
-CONFIG ?=## one more YAML laid over the configuration
+CONFIG ?=## one more YAML laid over the configuration; a run keeps the one it was made with
+REMAKE ?=## 1: a run is made again with what is named now, where it was made with something else
 QUIET ?=## 1: no progress and no summaries; errors are shown, run.log is written
 FILE ?=## the file that make why speaks of
 A ?=## run that make diff compares: a name below RUNS, or a run folder
 B ?=## run that it is compared with
-DEV ?=## 1: a changed script makes again what it made (a pull alone does not)
+DEV ?=## 1: a changed script, or a module that it imports, makes again what it made (a pull alone does not)
 
-R := $(strip $(RUNS))/$(strip $(RUN))/$(strip $(MISSION))
-export QUIET
+# Values that a user names stay as they are written, never read as make's language, and reach recipes through the
+# environment alone: they may hold blanks, quotes, $ and #. Names that become parts of targets are checked by make/names.py.
+USER := MISSION MODELS RUN RUNS STAGE_A PHOTOS FUSION DECISIONS HELD_OUT LAUNCH CONFIG REMAKE QUIET FILE A B DEV
+NAMED := $(foreach v,$(USER),$(if $(filter command environment,$(origin $(v))),$(v)))
+$(foreach v,$(NAMED),$(eval override $(v) := $$(value $(v))))
+export $(NAMED)
+export HELD_OUT MISSION
+R := $(RUNS)/$(RUN)/$(MISSION)
 export RUN_LOG := $(abspath $(R)/run.log)
+export RUN_STARTED ?= $(shell date +%s)
 TOOL = $(PY) -m tools.$(1)
 SUBMAKE := $(MAKE)
 
 include make/setup.mk
-PROMPTS_B := configs/prompts/stage_b.system.txt configs/prompts/stage_b.user.txt
-PROMPT_S := configs/prompts/summary.user.txt
-PROMPTS_R := configs/prompts/reflect.system.txt configs/prompts/reflect.user.txt
+
+# Two stages. The first checks names and asks prepare what the run is made of; prepare then starts the second (GRAPH=1), in
+# which every rule knows its files. What only reads a run, and what needs none, is done in the first.
+GRAPH ?=
+GRAPH_GOALS := distill converge review summarize fuse sft evaluate gate demo-photos
+WANTED := $(filter $(GRAPH_GOALS) $(R)/% runs/demo/% data/fused/% checkpoints/%,$(MAKECMDGOALS))
+ifeq (,$(GRAPH))
+include make/first.mk
+endif
 
 .PHONY: help
 help: ## list targets and variables
 	@echo 'make TARGET [MISSION=bbu_line] [MODELS=miniature] [STAGE_A=tickets.jsonl] …'; echo
-	@awk -F ':.*## ' '/^[a-z][a-z_-]*:.*## / {printf "  %-18s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
-	@echo; awk -F ' [?]=.*## ?' '/^[A-Z_]+ [?]=.*##/ {sub(/[?]=.*##/,"?= ## "); split($$0,a," [?]= ## "); printf "  %-18s %s\n", a[1], a[2]}' $(MAKEFILE_LIST)
+	@awk -F ':.*## ' '/^[a-z][a-z_-]*:.*## / {printf "  %-18s %s\n", $$1, $$2}' Makefile make/*.mk
+	@echo; awk -F ' [?]=.*## ?' '/^[A-Z_]+ [?]=.*##/ {sub(/[?]=.*##/,"?= ## "); split($$0,a," [?]= ## "); printf "  %-18s %s\n", a[1], a[2]}' Makefile make/*.mk
 
+ifneq (,$(GRAPH))
 include make/run.mk
 include make/student.mk
+endif
 include make/demo.mk
 
 # -- the two commands of the README, and what proves them
 .PHONY: test bench worlds student-worlds schemas miniature-teacher miniature-student clean
-test: | $(READY_ECOSYSTEM) ## pass the tests
+test: | $(READY_ECOSYSTEM) ## run the tests
 	@$(PY) -m pytest -n 2 --dist loadfile
 bench: | $(READY) ## tickets/s of our rollout against llama_cpp.Llama, one after another, in one run
 	@$(call TOOL,bench)
@@ -67,5 +83,5 @@ miniature-teacher: | $(READY_STUDENT) ## train the miniature teacher from scratc
 miniature-student: | $(READY_STUDENT) ## train the miniature student from the teacher's weights (a GPU, sixteen minutes)
 	@$(call TOOL,miniature.import_gguf) --input data/miniature/teacher.gguf --output-dir checkpoints/miniature-student
 	@$(call TOOL,miniature.train_student) --language checkpoints/miniature-student/teacher.safetensors --tokenizer checkpoints/miniature-student/tokenizer.json --minutes 16 --output-dir checkpoints/miniature-student
-clean: ## delete one run: make clean RUN=demo MISSION=bbu_line
-	@$(if $(filter command line,$(origin RUN)),rm -rf -- '$(R)',echo 'make clean deletes one run: name it, RUN=demo (MISSION=bbu_line)' >&2; exit 2)
+clean: | $(READY) ## delete one run, and nothing that is none: make clean RUN=demo MISSION=bbu_line
+	@RUN_LOG= $(call TOOL,clean) --runs '$(RUNS)' $(if $(filter RUN,$(NAMED)),--run-name '$(RUN)' --mission '$(MISSION)')

@@ -1,22 +1,27 @@
 # The demo's input, drawn by code, and its steps. Three sets of tickets of one world: those that teach, those of the
 # student's old tasks, and those it is judged on. A twentieth of the first has a wrong label.
+ifneq (,$(GRAPH))
 DRAWN := runs/demo/photos
 draw = $(call TOOL,miniature.photos) --mission bbu_line --seed 1 --output $(@D)
-$(DRAWN)/tickets/bbu_line.truth.jsonl: $(call by,miniature/photos) $(READY_STUDENT)
+$(DRAWN)/tickets/bbu_line.truth.jsonl:
 	@$(draw) --tickets 320 --tickets-seed 11 --flip 0.05
-$(DRAWN)/old/bbu_line.truth.jsonl: $(call by,miniature/photos) $(READY_STUDENT)
+$(DRAWN)/old/bbu_line.truth.jsonl:
 	@$(draw) --tickets 200 --tickets-seed 12
-$(DRAWN)/held_out/bbu_line.truth.jsonl: $(call by,miniature/photos) $(READY_STUDENT)
+$(DRAWN)/held_out/bbu_line.truth.jsonl:
 	@$(draw) --tickets 160 --tickets-seed 13
-$(DRAWN)/held_out/bbu_line.stage_a.jsonl: $(R)/config/summarize.yaml $(PROMPT_S) $(DRAWN)/held_out/bbu_line.truth.jsonl $(call by,summarize)
+$(DRAWN)/held_out/bbu_line.stage_a.jsonl: $(R)/config/summarize.yaml $(PROMPT_S) $(DRAWN)/held_out/bbu_line.truth.jsonl
 	@$(call TOOL,summarize) --config $< --mission bbu_line --input $(DRAWN)/held_out/bbu_line --output $@
 
-.PHONY: demo demo-photos
+.PHONY: demo-photos
+demo-photos: $(DRAWN)/tickets/bbu_line.truth.jsonl $(DRAWN)/old/bbu_line.truth.jsonl $(DRAWN)/held_out/bbu_line.truth.jsonl ## draw the demo's photos
+endif
+
+.PHONY: demo
+DRAWN := runs/demo/photos
 DEMO = @$(SUBMAKE) RUNS=runs RUN=demo MISSION=bbu_line MODELS=miniature FUSION=demo CONFIG= STAGE_A=
-demo: | $(READY_STUDENT) ## photos -> summaries -> guidance -> corpus -> a taught student, judged; all on embedded data and models
+demo: | $(READY_STUDENT) ## photos -> summaries -> guidance -> corpus -> a taught student, judged; all on bundled models and synthetic data
 	$(DEMO) -j2 demo-photos
 	$(DEMO) -j2 summarize $(DRAWN)/held_out/bbu_line.stage_a.jsonl PHOTOS=$(DRAWN)/tickets/bbu_line
 	$(DEMO) distill
-	$(DEMO) -j2 gate HELD_OUT=$(DRAWN)/held_out || failed=$$?; $(DEMO:@%=%) report PHOTOS=$(DRAWN)/tickets; exit $${failed:-0}
+	$(DEMO) -j2 gate HELD_OUT=$(DRAWN)/held_out || failed=$$?; $(DEMO:@%=%) review-page PHOTOS=$(DRAWN)/tickets; $(DEMO:@%=%) report; exit $${failed:-0}
 	@echo 'Look at runs/demo/bbu_line/report.html and review.html, or at make show RUN=demo'
-demo-photos: $(DRAWN)/tickets/bbu_line.truth.jsonl $(DRAWN)/old/bbu_line.truth.jsonl $(DRAWN)/held_out/bbu_line.truth.jsonl ## draw the demo's photos

@@ -48,9 +48,9 @@ class Outcome(NamedTuple):
 
 
 def call(tool: str, **options: object) -> Outcome:
-    """Call ``python -m tools.<tool>`` in this process; ``stage_a=path`` becomes ``--stage-a path``, None is left out."""
+    """Call ``python -m tools.<tool>`` in this process; ``stage_a=path`` becomes ``--stage-a path``, None is left out, True is a flag."""
     main = importlib.import_module(f"tools.{tool}").main
-    given = [word for name, value in options.items() if value is not None for word in (f"--{name.replace('_', '-')}", str(value))]
+    given = [word for name, value in options.items() if value is not None for word in (f"--{name.replace('_', '-')}", *([] if value is True else [str(value)]))]
     out, err, code = io.StringIO(), io.StringIO(), 0
     with mock.patch.object(sys, "argv", [tool, *given]), contextlib.redirect_stdout(out), contextlib.redirect_stderr(err):
         try:

@@ -25,6 +25,7 @@ class FakeEngine:
         self.rollouts: list[tuple[str, str, Decode]] = []
         self.calls: list[tuple[str, str, Decode]] = []
         self.judged: list[tuple[str, str]] = []
+        self.schemas: list[dict | None] = []
         self.closed = False
 
     def rollout(self, system: str, users: Sequence[str], decodes: Sequence[Sequence[Decode]]) -> Iterator[list[Completion]]:
@@ -36,7 +37,8 @@ class FakeEngine:
         self.judged += [(system, user) for user in users]
         return [SURE.get(self.judges(system, user), NO_VERDICT) for user in users]
 
-    def complete(self, system: str, users: Sequence[str], decodes: Sequence[Decode]) -> list[Completion]:
+    def complete(self, system: str, users: Sequence[str], decodes: Sequence[Decode], json_schema: dict | None = None) -> list[Completion]:
+        self.schemas.append(json_schema)
         self.calls += [(system, user, decode) for user, decode in zip(users, decodes, strict=True)]
         return [_completion(self.reflections.popleft()) for _ in users]
 

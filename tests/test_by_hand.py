@@ -2,6 +2,7 @@
 
 import os
 import re
+import shutil
 import subprocess
 import sys
 from pathlib import Path
@@ -51,13 +52,15 @@ class Edited(Project):
 
     def files(self) -> list[Path]:
         """Every file that a step of the graph writes."""
-        made = [path for path in self.run.rglob("*") if path.is_file() and path.parent.name != "config" and path.name not in ("stage_a.jsonl", "run.log")]
+        made = [path for path in self.run.rglob("*") if path.is_file() and path.parent.name not in ("config", ".made") and path.name not in ("stage_a.jsonl", "run.log")]
         return [*made, *(self.folder / name for name in FUSED)]
 
     def restore(self) -> None:
         """All files as they were, dated in the order in which they are made."""
         for path in {*self.clean, *self.files()}:
             path.write_bytes(self.clean[path]) if path in self.clean else path.unlink()
+        for notes in self.folder.rglob(".made"):
+            shutil.rmtree(notes)
         self.age()
         for place, names in enumerate([[*DRAWN, "configs/fusion/mix.yaml"], FUSED]):
             for name in names:

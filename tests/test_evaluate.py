@@ -1,6 +1,7 @@
 """tools.evaluate through its command: with a student that says what it is told, and once with a real one."""
 
 import json
+import shutil
 from pathlib import Path
 
 import pytest
@@ -9,11 +10,13 @@ from tests.builders import MISSION, Outcome, call, guidance, snapshot, ticket
 from tools.core import student as runner
 from tools.core.config import load, section_text
 from tools.core.errors import UserError
-from tools.core.evaluation import Answer, Evaluation, answers_path, score
+from tools.core.engines.fingerprint import checkpoint_hash
+from tools.core.evaluation import Answer, Evaluation, Named, answers_path, score
 from tools.core.guidance_file import write_guidance
 from tools.core.held_out import Question, sample
 from tools.core.jsonl import read_json, read_rows, write_rows, write_text
 from tools.core.prompts import stage_b_system, stage_b_user
+from tools.core.questions import files_digest
 from tools.core.protocol import render
 from tools.core.records import SftRow
 from tools.core.vision_scores import render_dense
@@ -338,3 +341,41 @@ def test_a_real_student_answers_tickets_and_photos(bench, tmp_path_factory):
     assert found.chat.format.rate == 1.0, [row.text for row in bench.answers()]
     assert found.dense.malformed == 3, "a random vision tower sees nothing"
     assert found.student.folder.endswith("student")
+
+
+def test_an_evaluation_says_what_it_was_made_from(bench):
+    bench.evaluate(Speaker())
+    made = bench.found().made_from
+    assert (made.held_out, made.base) == (bench.folder.as_posix(), None)
+    assert sorted(made.files) == ["dense", "summary", "tickets", "trained"] and len(set(made.files.values())) == 4
+    assert made.settings == {"tickets": 400, "photos": 200, "seed": 17, "max_new_tokens": 96, "max_new_tokens_dense": 512, "max_photo_pixels": 1048576}
+    assert made.questions == files_digest([bench.folder / f"{name}.jsonl" for name in ("tickets", "summary", "dense")])
+    write_guidance(bench.folder / "guidance.json", MISSION, guidance(1, G1="另一条规则"))
+    bench.evaluate(Speaker())
+    again = bench.found().made_from
+    assert again.guidance != made.guidance and again.questions == made.questions, "other rules at the same step"
+
+
+def test_a_taught_student_names_the_base_that_it_was_taught_from(bench):
+    merged = bench.folder / "checkpoints" / "mix" / "merged"
+    shutil.copytree(bench.folder / "student", merged)
+    write_text(merged.parent / "metrics.json", json.dumps({"base": "models/base", "base_sha256": "0123"}))
+    bench.evaluate(Speaker(), student=merged)
+    assert bench.found().made_from.base == Named(folder="models/base", sha256="0123")
+
+
+@pytest.mark.parametrize("metrics", ["", "[]", "{}", '{"base": "x"}', '{"base": 1, "base_sha256": 2}', "[" * 9000])
+def test_a_base_that_nothing_says_is_unknown(bench, metrics):
+    merged = bench.folder / "checkpoints" / "mix" / "merged"
+    shutil.copytree(bench.folder / "student", merged)
+    write_text(merged.parent / "metrics.json", metrics)
+    assert bench.evaluate(Speaker(), student=merged).code == 0
+    assert bench.found().made_from.base is None
+
+
+@pytest.mark.parametrize("name", ["tokenizer.json", "generation_config.json", "merges.txt", "chat_template.jinja", "tokenizer.model", "extra.safetensors"])
+def test_every_file_that_changes_an_answer_changes_the_students_digest(tmp_path, name):
+    write_text(tmp_path / "config.json", "{}")
+    before = checkpoint_hash(tmp_path)
+    write_text(tmp_path / name, "x")
+    assert checkpoint_hash(tmp_path) != before

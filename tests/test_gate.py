@@ -7,18 +7,20 @@ import pytest
 import yaml
 
 from tests.builders import Outcome, call
-from tools.core.evaluation import Answer, Evaluation, Named, answers_path, score, tally
+from tools.core.engines.fingerprint import checkpoint_hash
+from tools.core.evaluation import Answer, Evaluation, MadeFrom, Named, answers_path, score, tally
 from tools.core.gate import CHAT, RETAINED, GateRecord, value_of
 from tools.core.held_out import Question
 from tools.core.jsonl import read_json, read_rows, write_json, write_rows, write_text
+from tools.core.metrics import needed, stands, wilson
 from tools.core.protocol import render
 from tools.core.vision_scores import render_dense
 
 LIMITS = {"max_frr": 0.05, "max_false_block": 0.05, "min_format": 0.995, "max_retention_loss": 0.01, "resamples": 200, "seed": 17}
 SUMMARY = "BBU设备/华为,显示完整×1，电线/捆扎整齐×1"
 BOXES = render_dense([((0, 0, 100, 100), "电线/捆扎整齐"), ((200, 0, 300, 100), "BBU设备/华为,显示完整")])
-GOOD = {"fail": ["fail"] * 40, "pass": ["pass"] * 40, "summary": [SUMMARY] * 40, "dense": [BOXES] * 40}
-BASE = GOOD | {"fail": ["pass"] * 20 + ["fail"] * 20}
+GOOD = {"fail": ["fail"] * 80, "pass": ["pass"] * 40, "summary": [SUMMARY] * 40, "dense": [BOXES] * 40}
+BASE = GOOD | {"fail": ["pass"] * 40 + ["fail"] * 40}
 
 
 def answers(fail: list[str], passed: list[str], summary: list[str], dense: list[str]) -> list[Answer]:
@@ -62,8 +64,8 @@ class Bench:
     def answers(self, side: str) -> list[Answer]:
         return read_rows(answers_path(self.path(side)), Answer)
 
-    def gate(self) -> Outcome:
-        return call("gate", config=self.folder / "gate.yaml", before=self.path("before"), after=self.path("after"), output=self.output)
+    def gate(self, **options: object) -> Outcome:
+        return call("gate", config=self.folder / "gate.yaml", before=self.path("before"), after=self.path("after"), output=self.output, **options)
 
     def found(self) -> GateRecord:
         return read_json(self.output, GateRecord)
@@ -77,28 +79,41 @@ def bench(tmp_path) -> Bench:
 def test_a_student_that_releases_fewer_and_forgets_nothing_passes(bench):
     outcome = bench.gate()
     assert outcome.code == 0, outcome.err
-    assert outcome.last_line == f"gate: passed; 80 tickets; {bench.output}"
+    assert outcome.last_line == f"gate: after (120 tickets, 40 photos): passed; {bench.output}"
     found = bench.found()
     assert found.passed and found.reasons == []
     test = found.mcnemar["false_release"]
-    assert (test.pairs, test.only_before, test.only_after, test.left_out) == (40, 20, 0, 0)
-    assert test.p_value == 2 / 2**20
+    assert (test.pairs, test.only_before, test.only_after, test.left_out) == (80, 40, 0, 0)
+    assert test.p_value == 2 / 2**40
     assert found.mcnemar["false_block"].p_value == 1.0
     assert (found.chat["frr"].before, found.chat["frr"].after, found.chat["frr"].change) == (0.5, 0.0, -0.5)
-    assert found.retention["dense_f1"].change == 0.0
+    kept = found.retention["dense_f1"]
+    assert (kept.change, kept.low, kept.high) == (0.0, 0.0, 0.0), "nothing lost is known for sure"
 
 
 NONSENSE, OTHER_SUMMARY = "说不清", SUMMARY.replace("华为", "中兴")
 REASONS = {
     "FRR did not fall: 50.00% before, 50.00% after": {"fail": BASE["fail"]},
-    "FRR 10.00% is above its limit 5.00%": {"fail": ["pass"] * 4 + ["fail"] * 36},
-    "FRR would be 7.50%, above its limit 5.00%, with the 2 malformed answers to failed tickets as releases": {
-        "fail": ["pass", NONSENSE, NONSENSE] + ["fail"] * 37
+    "FRR 10.00% is above its limit 5.00%": {"fail": ["pass"] * 8 + ["fail"] * 72},
+    "FRR would be 7.50%, above its limit 5.00%, with the 5 malformed answers to failed tickets as releases": {
+        "fail": ["pass"] + [NONSENSE] * 5 + ["fail"] * 74
     },
-    "FRR is unknown after: no failed ticket has a verdict": {"fail": [NONSENSE] * 40},
+    "FRR may be above its limit 5.00%: 4 of 91 held-out fails released, at most 10.76% at 95 %; at this rate 4996 held-out fails are enough: 4905 missing": {
+        "fail": ["pass"] * 4 + ["fail"] * 87
+    },
+    "FRR may be above its limit 5.00%: 0 of 41 held-out fails released, at most 8.57% at 95 %; at this rate 73 held-out fails are enough: 32 missing": {
+        "fail": ["fail"] * 41
+    },
+    "FRR may be above its limit 5.00%: 1 of 80 held-out fails released, at most 6.75% at 95 %; at this rate 130 held-out fails are enough: 50 missing": {
+        "fail": [NONSENSE] + ["fail"] * 79
+    },
+    "FRR may be above its limit 5.00%: 4 of 80 held-out fails released, at most 12.16% at 95 %; at this rate no number of fails shows it below": {
+        "fail": ["pass"] * 4 + ["fail"] * 76
+    },
+    "FRR is unknown after: no failed ticket has a verdict": {"fail": [NONSENSE] * 80},
     "the false block rate is unknown: no passed ticket has a verdict": {"pass": [NONSENSE] * 40},
     "false block rate 7.50% is above its limit 5.00%": {"pass": ["fail"] * 3 + ["pass"] * 37},
-    "format rate 98.75% is below its limit 99.50%": {"pass": [NONSENSE] + ["pass"] * 39},
+    "format rate 99.17% is below its limit 99.50%": {"pass": [NONSENSE] + ["pass"] * 39},
     "summary exact match lost 2.50 points, its limit is 1: 100.00% before, 97.50% after": {"summary": [OTHER_SUMMARY] + [SUMMARY] * 39},
     "summary attribute F1 lost 2.56 points, its limit is 1: 100.00% before, 97.44% after": {"summary": [""] * 2 + [SUMMARY] * 38},
     "dense F1 at IoU 0.5 lost 1.27 points, its limit is 1: 100.00% before, 98.73% after": {"dense": ["["] + [BOXES] * 39},
@@ -107,6 +122,8 @@ REASONS = {
 
 @pytest.mark.parametrize("reason", REASONS)
 def test_the_gate_refuses_with_the_reason_and_still_writes_all_it_found(bench, reason):
+    fails = len(REASONS[reason].get("fail", GOOD["fail"]))
+    bench.write("before", fail=["pass"] * (fails // 2) + ["fail"] * (fails - fails // 2))
     bench.write("after", **(GOOD | REASONS[reason]))
     outcome = bench.gate()
     assert outcome.code == 1
@@ -120,9 +137,9 @@ def test_the_gate_refuses_with_the_reason_and_still_writes_all_it_found(bench, r
 @pytest.mark.parametrize(
     ("limits", "said"),
     [
-        ({"max_frr": 0.1}, {"fail": ["pass"] * 4 + ["fail"] * 36}),
+        ({"max_frr": wilson(4, 80).high}, {"fail": ["pass"] * 4 + ["fail"] * 76}),
         ({"max_false_block": 0.075}, {"pass": ["fail"] * 3 + ["pass"] * 37}),
-        ({"min_format": 0.9875}, {"pass": [NONSENSE] + ["pass"] * 39}),
+        ({"min_format": 0.975}, {"pass": [NONSENSE] * 3 + ["pass"] * 37}),
         ({"max_retention_loss": 0.025}, {"summary": [OTHER_SUMMARY] + [SUMMARY] * 39}),
     ],
 )
@@ -141,10 +158,10 @@ def test_a_student_without_a_false_release_before_cannot_get_better(bench):
 
 def test_a_ticket_without_a_verdict_on_one_side_is_left_out_of_the_pairs(bench):
     bench.configure(min_format=0.9, max_frr=1.0)
-    bench.write("after", **(GOOD | {"fail": [NONSENSE] + ["fail"] * 39}))
+    bench.write("after", **(GOOD | {"fail": [NONSENSE] + ["fail"] * 79}))
     assert bench.gate().code == 0
     test = bench.found().mcnemar["false_release"]
-    assert (test.pairs, test.only_before, test.left_out) == (39, 19, 1)
+    assert (test.pairs, test.only_before, test.left_out) == (79, 39, 1)
 
 
 def test_the_table_is_aligned_and_shows_each_score_with_its_interval_and_n(bench):
@@ -154,14 +171,14 @@ def test_the_table_is_aligned_and_shows_each_score_with_its_interval_and_n(bench
     assert lines[1].split() == ["student", "before", "after"], "the folders"
     for word in ("before", "after", "change"):
         assert len({line[lines[0].index(word) - 1] for line in (lines[0], *lines[2:9])}) == 1
-    assert "50.0% [35.2%, 64.8%] (20/40)" in lines[2] and "0.0% [0.0%, 8.8%] (0/40)" in lines[2] and "-50.0 [-" in lines[2]
+    assert "50.0% [39.3%, 60.7%] (40/80)" in lines[2] and "0.0% [0.0%, 4.6%] (0/80)" in lines[2] and "-50.0 [-" in lines[2]
     assert "100.0% (80 of 80 given, 80 wanted)" in lines[8]
-    assert "exact McNemar, false releases: 20 before alone, 0 after alone, of 40 pairs (0 left out); p = 1.9e-06" in lines
+    assert "exact McNemar, false releases: 40 before alone, 0 after alone, of 80 pairs (0 left out); p = 1.8e-12" in lines
 
 
 def test_what_an_answer_adds_sums_up_to_the_score_of_the_evaluation(bench):
     """The bootstrap and the evaluation count the same."""
-    verdicts = {"fail": ["pass", NONSENSE] + ["fail"] * 38, "pass": ["fail", NONSENSE] + ["pass"] * 38}
+    verdicts = {"fail": ["pass", NONSENSE] + ["fail"] * 78, "pass": ["fail", NONSENSE] + ["pass"] * 38}
     bench.write("after", **verdicts, summary=["", OTHER_SUMMARY] * 20, dense=["[]", BOXES] * 20)
     evaluation = read_json(bench.path("after"), Evaluation)
     for one in (*CHAT.values(), *RETAINED.values()):
@@ -176,9 +193,9 @@ def test_the_same_pair_gives_the_same_bytes(bench):
     assert bench.output.read_bytes() == first
 
 
-def refused(bench: Bench) -> str:
+def refused(bench: Bench, **options: object) -> str:
     """The one line with which the gate refuses to compare, having written nothing."""
-    outcome = bench.gate()
+    outcome = bench.gate(**options)
     assert outcome.code == 2 and not bench.output.exists()
     assert len(outcome.err.strip().splitlines()) == 1
     return outcome.err
@@ -232,3 +249,109 @@ def test_a_bad_line_of_answers_is_named(bench):
 def test_a_missing_evaluation_is_named(bench):
     bench.path("before").unlink()
     assert f"{bench.path('before')}: no such file" in refused(bench)
+
+
+@pytest.mark.parametrize(("field", "value"), [("verdict", "fail"), ("right", True), ("format_ok", False), ("text", render("fail", "改过(G0)"))])
+def test_an_answer_edited_by_hand_is_not_believed_even_where_the_scores_are_edited_with_it(bench, field, value):
+    rows = bench.answers("before")
+    bench.write_answers("before", [rows[0].model_copy(update={field: value}), *rows[1:]])
+    assert f"{answers_path(bench.path('before'))}:1: " in (said := refused(bench)) and "make both again (evaluate)" in said
+
+
+def test_an_answer_that_stands_twice_is_not_believed(bench):
+    rows = bench.answers("after")
+    bench.write_answers("after", [*rows, rows[0]])
+    assert "'g0::fail' stands on line 1 already" in refused(bench)
+
+
+MADE = MadeFrom(held_out="held_out", questions="abcdef0123456789", files={"tickets": "1"}, guidance="rules-1", settings={"max_new_tokens": 96}, base=None)
+
+
+def made(bench: Bench, side: str, **changes: object) -> None:
+    bench.write_answers(side, bench.answers(side), made_from=MADE.model_copy(update=changes))
+
+
+def test_the_sentence_names_the_student_and_its_questions(bench):
+    made(bench, "before")
+    made(bench, "after")
+    assert bench.gate().last_line == f"gate: after on held_out (120 tickets, 40 photos): passed; {bench.output}"
+
+
+@pytest.mark.parametrize(
+    ("changes", "why"),
+    [
+        ({"guidance": "rules-2"}, "made_from.guidance: the rules are rules-2 after, rules-1 before"),
+        ({"settings": {"max_new_tokens": 48}}, "made_from.settings.max_new_tokens: 48 after, 96 before"),
+        ({"base": Named(folder="models/other", sha256="77")}, "made_from.base: after was taught from models/other (77), and before is before (0)"),
+    ],
+)
+def test_a_pair_of_other_rules_settings_or_base_is_not_compared(bench, changes, why):
+    made(bench, "before")
+    made(bench, "after", **changes)
+    assert f"{bench.path('after')}: {why}; " in refused(bench)
+
+
+def test_a_base_that_is_the_one_taught_from_is_compared(bench):
+    made(bench, "before")
+    made(bench, "after", base=Named(folder="elsewhere/base", sha256="0"))
+    assert bench.gate().code == 0
+
+
+def test_an_evaluation_of_an_older_version_is_not_mixed_with_one_that_says_its_inputs(bench):
+    made(bench, "after")
+    assert "made_from: an older version made before, which does not say from what" in refused(bench)
+
+
+def student(folder: Path, weights: str) -> Path:
+    write_text(folder / "config.json", '{"model_type": "qwen3_vl"}')
+    write_text(folder / "model.safetensors", weights)
+    return folder
+
+
+def test_the_student_that_is_to_ship_has_to_be_the_one_that_answered(bench):
+    mine, other = student(bench.folder / "mine", "a"), student(bench.folder / "other", "b")
+    bench.write_answers("after", bench.answers("after"), student=Named(folder="checkpoints/mine", sha256=checkpoint_hash(mine)))
+    said = refused(bench, student=other)
+    assert f"after.json: student: it is about checkpoints/mine ({checkpoint_hash(mine)}), and {other} is {checkpoint_hash(other)}; " in said
+    assert "no such checkpoint folder" in refused(bench, student=bench.folder / "none")
+    assert bench.gate(student=student(bench.folder / "moved", "a")).code == 0, "by content, wherever it lies"
+
+
+def test_the_questions_have_to_be_those_that_are_named(bench):
+    made(bench, "before")
+    made(bench, "after")
+    assert "before.json: made_from.questions: it is about questions abcdef0123456789, not 99999999; " in refused(bench, questions="99999999")
+    assert bench.gate(questions="abcdef01").code == 0
+    assert refused_after_pass(bench, questions="")
+
+
+def refused_after_pass(bench: Bench, **options: object) -> bool:
+    bench.output.unlink()
+    return bool(refused(bench, **options))
+
+
+def test_what_the_intervals_leave_open_is_said_and_lets_pass(bench):
+    bench.write("after", **(GOOD | {"dense": [BOXES] * 39 + [render_dense([((0, 0, 100, 100), "电线/捆扎整齐")])]}))
+    bench.configure(max_retention_loss=0.015)
+    outcome = bench.gate()
+    assert outcome.code == 0
+    assert "gate: not decided: false block may be above its limit 5.00%: 0 of 40 held-out passes blocked, at most 8.76% at 95 %; 73 held-out passes would tell" in outcome.err
+    assert "gate: not decided: dense F1 at IoU 0.5 may have lost up to " in outcome.err
+    assert len(bench.found().remarks) == 3, "and that an older version made them"
+
+
+@pytest.mark.parametrize(
+    ("k", "n", "limit", "how", "enough"),
+    [
+        (0, 91, 0.05, "within", 73), (4, 91, 0.05, "unsure", 4996), (0, 41, 0.05, "unsure", 73), (0, 72, 0.05, "unsure", 73), (0, 73, 0.05, "within", 73),
+        (5, 100, 0.05, "unsure", None), (6, 100, 0.05, "above", None), (0, 0, 0.05, None, None), (0, 100, 0.0, "unsure", None), (3, 10, 1.0, "within", 0),
+    ],
+)  # fmt: skip
+def test_a_rate_stands_above_within_or_unsure_of_a_limit(k, n, limit, how, enough):
+    assert (stands(wilson(k, n), limit), needed(wilson(k, n), limit)) == (how, enough)
+
+
+@pytest.mark.parametrize("limit", [0.01, 0.05, 0.1, 0.3])
+def test_the_tickets_that_are_needed_are_the_fewest_that_are_enough(limit):
+    enough = needed(wilson(0, 1), limit)
+    assert stands(wilson(0, enough), limit) == "within" and stands(wilson(0, enough - 1), limit) == "unsure"

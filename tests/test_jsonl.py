@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 from builders import ticket
 
-from tools.core import jsonl
+from tools.core import whole_file
 from tools.core.errors import UserError
 from tools.core.jsonl import (
     read_json,
@@ -110,7 +110,7 @@ def test_a_record_is_one_line_for_every_reader_whatever_its_text_holds(tmp_path)
 def test_a_writer_that_fails_leaves_the_old_file_and_nothing_beside_it(tmp_path, monkeypatch):
     path = tmp_path / "loop.json"
     write_json(path, {"old": 1})
-    monkeypatch.setattr(jsonl.os, "replace", lambda *_: (_ for _ in ()).throw(OSError("disk")))
+    monkeypatch.setattr(whole_file.os, "replace", lambda *_: (_ for _ in ()).throw(OSError("disk")))
     with pytest.raises(OSError, match="disk"):
         write_json(path, {"new": 2})
     assert json.loads(path.read_text()) == {"old": 1}

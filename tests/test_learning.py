@@ -221,11 +221,11 @@ def test_a_round_without_errors_asks_nothing_and_leaves_one_record():
     assert (engine.calls, engine.judged, life.before_step, life.after_step, after.step) == ([], [], 0, 0, 0)
 
 
-@pytest.mark.parametrize("nonsense", ["", "好的，规则如下：", "[]", '{"operations": "无"}', '{"operations": [7, null, {"op": []}]}'])
+@pytest.mark.parametrize("nonsense", ["", "好的，规则如下：", "[]", '{"operations": "无"}', '{"operations": [], "operations": []}'])
 def test_a_model_that_talks_nonsense_changes_nothing(nonsense):
     (_, call), after, engine = unreadable_fails().learn(nonsense)
     assert (call.raw_response, call.operations, call.applied, engine.judged) == (nonsense, [], [], [])
-    assert call.rejected and after == guidance_of()
+    assert call.unreadable and not call.rejected and after == guidance_of()
 
 
 def test_what_reflection_cannot_explain_is_kept_as_ticket_keys():

@@ -13,7 +13,7 @@ from tools.core.loop import guidance_states, status_of, supersede
 from tools.core.records import MissionGuidance, Operation, RuleTally
 
 TICKETS = 30
-CONFIG = LoopConfig(window=WindowSection(tickets=10, seed=17), loop=LoopSection(max_epochs=4))  # three rounds an epoch
+CONFIG = LoopConfig(window=WindowSection(tickets=10, seed=17), loop=LoopSection(max_epochs=4, max_unreadable=0.2))  # three rounds an epoch
 
 
 def states(changes: str) -> list[MissionGuidance]:
@@ -117,7 +117,7 @@ def asked(tmp_path):
     """Ask tools.next_round about rounds that went so."""
 
     def ask(changes: str):
-        config = "window: {tickets: 10, seed: 17}\nloop: {max_epochs: 4}\n"
+        config = "window: {tickets: 10, seed: 17}\nloop: {max_epochs: 4, max_unreadable: 0.2}\n"
         write_text(tmp_path / "loop.yaml", config)
         write_rows(tmp_path / "stage_a.jsonl", [ticket(f"t{number}") for number in range(TICKETS)])
         write_rounds(tmp_path / "rounds", states(changes))

@@ -1,14 +1,17 @@
 """From groups of wrong tickets to operations on guidance."""
 
 import json
+import time
 
 import pytest
 
 from tests.builders import NO_GUARD, candidates, ticket
+from tools.core import model_json
 from tools.core.config import CONFIGS, load
+from tools.core.engines import NO_VERDICT, Completion
 from tools.core.jsonl import dump
 from tools.core.records import Reflection, Selection, StageA
-from tools.core.reflection import Group, groups_of, read_answer
+from tools.core.reflection import FORGIVEN, Group, groups_of, read_answer, read_completion
 from tools.core.selection import select
 
 SECTION = load("miniature", "bbu_line", configs=CONFIGS).reflect
@@ -63,14 +66,21 @@ def test_each_kind_of_operation_is_read_with_its_fields(raw):
         ({"op": "update", "text": "改写", "evidence": [1]}, "missing_field: key"),
         ({"op": "merge", "text": "合并", "evidence": [1]}, "missing_field: keys"),
         ({**ADD, "key": "G1"}, "unknown_field: key"),
-        ({**ADD, "confidence": 0.9}, "unknown_field: confidence"),
+        ({"op": "delete", "key": "G1", "keys": ["G2"], "evidence": [1]}, "unknown_field: keys"),
         ({"op": "delete", "key": "G1", "text": "多余", "evidence": [1]}, "unknown_field: text"),
         ({**ADD, "evidence": [4]}, "unknown_case_number"),
         ({**ADD, "evidence": [0]}, "unknown_case_number"),
-        ({**ADD, "evidence": ["1"]}, "unknown_case_number"),
+        ({**ADD, "evidence": ["4"]}, "unknown_case_number"),
+        ({**ADD, "evidence": ["案例十"]}, "unknown_case_number"),
+        ({**ADD, "evidence": ["a::fail"]}, "unknown_case_number"),
+        ({**ADD, "evidence": ["图1"]}, "unknown_case_number"),
+        ({**ADD, "evidence": [None]}, "unknown_case_number"),
+        ({**ADD, "evidence": [[1]]}, "unknown_case_number"),
+        ({**ADD, "evidence": {"1": 2}}, "unknown_case_number"),
         ({**ADD, "evidence": [True]}, "unknown_case_number"),
-        ({**ADD, "evidence": [1.0]}, "unknown_case_number"),
-        ({**ADD, "evidence": "1"}, "unknown_case_number"),
+        ({**ADD, "evidence": [1.5]}, "unknown_case_number"),
+        ({**ADD, "evidence": "9" * 5000}, "unknown_case_number"),
+        ({**ADD, "op ": "add"}, "unknown_operation"),
         ({**ADD, "text": 7}, "bad_value: text"),
         ({"op": "delete", "key": 3, "evidence": [1]}, "bad_value: key"),
         ({"op": "merge", "keys": "G1", "text": "合并", "evidence": [1]}, "bad_value: keys"),
@@ -83,32 +93,120 @@ def test_what_is_no_operation_is_kept_raw_with_its_reason_and_the_others_stand(r
 
 
 @pytest.mark.parametrize(
+    ("text", "kinds"),
+    [
+        (f"```json\n{answer(ADD)}\n```", ["fence"]),
+        (f"```\n{answer(ADD)}\n```", ["fence"]),
+        (f"``` JSON\r\n{answer(ADD)}\r\n```\r\n", ["fence"]),
+        (f"~~~json\n{answer(ADD)}\n~~~", ["fence"]),
+        (f"```json\n{answer(ADD)}", ["fence"]),
+        (f"好的，操作如下：\n\n```json\n{answer(ADD)}\n```\n\n以上规则供参考。", ["fence", "prose"]),
+        (f"{answer(ADD)}\n以上。", ["prose"]),
+        (f"规则 {{mission}} 的修改：{answer(ADD)}", ["prose"]),
+        (answer(ADD) * 2, ["repeated"]),
+        (f"<think></think>\n\n{answer(ADD)}", ["thinking"]),
+        (f"<think>\n\n</think>{answer(ADD)}", ["thinking"]),
+        (f"先看案例 {answer()} 不对\n</think>\n{answer(ADD)}", ["thinking"]),
+        (f"</think>{answer(ADD)}", ["thinking"]),
+        (f"\ufeff{answer(ADD)}", ["bom"]),
+        (f"<think></think>\ufeff{answer(ADD)}", ["bom", "thinking"]),
+        (answer(ADD).replace("3]", "3,]"), ["trailing_comma"]),
+        (answer(ADD)[:-1] + ",}", ["trailing_comma"]),
+        (answer({**ADD, "text": "甲,}乙"}).replace("3]}]", "3], }, ]"), ["trailing_comma"]),
+        (answer({**ADD, "rationale": "一"}).replace("一", "一\n二\t三"), ["raw_line_end"]),
+        (answer(ADD, comment="好", 分析={"a": [1]}), ["unknown_field"]),
+        (answer({**ADD, "confidence": 0.9}), ["unknown_field"]),
+        (answer({**ADD, "key": None, "keys": []}), ["empty_field"]),
+        (answer({f" {name} ": value for name, value in ADD.items()}).replace('"operations"', '"operations "'), ["key_blanks"]),
+        (json.dumps({"operations": ADD}), ["single_operation"]),
+        (answer({**ADD, "evidence": ["案例1", "案例3"]}), ["case_words"]),
+        (answer({**ADD, "evidence": ["1", " 案例 3 "]}), ["case_words"]),
+        (answer({**ADD, "evidence": ["案例１", "Case #3"]}), ["case_words"]),
+        (answer({**ADD, "evidence": [1.0, 3]}), ["case_words"]),
+        (answer({**ADD, "evidence": "案例1、案例3"}), ["case_words", "not_a_list"]),
+        (answer({**ADD, "evidence": ["1,3"]}), ["case_words"]),
+        (answer({**ADD, "rationale": None}), []),
+        (answer(ADD, unexplainable=None), []),
+    ],
+)
+def test_what_is_wrong_in_form_alone_is_read_and_each_kind_is_counted(text, kinds):
+    read = read_answer(text, KEYS)
+    assert (read.unreadable, read.rejected) == (None, [])
+    assert [operation.evidence for operation in read.operations] == [["a::fail", "a::pass"]]
+    assert list(read.forgiven) == kinds and set(kinds) <= set(model_json.FORGIVEN) | set(FORGIVEN)
+
+
+def test_every_kind_that_is_documented_is_one_that_happens():
+    (table,) = [mark.args[1] for mark in test_what_is_wrong_in_form_alone_is_read_and_each_kind_is_counted.pytestmark]
+    assert {kind for _, kinds in table for kind in kinds} == set(model_json.FORGIVEN) | set(FORGIVEN)
+
+
+def test_a_single_case_number_is_a_list_of_one():
+    for said in (1, "1", "案例1", 1.0):
+        read = read_answer(answer({**ADD, "evidence": said}, unexplainable="案例2"), KEYS)
+        assert (read.operations[0].evidence, read.unexplainable) == (["a::fail"], ["b::fail"])
+
+
+@pytest.mark.parametrize(
     ("text", "why"),
     [
-        ("", "not_json"),
-        ("规则应补充标签要求", "not_json"),
-        ('{"operations":[', "not_json"),
-        ("```json\n" + answer(ADD) + "\n```", "not_json"),
-        (answer(ADD) + "\n以上。", "not_json"),
-        (answer(ADD) + answer(ADD), "not_json"),
+        ("", "empty"),
+        ("\ufeff\n", "empty"),
+        ("<think></think>", "empty"),
+        ("规则应补充标签要求", "not_json: no object in it"),
+        ("规则 {mission} 应补充", "not_json: no object begins as JSON does"),
+        ('{"operations":[', "not_json: expecting value"),
+        (answer(ADD)[:-20], "not_json: "),
+        ("```json\n" + answer(ADD)[:-20] + "\n```", "not_json: "),
+        ("{'operations': []}", "not_json: no object begins as JSON does"),
+        (answer(ADD) + answer(), "two_objects: "),
+        ('{"operations": [], "operations": []}', "not_json: a key stands twice"),
         ("[" * 100_000, "not_json"),
+        ('{"a":' * 100_000, "not_json: nested too deep"),
         ('{"operations": [], "unexplainable": [' + "9" * 5000 + "]}", "not_json"),
         ('{"operations": [{"op": "add", "text": "a", "evidence": [NaN]}]}', "not_json"),
-        ('{"operations": [{"op": "\\ud83d"}]}', "not_json"),
+        ('{"operations": [{"op": "\\ud83d"}]}', "not_json: half a character in it"),
         ("[]", "not_an_answer"),
         ("null", "not_an_answer"),
         ("{}", "not_an_answer"),
         ('{"operations": {}}', "not_an_answer"),
-        ('{"operations": [], "comment": "好"}', "not_an_answer"),
-        ('{"operations": [], "unexplainable": [9]}', "unknown_case_number"),
-        ('{"operations": [], "unexplainable": "1"}', "unknown_case_number"),
+        ('{"operations": "无"}', "not_an_answer"),
+        ('{"operations": [], " operations": []}', "not_an_answer"),
+        (json.dumps(ADD), "not_an_answer"),
     ],
 )
-def test_nonsense_is_one_refusal_and_no_operation(text, why):
+def test_nonsense_is_unreadable_and_no_refused_operation(text, why):
     read = read_answer(text, KEYS)
-    assert (read.operations, read.unexplainable) == ([], [])
-    assert [rejected.why.partition(":")[0] for rejected in read.rejected] == [why]
-    assert len(dump(read.rejected[0])) < 200
+    assert (read.operations, read.unexplainable, read.rejected, read.forgiven) == ([], [], [], {})
+    assert read.unreadable.startswith(why) and len(read.unreadable) < 120
+
+
+def test_a_case_that_is_none_is_named_and_the_operations_stand():
+    for said in ([9], "图3", [True]):
+        read = read_answer(answer(ADD, unexplainable=said), KEYS)
+        assert [rejected.why for rejected in read.rejected] == ["unknown_case_number: in unexplainable"] and len(read.operations) == 1
+
+
+@pytest.mark.parametrize(
+    ("completion", "why"),
+    [
+        (Completion(answer(ADD), NO_VERDICT, "stop"), None),
+        (Completion(answer(ADD), NO_VERDICT, "length"), None),
+        (Completion(answer(ADD)[:-9], NO_VERDICT, "length"), "cut_off"),
+        (Completion("", NO_VERDICT, "over_length"), "over_length"),
+        (Completion("", NO_VERDICT, "refused"), "refused"),
+    ],
+)
+def test_an_answer_that_never_came_or_was_cut_is_unreadable_for_that_reason(completion, why):
+    read = read_completion(completion, KEYS)
+    assert (read.unreadable, len(read.operations)) == (why, why is None)
+
+
+def test_reading_takes_no_time_on_hostile_text():
+    started = time.monotonic()
+    for text in ('{"' * 50_000, '{"a":1} ' * 50_000, '"' * 100_000, '{"a":"' + "\\" * 100_000, " ,]" * 50_000, '{"a": [' + "1," * 50_000, "</think>{" * 20_000, "{" * 100_000):
+        read_answer(text, KEYS)
+    assert time.monotonic() - started < 4
 
 
 @pytest.mark.parametrize("spaces", ["", "\n", "  "])

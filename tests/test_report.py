@@ -15,6 +15,7 @@ from test_gate import Bench
 
 from tools.core.config import read_yaml
 from tools.core.engines.fingerprint import sampled_hash
+from tools.core.evaluation import Named
 from tools.core.jsonl import read_json, read_rows, write_text
 from tools.core.page import PAGES
 from tools.core.records import AppliedOperation, Malformed, NeedReviewFile, Operation, RateRecord, ReviewReason, RoundMetrics, RuleTally, Trial
@@ -116,10 +117,10 @@ def test_the_student_is_compared_with_the_gates_verdict(judged):
     page = Page(report(judged))
     gate = json.loads((judged.folder / "evaluation" / "gate.json").read_text(encoding="utf-8"))
     rows = {row[0]: row for row in page.rows["compared"]}
-    assert rows["False release rate"][1:4] == ["50.0% 20/40 35.2%–64.8%", "0.0% 0/40 0.0%–8.8%", "−50.0 " + interval(gate["chat"]["frr"])]
+    assert rows["False release rate"][1:4] == ["50.0% 40/80 39.3%–60.7%", "0.0% 0/80 0.0%–4.6%", "−50.0 " + interval(gate["chat"]["frr"])]
     assert rows["Summaries, attribute F1"][1].startswith("100.0%")
-    assert "The gate lets it pass. 80 held-out tickets" in page.texts["student"]
-    assert page.texts["verdict"].startswith("The student may ship: it meets every condition of the gate and releases 0 of 40")
+    assert "The gate lets it pass. 120 held-out tickets" in page.texts["student"]
+    assert page.texts["verdict"].startswith("The student may ship: it meets every condition of the gate and releases 0 of 80")
 
 
 def interval(change: dict) -> str:
@@ -136,7 +137,42 @@ def test_a_refused_student_may_not_ship_and_every_reason_is_there(run):
     page = Page(report(run))
     reasons = json.loads((run.folder / "evaluation" / "gate.json").read_text(encoding="utf-8"))["reasons"]
     assert reasons and all(reason in page.texts["gate-reasons"] for reason in reasons)
-    assert page.texts["verdict"].startswith("Do not ship the student: it releases 20 of 40")
+    assert page.texts["verdict"].startswith("Do not ship the student: it releases 40 of 80")
+
+
+def pair(run, name: str, student: str, **limits: float) -> Bench:
+    """A pair of student and questions in its own folder, judged."""
+    bench = Bench(run.folder / "evaluation" / name)
+    bench.configure(**limits)
+    bench.write_answers("after", bench.answers("after"), student=Named(folder=student, sha256=name))
+    bench.gate()
+    return bench
+
+
+def test_every_pair_of_student_and_questions_is_listed_and_the_runs_own_is_shown(run):
+    pair(run, "a-01", "checkpoints/other/merged")
+    pair(run, "one-01", "checkpoints/one/merged", max_frr=0.0)
+    pair(run, "z-01", "checkpoints/zz/merged")
+    page = Page(report(run))
+    assert [(row[0], row[1], row[2]) for row in page.rows["pairs"]] == [
+        ("checkpoints/other/merged", "– a-01", "0.0% 0/80"), ("checkpoints/one/merged", "– one-01", "0.0% 0/80"), ("checkpoints/zz/merged", "– z-01", "0.0% 0/80")
+    ]  # fmt: skip
+    assert [row[3] for row in page.rows["pairs"]] == ["The gate lets it pass.", "The gate refuses it. (shown below)", "The gate lets it pass."]
+    assert page.texts["verdict"].startswith("Do not ship the student")
+    shutil.rmtree(run.folder / "evaluation" / "one-01")
+    assert Page(report(run)).rows["pairs"][-1][3] == "The gate lets it pass. (shown below)", "else the last by name"
+
+
+def test_a_gate_that_spoke_on_another_evaluation_has_not_spoken_on_this(judged):
+    bench = Bench(judged.folder / "evaluation")
+    bench.write("after", fail=["pass"] * 80)
+    page = Page(report(judged))
+    assert "The gate has not spoken yet." in page.texts["student"]
+    assert not page.texts["verdict"].startswith("The student may ship")
+
+
+def test_what_the_gate_leaves_open_is_shown(judged):
+    assert "0 of 40 held-out passes blocked, at most 8.76% at 95 %" in Page(report(judged)).texts["gate-remarks"]
 
 
 def test_models_are_hashed_where_the_file_is_there_and_missed_where_it_is_not(run, tmp_path):

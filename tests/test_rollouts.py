@@ -1,5 +1,7 @@
 """From completions to trajectories."""
 
+from types import SimpleNamespace
+
 import pytest
 
 from tests.builders import ticket
@@ -7,7 +9,7 @@ from tools.core.config import CONFIGS, load
 from tools.core.engines import NO_VERDICT, Completion, Decode
 from tools.core.protocol import render
 from tools.core.records import StageA, Trajectory
-from tools.core.rollouts import candidate_seed, decodes_for, failures_of, trajectories_of
+from tools.core.rollouts import candidate_seed, decodes_for, failures_of, forgiven_in, trajectories_of
 from tools.core.windows import Place
 
 SECTION = load("miniature", "bbu_line", configs=CONFIGS).rollout
@@ -63,8 +65,9 @@ def test_the_kept_text_of_a_valid_answer_is_exactly_two_lines(end):
         (said(PASS + "\n多一行"), "extra_lines"),
         (said("Verdict: 通过"), "no_reason"),
         (said("Verdict: 通过", finish="length"), "no_reason"),
-        (said(PASS, finish="length"), "cut_off"),
+        (said("Verdict：通过但需复核\nReason：齐全", finish="length"), "third_state"),
         (said("", finish="over_length"), "over_length"),
+        (said("data_inspection_failed", finish="refused"), "refused"),
     ],
 )
 def test_what_is_no_answer_is_a_hard_failure_with_its_reason_and_has_no_verdict(completion, reason):
@@ -72,6 +75,41 @@ def test_what_is_no_answer_is_a_hard_failure_with_its_reason_and_has_no_verdict(
     assert why(of, said(PASS), completion) == [(1, reason)]
     bad = rows_of(of, said(PASS), completion)[1]
     assert (bad.verdict, bad.reason, bad.format_ok, bad.label_match) == (None, None, False, False)
+
+
+def test_a_form_that_is_forgiven_is_stored_in_normal_form_with_what_was_said_beside_it():
+    of = ticket("a", "fail")
+    rows = rows_of(of, said("**Verdict**：不通過。\r\nReason:缺少螺丝(G0)\n"), said(render("fail", "缺少螺丝(G0)")), said("Verdict：需复核\nReason：看不清"))
+    assert [row.response_text for row in rows] == [render("fail", "缺少螺丝(G0)")] * 2 + ["Verdict：需复核\nReason：看不清"]
+    assert [row.raw_text for row in rows] == ["**Verdict**：不通過。\r\nReason:缺少螺丝(G0)", None, None]
+    assert [(row.verdict, row.reason, row.format_ok, row.label_match) for row in rows[:2]] == [("fail", "缺少螺丝(G0)", True, True)] * 2
+    assert forgiven_in(rows) == "; 1 answers in another form (1 bold, 1 full_stop, 1 full_width, 1 header, 1 line_ends, 1 traditional)"
+    assert why(of, said("Verdict：通过\nReason：齐全\n又一行")) == [(0, "extra_lines"), (None, "no_valid_candidate")]
+
+
+@pytest.mark.parametrize(
+    ("reason", "kept"), [("缺少螺丝(G0)。标签看不", "缺少螺丝(G0)。"), ("缺少螺丝，标签看不", "缺少螺丝"), ("缺少螺丝和标", "缺少螺丝和标")]
+)
+def test_a_verdict_stands_when_only_its_reason_is_cut(reason, kept):
+    of = ticket("a", "fail")
+    (row,) = rows_of(of, said(render("fail", reason), finish="length"))
+    assert (row.verdict, row.reason, row.response_text, row.cut, row.format_ok, row.label_match) == ("fail", kept, render("fail", kept), True, True, True)
+    assert row.raw_text == (render("fail", reason) if kept != reason else None)
+    assert why(of, said(render("fail", reason), finish="length")) == []
+
+
+def test_cut_reasons_are_refused_where_the_configuration_says_so():
+    of = ticket("a")
+    completions = [said(PASS, finish="length"), said(PASS)]
+    rows = trajectories_of(of, [DECODE] * 2, completions, Place(2, 0, 3), 4, 5, "refuse")
+    assert [(row.format_ok, row.cut, row.response_text) for row in rows] == [(False, False, PASS), (True, False, PASS)]
+    assert [failure.why for failure in failures_of(rows, ["length", "stop"])] == ["cut_off"]
+
+
+def test_the_words_of_a_server_that_refused_are_the_text_of_the_failure():
+    completion = SimpleNamespace(text="", verdict_logprob=NO_VERDICT, finish="refused", detail="HTTP 400: data_inspection_failed")
+    rows = rows_of(ticket("a"), completion)
+    assert [(failure.why, failure.response_text) for failure in failures_of(rows, ["refused"])][0] == ("refused", "HTTP 400: data_inspection_failed")
 
 
 def test_a_ticket_without_a_valid_candidate_gets_one_more_record():

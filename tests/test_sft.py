@@ -13,6 +13,8 @@ import yaml
 from builders import call
 
 from tools.core.config import load, section_text
+from tools.core.engines.fingerprint import checkpoint_hash
+from tools.core.evaluation import taught_from
 from tools.core.jsonl import write_rows
 
 pytest.importorskip("torch", reason="torch is not installed: `make setup-student` installs it")
@@ -59,7 +61,7 @@ def data(tmp_path_factory) -> Path:
         lying = Image.Exif()
         lying[0x0112] = (1, 6, 8)[at]  # EXIF orientation
         Image.effect_noise(size, 60).convert("RGB").save(photos[-1], exif=lying)
-    rows = [chat(f"照片摘要：\nimage_1: 标签/齐全×{n}", f"Verdict: 不通过\nReason: 缺少地排处接地螺丝(G{n})", weight=1.0 if n % 2 else 0.5) for n in range(5)]
+    rows = [chat(f"照片摘要：\nimage_1: 标签/齐全×{n}", f"Verdict: {'不通过' if n else '通过'}\nReason: 缺少地排处接地螺丝(G{n})", weight=1.0 if n % 2 else 0.5) for n in range(5)]
     rows += [seen(photo, f"标签/齐全×{at}，电线/捆扎整齐×1") for at, photo in enumerate(photos)]
     write_rows(folder / "train.jsonl", rows)
     write_rows(folder / "val.jsonl", [rows[0], rows[6]])
@@ -140,6 +142,8 @@ def test_the_merged_checkpoint_loads_as_the_base_does_and_answers_as_base_and_ad
 def test_metrics_say_what_was_learnt_and_no_time(taught, data, student):
     metrics = json.loads((taught / "metrics.json").read_text(encoding="utf-8"))
     assert (metrics["layers"], metrics["adapted_modules"], metrics["steps"], metrics["rows_per_step"]) == ([4, 5], 14, 10, 4)
+    assert (metrics["base"], metrics["base_sha256"]) == (str(student), checkpoint_hash(student))
+    assert tuple(vars(taught_from(taught / "merged")).values()) == (str(student), checkpoint_hash(student))
     assert [line["step"] for line in metrics["log"]] == [2, 4, 6, 8, 10]
     learnt = {task: facts["learnt_tokens"] for task, facts in metrics["train"].items()}
     assert {task: sum(line["learnt_tokens"][task] for line in metrics["log"]) for task in learnt} == {task: 5 * count for task, count in learnt.items()}

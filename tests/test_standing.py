@@ -57,7 +57,8 @@ def test_all_say_the_same_numbers_with_decisions_counted(run, decisions, k, n, w
         decide(run, **decisions)
     told = said_by(run)
     counted = f", {len(decisions)} decisions counted" if decisions else ""
-    sentence = f"FRR {wilson(k, n)}{counted}; {waiting} tickets wait for review" + (f" of {queued} queued" if waiting != queued else "")
+    of = f" of {queued} queued" if waiting != queued else ""
+    sentence = f"FRR {wilson(k, n)}{counted}; {waiting}{of} tickets wait for review"
     for tool in ("distill", "show", "review_apply"):
         assert sentence in told[tool], tool
     assert f"{k} of {n} tickets labelled fail would be released" in told["report"]

@@ -22,7 +22,7 @@ from PIL import Image
 
 from tools.core import student as student_module
 from tools.core.jsonl import read_rows
-from tools.core.photos_in import natural
+from tools.core.photo_folders import natural
 from tools.core.records import Refused, StageA, read_tickets
 from tools.core.student import Seen
 from tools.core.summaries import fault, plan

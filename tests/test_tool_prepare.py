@@ -18,15 +18,14 @@ class Run:
 
     def __init__(self, folder):
         self.folder, self.source, self.overlay = folder / "run", folder / "tickets.jsonl", folder / "overlay.yaml"
-        self.kept, self.stamp = self.folder / "stage_a.jsonl", self.folder / "config" / "prepared.mk"
+        self.kept = self.folder / "stage_a.jsonl"
         write_rows(self.source, TICKETS)
 
-    def prepare(self, source=None, overlay: str | None = None, mission: str = "bbu_line", models: str = "miniature") -> Outcome:
+    def prepare(self, source=None, overlay: str | None = None, mission: str = "bbu_line", models: str = "miniature", **options: object) -> Outcome:
         if overlay is not None:
             write_text(self.overlay, overlay)
-        return call(
-            "prepare", models=models, mission=mission, tickets=source or self.source, run_dir=self.folder, overlay=self.overlay if overlay is not None else None
-        )
+        given = {"overlay": self.overlay} if overlay is not None else {}
+        return call("prepare", models=models, mission=mission, tickets=source or self.source, run_dir=self.folder, **given, **options)
 
     def age(self) -> None:
         """Make every file of the run old, so that a rewritten one shows."""
@@ -40,7 +39,7 @@ class Run:
 @pytest.fixture
 def run(tmp_path) -> Run:
     run = Run(tmp_path)
-    outcome = run.prepare()
+    outcome = run.prepare(overlay="{}")
     assert outcome.code == 0 and "2 from" in outcome.last_line and "1 fail, 1 pass" in outcome.last_line
     run.age()
     return run
@@ -77,8 +76,7 @@ def test_nothing_new_rewrites_nothing_and_says_nothing(run):
 )
 def test_a_knob_rewrites_the_files_of_the_tools_that_read_it_and_no_other(run, overlay, rewritten):
     assert run.prepare(overlay=overlay).code == 0
-    assert run.rewritten() - {"prepared.mk"} == rewritten
-    assert "prepared.mk" in run.rewritten()
+    assert run.rewritten() - {"made_with.json"} == rewritten
 
 
 def test_tickets_edited_by_hand_stay_while_their_source_stays(run):
@@ -100,7 +98,7 @@ def test_a_source_with_new_content_is_taken_anew(run):
     outcome = run.prepare()
     assert outcome.last_line == f"tickets: 3 from {run.source} (of {MISSION}: 1 fail, 2 pass)"
     assert run.kept.read_bytes() == run.source.read_bytes()
-    assert run.rewritten() == {"stage_a.jsonl", "tickets.json", "prepared.mk"}
+    assert run.rewritten() == {"stage_a.jsonl", "tickets.json"}
 
 
 def test_a_run_outlives_its_source(run):
@@ -147,11 +145,64 @@ def test_a_mistake_is_one_line_and_a_new_run_folder_stays_away(tmp_path, fields,
     assert not run.folder.exists()
 
 
-def test_without_tickets_the_sections_of_the_students_tools_alone_are_written(tmp_path):
+def test_the_students_goals_of_a_run_without_tickets_write_the_sections_of_its_tools_alone(tmp_path):
     run = Run(tmp_path)
-    assert call("prepare", models="miniature", mission="bbu_line", run_dir=run.folder).code == 0
+    assert call("prepare", models="miniature", mission="bbu_line", run_dir=run.folder, goals="sft").code == 0
     students = {"summarize.yaml", "sft.yaml", "evaluate.yaml", "gate.yaml"}
-    assert {path.name for path in run.folder.rglob("*") if path.is_file()} == students | {"configured.mk"}
+    assert {path.name for path in run.folder.rglob("*") if path.is_file()} == students | {"made_with.json"}
     run.age()
     assert run.prepare().code == 0
-    assert run.rewritten() == {f"{tool}.yaml" for tool in SECTIONS} - students | {"stage_a.jsonl", "tickets.json", "prepared.mk"}
+    assert run.rewritten() == {f"{tool}.yaml" for tool in SECTIONS} - students | {"stage_a.jsonl", "tickets.json"}
+
+
+MADE_WITH = "was made with"
+
+
+@pytest.mark.parametrize(
+    ("fields", "named"),
+    [
+        ({"models": "qwen3"}, "MODELS=miniature, not with MODELS=qwen3"),
+        ({"overlay": "distill: {val_share: 0.2}", "elsewhere": True}, "CONFIG="),
+        ({"source": "other.jsonl"}, "STAGE_A="),
+    ],
+)
+def test_something_else_than_the_run_was_made_with_is_refused_and_made_where_remake_says_so(run, tmp_path, fields, named):
+    if fields.pop("elsewhere", False):
+        run.overlay = tmp_path / "elsewhere.yaml"
+    if "source" in fields:
+        fields["source"] = tmp_path / fields["source"]
+        write_rows(fields["source"], [ticket("z")])
+    before = snapshot(run.folder)
+    outcome = run.prepare(**fields)
+    assert outcome.code == 2 and len(outcome.err.splitlines()) == 1 and MADE_WITH in outcome.err and named in outcome.err and "REMAKE=1" in outcome.err
+    assert snapshot(run.folder) == before
+    assert run.prepare(**fields, remake=True).code == 0
+    assert snapshot(run.folder) != before
+
+
+def test_what_is_not_named_is_what_the_run_was_made_with(run):
+    before = snapshot(run.folder)
+    assert call("prepare", mission="bbu_line", run_dir=run.folder).code == 0
+    assert snapshot(run.folder) == before
+
+
+def test_the_same_content_under_another_name_is_the_same(run, tmp_path):
+    run.overlay = tmp_path / "another.yaml"
+    assert run.prepare(overlay="{}").code == 0
+
+
+@pytest.mark.parametrize("goals", ["sft", "review", "converge"])
+def test_tickets_are_drawn_by_distill_alone_and_said_to_be_synthetic(tmp_path, goals, monkeypatch):
+    folder = tmp_path / "miniature" / "bbu_line"
+    drawn = {"mission": "bbu_line", "run_dir": folder}
+    assert call("prepare", **drawn, goals=goals).code == (0 if goals == "sft" else 2)
+    assert not (folder / "stage_a.jsonl").exists()
+    outcome = call("prepare", **drawn, goals="distill")
+    assert outcome.code == 0 and outcome.err.startswith("SYNTHETIC tickets: ")
+    assert json.loads((folder / "config" / "tickets.json").read_text(encoding="utf-8"))["synthetic"] is True
+
+
+def test_without_tickets_a_run_of_another_model_set_is_refused_and_nothing_is_drawn(tmp_path):
+    outcome = call("prepare", models="qwen3", mission="bbu_cable", run_dir=tmp_path / "qwen3" / "bbu_cable", goals="distill")
+    assert outcome.code == 2 and "no tickets for MISSION=bbu_cable; name them: STAGE_A=" in outcome.err
+    assert not (tmp_path / "qwen3").exists()

@@ -54,4 +54,4 @@ def main(
 
 
 if __name__ == "__main__":
-    cli.run(main)
+    cli.run(main, result="aggregate_review", writes="output_dir")

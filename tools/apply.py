@@ -50,4 +50,4 @@ def main(
 
 
 if __name__ == "__main__":
-    run(main)
+    run(main, result="apply", writes="output")

@@ -111,4 +111,4 @@ def seconds(work: "Callable[[], object]") -> float:
 
 
 if __name__ == "__main__":
-    run(main)
+    run(main, engine="llama.cpp")

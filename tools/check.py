@@ -19,6 +19,7 @@ def main(run_dir: Annotated[Path, typer.Option(help="runs/<RUN>/<MISSION>.")]) -
     """Check every file of a run and the rules between them."""
     from tools.core.errors import UserError, mistake
     from tools.core.run_checks import WARNINGS, Rules
+    from tools.core.run_folder import finished_rounds
     from tools.core.run_reader import SHOWN, Problems, Row, Run, read_run
 
     if not run_dir.is_dir():
@@ -41,6 +42,8 @@ def main(run_dir: Annotated[Path, typer.Option(help="runs/<RUN>/<MISSION>.")]) -
         print(line(rule.says, f"{rule.looked - rule.problems.count}/{rule.looked}", rule.problems.count))
         problems.take(rule.problems)
 
+    for sentence in reading(run_dir, run.loop.rounds if run.loop else finished_rounds(run_dir / "rounds")) if not problems.count else []:
+        print(sentence)
     warnings = [warning for needs, warn in WARNINGS if not problems.count and needs <= run.found and (warning := warn(run))]
     for warning in warnings:
         print(f"WARN {warning}")
@@ -53,6 +56,16 @@ def main(run_dir: Annotated[Path, typer.Option(help="runs/<RUN>/<MISSION>.")]) -
         cli.complain(problem)
     more = f", of which {SHOWN} are shown" if problems.count > SHOWN else ""
     raise UserError(f"check: {problems.count} problems in {files} files{more}; correct the lines named above")
+
+
+def reading(run_dir: Path, rounds: int) -> list[str]:
+    """What of the run's answers and reflections could not be read, and that the loop stopped for it."""
+    from tools.core.unreadable import reading_of, stop_of_run
+
+    counts = reading_of(run_dir, rounds)
+    figures = [f"     {name} that could not be read: {count.unread}/{count.total}" + (f" ({count.in_words})" if count.unread else "") for name, count in counts.items()]
+    stop = None if (run_dir / "loop.json").exists() else stop_of_run(run_dir)
+    return [*figures, *([f"--   {stop.error}"] if stop else [])]
 
 
 def line(name: str, counts: str, problems: int) -> str:

@@ -37,7 +37,7 @@ def main(
     guidance: Annotated[Path, typer.Option(help="The run's guidance.json (from collect).")],
     need_review: Annotated[Path, typer.Option(help="need_review.json (from aggregate_review).")],
     output_dir: Annotated[Path, typer.Option(help="Run folder to write into.")],
-    decisions: Annotated[Path | None, typer.Option(help="review_decisions.jsonl: what people said of queued tickets.")] = None,
+    decisions: Annotated[Path | None, typer.Option(help="review_decisions.jsonl: what people said of queued tickets, where they said something.")] = None,
 ) -> None:
     """Turn the converged epoch's selected answers into chat training data."""
     from tools.core import corpus
@@ -47,6 +47,7 @@ def main(
     from tools.core.jsonl import read_json
     from tools.core.records import LoopStatus, read_decisions
     from tools.core.review_list import stream_review
+    from tools.core.made import does_not_use
     from tools.core.standing import release_limit, standing_of, training_verdict
     from tools.core.synthetic import named
     from tools.core.ticket_index import Tickets
@@ -61,9 +62,10 @@ def main(
     tickets = Tickets(stage_a, cfg.mission.name)
     rules = read_guidance(guidance, cfg.mission.name)
     answers, review = Answers(selections, tickets, rules.step), Reasons(need_review, tickets)
-    said = read_decisions(decisions, tickets) if decisions else {}
+    said = read_decisions(decisions, tickets) if decisions and used(decisions) else {}
 
     written = write_corpus(Judging(cfg, rules.experiences, tickets, answers, review, said), output_dir)
+    does_not_use(output_dir / "config" / "gate.yaml")  # the sentence below does, no file
     standing = standing_of(answers, (ticket for _, ticket in stream_review(need_review, {})), said)
     verdict = training_verdict(status, status.rounds, standing.rates.frr, standing.waiting, release_limit(output_dir))
     for line in ending(output_dir, standing, verdict, took(started)):
@@ -104,5 +106,13 @@ def took(started: float) -> str:
     return f"{what} took {shown}"
 
 
+def used(path: Path) -> bool:
+    """Whether a file is there; noted either way, so that its coming makes the corpus again."""
+    from tools.core.made import uses
+
+    uses(path)
+    return path.exists()
+
+
 if __name__ == "__main__":
-    cli.run(main)
+    cli.run(main, result="distill", writes="output_dir")

@@ -42,11 +42,13 @@ def main(
     """Ask a student held-out questions and score its answers."""
     from tools.core.config import EvaluateConfig, read_section
     from tools.core.engines.fingerprint import checkpoint_hash
-    from tools.core.evaluation import Evaluation, Named, answers_path, tally
+    from tools.core.evaluation import Evaluation, MadeFrom, Named, answers_path, tally, taught_from
     from tools.core.guidance_file import read_guidance
     from tools.core.held_out import digest_of, read_held_out_tickets, read_photo_questions, read_trained, sample, ticket_questions
     from tools.core.jsonl import write_json, write_rows
     from tools.core.part_file import PartFile
+    from tools.core.prompts import stage_b_system
+    from tools.core.questions import files_digest, text_digest
     from tools.core.student import check_folder
 
     cfg = read_section(config, EvaluateConfig)
@@ -59,13 +61,19 @@ def main(
     student = student or Path(cfg.student.model)
     check_folder(student, weights=True)
 
+    inputs = {"tickets": tickets, "summary": summary, "dense": dense, "trained": trained} | ({"only_groups_of": only_groups_of} if only_groups_of else {})
+    made_from = MadeFrom(
+        held_out=tickets.parent.as_posix(), questions=files_digest([tickets, summary, dense]), files={name: files_digest([path]) for name, path in inputs.items()},
+        guidance=text_digest(stage_b_system(cfg.mission.name, rules.experiences)), base=taught_from(student),
+        settings=limits.model_dump(exclude={"batch"}) | {"max_photo_pixels": cfg.student.max_photo_pixels},
+    )  # fmt: skip
     asked = digest_of(questions, (limits.max_new_tokens, limits.max_new_tokens_dense, cfg.student.max_photo_pixels))
     named = Named(folder=student.as_posix(), sha256=checkpoint_hash(student))
     part = PartFile(output.with_name(f".{output.name}.part"), f"{asked} {named.sha256} {limits.batch}")
     answers = ask(student, cfg, questions, part)
     counts, chat, summaries, boxes = tally(answers)
     found = Evaluation(
-        student=named, mission=cfg.mission.name, guidance_step=rules.step, questions=asked, tickets=counts, chat=chat, summary=summaries, dense=boxes
+        student=named, mission=cfg.mission.name, guidance_step=rules.step, questions=asked, tickets=counts, chat=chat, summary=summaries, dense=boxes, made_from=made_from
     )
     write_rows(answers_path(output), answers)
     write_json(output, found)
@@ -119,4 +127,4 @@ def sentence(found: "Evaluation", output: Path) -> str:
 
 
 if __name__ == "__main__":
-    cli.run(main)
+    cli.run(main, result="evaluate", engine="torch", writes="output")

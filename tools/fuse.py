@@ -1,49 +1,98 @@
 """Mix dense, summary and chat sources into one training file, in the proportion a config states.
 
     python -m tools.fuse --config configs/fusion/demo.yaml --output-dir data/fused
+    python -m tools.fuse --corpus RUN [--old data/bbu_line] --name NAME --output-dir data/fused      by configs/fusion/default.yaml
 
-    configs/fusion/<name>.yaml and the sources it names ──> <name>.train.jsonl    messages, images, task, source, weight, group_id
-                                                            <name>.val.jsonl      the same, every validation row once
-                                                            <name>.manifest.json  hashes, counts, shares, config
+    a fusion config and the sources it names ──> <name>.train.jsonl    messages, images, task, source, weight, group_id
+                                                 <name>.val.jsonl      the same, every validation row once
+                                                 <name>.manifest.json  hashes, counts, shares, config
 
 Every row of every source, and every photo, is checked before anything is written. The same config, seed and sources
 give the same bytes. Memory does not grow with the length of rows, only by some bytes a row (docs/fusion.md).
 """
 
+import re
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from tools.core import cli
 
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from tools.core.fusion import Manifest
+    from tools.core.fusion_config import Source
+
+DEFAULT = Path("configs/fusion/default.yaml")
+
 
 def main(
-    config: Annotated[Path, typer.Option(help="Fusion config; its file name names the output.")],
     output_dir: Annotated[Path, typer.Option(help="Folder of the fused files.")],
+    config: Annotated[Path | None, typer.Option(help="Fusion config; its file name names the output. With --corpus: configs/fusion/default.yaml without it.")] = None,
+    corpus: Annotated[Path | None, typer.Option(help="A run's folder of a mission: {corpus} in the config's paths; its name is {mission}.")] = None,
+    old: Annotated[Path | None, typer.Option(help="Folder of the student's old tasks: {old} in the config's paths; data/<mission> without it.")] = None,
+    name: Annotated[str | None, typer.Option(help="Name of the output, where it is not the config's.")] = None,
 ) -> None:
     """Mix dense, summary and chat sources into one training file."""
     from tools.core.fusion import account, manifest, plan, table
-    from tools.core.fusion_config import read_fusion
+    from tools.core.fusion_config import left_out, read_fusion
     from tools.core.fusion_files import index_sources, token_counter, write
     from tools.core.jsonl import write_json
     from tools.core.progress import progress
 
-    cfg = read_fusion(config)
+    places = where(config, corpus, old, name)
+    config, name = config or DEFAULT, name or (config or DEFAULT).stem
+    cfg = read_fusion(config, places)
+    absent = left_out(config, cfg, places)
     count, unit = token_counter(cfg.mix.tokenizer, config)
-    files = [Path(name) for source in cfg.sources for name in (*source.paths, *(source.val.paths or []))]
+    files = [Path(path) for source in cfg.sources for path in (*source.paths, *(source.val.paths or []))]
     with progress("fuse: reading", sum(file.stat().st_size for file in files), unit="bytes") as bar:
         index = index_sources(cfg, count, bar.update)
     train, val = plan(index, cfg, config)
     parts = {"train": train, "val": val}
     with progress("fuse: writing", len(train) + len(val), unit="rows") as bar:
-        outputs = write(index, parts, cfg, output_dir, config.stem, bar.update)
-    made = manifest(index, cfg, config, parts, outputs, unit)
-    write_json(output_dir / f"{config.stem}.manifest.json", made)
+        outputs = write(index, parts, cfg, output_dir, name, bar.update)
+    made = manifest(index, cfg, config, name, parts, outputs, unit, [source.name for source in absent])
+    write_json(output_dir / f"{name}.manifest.json", made)
     for line in table(made.sources):
         cli.say(line)
-    cli.say(f"{account(config.stem, made.sources)}; mixed by {cfg.mix.by}, loss counted in {unit}; {outputs['train'].path}")
+    for warning in warnings(made, absent):
+        cli.complain(f"fuse {name}: {warning}")
+    cli.say(f"{account(name, made.sources)}; mixed by {cfg.mix.by}, loss counted in {unit}; {outputs['train'].path}")
+
+
+def where(config: Path | None, corpus: Path | None, old: Path | None, name: str | None) -> dict[str, str]:
+    """What the config's places stand for. Raises UserError where neither a config nor a corpus is given, or the corpus is none."""
+    from tools.core.errors import mistake
+
+    if config is None and corpus is None:
+        raise mistake("neither is given", "give a fusion config, or the run folder whose corpus is to be learnt", field="--config, --corpus")
+    if name is not None and (not re.fullmatch(r"[^/\\\0]+", name) or name.startswith(".")):
+        raise mistake(f"no plain name ({name!r})", "write a name without slashes that does not begin with a dot", field="--name")
+    if corpus is None:
+        return {} if old is None else {"old": old.as_posix()}
+    if not (corpus / "distill.train.jsonl").is_file():
+        raise mistake("no corpus in it (distill.train.jsonl)", "run `make distill` for this run and mission first", path=corpus, field="--corpus")
+    mission = corpus.resolve().name
+    return {"corpus": corpus.as_posix(), "mission": mission, "old": (old or Path("data") / mission).as_posix()}
+
+
+def warnings(made: "Manifest", absent: "Sequence[Source]") -> list[str]:
+    """What a person should know before a student learns from this mix."""
+    from tools.core.fused_rows import one_sided
+    from tools.core.protocol import WORD
+
+    said = []
+    if absent:
+        looked = ", ".join(path for source in absent for path in source.paths)
+        tasks = "old tasks" if {source.dataset for source in absent} >= {"dense", "summary"} else f"{' and '.join(source.name for source in absent)} rows"
+        said.append(f"no {tasks} in the mix: the student may forget them (looked for {looked})")
+    if only := one_sided(made.verdicts):
+        said.append(f"all {made.verdicts[only]} chat rows to learn from say {WORD[only]}: sft asks for sft.allow_one_sided: true")
+    return said
 
 
 if __name__ == "__main__":
-    cli.run(main)
+    cli.run(main, result="fuse", writes=lambda output_dir, config, name, **_: output_dir / (name or (config or DEFAULT).stem))

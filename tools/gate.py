@@ -1,10 +1,12 @@
 """Compare a student before and after training, and say whether it may ship.
 
-    python -m tools.gate --config RUN/config/gate.yaml --before RUN/evaluation/before.json --after RUN/evaluation/after.json \\
-        --output RUN/evaluation/gate.json
+    python -m tools.gate --config RUN/config/gate.yaml --before PAIR/before.json --after PAIR/after.json --student checkpoints/demo/merged \\
+        --questions 0123abcd --output PAIR/gate.json                                    PAIR is RUN/evaluation/demo-0123abcd
 
-In:  two evaluations of the same questions (evaluate), with their answers files beside them.
-Out: a table on stdout, and gate.json: passed, reasons, both evaluations, exact McNemar, differences with intervals.
+In:  two evaluations of the same questions (evaluate), with their answers files beside them. Every score is made again from what
+     the students said. --student: the folder that is to ship; --questions: the held-out questions (tools.questions), or the
+     first digits. Where an evaluation is of another student or of other questions, nothing is judged.
+Out: a table on stdout, and gate.json: passed, reasons, remarks, both evaluations, exact McNemar, differences with intervals.
 
 Exits with 0 where the student may ship, with 1 and the reasons where it may not, with 2 where the two cannot be compared.
 What each figure means: docs/evaluation.md.
@@ -28,21 +30,32 @@ def main(
     before: Annotated[Path, typer.Option(help="Evaluation of the base student.")],
     after: Annotated[Path, typer.Option(help="Evaluation of the trained student.")],
     output: Annotated[Path, typer.Option(help="gate.json to write.")],
+    student: Annotated[Path | None, typer.Option(help="Checkpoint folder that is to ship: after has to be about it.")] = None,
+    questions: Annotated[str | None, typer.Option(help="Digest of the held-out questions, or its first digits: both have to be about them.")] = None,
 ) -> None:
     """Compare a student before and after training, and say whether it may ship."""
     from tools.core.config import GateConfig, read_section
-    from tools.core.gate import judge, paired, read_evaluation
+    from tools.core.gate import judge, paired, read_evaluation, refuse_edited, refuse_other_questions, refuse_other_student
     from tools.core.jsonl import json_text, write_text_if_changed
 
     cfg = read_section(config, GateConfig)
     old, new = read_evaluation(before), read_evaluation(after)
-    found = judge(old[0], new[0], paired(old, new, after), cfg.gate)
+    pairs = paired(old, new, after)
+    for path, (evaluation, _) in ((before, old), (after, new)):
+        refuse_edited(path)
+        if questions is not None:
+            refuse_other_questions(evaluation, path, questions)
+    if student:
+        refuse_other_student(new[0], after, student)
+    found = judge(old[0], new[0], pairs, cfg.gate)
     write_text_if_changed(output, json_text(found))  # asked again it says the same, and the report stays up to date
     print("\n".join(table(found)))
     for reason in found.reasons:
         cli.say(f"gate: {reason}")
+    for remark in found.remarks:
+        cli.say(f"gate: not decided: {remark}")
     outcome = "passed" if found.passed else f"NOT passed, {len(found.reasons)} reason{'s' * (len(found.reasons) > 1)}"
-    cli.say(f"gate: {outcome}; {found.after.tickets} tickets; {output}")
+    cli.say(f"gate: {found.after.place}: {outcome}; {output}")
     if not found.passed:
         raise typer.Exit(1)
 
@@ -86,4 +99,4 @@ def shown(score: "RateRecord | F1Record") -> str:
 
 
 if __name__ == "__main__":
-    cli.run(main)
+    cli.run(main, result="gate", writes="output")

@@ -5,7 +5,9 @@
     rounds/*/guidance.json ──> loop.json, once the loop has ended; prints the next round's number until then
 
 Converged: a whole epoch in which no round changed guidance. Rounds beyond the end of the loop (left over from a run
-with other inputs) are moved to rounds.superseded/, over what was moved there before.
+with other inputs) are moved to rounds.superseded/, over what was moved there before. Where more than loop.max_unreadable of an
+epoch's answers or reflections cannot be read, it exits with 2 and writes no loop.json: the loop stops there, neither over nor
+converged, until the knob that it names is turned.
 """
 
 from pathlib import Path
@@ -28,10 +30,15 @@ def main(
     from tools.core.jsonl import write_json
     from tools.core.loop import guidance_states, status_of, supersede
     from tools.core.ticket_index import Tickets
+    from tools.core.unreadable import stop_after
 
     cfg = read_section(config, LoopConfig)
     tickets = Tickets(stage_a)
     status = status_of(guidance_states(rounds, tickets.missions[0]), len(tickets), cfg)
+    if stop := stop_after(rounds, status.rounds, status.rounds_per_epoch, cfg.loop.max_unreadable):
+        supersede(rounds, stop.round)
+        output.unlink(missing_ok=True)  # of an earlier loop: nothing may be distilled from that now
+        raise stop.error
     if status.status == "running":
         print(f"{status.rounds + 1:04d}")
         return
@@ -46,4 +53,4 @@ def main(
 
 
 if __name__ == "__main__":
-    run(main)
+    run(main, result="next_round", writes="output")

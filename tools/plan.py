@@ -61,7 +61,7 @@ def measure(config: Config, engine: Engine, window: list[StageA], open_s: float)
     from tools.core.jsonl import dump
     from tools.core.planning import Probe
     from tools.core.prompts import reflect_system, stage_b_system, stage_b_user
-    from tools.core.reflection import groups_of, read_answer
+    from tools.core.reflection import answer_schema, groups_of, read_answer
     from tools.core.rollouts import decodes_for, trajectories_of
     from tools.core.selection import select
     from tools.core.windows import place_of
@@ -74,13 +74,14 @@ def measure(config: Config, engine: Engine, window: list[StageA], open_s: float)
     rollout_s = time.monotonic() - clock
 
     place = place_of(1, len(window), len(window))
-    rows = [trajectories_of(ticket, decode, answer, place, 1, 0) for ticket, decode, answer in zip(window, decodes, answers, strict=True)]
+    rows = [trajectories_of(ticket, decode, answer, place, 1, 0, config.rollout.cut_reasons) for ticket, decode, answer in zip(window, decodes, answers, strict=True)]
     chosen = [found for ticket, row in zip(window, rows, strict=True) if (found := select(ticket, row, config.fail_first))]
     groups = groups_of(chosen, {ticket.ticket_key: ticket for ticket in window}, config.reflect, "plan", count)
     reflecting = reflect_system(config.mission.name, start.experiences)
     clock = time.monotonic()
     shown = [group.user for group in groups]
-    said = [completion.text for completion in engine.complete(reflecting, shown, [reflect_decode(config)] * len(groups))] if groups else []
+    schema = answer_schema([], config.reflect.group_size, config.reflect.max_rule_chars) if config.reflect.grammar else None
+    said = [completion.text for completion in engine.complete(reflecting, shown, [reflect_decode(config)] * len(groups), json_schema=schema)] if groups else []
     calls_s = time.monotonic() - clock
     clock = time.monotonic()
     engine.judge(system, users)
@@ -146,4 +147,4 @@ def table(config: Config, probe: Probe, tickets: int, rounds: int, costs: dict[i
 
 
 if __name__ == "__main__":
-    run(main)
+    run(main, engine="llama.cpp")

@@ -1,99 +1,218 @@
-"""Bring in what a run is made of: its tickets, and each tool's own section of the merged configuration.
+"""Bring in what a run is made of (its tickets, each tool's section of the configuration), then start what makes the run.
 
-    python -m tools.prepare --models miniature --mission bbu_line --tickets tickets.jsonl --run-dir runs/miniature/bbu_line
+    python -m tools.prepare --mission bbu_line --run-dir runs/miniature/bbu_line --models miniature --tickets tickets.jsonl
+    python -m tools.prepare … --goals "distill" -- make GRAPH=1 distill          (as Make calls it)
 
     configs/base.yaml, models/*.yaml, missions/*.yaml, CONFIG=… ──> config/<tool>.yaml
     tickets.jsonl                                               ──> stage_a.jsonl (and config/tickets.json: where from)
+    what was named                                              ──> config/made_with.json
 
-A file is rewritten only when its content changes, so that Make rebuilds only what depends on it. The run's own
-stage_a.jsonl may be edited by hand: it is taken anew only when its source has changed. With --dry-run nothing is
-written; each file that would be is printed with the reason.
+A variable that is not named is what the run was made with; another name for it is refused, unless REMAKE=1 says so. A file
+is rewritten only when its content changes. The run's own stage_a.jsonl may be edited by hand: it is taken anew only when its
+source has changed. The command behind ``--`` then runs in this process's place, with all variables settled in its
+environment, and STALE: the results that were made from other inputs than those there now (tools/core/made.py).
+
+With --dry-run nothing is written; each file that would be is printed with the reason (or handed to the command as ``-W``).
 """
 
+import os
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from tools.core.cli import run
 
+if TYPE_CHECKING:
+    from tools.core.naming import Choice, MadeWith
+
 STUDENT_TOOLS = ("summarize", "sft", "evaluate", "gate")  # they can do without tickets, and a knob of theirs touches no round
 
 
 def main(
-    models: Annotated[str, typer.Option(help="Model set: configs/models/<name>.yaml.")],
     mission: Annotated[str, typer.Option(help="Mission slug: configs/missions/<slug>.yaml.")],
     run_dir: Annotated[Path, typer.Option(help="runs/<RUN>/<MISSION>.")],
-    tickets: Annotated[Path | None, typer.Option(help="Stage-A tickets to take; without it the student's sections alone are written.")] = None,
-    overlay: Annotated[Path | None, typer.Option(help="One more YAML laid over the configuration.")] = None,
-    dry_run: Annotated[bool, typer.Option("--dry-run", help="Print what would be written, and why; write nothing.")] = False,
+    models: Annotated[str | None, typer.Option(help="Model set: configs/models/<name>.yaml.")] = None,
+    tickets: Annotated[str | None, typer.Option(help="Stage-A tickets to take.")] = None,
+    overlay: Annotated[str | None, typer.Option(help="One more YAML laid over the configuration; empty for none.")] = None,
+    photos: Annotated[str | None, typer.Option(help="Folder or manifest of photos that summarize reads.")] = None,
+    fusion: Annotated[str | None, typer.Option(help="Mix of the student's training data: configs/fusion/<name>.yaml.")] = None,
+    held_out: Annotated[str | None, typer.Option(help="Folder of held-out questions.")] = None,
+    goals: Annotated[str, typer.Option(help="What will be made, as Make names it; decides which sections and sources are needed.")] = "distill",
+    remake: Annotated[bool, typer.Option("--remake", help="Make the run again with what is named now, if that is something else.")] = False,
+    everything: Annotated[bool, typer.Option("--everything", help="Count all that is there as made from other inputs (make -B).")] = False,
+    dry_run: Annotated[bool, typer.Option("--dry-run", help="Write nothing: print what would be written, and why.")] = False,
+    command: Annotated[list[str] | None, typer.Argument(help="What to run then, in this process's place.")] = None,
 ) -> None:
-    """Write the section files and the run's tickets."""
-    from tools.core.config import SECTIONS, load, read_yaml, section_text
+    """Write the section files and the run's tickets, then run the command."""
+    from tools.core.freshness import Fresh
+    from tools.core.naming import RUN_GOALS, SUMMARIES, Choice, remember, remembered
+
+    refuse_control_characters(STAGE_A=tickets, CONFIG=overlay, PHOTOS=photos, HELD_OUT=held_out)
+    choice, wanted = Choice(run_dir, remake), set(goals.split())
+    was, source = remembered(run_dir)
+    student = not (wanted & RUN_GOALS or any(goal.startswith(f"{run_dir}{os.sep}") for goal in wanted))
+    made = settle(choice, was, student, models, overlay, photos, fusion)
+    source = choice.photos_or_tickets(wanted, photos, source, dry_run)
+    taken = None if student and source is None else choice.tickets(None if student else tickets, source, bool(wanted & _draws(made)))
+    if taken and made.photos and taken[0] == str(run_dir / SUMMARIES):
+        taken = (taken[0], drawn_photos(Path(made.photos.path)))
+    texts = sections(made, mission, run_dir, tickets=taken is not None)
+    new = not_yet(texts, taken, run_dir)
+    if dry_run:
+        for path, why in new.items():
+            print(f"{path}: {why}") if command is None else None
+    else:
+        write(texts, taken, mission, run_dir)
+        remember(run_dir, made)
+        Fresh(run_dir, made.fusion).align()
+    if command:
+        start(command, environment(made, taken, run_dir, held_out, wanted, everything), [word for path in new if dry_run and "GRAPH=1" in command for word in ("-W", str(path))])
+
+
+def refuse_control_characters(**paths: str | None) -> None:
+    """Raise UserError for a path with a line end or the like in it: it would forge lines in messages, and make folds it."""
+    from tools.core.errors import UserError
+
+    for variable, path in paths.items():
+        if any(not character.isprintable() for character in path or ""):
+            raise UserError(f"{variable}={path!r} holds a line end or another control character; name it without")
+
+
+def _draws(made: "MadeWith") -> set[str]:
+    from tools.core.naming import DRAWS
+
+    return DRAWS if made.models == "miniature" else set()
+
+
+def settle(choice: "Choice", was: "MadeWith", student: bool, models: str | None, overlay: str | None, photos: str | None, fusion: str | None) -> "MadeWith":
+    """What the run is made with from now on. The student's tools may have a CONFIG of their own."""
+    from tools.core.naming import MadeWith, Named
+
+    config, own = was.config, was.student_config
+    if not student:
+        config = choice.file("CONFIG", overlay, was.config) if was.models else Named.of(overlay) if overlay else None
+    elif overlay is not None:
+        own = choice.file("CONFIG", overlay, own) if own else Named.of(overlay) if overlay else None
+    return MadeWith(
+        models=choice.word("MODELS", models, was.models) or "miniature",
+        config=config, student_config=own,
+        photos=choice.file("PHOTOS", photos or None, was.photos), fusion=fusion or was.fusion,
+    )  # fmt: skip
+
+
+def sections(made: "MadeWith", mission: str, run_dir: Path, tickets: bool) -> dict[Path, str]:
+    """The text of each section file; without tickets those of the student's tools alone."""
+    from tools.core.config import SECTIONS, load, section_text
+
+    of_run = load(made.models, mission, Path(made.config.path) if made.config else None) if tickets or not made.student_config else None
+    own = load(made.models, mission, Path(made.student_config.path)) if made.student_config else of_run
+    return {run_dir / "config" / f"{tool}.yaml": section_text(own if tool in STUDENT_TOOLS else of_run, tool) for tool in (SECTIONS if tickets else STUDENT_TOOLS)}
+
+
+def not_yet(texts: dict[Path, str], taken: tuple[str, bool] | None, run_dir: Path) -> dict[Path, str]:
+    """The files that are to be written -> why."""
+    from tools.core.config import read_yaml
+    from tools.core.naming import section_differences
+
+    new = {path: "it is not there" if not path.exists() else section_differences(read_yaml(path), text) for path, text in texts.items()}
+    if taken and new_source(Path(taken[0]), run_dir) is not None:
+        new[run_dir / "stage_a.jsonl"] = f"{taken[0]} is new to this run, or has changed since it was taken"
+    return {path: why for path, why in new.items() if why}
+
+
+def write(texts: dict[Path, str], taken: tuple[str, bool] | None, mission: str, run_dir: Path) -> None:
+    """Take the tickets and write the sections, each where it says something new."""
+    from tools.core.config import mission_name
     from tools.core.jsonl import write_text_if_changed
 
-    config = load(models, mission, overlay)
-    sections = {run_dir / "config" / f"{tool}.yaml": section_text(config, tool) for tool in (SECTIONS if tickets else STUDENT_TOOLS)}
-    if dry_run:
-        for path, text in sections.items():
-            if why := "it is not there" if not path.exists() else differences(read_yaml(path), text):
-                print(f"{path}: {why}")
-        if tickets and new_source(tickets, run_dir) is not None:
-            print(f"{run_dir / 'stage_a.jsonl'}: {tickets} is new to this run, or has changed since it was taken")
-        return
-    changed = take_tickets(tickets, config.mission.name, run_dir) if tickets else False
-    for path, text in sections.items():
-        changed |= write_text_if_changed(path, text)
-    stamp = run_dir / "config" / ("prepared.mk" if tickets else "configured.mk")
-    if changed or not stamp.exists():
-        stamp.write_text("# Made by tools.prepare; its time says when config or tickets last changed.\n", encoding="utf-8")
+    if taken:
+        source, drawn = Path(taken[0]), taken[1]
+        if drawn and not source.exists() and not (run_dir / "stage_a.jsonl").exists():
+            draw(mission, source)
+        take_tickets(source, mission_name(mission), run_dir, synthetic=drawn)
+    for path, text in texts.items():
+        write_text_if_changed(path, text)
 
 
-def differences(was: dict, text: str) -> str:
-    """What another section file says differently: ``engine.slots 16 -> 32, …``; empty where nothing."""
-    import yaml
+def draw(mission: str, output: Path) -> None:
+    """Draw 400 synthetic tickets of the miniature's world, and say so."""
+    from tools.core.cli import complain
+    from tools.miniature import world
 
-    from tools.core.config import flat
+    complain(f"SYNTHETIC tickets: nothing is named (STAGE_A, PHOTOS) and there is no data/{mission}/stage_a.jsonl, so this run is made of tickets drawn by code")
+    world.main(mission=mission, seed=7, tickets=400, flip=0.05, mark_synthetic=True, output=output, truth=output.with_name("truth.jsonl"))
 
-    old, new = flat(was), flat(yaml.safe_load(text))
-    return ", ".join(f"{name} {old.get(name, 'absent')} -> {new.get(name, 'absent')}" for name in [*new, *(old.keys() - new.keys())] if old.get(name) != new.get(name))
+
+def drawn_photos(folder: Path) -> bool:
+    """Whether photos were drawn by tools.miniature.photos: the truth of their tickets lies beside them."""
+    return folder.with_name(f"{folder.name}.truth.jsonl").exists()
 
 
 def new_source(source: Path, run_dir: Path) -> str | None:
     """The source's hash where the run should take it ("" where it is no file, for reading to name); None where the run's copy stands."""
-    import hashlib
-    import json
+    from tools.core.digests import sha256_of
+    from tools.core.naming import remembered
 
-    kept, note = run_dir / "stage_a.jsonl", run_dir / "config" / "tickets.json"
-    taken = json.loads(note.read_text(encoding="utf-8")) if kept.exists() and note.exists() else {}
-    if taken.get("source") == str(source) and not source.exists():
+    kept = remembered(run_dir)[1] if (run_dir / "stage_a.jsonl").exists() else None
+    if kept and kept.source == str(source) and not source.exists():
         return None  # gone since
-    digest = ""
-    if source.is_file():
-        with open(source, "rb") as file:
-            digest = hashlib.file_digest(file, "sha256").hexdigest()
-    return None if digest and taken.get("sha256") == digest else digest
+    digest = sha256_of(source) if source.is_file() else ""
+    return None if digest and kept and kept.sha256 == digest else digest
 
 
-def take_tickets(source: Path, mission: str, run_dir: Path) -> bool:
-    """Copy checked tickets into the run where their content is new. Returns whether it wrote."""
+def take_tickets(source: Path, mission: str, run_dir: Path, *, synthetic: bool = False) -> None:
+    """Copy checked tickets into the run where their content is new."""
     digest = new_source(source, run_dir)
     if digest is None:
-        return False
+        return
 
     import shutil
 
     from tools.core.cli import say
     from tools.core.jsonl import whole_files, write_json
+    from tools.core.records import TicketsSource
     from tools.core.ticket_index import Tickets
 
     rows = Tickets(source, mission)
     with open(source, encoding="utf-8-sig") as text, whole_files(run_dir / "stage_a.jsonl") as (copy,):
         shutil.copyfileobj(text, copy)
-    write_json(run_dir / "config" / "tickets.json", {"source": str(source), "sha256": digest})
+    write_json(run_dir / "config" / "tickets.json", TicketsSource(source=str(source), sha256=digest, synthetic=synthetic))
     say(f"tickets: {len(rows)} from {source} (of {mission}: {rows.count('fail')} fail, {rows.count('pass')} pass)")
-    return True
+
+
+def environment(made: "MadeWith", taken: tuple[str, bool] | None, run_dir: Path, held_out: str | None, goals: set[str], everything: bool) -> dict[str, str]:
+    """What the command finds in its environment, beside what is there already."""
+    from tools.core.freshness import Fresh
+
+    fresh = Fresh(run_dir, made.fusion)
+    given = {"MODELS": made.models, "FUSION": fresh.student, "MIX": fresh.mix, "STALE": " ".join(fresh.stale(everything)), "MADE_ANEW": "1" if everything else ""}
+    if taken:
+        given |= {"STAGE_A": taken[0], "SYNTHETIC": "1" if taken[1] else ""}
+    if made.config:
+        given["CONFIG"] = made.config.path
+    if made.photos:
+        given["PHOTOS"] = made.photos.path
+    if goals & {"fuse", "sft", "evaluate", "gate"}:
+        fresh.refuse_another_runs_student()
+        given["FUSED_FROM"] = " ".join(fresh.sources())
+    if goals & {"evaluate", "gate"}:
+        given["PAIR"] = fresh.pair(Path(held_out or "data/held_out"), run_dir.name)
+    if taken and not goals & {"summarize"}:
+        fresh.refuse_old_summaries(Path(taken[0]))
+    return given
+
+
+def start(command: list[str], given: dict[str, str], as_new: list[str]) -> None:
+    """Run the command in this process's place."""
+    import sys
+
+    sys.stdout.flush()
+    sys.stderr.flush()
+    letters, blank, rest = os.environ.get("MAKEFLAGS", "").partition(" ")
+    given["MAKEFLAGS"] = (letters if letters.startswith("-") else letters.replace("B", "")) + blank + rest  # STALE says it, once
+    os.execvpe(command[0], [*command, *as_new], {**os.environ, **given})
 
 
 if __name__ == "__main__":
-    run(main)
+    run(main, writes="run_dir")

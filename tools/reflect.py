@@ -3,7 +3,7 @@
     python -m tools.reflect --config config/reflect.yaml --stage-a stage_a.jsonl \
         --guidance rounds/0000/guidance.json [--decisions rounds/0000/review_decisions.jsonl] --round 1 --round-dir rounds/0001
 
-    trajectories.jsonl, selections.jsonl ──> reflection.jsonl          what was proposed, tried, applied, refused
+    trajectories.jsonl, selections.jsonl ──> reflection.jsonl          what was proposed, tried, applied, refused, or could not be read
     guidance.json of the round before        need_review_queue.jsonl   tickets that no candidate supports
 
 The guidance after the round is made from reflection.jsonl by tools.apply. Learning takes labels as people corrected them
@@ -26,6 +26,7 @@ def main(
     round_number: Annotated[int, typer.Option("--round", min=1, help="Round, counted from 1.")],
     round_dir: Annotated[Path, typer.Option(help="Folder of the round: trajectories and selections in, results out.")],
     decisions: Annotated[Path | None, typer.Option(help="What people said of tickets when this learning began.")] = None,
+    decided: Annotated[Path | None, typer.Option(help="What people have said of tickets since: round 1 begins to learn, and takes it down as --decisions.")] = None,
 ) -> None:
     """Reflect on the errors of a round."""
     from tools.core.cli import say
@@ -38,6 +39,7 @@ def main(
     from tools.core.records import Selection, Trajectory, read_decisions
     from tools.core.review import queue
     from tools.core.ticket_index import Tickets
+    from tools.core.unreadable import forgiven_in, unread_in
     from tools.core.windows import place_of
 
     cfg = read_section(config, ReflectConfig)
@@ -47,6 +49,8 @@ def main(
     numbered = read_numbered(round_dir / "selections.jsonl", Selection, allow_empty=True)
     refuse_misfits(round_dir / "selections.jsonl", numbered, tickets)
     selections = [selection for _, selection in numbered]
+    if decisions and decided and round_number == 1:
+        take_down(decided, decisions, tickets)
     said = read_decisions(decisions, tickets) if decisions else {}
     place = place_of(round_number, len(tickets), cfg.window.tickets)
 
@@ -58,13 +62,26 @@ def main(
     entries = queue(trajectories, selections, cfg.review.policy, suspects, shown_in)
     write_rows(round_dir / "need_review_queue.jsonl", entries)
     write_rows(round_dir / "reflection.jsonl", records)
+    unread = [record.unreadable for record in records if record.unreadable]
     applied = sum(len(record.applied) for record in records)
     refused = sum(len(record.rejected) for record in records)
     removed = sum(len(record.cleaned_up) for record in records)
     say(
-        f"reflect {round_number:04d}: {len(records) - 1} calls, {applied + refused} operations = {applied} applied + {refused} refused; "
-        f"{removed} rules dropped; {len(entries)} tickets to review; guidance step {rules.step} -> {after.step}"
+        f"reflect {round_number:04d}: {len(records) - 1} calls{unread_in(unread)}, {applied + refused} operations = {applied} applied + {refused} refused; "
+        f"{removed} rules dropped; {len(entries)} tickets to review; guidance step {rules.step} -> {after.step}" + forgiven_in(records)
     )
+
+
+def take_down(decided: Path, decisions: Path, tickets: Mapping) -> None:
+    """Keep what people have said so far as what this learning knows; what they say later changes it only by make relearn."""
+    from tools.core import made
+    from tools.core.jsonl import write_text_if_changed
+    from tools.core.records import read_decisions
+
+    made.does_not_use(decided)
+    if decided.exists():
+        read_decisions(decided, tickets)
+    write_text_if_changed(decisions, decided.read_text(encoding="utf-8-sig") if decided.exists() else "")
 
 
 def refuse_misfits(path: Path, numbered: list, tickets: Mapping) -> None:
@@ -86,4 +103,4 @@ def refuse_misfits(path: Path, numbered: list, tickets: Mapping) -> None:
 
 
 if __name__ == "__main__":
-    run(main)
+    run(main, result="reflect", engine="llama.cpp", writes="round_dir")

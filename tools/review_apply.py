@@ -56,4 +56,4 @@ def main(
 
 
 if __name__ == "__main__":
-    cli.run(main)
+    cli.run(main, writes="run_dir")

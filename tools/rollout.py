@@ -7,8 +7,7 @@
                                      selections.jsonl          one verdict a ticket
                                      failure_malformed.jsonl   text that is no answer
 
-Killed, it goes on at the last whole chunk of tickets; the files come out the same, byte for byte. Asked again with the same
-inputs (Make goes by time: guidance was made again, and is as it was), it keeps what it has.
+Killed, it goes on at the last whole chunk of tickets; the files come out the same, byte for byte.
 """
 
 from pathlib import Path
@@ -31,7 +30,7 @@ def main(
     from tools.core.config import RolloutConfig, read_section
     from tools.core.guidance_file import read_guidance
     from tools.core.jsonl import write_rows
-    from tools.core.rollouts import OUTPUTS, failures_of, seal
+    from tools.core.rollouts import failures_of, forgiven_in
     from tools.core.selection import guard_row, select
     from tools.core.ticket_index import Tickets
     from tools.core.windows import place_of, tickets_of
@@ -43,11 +42,6 @@ def main(
     window = [tickets.at(number) for number in tickets_of(place, range(len(tickets)), cfg.window.seed)]
 
     done = play(cfg, window, rules, place, round_number, output_dir)
-    if done is None:
-        for name in OUTPUTS:
-            (output_dir / name).touch()
-        say(f"rollout {round_number:04d} (epoch {place.epoch}, {len(rules.experiences)} rules): {len(window)} tickets kept, nothing they depend on has changed")
-        return
     selected = [select(ticket, rows, cfg.fail_first) for ticket, (rows, _) in zip(window, done.tickets, strict=True)]
     selections = [selection for selection in selected if selection]
     failures = [failure for rows, finishes in done.tickets for failure in failures_of(rows, finishes)]
@@ -56,37 +50,35 @@ def main(
     write_rows(output_dir / "trajectories.jsonl", rows)
     write_rows(output_dir / "failure_malformed.jsonl", failures)
     write_rows(output_dir / "selections.jsonl", selections)
-    seal(output_dir, done.part.digest)
     done.part.remove()
     right, overridden = sum(selection.label_match for selection in selections), sum(row is not None for row in guarded)
     say(
         f"rollout {round_number:04d} (epoch {place.epoch}, {len(rules.experiences)} rules): {len(window)} tickets = {len(selections)} selected "
         f"+ {len(window) - len(selections)} without a valid candidate; {right} match the label; {len(failures)} hard failures; "
         f"{done.tickets_per_s:.1f} tickets/s" + (f"; {overridden} passes overridden by the guard" if overridden else "")
+        + forgiven_in(row for rows, _ in done.tickets for row in rows)
     )
 
 
 def play(cfg, window, rules, place, round_number, output_dir):
-    """Sample all tickets of the window, chunk by chunk, going on where a killed rollout stopped; None where the outputs are there already."""
+    """Sample all tickets of the window, chunk by chunk, going on where a killed rollout stopped."""
     import hashlib
     import time
     from types import SimpleNamespace
 
     from tools.core.engines import open_engine
+    from tools.core.made import code_digest
     from tools.core.progress import progress
     from tools.core.prompts import stage_b_system, stage_b_user
     from tools.core.part_file import PartFile
     from tools.core.records import Trajectory
-    from tools.core.rollouts import decodes_for, is_sealed, trajectories_of
+    from tools.core.rollouts import decodes_for, trajectories_of
 
     engine = open_engine(cfg.engine)
     system = stage_b_system(cfg.mission.name, rules.experiences)
     users = [stage_b_user(ticket.per_image) for ticket in window]
     inputs = [cfg.model_dump_json(), str(engine.fingerprint), str(round_number), str(rules.step), system, *users, *(ticket.model_dump_json() for ticket in window)]
-    digest = hashlib.sha256("\0".join([*inputs, Path(__file__).read_text(encoding="utf-8")]).encode()).hexdigest()
-    if is_sealed(output_dir, digest):
-        engine.close()
-        return None
+    digest = hashlib.sha256("\0".join([*inputs, code_digest("rollout")]).encode()).hexdigest()
     part = PartFile(output_dir / ".rollout.part.jsonl", digest)  # a line a chunk: its tickets' rows, and how each completion finished
     tickets = [([Trajectory.model_validate(row) for row in rows], finishes) for chunk in part.load() for rows, finishes in chunk]
     decodes = [decodes_for(ticket, cfg.rollout) for ticket in window]
@@ -94,7 +86,7 @@ def play(cfg, window, rules, place, round_number, output_dir):
     first = len(tickets)
     with progress(f"rollout {round_number:04d}", len(window), first) as bar:
         for at, completions in enumerate(engine.rollout(system, users[first:], decodes[first:]), start=first):
-            rows = trajectories_of(window[at], decodes[at], completions, place, round_number, rules.step)
+            rows = trajectories_of(window[at], decodes[at], completions, place, round_number, rules.step, cfg.rollout.cut_reasons)
             chunk.append((rows, [completion.finish for completion in completions]))
             if len(chunk) == cfg.engine.chunk or at == len(window) - 1:
                 part.append([([row.model_dump(mode="json") for row in rows], finishes) for rows, finishes in chunk])
@@ -105,4 +97,4 @@ def play(cfg, window, rules, place, round_number, output_dir):
 
 
 if __name__ == "__main__":
-    run(main)
+    run(main, result="rollout", engine="llama.cpp", writes="output_dir")

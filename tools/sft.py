@@ -20,7 +20,9 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from tools.core import cli
-from tools.core.errors import UserError
+from tools.core.errors import UserError, mistake
+
+CHANGES_NO_WEIGHT = {"save_steps", "log_steps", "max_tokens", "allow_one_sided"}  # knobs that a state to go on from need not share
 
 if TYPE_CHECKING:
     from peft import PeftModel
@@ -60,11 +62,15 @@ def _teach(config: Path, train: Path, val: Path, output_dir: Path) -> None:
     layers = top_layers(base, cfg.sft)
     check_folders(base, output_dir)
     encoder = Encoder(base, cfg.student.max_photo_pixels)
-    rows, held_out = (Rows(path, encoder, cfg.sft.max_tokens) for path in (train, val))
+    rows = Rows(train, encoder, cfg.sft.max_tokens)
+    if not cfg.sft.allow_one_sided:
+        rows.check_both_sides()
+    held_out = Rows(val, encoder, cfg.sft.max_tokens, allow_empty=True)
     metrics = learn(cfg, layers, rows, held_out, output_dir)
     if metrics is not None:
         losses = ", ".join(f"{task} {loss['before']:.4g} -> {loss['after']:.4g}" for task, loss in metrics["val"].items())
-        cli.say(f"sft: {metrics['steps']} steps of {metrics['rows_per_step']} rows on language layers {layers[0]}-{layers[-1]}; val loss {losses}; {output_dir}")
+        measured = f"val loss {losses}" if losses else f"without validation ({val} has no rows)"
+        cli.say(f"sft: {metrics['steps']} steps of {metrics['rows_per_step']} rows on language layers {layers[0]}-{layers[-1]}; {measured}; {output_dir}")
 
 
 def learn(cfg: "SftConfig", layers: list[int], rows: "Rows", held_out: "Rows", output_dir: Path) -> dict[str, Any] | None:
@@ -73,9 +79,12 @@ def learn(cfg: "SftConfig", layers: list[int], rows: "Rows", held_out: "Rows", o
     import transformers
     from accelerate import Accelerator
 
+    from tools.core.checkpoints import load_model
+    from tools.core.engines.fingerprint import checkpoint_hash
     from tools.core.sft_lora import adapt, adapted, lora_config
     from tools.core.sft_merge import base_hashes
-    from tools.core.sft_train import Learner, Trainer, val_losses
+    from tools.core.sft_train import STATE, Learner, Trainer, val_losses
+    from tools.core.student import as_checkpoint
 
     gpu = torch.cuda.is_available()
     accelerator = Accelerator(cpu=not gpu, mixed_precision="bf16" if gpu else "no")
@@ -86,14 +95,19 @@ def learn(cfg: "SftConfig", layers: list[int], rows: "Rows", held_out: "Rows", o
         torch.use_deterministic_algorithms(True, warn_only=True)
     torch.manual_seed(cfg.sft.seed)
     base = Path(cfg.student.model)
-    student = transformers.AutoModelForImageTextToText.from_pretrained(base, dtype=torch.bfloat16 if gpu else torch.float32)
+    student = load_model(transformers.AutoModelForImageTextToText, as_checkpoint(base), dtype=torch.bfloat16 if gpu else torch.float32)
     names = adapted(layers, cfg.sft.targets)
     learner = Learner(adapt(student, lora_config(layers, cfg.sft), names)).to(accelerator.device)
     state = output_dir / "state"
-    run = {"sft": cfg.sft.model_dump(), "pixels": cfg.student.max_photo_pixels, "base": base_hashes(base), "train": rows.sha256, "val": held_out.sha256, "processes": accelerator.num_processes}
+    knobs = {name: value for name, value in cfg.sft.model_dump().items() if name not in CHANGES_NO_WEIGHT}
+    run = {"sft": knobs, "pixels": cfg.student.max_photo_pixels, "base": base_hashes(base), "train": rows.sha256, "val": held_out.sha256, "processes": accelerator.num_processes}
     trainer = Trainer(learner, rows, cfg.sft, accelerator, state, run)
-    if trainer.resume() and accelerator.is_main_process:
+    there = (state / STATE).is_file()
+    resumed = trainer.resume()
+    if resumed and accelerator.is_main_process:
         cli.say(f"sft: going on after step {len(trainer.history)} of {trainer.plan.steps} ({state})")
+    elif there and accelerator.is_main_process:
+        cli.say(f"sft: the state in {state} is of other rows, another base or other settings: training from the start")
     if trainer.before is None:
         trainer.before = val_losses(learner, held_out, accelerator, cfg.sft.batch_rows, "before")
     trainer.train()
@@ -102,10 +116,12 @@ def learn(cfg: "SftConfig", layers: list[int], rows: "Rows", held_out: "Rows", o
     if not accelerator.is_main_process:
         return None
     metrics = {
-        "base": cfg.student.model, "layers": layers, "adapted_modules": len(names), "learning_parameters": sum(p.numel() for p in trainer.parameters.values()),
+        "base": cfg.student.model, "base_sha256": checkpoint_hash(base), "layers": layers, "adapted_modules": len(names), "learning_parameters": sum(p.numel() for p in trainer.parameters.values()),
         "train": rows.counts(), "rows_per_step": trainer.plan.rows_per_step, "processes": accelerator.num_processes, "steps": trainer.plan.steps,
         "val": {task: held_out.counts()[task] | {"before": trainer.before[task], "after": loss} for task, loss in after.items()}, "log": trainer.log(),
     }  # fmt: skip
+    if base_hashes(base) != run["base"]:
+        raise mistake("its files changed while the student was taught", "start again", path=base, field="student.model")
     write_results(learner.model, base, names, metrics, output_dir)
     return metrics
 
@@ -130,4 +146,4 @@ def write_results(model: "PeftModel", base: Path, names: list[str], metrics: dic
 
 
 if __name__ == "__main__":
-    cli.run(main)
+    cli.run(main, result="sft", engine="torch", writes="output_dir")

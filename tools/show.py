@@ -44,7 +44,7 @@ def main(run_dir: Annotated[Path, typer.Option(help="runs/<RUN>/<MISSION>.")]) -
     from tools.core.corpus import read_one_sided
     from tools.core.jsonl import read_json, read_rows
     from tools.core.records import NeedReviewFile, RoundMetrics
-    from tools.core.run_folder import RUN_FILES
+    from tools.core.run_folder import RUN_FILES, paths_of
     from tools.core.run_view import read_learnt
     from tools.core.standing import read_said, read_standing, release_limit
     from tools.core.synthetic import BANNER, is_synthetic
@@ -56,12 +56,13 @@ def main(run_dir: Annotated[Path, typer.Option(help="runs/<RUN>/<MISSION>.")]) -
 
     sections = [
         *([[BANNER]] if is_synthetic(run_dir) else []),
-        [heading(learnt.mission, learnt.status, learnt.rounds)],
+        [heading(learnt.mission, learnt.status, learnt.rounds), *([f"  {learnt.stop.error}"] if learnt.stop else [])],
         guidance_lines(learnt.states, learnt.reflections),
         metrics_lines(read_rows(metrics, RoundMetrics)) if metrics.exists() else [f"rates: {metrics} is not there yet"],
+        reading_lines(run_dir, learnt.rounds),
         standing_lines(standing, learnt, release_limit(run_dir), read_one_sided(run_dir / "distill.train.jsonl")) if standing else ["now: no view of the run yet (make converge)"],
         review_lines(read_json(review, NeedReviewFile), said) if review.exists() else [f"review: {review} is not there yet"],
-        ["Files", *(f"  {run_dir / name}" for name in RUN_FILES if (run_dir / name).exists()), f"  {run_dir / 'rounds'}/"],
+        ["Files", *(f"  {path}" for name in RUN_FILES for path in paths_of(run_dir, name)), f"  {run_dir / 'rounds'}/"],
     ]
     print("\n\n".join("\n".join(section) for section in sections))
 
@@ -70,7 +71,7 @@ def heading(mission: str, status: LoopStatus | None, rounds: int) -> str:
     """One line: the mission and where its loop stands."""
     if status is None:
         return f"{mission}: {rounds} rounds so far"
-    ends = {"running": "still running", "converged": "converged", "max_epochs": "stopped at max_epochs without convergence"}
+    ends = {"running": "still running", "converged": "converged", "max_epochs": "stopped at max_epochs without convergence", "unreadable": "stopped, too much could not be read"}
     oscillations = "".join(f"\n  {sentence}" for sentence in status.oscillations)
     return f"{mission}: {ends[status.status]}, {status.epochs} epochs, {status.rounds} rounds{oscillations}"
 
@@ -133,6 +134,15 @@ def metrics_lines(rows: list[RoundMetrics]) -> list[str]:
         number = row.epoch if row.scope == "epoch" else row.round
         lines.append(f"  {number:>5} {row.rules:>5}  " + "  ".join(f"{rate_text(rate):<30}" for rate in rates) + f"  {row.need_review}")
     return lines
+
+
+def reading_lines(run_dir: Path, rounds: int) -> list[str]:
+    """What could not be read over all rounds, by reason."""
+    from tools.core.unreadable import by_reason, reading_of
+
+    counts = reading_of(run_dir, rounds)
+    found = [f"  {count.unread} of {count.total} {name}" + (f" ({by_reason(count.reasons)})" if count.unread else "") for name, count in counts.items()]
+    return ["Could not be read", *found]
 
 
 def rate_text(rate: RateRecord) -> str:

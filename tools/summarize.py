@@ -3,7 +3,7 @@
     python -m tools.summarize --config RUN/config/summarize.yaml --mission bbu_line --input data/bbu_line \\
         --output RUN/summaries/stage_a.jsonl
 
-In:  folders <input>/审核通过|审核不通过/<group_id>/*.jpg|jpeg|png, or a manifest JSONL (group_id, label, images).
+In:  folders <input>/审核通过|审核不通过/<group_id>/ with photos in them, or a manifest JSONL (group_id, label, images).
 Out: stage_a.jsonl, a ticket a line; stage_a.refused.jsonl, what has no summary and why (docs/summarize.md).
 
 A photo that cannot be used never stops the run. Answers are kept in stage_a.part.jsonl until the end: a killed run goes
@@ -25,6 +25,7 @@ def main(
     output: Annotated[Path, typer.Option(help="Stage-A tickets to write (JSONL).")],
 ) -> None:
     """Turn each photo of a mission's tickets into one line of facts."""
+    from tools.core import made
     from tools.core.config import SummarizeConfig, mission_name, read_section
     from tools.core.errors import mistake
     from tools.core.jsonl import write_rows
@@ -39,9 +40,10 @@ def main(
     check_folder(folder, weights=True)
     if output.is_dir():
         raise mistake("is a folder", "give a file", path=output, field="--output")
+    made.uses(input)  # a photo more is another input
     intake = read_input(input)
-    for ignored in intake.ignored:
-        cli.say(f"summarize: passing over {ignored}: it is neither of the two label folders")
+    for note in intake.notes:
+        cli.say(f"summarize: {note}")
 
     images = list(dict.fromkeys(image for group in intake.groups if not group.unfit for image in group.images))
     with progress("summarize: looking", len(images), unit="photos") as bar:
@@ -75,4 +77,4 @@ def main(
 
 
 if __name__ == "__main__":
-    cli.run(main)
+    cli.run(main, result="summarize", engine="torch", writes="output")

@@ -2,8 +2,8 @@
 
     python -m tools.why --file runs/miniature/bbu_line/guidance.json
 
-Asks make (make -n) and reads its answer; runs no step and writes nothing. The run is taken from the file's path. A run made
-with other MODELS, CONFIG or STAGE_A wants them here too: make why FILE=… MODELS=qwen3 CONFIG=my.yaml
+Asks make (make -n) and reads its answer; runs no step and writes nothing. The run is taken from the file's path, and what it
+was made with from its memory; CONFIG and the like ask what naming another one would do.
 """
 
 from __future__ import annotations
@@ -24,6 +24,11 @@ NEEDS_SHOWN = 12
 
 def main(
     file: Annotated[Path, typer.Option(help="A file of a run (or of data/fused), as its path is written.")],
+    run_dir: Annotated[Path | None, typer.Option(help="The run to ask, where the file lies in none.")] = None,
+    models: Annotated[str | None, typer.Option(help="Model set, if not the run's own.")] = None,
+    tickets: Annotated[str | None, typer.Option(help="Stage-A tickets, if not the run's own.")] = None,
+    overlay: Annotated[str | None, typer.Option(help="One more YAML laid over the configuration, if not the run's own.")] = None,
+    fusion: Annotated[str | None, typer.Option(help="Mix of the student's training data, if not the run's own.")] = None,
     make: Annotated[str, typer.Option(help="The make to ask.")] = "make",
 ) -> None:
     """Say why a file would be made again."""
@@ -32,9 +37,10 @@ def main(
 
     if file == Path():
         raise mistake("no file is given", "name one: make why FILE=runs/miniature/bbu_line/guidance.json")
-    folder = run_folder(file)
-    graph = Graph(make, variables(folder))
-    changed = configuration(graph, folder) if folder else {}
+    folder = folder_of_run(file)
+    asked = folder or (run_dir if run_dir and is_run(run_dir) else None)
+    changed, settled = configuration(asked, models, tickets, overlay, fusion) if asked else ({}, {})
+    graph = Graph(make, [f"RUNS={asked.parent.parent}", f"RUN={asked.parent.name}", f"MISSION={asked.name}"] if asked else [], settled)
     answer = graph.ask([str(file)], changed)
     if answer.error and not file.exists():
         raise mistake("is not there, and no rule makes it", "check FILE (and RUNS, where runs lie elsewhere)", path=file)
@@ -42,67 +48,76 @@ def main(
         raise mistake(f"make would stop: {answer.error.rstrip('.').replace('  Stop', '')}", "bring that file back", path=file)
     if str(file) in changed:
         lines = [f"{file} would be written again by prepare: {changed[str(file)]}."]
-    elif str(file) in answer.newer:
-        lines = reasons(answer, file, changed)
     else:
-        lines = [*standing(graph, file, folder), *consequences(graph, file, changed)]
+        told = reasons(answer, file, changed, asked) if str(file) in answer.newer else []
+        lines = told or [*standing(graph, file, folder, asked), *consequences(graph, file, changed)]
     print("\n".join(lines))
 
 
-def run_folder(file: Path) -> Path | None:
-    """The run folder that a file lies in: the nearest folder above it with a config/prepared.mk; None for a file outside of runs."""
-    return next((folder for folder in file.parents if (folder / "config" / "prepared.mk").exists()), None)
+def is_run(folder: Path) -> bool:
+    """Whether a run was prepared there."""
+    return any((folder / "config" / name).exists() for name in ("made_with.json", "tickets.json"))
 
 
-def variables(folder: Path | None) -> list[str]:
-    """The variables that name a run; MODELS too, where the run bears the name of a model set (RUN defaults to it) and nothing else is said."""
-    import os
+def folder_of_run(file: Path) -> Path | None:
+    """The run folder that a file lies in; None for a file outside of runs."""
+    return next((folder for folder in file.parents if is_run(folder)), None)
 
-    if folder is None:
+
+def configuration(folder: Path, models: str | None, tickets: str | None, overlay: str | None, fusion: str | None) -> tuple[dict[str, str], dict[str, str]]:
+    """What prepare, which runs before all else, would write into the run (path -> why), and what it would settle for make."""
+    from tools import prepare
+    from tools.core.naming import Choice, remembered
+
+    choice = Choice(folder, remake=True)
+    was, source = remembered(folder)
+    made = prepare.settle(choice, was, source is None, models, overlay, None, fusion)
+    taken = choice.tickets(tickets, source, may_draw=False) if source or tickets else None
+    new = prepare.not_yet(prepare.sections(made, folder.name, folder, tickets=taken is not None), taken, folder)
+    settled = prepare.environment(made, taken, folder, None, {"fuse"}, everything=False)
+    return {str(path): why for path, why in new.items()}, settled
+
+
+def reasons(answer: Answer, file: Path, changed: dict[str, str], run: Path | None) -> list[str]:
+    """Why a file would be made again: for each root cause the chain that leads to it. Empty where times alone differ, and no content."""
+    from tools.core.graph import STALE, chains, steps_text
+    from tools.core.made import stale
+
+    other = stale([run, Path("data/fused"), Path("checkpoints")]) if run else {}
+    found = [chain for chain in chains(answer, str(file)) if chain[-1] in changed or not by_time_alone(chain, run)]
+    if not found:
         return []
-    words = [f"RUNS={folder.parent.parent}", f"RUN={folder.parent.name}", f"MISSION={folder.name}"]
-    said = "MODELS=" in os.environ.get("MAKEFLAGS", "") or "MODELS" in os.environ
-    return words if said or not Path("configs/models", f"{folder.parent.name}.yaml").exists() else [*words, f"MODELS={folder.parent.name}"]
-
-
-def configuration(graph: Graph, folder: Path) -> dict[str, str]:
-    """What prepare, which runs before all else, would write into the run: path -> why."""
-    import shlex
-    import subprocess
-
-    from tools.core.errors import UserError
-
-    command = next(line for line in graph.recipe(str(folder / "config" / "prepared.mk")) if "-m tools.prepare" in line)
-    done = subprocess.run([*shlex.split(command), "--dry-run"], capture_output=True, text=True)
-    if done.returncode == 2:
-        raise UserError(done.stderr.strip())
-    done.check_returncode()
-    return dict(line.split(": ", 1) for line in done.stdout.splitlines())
-
-
-def reasons(answer: Answer, file: Path, changed: dict[str, str]) -> list[str]:
-    """Why a file would be made again: for each root cause the chain that leads to it."""
-    from tools.core.graph import chains, steps_text
-
-    found = chains(answer, str(file))
     lines = [f"{file} would be made again."]
     for chain in found[:CAUSES_SHOWN]:
         cause, path = chain[-1], " <- ".join(chain)
-        if cause in changed:
+        if cause.startswith(STALE):
+            path = " <- ".join(chain[:-1])
+            lines.append(f"Because {chain[-2]} was made from something else: {', '.join(other.get(Path(chain[-2]), ['make -B']))} changed since.")
+        elif cause in changed:
             lines.append(f"Because prepare would write {cause} again: {changed[cause]}.")
         elif not Path(cause).exists():
             lines.append(f"Because {cause} does not exist.")
         else:
             lines.append(f"Because {cause} ({when(cause)}) is newer than {chain[-2]} ({when(chain[-2])}).")
-        if len(chain) > 2:
+        if " <- " in path and len(chain) > 2:
             lines.append(f"  {path}")
     lines += [f"… and {len(found) - CAUSES_SHOWN} causes more."] if len(found) > CAUSES_SHOWN else []
     lines.append(f"It takes: {steps_text(answer.steps)}." + (" What stands in it now is overwritten." if file.exists() else ""))
     if any(tool == "next_round" for tool, _ in answer.steps):
         lines.append("next_round then asks for new rounds as long as rules change.")
-    if any(cause.endswith(".yaml") for cause in changed):
-        lines.append("(The configuration differs from the run's. If the run was made with other MODELS= or CONFIG=, name them here and for every make.)")
     return lines
+
+
+def by_time_alone(chain: list[str], run: Path | None) -> bool:
+    """Whether the file that a cause would make again was made from it as it stands: then its tool keeps the file."""
+    from tools.core.made import changes, notes_below, outputs_of, run_folder
+
+    if len(chain) < 2 or not Path(chain[-1]).exists() or run is None:
+        return False
+    for folder, noted in notes_below([run, Path("data/fused"), Path("checkpoints")]):
+        if Path(chain[-2]) in outputs_of(folder, noted):
+            return not changes(noted, run_folder(folder))
+    return False
 
 
 def when(path: str) -> str:
@@ -112,9 +127,14 @@ def when(path: str) -> str:
     return datetime.datetime.fromtimestamp(Path(path).stat().st_mtime).isoformat(sep=" ", timespec="milliseconds")
 
 
-def standing(graph: Graph, file: Path, folder: Path | None) -> list[str]:
-    """What is to be said of a file that would stay as it is."""
-    needs, order = graph.prerequisites(str(file))
+def standing(graph: Graph, file: Path, folder: Path | None, run: Path | None) -> list[str]:
+    """What is to be said of a file that would stay as it is. What it was made from is known from its note, else from make's rule."""
+    from tools.core.made import code_digest, notes_below, outputs_of
+
+    needs = graph.prerequisites(str(file))
+    note = next((noted for at, noted in notes_below([run, Path("data/fused"), Path("checkpoints")] if run else []) if file in outputs_of(at, noted)), None)
+    if note:
+        needs = [name.replace("{run}", str(run)) for name in note["inputs"]]
     if folder and file == folder / "stage_a.jsonl":
         return [f"{file} stays as it is: prepare takes it from its source, and again only where the source's content changes."]
     if folder and file.parent == folder / "config":
@@ -125,9 +145,8 @@ def standing(graph: Graph, file: Path, folder: Path | None) -> list[str]:
         return [f"{file} is an input: no rule makes it, so make never writes it."]
     more = [f"  … and {len(needs) - NEEDS_SHOWN} more"] if len(needs) > NEEDS_SHOWN else []
     lines = [f"{file} is up to date.", "It would be made again if one of these changed:", *(f"  {name}" for name in needs[:NEEDS_SHOWN]), *more]
-    for script in (name for name in order if name.endswith(".py")):
-        if Path(script).stat().st_mtime > file.stat().st_mtime:
-            lines.append(f"{script} has changed since; that alone makes nothing again (DEV=1 would).")
+    if note and note["code"] != code_digest(note["tool"]):
+        lines.append(f"The code of {note['tool']} has changed since; that alone makes nothing again (DEV=1 would).")
     return lines
 
 
@@ -140,7 +159,7 @@ def consequences(graph: Graph, file: Path, changed: dict[str, str]) -> list[str]
     more = [step for step in graph.ask(goals, [*changed, str(file)]).steps if step not in without]
     if more:
         return [f"An edit of it would run: {steps_text(more)} (make {' '.join(goals)})."]
-    return ["Nothing is made from it."] if run_folder(file) else []
+    return ["Nothing is made from it."] if folder_of_run(file) else []
 
 
 if __name__ == "__main__":

@@ -84,6 +84,7 @@ class RolloutSection(Section):
     grid: Annotated[list[Sampling], Field(min_length=1)]
     samples: Count
     max_new_tokens: Count
+    cut_reasons: Literal["keep", "refuse"]
     seed: int
 
 
@@ -102,9 +103,10 @@ class WindowSection(Section):
 
 
 class LoopSection(Section):
-    """When the loop gives up."""
+    """When the loop gives up: ``max_unreadable`` is the share of an epoch's answers, or of its reflections, that may be unreadable."""
 
     max_epochs: Count
+    max_unreadable: Share
 
 
 class TrialSection(Section):
@@ -126,6 +128,7 @@ class ReflectSection(Section):
     temperature: Annotated[float, Field(ge=0)]
     top_p: Annotated[float, Field(gt=0, le=1)]
     max_new_tokens: Count
+    grammar: bool
     max_operations: Count
     max_rule_chars: Count
     max_rules: Count
@@ -199,6 +202,7 @@ class SftSection(Section):
     weight_decay: Annotated[float, Field(ge=0)]
     save_steps: Count
     log_steps: Count
+    allow_one_sided: bool
     seed: int
 
 

@@ -58,6 +58,8 @@ def require_convergence(status: LoopStatus, path: Path) -> None:
     """Raise UserError unless the loop has converged: before that its answers were given under rules that still changed."""
     if status.status == "running":
         raise mistake("the loop is still running", "let it end first", path=path, field="status")
+    if status.status == "unreadable":
+        raise mistake("the loop stopped because too many answers could not be read", "run the loop again: it says what to change", path=path, field="status")
     if status.status == "max_epochs":
         what = f"the loop ended after {status.epochs} epochs without one in which no round changed guidance"
         raise mistake(what, "raise loop.max_epochs, or read what the last rounds changed", path=path, field="status")

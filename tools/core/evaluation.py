@@ -4,6 +4,7 @@ Verdicts: the definitions of tools/core/metrics.py; a malformed answer counts ag
 Summaries and boxes: tools/core/vision_scores.py.
 """
 
+import json
 from collections.abc import Iterable, Sequence
 from pathlib import Path
 
@@ -84,8 +85,25 @@ class DenseScores(Record):
     f1: F1Record
 
 
+class MadeFrom(Record):
+    """What an evaluation was made from, by content (first 16 hex digits of a SHA-256).
+
+    ``held_out``: the folder of the tickets, as given. ``questions``: the three held-out files together (tools.questions),
+    ``files``: each input file. ``guidance``: the rules as the student was told them. ``settings``: lengths of answers, sizes of
+    photos and of the sample. ``base``: the student it was taught from, as its metrics.json says; null where nothing says it.
+    """
+
+    held_out: str
+    questions: str
+    files: dict[str, str]
+    guidance: str
+    settings: dict[str, int]
+    base: Named | None
+
+
 class Evaluation(Record):
-    """evaluation/before.json and after.json. ``questions``: a SHA-256 over all that was asked and wanted, equal for a fair pair."""
+    """evaluation/*/before.json and after.json. ``questions``: a SHA-256 over all that was asked and wanted, equal for a fair pair.
+    ``made_from``: null where an older version made it."""
 
     student: Named
     mission: str
@@ -95,6 +113,13 @@ class Evaluation(Record):
     chat: ChatScores
     summary: SummaryScores
     dense: DenseScores
+    made_from: MadeFrom | None = None
+
+    @property
+    def place(self) -> str:
+        """The student and the questions it answered, for a sentence."""
+        on = f" on {self.made_from.held_out}" if self.made_from else ""
+        return f"{self.student.folder}{on} ({self.tickets} tickets, {self.summary.photos} photos)"
 
 
 def answers_path(evaluation: Path) -> Path:
@@ -119,6 +144,15 @@ def score(question: Question, text: str, whole: bool) -> Answer:
         task=question.task, key=question.key, group_id=question.group_id, label=question.label, expected=question.expected, text=text, whole=whole,
         format_ok=format_ok, verdict=verdict, right=right, overlap=overlap and Overlap(**overlap._asdict()),
     )  # fmt: skip
+
+
+def taught_from(student: Path) -> Named | None:
+    """The base of a taught student, from the metrics.json that sft wrote beside ``merged/``; None where there is none."""
+    try:
+        said = json.loads((student.resolve().parent / "metrics.json").read_text(encoding="utf-8"))
+        return Named(folder=said["base"], sha256=said["base_sha256"]) if student.resolve().name == "merged" else None
+    except (OSError, ValueError, RecursionError, KeyError, TypeError):
+        return None
 
 
 def tally(answers: Sequence[Answer]) -> tuple[int, ChatScores, SummaryScores, DenseScores]:

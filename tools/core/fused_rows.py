@@ -9,7 +9,7 @@ Image paths of a source are relative to the source's file; those of a fused file
 """
 
 import os
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Annotated, Any, Literal, TypeVar
 
@@ -17,7 +17,8 @@ from pydantic import BaseModel, Field, ValidationInfo, field_validator
 
 from tools.core.errors import mistake
 from tools.core.jsonl import parse_row
-from tools.core.records import Message, Record, SftRow
+from tools.core.protocol import parse
+from tools.core.records import Message, Record, SftRow, Verdict
 
 Task = Literal["dense", "summary", "chat"]
 Row = TypeVar("Row", bound=BaseModel)
@@ -38,6 +39,19 @@ def check_turns(messages: list[Message]) -> list[Message]:
     if any(message.role == "assistant" and not message.content.strip() for message in messages):
         raise ValueError("an assistant message is blank; write the answer to learn, or delete the row")
     return messages
+
+
+def verdict_of(messages: list[Message]) -> Verdict | None:
+    """The verdict that a chat's last answer states, None where it states none."""
+    answer = next((message.content for message in reversed(messages) if message.role == "assistant"), "")
+    verdict = parse(answer).verdict
+    return verdict if verdict == "pass" or verdict == "fail" else None
+
+
+def one_sided(verdicts: Mapping[Verdict, int]) -> Verdict | None:
+    """The verdict that all chat rows with a verdict state, None where both occur, or neither: one alone teaches to say nothing else."""
+    there = [verdict for verdict, count in verdicts.items() if count]
+    return there[0] if len(there) == 1 else None
 
 
 def check_placeholders(messages: list[Message], images: int) -> None:
@@ -147,7 +161,7 @@ def check_photos(images: list[str], folder: Path, path: Path, line: int) -> None
             raise mistake(f"no such file ({image})", todo, path=path, line=line, field=f"images.{at}")
 
 
-def read_fused(path: Path) -> Iterator[FusedRow]:
+def read_fused(path: Path, *, allow_empty: bool = False) -> Iterator[FusedRow]:
     """Yield the rows of a fused file, one in memory at a time.
 
     Raises UserError at the first bad line (unknown role, missing answer, unknown field, photo that is not there, …) and,
@@ -159,5 +173,5 @@ def read_fused(path: Path) -> Iterator[FusedRow]:
         check_photos(row.images, Path(), path, line)
         empty = False
         yield row
-    if empty:
+    if empty and not allow_empty:
         raise mistake("the file holds no record", "make it again with fuse", path=path)

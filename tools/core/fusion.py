@@ -18,8 +18,8 @@ import numpy as np
 
 from tools.core.errors import mistake
 from tools.core.fusion_config import Fusion, wrong
-from tools.core.fusion_files import Index, OutputFile, Rows, tokenizer_file
-from tools.core.records import Record
+from tools.core.fusion_files import VERDICTS, Index, OutputFile, Rows, tokenizer_file
+from tools.core.records import Record, Verdict
 
 
 class InputFile(Record):
@@ -48,7 +48,10 @@ class SourceShare(Record):
 
 
 class Manifest(Record):
-    """<name>.manifest.json: what went in, what came out, in which shares, by which config."""
+    """<name>.manifest.json: what went in, what came out, in which shares, by which config.
+
+    ``verdicts``: training rows of chats by the verdict they state; ``left_out``: optional sources of which no file was there.
+    """
 
     name: str
     seed: int
@@ -57,6 +60,8 @@ class Manifest(Record):
     inputs: list[InputFile]
     outputs: dict[str, OutputFile]
     sources: list[SourceShare]
+    verdicts: dict[Verdict, int]
+    left_out: list[str]
     config: Fusion
 
 
@@ -165,18 +170,28 @@ def lead_with_photo(rows: Rows, has_photo: np.ndarray) -> Rows:
     return rows
 
 
-def manifest(index: Index, config: Fusion, path: Path, rows: Mapping[str, Rows], outputs: Mapping[str, OutputFile], unit: str) -> Manifest:
+def verdicts(index: Index, train: Rows) -> dict[Verdict, int]:
+    """Training rows by the verdict that their answer states, with repeats."""
+    stated = np.bincount(index.column("verdict")[train], minlength=len(VERDICTS))
+    return {verdict: int(count) for verdict, count in zip(VERDICTS, stated, strict=True) if verdict}
+
+
+def manifest(
+    index: Index, config: Fusion, path: Path, name: str, rows: Mapping[str, Rows], outputs: Mapping[str, OutputFile], unit: str, missing: Sequence[str]
+) -> Manifest:
     """The account of one fusion: every file that decides the output with its hash, and what each source gives."""
     fixed = [file for file in (path, tokenizer_file(config.mix.tokenizer)) if file]
     read = [InputFile(path=str(file), sha256=hashlib.sha256(file.read_bytes()).hexdigest(), bytes=file.stat().st_size, rows=None) for file in fixed]
     return Manifest(
-        name=path.stem,
+        name=name,
         seed=config.seed,
         mixed_by=config.mix.by,
         loss_counted_in=unit,
         inputs=read + [InputFile(path=str(file.path), sha256=file.sha256, bytes=file.size, rows=file.rows) for file in index.files],
         outputs=dict(outputs),
         sources=shares(index, config, rows["train"], rows["val"]),
+        verdicts=verdicts(index, rows["train"]),
+        left_out=list(missing),
         config=config,
     )
 

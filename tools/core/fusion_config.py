@@ -1,6 +1,8 @@
 """configs/fusion/<name>.yaml: which sources a training file is mixed from, and in what proportion (docs/fusion.md)."""
 
 import math
+import re
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Annotated, Literal
 
@@ -11,6 +13,9 @@ from tools.core.config import Count, Section, Share, read_yaml
 from tools.core.errors import UserError, mistake
 from tools.core.fused_rows import TEMPLATES, Task
 from tools.core.jsonl import validate
+
+PLACES = ("corpus", "old", "mission")  # a run's folder of a mission, the folder of the student's old tasks, the mission's slug
+PLACE = re.compile(r"\{(\w+)\}")
 
 
 class Mix(Section):
@@ -35,7 +40,7 @@ class Val(Section):
 
 
 class Source(Section):
-    """One source: its files, its part of the mix, the weight of its rows' loss."""
+    """One source: its files, its part of the mix, the weight of its rows' loss. Of an ``optional`` one what is not there is left out."""
 
     name: Annotated[str, Field(pattern=r"^[a-z0-9_]+$")]
     dataset: Task
@@ -46,6 +51,7 @@ class Source(Section):
     rows: Count | None = None
     weight: Annotated[float, Field(gt=0)]
     fail_oversample: float | None = None
+    optional: bool = False
 
     @field_validator("template")
     @classmethod
@@ -95,8 +101,12 @@ class Fusion(Section):
         return [source.name for source in self.sources].index(self.mix.anchor)
 
 
-def read_fusion(path: Path) -> Fusion:
-    """Read a fusion config; raises UserError naming file, line and key, also for a source file that is not there."""
+def read_fusion(path: Path, places: Mapping[str, str] | None = None) -> Fusion:
+    """Read a fusion config; raises UserError naming file, line and key, also for a source file that is not there.
+
+    ``places``: what ``{corpus}``, ``{old}`` and ``{mission}`` stand for in the sources' paths. Optional sources of which no file
+    is there are left out.
+    """
     value = read_yaml(path)
     try:
         config = Fusion.model_validate(value)
@@ -107,20 +117,48 @@ def read_fusion(path: Path) -> Fusion:
     names = [source.name for source in config.sources]
     if config.mix.anchor not in names:
         raise wrong(path, ("mix", "anchor"), f"no source is named {config.mix.anchor!r}", f"name one of {', '.join(names)}")
+    found = []
     for at, source in enumerate(config.sources):
         if source.name in names[:at]:
             raise wrong(path, ("sources", at, "name"), f"two sources are named {source.name}", "give each its own name")
+        source = in_place(source, places or {})
+        if source.optional:
+            source = source.model_copy(update={"paths": [name for name in source.paths if Path(name).is_file()]})
         check_files(path, ("sources", at, "paths"), source.paths)
-        check_files(path, ("sources", at, "val", "paths"), source.val.paths or [])
-    return config
+        if source.paths:
+            check_files(path, ("sources", at, "val", "paths"), source.val.paths or [])
+            found.append(source)
+        elif source.name == config.mix.anchor:
+            raise wrong(path, ("sources", at, "paths"), "none of the anchor's files is there", "make one first, or correct the paths")
+    return config.model_copy(update={"sources": found})
+
+
+def in_place(source: Source, places: Mapping[str, str]) -> Source:
+    """A source with the places that its paths name written out."""
+
+    def written(name: str) -> str:
+        return PLACE.sub(lambda word: places.get(word[1], word[0]), name)
+
+    val = source.val.model_copy(update={"paths": source.val.paths and [written(name) for name in source.val.paths]})
+    return source.model_copy(update={"paths": [written(name) for name in source.paths], "val": val})
+
+
+def left_out(path: Path, config: Fusion, places: Mapping[str, str]) -> list[Source]:
+    """The optional sources of a config that are not in the mix, with the paths where they were looked for."""
+    there = {source.name for source in config.sources}
+    return [in_place(source, places) for source in Fusion.model_validate(read_yaml(path)).sources if source.name not in there]
 
 
 def check_files(config: Path, loc: tuple[int | str, ...], paths: list[str]) -> None:
     """Raise UserError for the first path that is no file, at its line of the config."""
     for at, name in enumerate(paths):
-        if not Path(name).is_file():
-            what = "is a folder" if Path(name).is_dir() else "no such file"
-            raise wrong(config, (*loc, at), f"{what} ({name})", "make it first, or correct the path (relative to the working directory)")
+        if Path(name).is_file():
+            continue
+        if place := PLACE.search(name):
+            todo = "give --corpus RUNS/RUN/MISSION" if place[1] in PLACES else f"write one of {', '.join(f'{{{known}}}' for known in PLACES)}"
+            raise wrong(config, (*loc, at), f"nothing to put in place of {place[0]} ({name})", todo)
+        what = "is a folder" if Path(name).is_dir() else "no such file"
+        raise wrong(config, (*loc, at), f"{what} ({name})", "make it first, or correct the path (relative to the working directory)")
 
 
 def wrong(config: Path, loc: tuple[int | str, ...], what: str, todo: str) -> UserError:

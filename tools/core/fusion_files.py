@@ -1,6 +1,6 @@
 """Rows by their place: an index over all source files, and the fused file written from it.
 
-A row costs 31 bytes of memory however long it is: where it stands, what its answer weighs, its side of a split.
+A row costs 32 bytes of memory however long it is: where it stands, what its answer weighs, its side of a split.
 """
 
 import hashlib
@@ -8,7 +8,7 @@ import json
 import os
 from array import array
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -17,11 +17,13 @@ import numpy as np
 
 from tools.core.corpus import hash_share
 from tools.core.errors import mistake
-from tools.core.fused_rows import TEMPLATES, ChatSourceRow, ImageRow, check_photos, parse_line, stream
+from tools.core.fused_rows import TEMPLATES, ChatSourceRow, ImageRow, check_photos, parse_line, stream, verdict_of
 from tools.core.fusion_config import Fusion, Source, wrong
 from tools.core.jsonl import dump
-from tools.core.records import Record
+from tools.core.records import Record, Verdict
+from tools.core.whole_file import beside
 
+VERDICTS: tuple[Verdict | None, ...] = (None, "pass", "fail")
 CountTokens = Callable[[str], int]  # loss tokens of one answer
 Rows = np.ndarray  # row numbers of an Index, int64
 
@@ -49,7 +51,7 @@ class IndexedFile:
 
 @dataclass
 class Index:
-    """Columns over all rows of all files, in the order read. ``side``: a number in [0, 1) that is equal for rows of one group."""
+    """Columns over all rows of all files, in the order read. ``fail``: the label of a chat row; ``verdict``: what it states. ``side``: a number in [0, 1) that is equal for rows of one group."""
 
     files: list[IndexedFile] = field(default_factory=list)
     file: array = field(default_factory=lambda: array("H"))
@@ -57,6 +59,7 @@ class Index:
     length: array = field(default_factory=lambda: array("I"))
     tokens: array = field(default_factory=lambda: array("I"))
     fail: array = field(default_factory=lambda: array("B"))
+    verdict: array = field(default_factory=lambda: array("B"))  # a place in VERDICTS
     side: array = field(default_factory=lambda: array("d"))
 
     def __len__(self) -> int:
@@ -81,10 +84,11 @@ class Index:
             self.length.append(len(raw))
             self.tokens.append(sum(count(message.content) for message in row.messages if message.role == "assistant"))
             self.fail.append(isinstance(row, ChatSourceRow) and row.label == "fail")
+            self.verdict.append(VERDICTS.index(verdict_of(row.messages) if isinstance(row, ChatSourceRow) else None))
             self.side.append(hash_share(seed, group_of(row, file.path)))
             tick(len(raw))
         file.sha256, file.size, file.mtime_ns, file.rows = digest.hexdigest(), state.st_size, state.st_mtime_ns, len(self) - before
-        if not file.rows:
+        if not file.rows and not file.validates:
             raise mistake("the file holds no record", "give a file with at least one JSON object a line", path=file.path)
 
     def rows_of(self, source: int, validates: bool) -> Rows:
@@ -154,16 +158,10 @@ def fused_row(raw: bytes, source: Source, folder: str) -> dict[str, Any]:
 
 def write(index: Index, parts: Mapping[str, Rows], config: Fusion, folder: Path, name: str, tick: Callable[[], Any]) -> dict[str, OutputFile]:
     """Write ``<name>.<part>.jsonl`` for each part, all beside their places before the first is renamed. Raises UserError where a source changed meanwhile."""
-    folder.mkdir(parents=True, exist_ok=True)
     places = {part: folder / f"{name}.{part}.jsonl" for part in parts}
-    beside = {part: folder / f".{place.name}.{os.getpid()}.tmp" for part, place in places.items()}
-    try:
-        hashes = {part: write_rows_of(index, rows, config, beside[part], tick) for part, rows in parts.items()}
-        for part, place in places.items():
-            os.replace(beside[part], place)
-    finally:
-        for path in beside.values():
-            path.unlink(missing_ok=True)
+    with ExitStack() as whole:
+        temporary = {part: whole.enter_context(beside(place)) for part, place in places.items()}
+        hashes = {part: write_rows_of(index, rows, config, temporary[part], tick) for part, rows in parts.items()}
     return {part: OutputFile(path=str(place), sha256=hashes[part], rows=len(parts[part])) for part, place in places.items()}
 
 
@@ -179,8 +177,6 @@ def write_rows_of(index: Index, rows: Rows, config: Fusion, path: Path, tick: Ca
             digest.update(line)
             out.write(line)
             tick()
-        out.flush()
-        os.fsync(out.fileno())
     return digest.hexdigest()
 
 

@@ -3,10 +3,11 @@
 import os
 import re
 import subprocess
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+STALE = "stale "  # begins the cause of a file that was made from other inputs, whatever its times
 _UPDATE = re.compile(r"^\S+:\d+: update target '(?P<target>[^']+)' due to: (?P<newer>.+)$", re.MULTILINE)
 _ABSENT = re.compile(r"^\S+:\d+: target '(?P<target>[^']+)' does not exist$", re.MULTILINE)
 _TOOL = re.compile(r"-m tools\.(?P<tool>[\w.]+)(?:[^\n]* (?:--round |--output \S*rounds/)(?P<round>\d+))?")
@@ -25,32 +26,30 @@ class Answer:
 
 
 class Graph:
-    """The Makefile of the working directory under some variables (``RUN=demo``). Asking runs no recipe."""
+    """The Makefile of the working directory under some variables (``RUN=demo``). Asking runs no recipe.
 
-    def __init__(self, make: str, variables: Iterable[str]):
-        self.command = [make, "-n", "LOOPING=prepared", *variables]
+    ``settled``: what prepare would put into the environment (tools/prepare.py), STALE among it.
+    """
+
+    def __init__(self, make: str, variables: Iterable[str], settled: Mapping[str, str]):
+        self.command, self.settled = [make, "-n", "GRAPH=1", *variables], dict(settled)
 
     def ask(self, goals: Sequence[str], as_new: Iterable[str] = ()) -> Answer:
         """What making ``goals`` would take, with the files of ``as_new`` taken for edited this moment."""
         done = self._run("--trace", *(word for name in as_new for word in ("-W", name)), *goals)
-        newer = {found["target"]: found["newer"].split() for found in _UPDATE.finditer(done.stdout)}
+        newer = {found["target"]: [name if name != "FORCE" else STALE + found["target"] for name in found["newer"].split()] for found in _UPDATE.finditer(done.stdout)}
         newer |= {found["target"]: [] for found in _ABSENT.finditer(done.stdout)}
         steps = [(found["tool"], found["round"] or "") for found in _TOOL.finditer(done.stdout)]
         error = next((line.partition("***")[2].strip() for line in done.stderr.splitlines() if "***" in line), "")
         return Answer(newer, steps, error if done.returncode else "")
 
-    def prerequisites(self, target: str) -> tuple[list[str], list[str]]:
-        """What the rule of ``target`` names: files whose change makes it again, and those that only have to be there."""
+    def prerequisites(self, target: str) -> list[str]:
+        """What the rule of ``target`` names."""
         line = next((line for line in self._run("-p", target).stdout.splitlines() if line.startswith(f"{target}: ")), "")
-        before, _, order = line.removeprefix(f"{target}:").partition("|")
-        return before.split(), order.split()
-
-    def recipe(self, target: str) -> list[str]:
-        """The commands that would make ``target``, as lines."""
-        return self._run(target).stdout.splitlines()
+        return [name for name in line.removeprefix(f"{target}:").partition("|")[0].split() if name != "FORCE"]
 
     def _run(self, *words: str) -> subprocess.CompletedProcess:
-        return subprocess.run([*self.command, *words], capture_output=True, text=True, env={**os.environ, "LC_ALL": "C"})
+        return subprocess.run([*self.command, *words], capture_output=True, text=True, env={**os.environ, **self.settled, "LC_ALL": "C"})
 
 
 def chains(answer: Answer, file: str) -> list[list[str]]:

@@ -16,6 +16,8 @@ from typing import Any, NamedTuple, TextIO, TypeVar
 from pydantic import BaseModel, ValidationError
 
 from tools.core.errors import UserError, mistake
+from tools.core.made import makes
+from tools.core.whole_file import beside
 
 Row = TypeVar("Row", bound=BaseModel)
 
@@ -130,17 +132,9 @@ def dump(row: BaseModel | dict[str, Any]) -> str:
 
 
 def write_text(path: Path, text: str) -> None:
-    """Write a whole file: beside its place, flushed to disk, then renamed over it."""
-    path.parent.mkdir(parents=True, exist_ok=True)
-    beside = path.with_name(f".{path.name}.tmp")
-    try:
-        with open(beside, "w", encoding="utf-8", newline="\n") as file:
-            file.write(text)
-            file.flush()
-            os.fsync(file.fileno())
-        os.replace(beside, path)
-    finally:
-        beside.unlink(missing_ok=True)
+    """Write a whole file: beside its place, flushed to disk, then renamed over it. Raises UserError where the disk refuses."""
+    with whole_files(path) as (file,):
+        file.write(text)
 
 
 def write_rows(path: Path, rows: Iterable[BaseModel | dict[str, Any]]) -> None:
@@ -163,6 +157,7 @@ def json_text(value: BaseModel | dict[str, Any]) -> str:
 def write_text_if_changed(path: Path, text: str) -> bool:
     """Write only where the content differs, so that Make sees a new time only for a new content. Returns whether it wrote."""
     if path.exists() and path.read_text(encoding="utf-8") == text:
+        makes(path)
         return False
     write_text(path, text)
     return True
@@ -244,15 +239,7 @@ class Places:
 @contextmanager
 def whole_files(*paths: Path) -> Iterator[list[TextIO]]:
     """Files to write row by row: beside their places, then flushed to disk and renamed, all of them or, where anything is raised, none."""
-    beside = [path.with_name(f".{path.name}.tmp") for path in paths]
     with ExitStack() as stack:
-        for path in beside:
-            path.parent.mkdir(parents=True, exist_ok=True)
-            stack.callback(path.unlink, missing_ok=True)
-        files = [stack.enter_context(open(path, "w", encoding="utf-8", newline="\n")) for path in beside]
-        yield files
-        for file in files:
-            file.flush()
-            os.fsync(file.fileno())
-        for source, path in zip(beside, paths, strict=True):
-            os.replace(source, path)
+        temporaries = [stack.enter_context(beside(path)) for path in paths]
+        with ExitStack() as opened:
+            yield [opened.enter_context(open(path, "w", encoding="utf-8", newline="\n")) for path in temporaries]

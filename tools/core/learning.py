@@ -9,7 +9,7 @@ from tools.core.guidance import change, credit, details_of, failing_rules, norma
 from tools.core.progress import progress
 from tools.core.prompts import reflect_system, stage_b_system, stage_b_user
 from tools.core.records import AppliedOperation, MissionGuidance, Operation, Reflection, RejectedOperation, Selection, StageA, Trial
-from tools.core.reflection import DIRECTIONS, Answer, Group, groups_of, read_answer
+from tools.core.reflection import DIRECTIONS, Answer, Group, answer_schema, groups_of, read_completion
 from tools.core.trial import Sample, does_harm, does_nothing, draw_sample, verdict_on, weigh
 from tools.core.windows import Place
 
@@ -87,8 +87,9 @@ def learn(
     system = reflect_system(cfg.mission.name, guidance.experiences)
     groups = groups_of(selections, tickets, section, f"{section.seed}/{round_number}", engine.count_tokens)
     decodes = [Decode(section.temperature, section.top_p, section.max_new_tokens, _call_seed(section.seed, round_number, call)) for call in range(len(groups))]
-    completions = engine.complete(system, [group.user for group in groups], decodes) if groups else []
-    answers = [read_answer(completion.text, [ticket.ticket_key for ticket in group.tickets]) for group, completion in zip(groups, completions, strict=True)]
+    schema = answer_schema(list(guidance.metadata), max((len(group.tickets) for group in groups), default=1), section.max_rule_chars) if section.grammar else None
+    completions = engine.complete(system, [group.user for group in groups], decodes, json_schema=schema) if groups else []
+    answers = [read_completion(completion, [ticket.ticket_key for ticket in group.tickets]) for group, completion in zip(groups, completions, strict=True)]
 
     learner = Learner(cfg, engine, guidance, tickets, selections, round_number)
     outcomes = _consider_all(learner, groups, answers)
@@ -99,9 +100,10 @@ def learn(
             Reflection(
                 reflection_id=_reflection_id(round_number, call), round=round_number, epoch=place.epoch,
                 ticket_keys=[ticket.ticket_key for ticket in group.tickets], directions={group.direction: len(group.tickets)},
-                prompt_digest=hashlib.sha256(f"{system}\0{group.user}".encode()).hexdigest()[:16], raw_response=completion.text,
+                prompt_digest=hashlib.sha256(f"{system}\0{group.user}".encode()).hexdigest()[:16], raw_response=completion.text or getattr(completion, "detail", ""),
                 operations=answer.operations, unexplainable=answer.unexplainable, applied=applied,
                 rejected=[*answer.rejected, *rejected], cleaned_up=[], before_step=step_before, after_step=step_after,
+                unreadable=answer.unreadable, forgiven=answer.forgiven,
             )  # fmt: skip
         )
     return records, settle(before, learner.guidance)

@@ -6,7 +6,7 @@ match count tickets that have a verdict; format rate counts candidates. Interval
 
 from collections import Counter
 from collections.abc import Iterable
-from math import sqrt
+from math import ceil, sqrt
 from typing import NamedTuple
 
 Z95 = 1.959963984540054
@@ -33,6 +33,23 @@ def wilson(k: int, n: int) -> Rate:
     centre = (share + Z95**2 / (2 * n)) / (1 + Z95**2 / n)
     half = Z95 / (1 + Z95**2 / n) * sqrt(share * (1 - share) / n + Z95**2 / (4 * n * n))
     return Rate(k, n, round(share, 6), round(max(0.0, centre - half), 6), round(min(1.0, centre + half), 6))
+
+
+def stands(rate: Rate, limit: float) -> str | None:
+    """How a rate of errors stands to a limit: ``above`` by the rate itself, ``unsure`` while its interval reaches beyond the limit,
+    else ``within``; None where n is 0. The one rule by which report and gate judge.
+    """
+    if rate.rate is None:
+        return None
+    return "above" if rate.rate > limit else "within" if rate.high <= limit else "unsure"
+
+
+def needed(rate: Rate, limit: float) -> int | None:
+    """The smallest n at which this rate of errors would be within a limit; None where none is (the rate is not below it)."""
+    if rate.rate is None or rate.rate >= limit:
+        return None
+    # the limit is the upper end of Wilson's interval where n (limit - rate)^2 = z^2 limit (1 - limit)
+    return ceil(Z95**2 * limit * (1 - limit) / (limit - rate.k / rate.n) ** 2 - 1e-6)
 
 
 class VerdictRates(NamedTuple):

@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from tools.core.jsonl import write_text
+from tools.core.whole_file import writing
 
 
 class PartFile:
@@ -36,8 +37,8 @@ class PartFile:
         return values
 
     def append(self, value: Any) -> None:
-        """Save one unit, flushed to disk."""
-        with open(self.path, "a", encoding="utf-8") as file:
+        """Save one unit, flushed to disk. Raises UserError where the disk refuses."""
+        with writing(self.path), open(self.path, "a", encoding="utf-8") as file:
             file.write(json.dumps(value, ensure_ascii=False) + "\n")
             file.flush()
             os.fsync(file.fileno())

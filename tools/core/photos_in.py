@@ -1,18 +1,15 @@
 """Photos as they arrive, in folders or a manifest, and which of them can be summarised.
 
-    <mission>/审核通过|审核不通过/<group_id>/*.jpg|jpeg|png      photos of a group in natural order: 2.jpg before 10.jpg
+    <mission>/审核通过|审核不通过/<group_id>/*           photos of a group in natural order (photo_folders.py)
     manifest.jsonl    {"group_id": "…", "label": "pass", "images": ["a/1.jpg", …]}, paths relative to the manifest
 
-What cannot be used is told apart by a reason word and never stops the rest. Hidden files, Thumbs.db and desktop.ini are
-no photos and are passed over.
+What cannot be used is told apart by a reason word and never stops the rest.
 """
 
 import os
-import re
 import stat
 import warnings
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Annotated
 
@@ -21,12 +18,10 @@ from pydantic import Field
 from tools.core.config import SummarizeSection
 from tools.core.errors import mistake
 from tools.core.jsonl import read_rows
-from tools.core.photo_files import FORMATS, MAX_ASPECT, UNREADABLE
-from tools.core.records import Record, Refusal, Refused, Verdict, ticket_key
-
-LABEL_FOLDERS: dict[Verdict, str] = {"pass": "审核通过", "fail": "审核不通过"}
-EXTENSIONS = {".jpg", ".jpeg", ".png"}
-NO_PHOTOS = {"thumbs.db", "desktop.ini"}
+from tools.core.label_folders import LABEL_FOLDERS
+from tools.core.photo_files import ENDINGS, MAX_ASPECT, NotAPhoto, ending_of, named_format, stored_size
+from tools.core.photo_folders import Group, Intake, from_folder, shown
+from tools.core.records import Record, Refusal, Verdict, ticket_key
 
 
 class Unfit(Exception):
@@ -36,25 +31,6 @@ class Unfit(Exception):
         super().__init__(reason)
         self.reason: Refusal = reason
         self.detail = detail
-
-
-@dataclass(frozen=True)
-class Group:
-    """A ticket's photos in their order, as paths from the working directory. ``unfit``: why no photo of it can be used."""
-
-    group_id: str
-    label: Verdict
-    images: tuple[str, ...]
-    unfit: Refusal | None = None
-
-
-@dataclass(frozen=True)
-class Intake:
-    """What was given: groups, files that belong to none or whose name cannot be told, and folders that were passed over."""
-
-    groups: list[Group]
-    strays: list[Refused]
-    ignored: list[str]
 
 
 class ManifestRow(Record):
@@ -71,18 +47,13 @@ def read_input(path: Path) -> Intake:
     Raises UserError for a path that is neither, a folder without the two label folders, a line that is no manifest row,
     and an input without any group.
     """
-    if _shown(path.as_posix()) != path.as_posix():
-        raise mistake("the path is not UTF-8", "rename the folder", path=_shown(path.as_posix()))
-    intake = _from_folder(path) if path.is_dir() else _from_manifest(path)
+    if shown(path.as_posix()) != path.as_posix():
+        raise mistake("the path is not UTF-8", "rename the folder", path=shown(path.as_posix()))
+    intake = from_folder(path) if path.is_dir() else _from_manifest(path)
     if not intake.groups:
         places = " or ".join(f"{name}/<group_id>/" for name in LABEL_FOLDERS.values())
         raise mistake("no group of photos in it", f"put each group's photos into {places}", path=path)
     return intake
-
-
-def natural(name: str) -> list[str | int]:
-    """Sort key that reads digits as numbers."""
-    return [int(part) if i % 2 else part for i, part in enumerate(re.split(r"(\d+)", name))]
 
 
 def look_at_all(images: Sequence[str], limits: SummarizeSection, looked: Callable[[], None]) -> tuple[dict[str, tuple[int, int]], dict[str, Unfit]]:
@@ -108,8 +79,6 @@ def look_at_all(images: Sequence[str], limits: SummarizeSection, looked: Callabl
 
 def look(image: str, limits: SummarizeSection) -> tuple[int, int]:
     """Width and height of a photo from its file's head; raises Unfit for what can be told without reading on."""
-    if (extension := os.path.splitext(image)[1]).lower() not in EXTENSIONS:
-        raise Unfit("unknown_extension", extension)
     try:
         found = os.stat(image)
     except FileNotFoundError:
@@ -131,20 +100,24 @@ def look(image: str, limits: SummarizeSection) -> tuple[int, int]:
 
 
 def _head(image: str) -> tuple[int, int]:
-    """Width and height as the file says; nothing is decoded, so a small file that unfolds to gigabytes does no harm."""
-    from PIL import Image
+    """Width and height as the file says; nothing is decoded, so a small file that unfolds to gigabytes does no harm.
 
+    A name without an ending, or with that of another picture format, is no reason: the content is. Another ending is one
+    (``1.jpg.bak`` would show a photo twice), and what the file holds is said.
+    """
+    ending, other = ending_of(image), named_format(image)
     try:
-        with Image.open(image, formats=FORMATS) as picture:
-            return picture.size
-    except Image.DecompressionBombError as error:
-        raise Unfit("too_many_pixels", str(error).split(")")[0].partition("(")[2]) from None
-    except Image.UnidentifiedImageError:
-        raise Unfit("not_an_image") from None
-    except PermissionError as error:
-        raise Unfit("unreadable", error.strerror) from None
-    except UNREADABLE as error:
-        raise Unfit("broken", str(error)) from None
+        with open(image, "rb") as file:
+            size = stored_size(file)
+    except NotAPhoto as error:
+        if error.reason == "convert_to_jpeg" or ending in ENDINGS:
+            raise Unfit(error.reason, "" if error.reason == "not_an_image" else str(error)) from None
+        raise Unfit("unknown_extension", f"{other}: convert it to JPEG" if other else ending) from None
+    except OSError as error:
+        raise Unfit("unreadable", error.strerror or str(error)) from None
+    if ending and ending not in ENDINGS and not other:
+        raise Unfit("unknown_extension", f"{ending}; it holds a picture: rename it if it is a photo")
+    return size
 
 
 def _from_manifest(path: Path) -> Intake:
@@ -154,49 +127,4 @@ def _from_manifest(path: Path) -> Intake:
         images = tuple((path.parent / image).as_posix() for image in row.images)
         groups.append(Group(row.group_id, row.label, images, "duplicate_group" if key in seen else None if images else "empty_group"))
         seen.add(key)
-    return Intake(groups, [], [])
-
-
-def _from_folder(folder: Path) -> Intake:
-    found = {label: folder / name for label, name in LABEL_FOLDERS.items() if (folder / name).is_dir()}
-    if not found:
-        names = list(LABEL_FOLDERS.values())
-        near = [path for path in (folder.parent, *_entries(folder)) if any((path / name).is_dir() for name in names)]
-        todo = f"did you mean {near[0]}?" if near else f"give the folder that holds {' and '.join(names)}"
-        raise mistake(f"no folder {' or '.join(names)} in it", todo, path=folder)
-    groups: list[Group] = []
-    strays: list[Refused] = []
-    for label, place in found.items():
-        for entry in _entries(place):
-            if entry.is_dir():
-                groups.append(_group(entry, label, strays))
-            else:
-                strays.append(_stray(entry, "", label, "no_group"))
-    ignored = [_shown(path.as_posix()) for path in _entries(folder) if path.is_dir() and path not in found.values()]
-    return Intake(groups, strays, ignored)
-
-
-def _group(folder: Path, label: Verdict, strays: list[Refused]) -> Group:
-    """A group of the photos in a folder; those whose path JSON cannot hold go to ``strays``."""
-    name = _shown(folder.name)
-    try:
-        entries = _entries(folder)
-    except OSError:
-        return Group(name, label, (), "unreadable")
-    named = [entry for entry in entries if _shown(entry.as_posix()) == entry.as_posix()]
-    strays += [_stray(entry, name, label, "bad_name") for entry in entries if entry not in named]
-    return Group(name, label, tuple(entry.as_posix() for entry in named), "bad_name" if name != folder.name else None if entries else "empty_group")
-
-
-def _stray(path: Path, group_id: str, label: Verdict, reason: Refusal) -> Refused:
-    return Refused(image=_shown(path.as_posix()), group_id=group_id, label=label, reason=reason, detail="")
-
-
-def _entries(folder: Path) -> list[Path]:
-    visible = [path for path in folder.iterdir() if not path.name.startswith(".") and path.name.lower() not in NO_PHOTOS]
-    return sorted(visible, key=lambda path: (natural(path.name), path.name))
-
-
-def _shown(name: str) -> str:
-    """A name that JSON can hold: bytes that are not UTF-8 (an archive packed on Windows) are spelt out."""
-    return os.fsencode(name).decode("utf-8", "backslashreplace")
+    return Intake(groups)

@@ -17,8 +17,8 @@ from tools.core.jsonl import read_numbered
 Verdict = Literal["pass", "fail"]
 ReviewReason = Literal["no_candidate_supports_gt", "label_suspect"]
 Refusal = Literal[
-    "bad_name", "unknown_extension", "missing", "unreadable", "not_a_file", "empty_file", "too_large", "too_many_pixels", "too_narrow", "not_an_image",
-    "broken", "no_group", "duplicate_group", "empty_group", "no_photo_left", "empty_summary", "coordinates", "cut_off",
+    "bad_name", "unknown_extension", "convert_to_jpeg", "missing", "unreadable", "not_a_file", "empty_file", "too_large", "too_many_pixels", "too_narrow", "not_an_image",
+    "broken", "no_label", "no_group", "nested_groups", "duplicate_group", "empty_group", "no_photo_left", "empty_summary", "coordinates", "cut_off",
 ]  # fmt: skip
 DropReason = Literal["excluded", "unsure", "model_wrong", "needs_review", "conflict", "duplicate"]
 Decision = Literal["label_wrong", "model_wrong", "exclude", "unsure"]
@@ -64,11 +64,14 @@ class StageA(Record):
 
 
 class Refused(Record):
-    """A photo that has no summary, or (``image`` None) a group that has no photo left, with the reason word. ``group_id`` is "" for a file in no group."""
+    """A photo that has no summary, or (``image`` None) a group that has no photo left, with the reason word.
+
+    ``group_id`` is "" for a file in no group, ``label`` None for one that is in neither label folder.
+    """
 
     image: str | None
     group_id: str
-    label: Verdict
+    label: Verdict | None
     reason: Refusal
     detail: str
 
@@ -94,6 +97,8 @@ class Trajectory(Record):
 
     ``source`` says who gave it: the model, or the fail-first guard where it overrode a majority for pass. The guard's row is
     the last of its ticket; nothing was sampled for it, so ``decode`` is None and so are both log-probabilities.
+    ``raw_text``: what the model said, where a form was forgiven or a reason cut (None: ``response_text`` is what it said).
+    ``cut``: the reason did not end within ``max_new_tokens``; it is kept up to its last whole sentence.
     """
 
     ticket_key: str
@@ -111,6 +116,8 @@ class Trajectory(Record):
     verdict_logprob: VerdictLogprob
     guidance_step: int
     source: Literal["model", "guard"] = "model"
+    raw_text: str | None = None
+    cut: bool = False
 
     @model_validator(mode="after")
     def _a_model_has_settings(self) -> "Trajectory":
@@ -151,7 +158,10 @@ class Selection(Record):
 
 
 class Malformed(Record):
-    """A hard failure: text that is no answer, or a ticket without any valid candidate (``candidate_index`` None)."""
+    """A hard failure: text that is no answer, or a ticket without any valid candidate (``candidate_index`` None).
+
+    ``why`` refused: the server gave no answer to this prompt; ``response_text`` holds its words.
+    """
 
     ticket_key: str
     group_id: str
@@ -159,7 +169,7 @@ class Malformed(Record):
     round: int
     epoch: int
     candidate_index: int | None
-    why: Literal["empty", "no_verdict", "third_state", "no_reason", "extra_lines", "over_length", "cut_off", "no_valid_candidate", "selection_error"]
+    why: Literal["empty", "no_verdict", "third_state", "no_reason", "extra_lines", "over_length", "cut_off", "refused", "no_valid_candidate", "selection_error"]
     response_text: str
     guidance_step: int
 
@@ -260,6 +270,7 @@ class Reflection(Record):
     """One reflection call: what the model was shown (by digest), what it said and what became of it.
 
     The first record of a round (``reflection_id`` ends in ``-life``) carries the life cycle: tallies and clean-ups.
+    ``unreadable``: why the answer as a whole could not be read (None: it could). ``forgiven``: how often each kind of form was.
     """
 
     reflection_id: str
@@ -277,6 +288,8 @@ class Reflection(Record):
     cleaned_up: list[str]
     before_step: int
     after_step: int
+    unreadable: str | None = None
+    forgiven: dict[str, int] = {}
 
 
 class NeedReviewEntry(Record):
@@ -427,7 +440,7 @@ class ReviewSummary(Record):
 
 
 class RoundMetrics(Record):
-    """One line of metrics.jsonl: how one round (or, with ``scope`` epoch, one epoch) stood to the labels."""
+    """One line of metrics.jsonl: how one round (or, with ``scope`` epoch, one epoch) stood to the labels, and what could not be read."""
 
     scope: Literal["round", "epoch"]
     round: int
@@ -440,6 +453,10 @@ class RoundMetrics(Record):
     format: RateRecord
     need_review: int
     changed: bool
+    unreadable_answers: int = 0
+    cut_reasons: int = 0
+    reflections: int = 0
+    unreadable_reflections: int = 0
 
 
 class TicketsSource(Record):
@@ -451,9 +468,10 @@ class TicketsSource(Record):
 
 
 class LoopStatus(Record):
-    """loop.json: where the loop stands. ``rounds`` counts the rounds that belong to the run."""
+    """loop.json: where the loop stands. ``rounds`` counts the rounds that belong to the run. An ``unreadable`` loop stopped
+    because too many answers could not be read; it writes no loop.json (tools/core/unreadable.py)."""
 
-    status: Literal["running", "converged", "max_epochs"]
+    status: Literal["running", "converged", "max_epochs", "unreadable"]
     rounds: int
     epochs: int
     rounds_per_epoch: int

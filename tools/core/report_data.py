@@ -25,10 +25,10 @@ from tools.core.records import (
     Selection,
     TicketsSource,
 )
-from tools.core.report_evaluation import StudentResult, read_evaluation
+from tools.core.report_evaluation import StudentResult, read_student
 from tools.core.report_rules import Refused, Story, refused_of, stories_of
 from tools.core.review_list import stream_review
-from tools.core.run_folder import ROUND_FILES, RUN_FILES, round_folder
+from tools.core.run_folder import ROUND_FILES, RUN_FILES, paths_of, round_folder
 from tools.core.run_view import Learnt, read_learnt
 from tools.core.standing import Standing, read_said, release_limit, standing_of
 from tools.core.synthetic import is_synthetic, tickets_source
@@ -159,7 +159,7 @@ def read_report(run_dir: Path) -> Report:
         review_page="review.html" if (run_dir / "review.html").exists() else None,
         malformed=None if failures is None else why_malformed(failures, candidates),
         candidates=candidates,
-        student=read_evaluation(run_dir / "evaluation"),
+        student=read_student(run_dir),
         guard=validate(guard, FailFirst, run_dir / "config" / "rollout.yaml"),
         limit=release_limit(run_dir),
         sections=sections_of(config),
@@ -243,7 +243,7 @@ def _model_hash(model: str) -> str:
 
 def file_counts(run_dir: Path, rounds: int) -> list[FileCount]:
     """Counts of the run's own files, then of its rounds' files together."""
-    counts = [_count(name, [run_dir / name]) for name in RUN_FILES]
+    counts = [_count(name, paths_of(run_dir, name)) for name in RUN_FILES]
     counts += [_count(f"rounds/*/{name}", [round_folder(run_dir / "rounds", number) / name for number in range(rounds + 1)]) for name in ROUND_FILES]
     return [count for count in counts if count.files]
 

@@ -1,6 +1,6 @@
-"""The student before and after, and the gate's verdict, as far as RUN/evaluation/ holds them."""
+"""The students before and after, and the gate's verdicts, as far as RUN/evaluation/ holds them: a folder for each student and its questions."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from tools.core.evaluation import Evaluation, F1Record
@@ -25,11 +25,21 @@ class Compared:
 
 @dataclass(frozen=True)
 class StudentResult:
-    """What the page shows of evaluation/. ``gate`` None: it has not spoken."""
+    """What the page shows of one pair of student and questions. ``gate`` None: it has not spoken on these evaluations.
 
+    ``name``: its folder below evaluation/, empty in a run of an older version. ``pairs``: all of the run, this one among them.
+    """
+
+    name: str
     before: Evaluation | None
     after: Evaluation | None
     gate: GateRecord | None
+    pairs: "tuple[StudentResult, ...]" = ()
+
+    @property
+    def asked(self) -> Evaluation:
+        """The later evaluation."""
+        return self.sides[-1][1]
 
     @property
     def sides(self) -> list[tuple[str, Evaluation]]:
@@ -48,10 +58,32 @@ class StudentResult:
         return self.gate.mcnemar if self.gate else {}
 
 
-def read_evaluation(folder: Path) -> StudentResult | None:
-    """Read before.json, after.json and gate.json; None where none is there. The gate's own copy of an evaluation counts, for its verdict is about that."""
+def read_student(run_dir: Path) -> StudentResult | None:
+    """The pair to show: the last by name among those of the run's own student (its checkpoint's path names the run or its mission),
+    else the last of all, and rather one that the gate has judged; None where nothing was evaluated.
+    """
+    folder = run_dir / "evaluation"
+    places = [folder, *sorted(path for path in folder.glob("*") if path.is_dir())]
+    pairs = [found for place in places if (found := read_pair(place, "" if place == folder else place.name))]
+    if not pairs:
+        return None
+    own = set(run_dir.resolve().parts[-2:]) | {"-".join(run_dir.resolve().parts[-2:])}
+    shown = max(enumerate(pairs), key=lambda pair: (_is_of(own, pair[1]), pair[1].gate is not None, pair[0]))[1]
+    return replace(shown, pairs=tuple(pairs))
+
+
+def _is_of(names: set[str], pair: StudentResult) -> bool:
+    return pair.after is not None and not names.isdisjoint(Path(pair.after.student.folder).parts)
+
+
+def read_pair(folder: Path, name: str) -> StudentResult | None:
+    """Read before.json, after.json and gate.json of one folder; None where none is there. The gate's own copies count, as long as no newer evaluation lies beside them."""
     gate = read_json(folder / "gate.json", GateRecord) if (folder / "gate.json").exists() else None
-    if gate:
-        return StudentResult(gate.before, gate.after, gate)
-    before, after = (read_json(folder / name, Evaluation) if (folder / name).exists() else None for name in ("before.json", "after.json"))
-    return StudentResult(before, after, None) if before or after else None
+    before, after = (read_json(folder / side, Evaluation) if (folder / side).exists() else None for side in ("before.json", "after.json"))
+    if gate and all(made is None or _says(made) == _says(judged) for made, judged in ((before, gate.before), (after, gate.after))):
+        return StudentResult(name, gate.before, gate.after, gate)
+    return StudentResult(name, before, after, None) if before or after else None
+
+
+def _says(evaluation: Evaluation) -> tuple:
+    return evaluation.student.sha256, evaluation.questions, evaluation.tickets, evaluation.chat, evaluation.summary, evaluation.dense

@@ -16,12 +16,12 @@ from urllib.parse import quote
 
 from tools.core.negatives import Marker, Piece
 from tools.core.page import csp_source
+from tools.core.photo_files import ENDINGS
 from tools.core.protocol import cited_rules
 from tools.core.records import MissionGuidance, ReviewDecision, ReviewTicket
 from tools.core.synthetic import BANNER, BANNER_ZH
 
 PAGES = Path(__file__).with_name("pages")
-PHOTO_SUFFIXES = {".jpg", ".jpeg", ".png", ".webp", ".gif", ".bmp"}
 
 
 class Photos:
@@ -32,7 +32,7 @@ class Photos:
         self.by_name: dict[str, list[Path]] = defaultdict(list)
         for root, _, names in os.walk(self.folder):
             for name in sorted(names):
-                if Path(name).suffix.lower() in PHOTO_SUFFIXES:
+                if Path(name).suffix.lower() in ENDINGS:
                     self.by_name[name].append(Path(root, name))
 
     def address(self, ticket: ReviewTicket, name: str) -> str | None:

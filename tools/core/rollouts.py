@@ -1,16 +1,15 @@
-"""From a model's completions to trajectories and selections, and a seal on outputs that need not be made again.
+"""From a model's completions to trajectories and hard failures.
 
 Label-blind where it matters: seeds come from group_id and candidate index, prompts from guidance and summaries.
 """
 
 import hashlib
-from collections.abc import Sequence
-from pathlib import Path
+from collections import Counter
+from collections.abc import Iterable, Sequence
 
 from tools.core.config import RolloutSection
-from tools.core.engines import Completion, Decode
-from tools.core.jsonl import write_text
-from tools.core.protocol import parse
+from tools.core.engines import LENGTH, STOP, Completion, Decode
+from tools.core.protocol import Parsed, cut_reason, normalise, parse, render
 from tools.core.records import DecodeSettings, Malformed, StageA, Trajectory, VerdictLogprob
 from tools.core.windows import Place
 
@@ -30,26 +29,47 @@ def decodes_for(ticket: StageA, section: RolloutSection) -> list[Decode]:
 
 
 def trajectories_of(
-    ticket: StageA, decodes: Sequence[Decode], completions: Sequence[Completion], place: Place, round_number: int, step: int
+    ticket: StageA, decodes: Sequence[Decode], completions: Sequence[Completion], place: Place, round_number: int, step: int, cut_reasons: str = "keep"
 ) -> list[Trajectory]:
-    """One trajectory a candidate: the answer read, and whether its verdict is the label."""
+    """One trajectory a candidate: the answer read, and whether its verdict is the label.
+
+    A whole verdict whose reason did not end within ``max_new_tokens`` stands, be it held by the grammar or written freely,
+    unless ``cut_reasons`` is ``refuse``.
+    """
     rows = []
     for index, (decode, completion) in enumerate(zip(decodes, completions, strict=True)):
-        text = completion.text.rstrip("\r\n")
-        parsed = parse(text)
-        whole = parsed.why is None and completion.finish == "stop"
+        text, parsed, cut = read(completion, cut_reasons)
+        whole = parsed.why is None
+        said = completion.text.rstrip()
         rows.append(
             Trajectory(
                 ticket_key=ticket.ticket_key, group_id=ticket.group_id, mission=ticket.mission,
                 round=round_number, epoch=place.epoch, candidate_index=index,
                 decode=DecodeSettings(temperature=decode.temperature, top_p=decode.top_p, max_new_tokens=decode.max_new_tokens, seed=decode.seed),
-                response_text=text, verdict=parsed.verdict if whole else None, reason=parsed.reason if whole else None,
+                response_text=text, verdict=parsed.verdict, reason=parsed.reason,
                 format_ok=whole, label_match=whole and parsed.verdict == ticket.label,
                 verdict_logprob=VerdictLogprob(**{side: _rounded(value) for side, value in completion.verdict_logprob.items()}),
-                guidance_step=step,
+                guidance_step=step, raw_text=said if whole and said != text else None, cut=cut,
             )  # fmt: skip
         )
     return rows
+
+
+def read(completion: Completion, cut_reasons: str) -> tuple[str, Parsed, bool]:
+    """The text to keep of an answer, what it says, and whether its reason was cut. What is malformed is kept as it was said."""
+    said = completion.text.rstrip()
+    if completion.finish not in (STOP, LENGTH):  # over_length, refused: there is no answer
+        return said or getattr(completion, "detail", ""), Parsed(None, None, completion.finish), False
+    text = normalise(said).text
+    parsed = parse(text)
+    if parsed.why:
+        return said, parsed, False
+    if completion.finish == STOP:
+        return text, parsed, False
+    if cut_reasons == "refuse":
+        return said, Parsed(None, None, "cut_off"), False
+    reason = cut_reason(parsed.reason)
+    return render(parsed.verdict, reason), parsed._replace(reason=reason), True
 
 
 def failures_of(rows: Sequence[Trajectory], finishes: Sequence[str]) -> list[Malformed]:
@@ -57,11 +77,22 @@ def failures_of(rows: Sequence[Trajectory], finishes: Sequence[str]) -> list[Mal
     failures = []
     for row, finish in zip(rows, finishes, strict=True):
         if not row.format_ok:
-            why = "over_length" if finish == "over_length" else parse(row.response_text).why or "cut_off"
+            why = finish if finish not in (STOP, LENGTH) else parse(normalise(row.response_text).text).why or "cut_off"
             failures.append(_failure(row, row.candidate_index, why, row.response_text))
     if len(failures) == len(rows):
         failures.append(_failure(rows[0], None, "no_valid_candidate", ""))
     return failures
+
+
+def forgiven_in(rows: Iterable[Trajectory]) -> str:
+    """What was forgiven among candidates, for a summary line: ``; 5 answers in another form (4 full_width, 1 bold), 2 reasons cut`` or nothing."""
+    rows = list(rows)
+    kinds = [kinds for row in rows if row.raw_text is not None and (kinds := normalise(row.raw_text).forgiven)]
+    counts = Counter(kind for found in kinds for kind in found)
+    named = ", ".join(f"{count} {kind}" for kind, count in sorted(counts.items(), key=lambda item: (-item[1], item[0])))
+    cut = sum(row.cut for row in rows)
+    parts = ([f"{len(kinds)} answers in another form ({named})"] if kinds else []) + ([f"{cut} reasons cut"] if cut else [])
+    return f"; {', '.join(parts)}" if parts else ""
 
 
 def _failure(row: Trajectory, index: int | None, why: str, text: str) -> Malformed:
@@ -73,22 +104,3 @@ def _failure(row: Trajectory, index: int | None, why: str, text: str) -> Malform
 
 def _rounded(value: float | None) -> float | None:
     return None if value is None else round(value, 6)
-
-
-OUTPUTS = ("trajectories.jsonl", "failure_malformed.jsonl", "selections.jsonl")
-
-
-def seal(folder: Path, digest: str) -> None:
-    """Note beside a rollout's outputs which inputs they came from."""
-    write_text(folder / ".rollout.sha256", _seal(folder, digest))
-
-
-def is_sealed(folder: Path, digest: str) -> bool:
-    """Whether the outputs in a folder are what these inputs gave, untouched since: then asking a model again would repeat them."""
-    note = folder / ".rollout.sha256"
-    return note.exists() and all((folder / name).exists() for name in OUTPUTS) and note.read_text(encoding="utf-8") == _seal(folder, digest)
-
-
-def _seal(folder: Path, digest: str) -> str:
-    outputs = (hashlib.sha256((folder / name).read_bytes()).hexdigest() for name in OUTPUTS)
-    return "".join(f"{line}\n" for line in [digest, *outputs])

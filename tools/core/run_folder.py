@@ -57,11 +57,11 @@ RUN_FILES: dict[str, type[BaseModel]] = {
     "distill.val.jsonl": SftRow,
     "distill.dropped.jsonl": DroppedRow,
     "distill.audit.jsonl": AuditRow,
-    "evaluation/before.json": Evaluation,
-    "evaluation/before.answers.jsonl": Answer,
-    "evaluation/after.json": Evaluation,
-    "evaluation/after.answers.jsonl": Answer,
-    "evaluation/gate.json": GateRecord,
+    "evaluation/*/before.json": Evaluation,  # a folder for each student and its questions; an older run has the files in evaluation/ itself
+    "evaluation/*/before.answers.jsonl": Answer,
+    "evaluation/*/after.json": Evaluation,
+    "evaluation/*/after.answers.jsonl": Answer,
+    "evaluation/*/gate.json": GateRecord,
 }
 
 # A run in which nothing went wrong leaves these empty; all others hold at least one record.
@@ -76,6 +76,13 @@ MAY_BE_EMPTY = {
     "distill.dropped.jsonl",
     "distill.audit.jsonl",
 }
+
+
+def paths_of(run_dir: Path, name: str) -> list[Path]:
+    """The files of a run that go by a name of RUN_FILES: one at most, or one a folder where the name has a ``*``."""
+    folder, star, rest = name.partition("*/")
+    paths = [run_dir / folder / rest, *sorted((run_dir / folder).glob(f"*/{rest}"))] if star else [run_dir / name]
+    return [path for path in paths if path.exists()]
 
 
 def round_folder(rounds: Path, number: int) -> Path:

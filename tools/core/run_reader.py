@@ -24,7 +24,7 @@ from tools.core.errors import UserError, mistake
 from tools.core.jsonl import Placed, parse_row, read_json, stream_lines
 from tools.core.records import LoopStatus, MissionReview, StageA, TicketsSource
 from tools.core.review_list import stream_review
-from tools.core.run_folder import MAY_BE_EMPTY, ROUND_FILES, RUN_FILES, round_folder
+from tools.core.run_folder import MAY_BE_EMPTY, ROUND_FILES, RUN_FILES, paths_of, round_folder
 from tools.core.ticket_index import Numbers, Tickets
 
 SECTION_FILES = {
@@ -155,19 +155,23 @@ def _read_section(run: Run, name: str) -> FileReport:
 
 
 def _read_own_file(run: Run, name: str, see: See) -> FileReport:
-    path = run.folder / name
-    if not path.exists():
-        return FileReport(name, 0, 0, Problems())
+    paths, records, problems = paths_of(run.folder, name), 0, Problems()
+    if not paths:
+        return FileReport(name, 0, 0, problems)
     run.found.add(name)
     if name == "need_review.json":
-        return FileReport(name, 1, *_read_review(run, path, see))
+        return FileReport(name, 1, *_read_review(run, paths[0], see))
 
     def keep(row: Row) -> None:
         if isinstance(row.record, LoopStatus):
             run.loop = row.record
         see(row)
 
-    return FileReport(name, 1, *_rows(path, name, None, RUN_FILES[name], keep))
+    for path in paths:
+        found, wrong = _rows(path, name, None, RUN_FILES[name], keep)
+        records += found
+        problems.take(wrong)
+    return FileReport(name, len(paths), records, problems)
 
 
 def _read_review(run: Run, path: Path, see: See) -> tuple[int, Problems]:

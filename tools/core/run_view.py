@@ -24,23 +24,31 @@ from tools.core.records import (
 )
 from tools.core.run_folder import finished_rounds, round_folder, stream_round_rows
 from tools.core.ticket_index import Tickets
+from tools.core.unreadable import Count, Stop, count_reflections, stop_of_run
 
 
 @dataclass(frozen=True)
 class Learnt:
     """How guidance came to be what it is. ``status`` None: the loop has not been judged yet.
 
-    ``states[n]`` is the guidance after round n (0: the start), ``reflections[n - 1]`` what round n recorded.
+    ``states[n]`` is the guidance after round n (0: the start), ``reflections[n - 1]`` what round n recorded. ``stop``: why
+    the loop stopped before its end, where too much could not be read.
     """
 
     mission: str
     status: LoopStatus | None
     states: list[MissionGuidance]
     reflections: list[list[Reflection]]
+    stop: Stop | None = None
 
     @property
     def rounds(self) -> int:
         return len(self.reflections)
+
+    @property
+    def reading(self) -> Count:
+        """Its reflection calls, and how many of them could not be read."""
+        return count_reflections(record for records in self.reflections for record in records)
 
 
 def read_learnt(run_dir: Path) -> Learnt:
@@ -50,6 +58,9 @@ def read_learnt(run_dir: Path) -> Learnt:
     if not start.exists():
         raise mistake("no such file: this run has not started", "check MISSION and RUN, or start it with make distill", path=start)
     status = read_json(loop, LoopStatus) if loop.exists() else None
+    stop = None if status else stop_of_run(run_dir)
+    if stop:
+        status = LoopStatus(status="unreadable", rounds=stop.round, epochs=stop.epoch - (not stop.whole_epoch), rounds_per_epoch=stop.rounds_per_epoch, oscillations=[])
     last = status.rounds if status else finished_rounds(rounds)
     mission = next(iter(read_json(start, GuidanceFile).root))
     states: list[MissionGuidance] = []
@@ -57,7 +68,7 @@ def read_learnt(run_dir: Path) -> Learnt:
         state = read_guidance(round_folder(rounds, number) / "guidance.json", mission)
         states.append(states[-1] if states and state == states[-1] else state)  # a converged epoch's rounds share one
     reflections = [read_rows(round_folder(rounds, number) / "reflection.jsonl", Reflection) for number in range(1, last + 1)]
-    return Learnt(mission, status, states, reflections)
+    return Learnt(mission, status, states, reflections, stop)
 
 
 @dataclass(frozen=True)
@@ -70,6 +81,8 @@ class Round:
     malformed: int
     verdicts: Counter[tuple[str, str]]
     formats: Counter[bool]  # format_ok of the model's candidates
+    cut: int  # reasons that did not end
+    calls: Count  # its reflections
     queued: int
     rules: int
     step: int
@@ -117,6 +130,7 @@ def gather(rounds: Path, number: int, before: MissionGuidance, mission: str, tic
         last.evaluated(_known(row.ticket_key, tickets, rounds, number, "trajectories.jsonl"))
         formats.update([row.format_ok] if row.source == "model" else [])
         counts["trajectories"] += 1
+        counts["cut"] += row.cut
         out["trajectories.jsonl"].write(dump(row) + "\n")
     for row in stream_round_rows(rounds, number, "selections.jsonl"):
         last.selected(_known(row.ticket_key, tickets, rounds, number, "selections.jsonl"), row)
@@ -126,8 +140,9 @@ def gather(rounds: Path, number: int, before: MissionGuidance, mission: str, tic
         out["failure_malformed.jsonl"].write(dump(row) + "\n")
     queued = sum(1 for _ in stream_round_rows(rounds, number, "need_review_queue.jsonl"))
     after = read_guidance(round_folder(rounds, number) / "guidance.json", mission)
+    calls = count_reflections(stream_round_rows(rounds, number, "reflection.jsonl"))
     rules = len(before.experiences) - 1
-    return Round(number, epoch, counts["trajectories"], counts["malformed"], verdicts, formats, queued, rules, before.step, after.step), after
+    return Round(number, epoch, counts["trajectories"], counts["malformed"], verdicts, formats, counts["cut"], calls, queued, rules, before.step, after.step), after
 
 
 def _known(key: str, tickets: Tickets, rounds: Path, number: int, name: str) -> int:
@@ -156,6 +171,9 @@ def metrics_row(scope: Literal["round", "epoch"], rounds: Sequence[Round]) -> Ro
     last = rounds[-1]
     verdicts, formats = (sum((getattr(past, name) for past in rounds), Counter()) for name in ("verdicts", "formats"))
     rates = verdict_rates(verdicts.elements())
+    calls = Count()
+    for past in rounds:
+        calls.add(past.calls)
     return RoundMetrics(
         scope=scope,
         round=last.number,
@@ -168,6 +186,10 @@ def metrics_row(scope: Literal["round", "epoch"], rounds: Sequence[Round]) -> Ro
         format=_record(wilson(formats[True], formats.total())),
         need_review=sum(past.queued for past in rounds),
         changed=any(past.after != past.step for past in rounds),
+        unreadable_answers=formats[False],
+        cut_reasons=sum(past.cut for past in rounds),
+        reflections=calls.total,
+        unreadable_reflections=calls.unread,
     )
 
 

@@ -18,7 +18,9 @@ PLACE = {name: part for part, names in {"self_attn": "q_proj k_proj v_proj o_pro
 
 def top_layers(folder: Path, config: SftSection) -> list[int]:
     """Numbers of the layers that learn, from the checkpoint's config.json; raises UserError where it has fewer layers than ``top_layers``."""
-    have = json.loads((folder / "config.json").read_text(encoding="utf-8"))["text_config"]["num_hidden_layers"]
+    have = json.loads((folder / "config.json").read_text(encoding="utf-8"))["text_config"].get("num_hidden_layers")
+    if not isinstance(have, int):
+        raise mistake("its text_config does not say num_hidden_layers", "take the checkpoint's own config.json", path=folder / "config.json", field="student.model")
     if config.top_layers > have:
         raise mistake(f"{config.top_layers}, but the model has {have} language layers ({folder})", f"set it to 1 to {have}", field="sft.top_layers")
     return list(range(have - config.top_layers, have))

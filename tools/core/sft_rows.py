@@ -7,9 +7,11 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from tools.core.errors import mistake
-from tools.core.fused_rows import FusedRow, check_photos, parse_line, stream
+from tools.core.fused_rows import FusedRow, check_photos, one_sided, parse_line, stream, verdict_of
 from tools.core.photo_files import MAX_ASPECT, NotAPhoto, stored_size
 from tools.core.progress import progress
+from tools.core.protocol import WORD
+from tools.core.records import Verdict
 from tools.core.student import Row, Seen
 
 if TYPE_CHECKING:
@@ -27,16 +29,17 @@ class Fact:
     weight: float
     tokens: int
     learnt: int
+    verdict: Verdict | None
 
 
 class Rows:
     """A fused file, checked; rows stay in the file (one in memory takes some hundred bytes, whatever its length).
 
     Raises UserError for the first bad row (unknown role, missing answer, missing photo, …), for rows longer than
-    ``max_tokens``, and for a file without rows. ``sha256`` is the file's.
+    ``max_tokens``, and for a file without rows unless ``allow_empty``. ``sha256`` is the file's.
     """
 
-    def __init__(self, path: Path, encoder: "Encoder", max_tokens: int) -> None:
+    def __init__(self, path: Path, encoder: "Encoder", max_tokens: int, *, allow_empty: bool = False) -> None:
         self.path, self.encoder = path, encoder
         digest = hashlib.sha256()
         self.facts: list[Fact] = []
@@ -45,7 +48,7 @@ class Rows:
                 self.facts.append(self._fact(line, offset, raw))
                 bar.update(len(raw))
         self.sha256 = digest.hexdigest()
-        if not self.facts:
+        if not self.facts and not allow_empty:
             raise mistake("the file holds no record", "make it again with fuse", path=path)
         long = [fact for fact in self.facts if fact.tokens > max_tokens]
         if long:
@@ -59,7 +62,8 @@ class Rows:
         # ids alone: a photo's number of them follows from its size, so that no photo is decoded here
         counts = [self._photo_tokens(image, line, at) for at, image in enumerate(row.images)]
         encoded = self.encoder.encode(_conversation(row), seen=Seen(None, None, counts))
-        return Fact(line, offset, len(raw), row.task, row.weight, len(encoded.ids), sum(encoded.learn))
+        verdict = verdict_of(row.messages) if row.task == "chat" else None
+        return Fact(line, offset, len(raw), row.task, row.weight, len(encoded.ids), sum(encoded.learn), verdict)
 
     def _photo_tokens(self, image: str, line: int, at: int) -> int:
         """Ids that a photo takes, from its header: as many when it is turned."""
@@ -82,6 +86,13 @@ class Rows:
             file.seek(fact.offset)
             raw = file.read(fact.size)
         return self.encoder.encode(_conversation(parse_line(raw, FusedRow, self.path, fact.line)))
+
+    def check_both_sides(self) -> None:
+        """Raise UserError where all chat rows that state a verdict state the same one."""
+        verdicts = Counter(fact.verdict for fact in self.facts if fact.verdict)
+        if only := one_sided(verdicts):
+            what = f"all {verdicts[only]} chat rows say {WORD[only]}: the student would learn to say nothing else"
+            raise mistake(what, "add tickets of the other verdict, or set sft.allow_one_sided: true", path=self.path, field="sft.allow_one_sided")
 
     def counts(self) -> dict[str, dict[str, int]]:
         """Rows and learnt tokens of each task."""

@@ -5,8 +5,9 @@ adapter, the optimiser and what was logged.
 """
 
 import hashlib
+import io
 import json
-import os
+import math
 from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
@@ -19,10 +20,12 @@ from accelerate import Accelerator
 from torch.nn import functional as F
 
 from tools.core.config import SftSection
+from tools.core.errors import UserError, mistake
 from tools.core.progress import progress
 from tools.core.sft_plan import Plan, learning_rate
 from tools.core.sft_rows import Rows
 from tools.core.student import NOT_LEARNT
+from tools.core.whole_file import beside
 
 STATE = "state.pt"
 
@@ -92,6 +95,8 @@ def ahead(make: Callable[[Any], Batch], wanted: Iterator[Any]) -> Iterator[Batch
 
 def val_losses(learner: torch.nn.Module, rows: Rows, accelerator: Accelerator, size: int, name: str) -> dict[str, float]:
     """Mean loss of a learnt token of each task, row weights aside. Every process takes its share of the rows; all get the result."""
+    if not rows.facts:
+        return {}
     tasks = sorted({fact.task for fact in rows.facts})
     order = sorted(range(len(rows.facts)), key=lambda index: rows.facts[index].tokens)
     cuts = [order[at : at + size] for at in range(0, len(order), size)][accelerator.process_index :: accelerator.num_processes]
@@ -132,6 +137,8 @@ class Trainer:
                 if len(self.history) % self.config.save_steps == 0 or len(self.history) == self.plan.steps:
                     self.save()
                 bar.update()
+        if not all(bool(torch.isfinite(value).all()) for value in self.parameters.values()):
+            raise mistake("what was learnt is no number", "lower it, or look for rows with an extreme weight", field="sft.learning_rate")
 
     def _step(self, step: int, batches: Iterator[Batch]) -> dict[str, Any]:
         """One update: the mean over the learnt tokens of all its batches and processes, each token by its row's weight."""
@@ -155,35 +162,39 @@ class Trainer:
         tokens = Counter[str]()
         for fact in facts:
             tokens[fact.task] += fact.learnt
-        return {"loss": float(self.accelerator.reduce(loss, "sum")), "lr": rate, "learnt_tokens": dict(sorted(tokens.items()))}
+        total = float(self.accelerator.reduce(loss, "sum"))
+        if not math.isfinite(total):
+            raise mistake(f"the loss of step {step + 1} is no number ({total})", "lower sft.learning_rate, or look for rows with an extreme weight", field="sft.learning_rate")
+        return {"loss": total, "lr": rate, "learnt_tokens": dict(sorted(tokens.items()))}
 
     def save(self) -> None:
-        """Write the state beside and rename it: one that is there is whole."""
+        """Write the state, led by a line with its SHA-256, beside and rename it: one that is there is whole."""
         if self.accelerator.is_main_process:
-            self.folder.mkdir(parents=True, exist_ok=True)
             held = {name: value.detach().cpu() for name, value in self.parameters.items()}
             state = {"run": self.run, "learnt": held, "optimizer": self.optimizer.state_dict(), "before": self.before, "history": self.history}
-            beside = self.folder / f".{STATE}.tmp"
-            with open(beside, "wb") as file:
-                torch.save(state, file)
-                file.flush()
-                os.fsync(file.fileno())
-            os.replace(beside, self.folder / STATE)
+            packed = io.BytesIO()  # torch says nothing of a full disk but a traceback
+            torch.save(state, packed)
+            with beside(self.folder / STATE) as temporary, open(temporary, "wb") as file:
+                file.write(f"{hashlib.sha256(packed.getbuffer()).hexdigest()}\n".encode())
+                file.write(packed.getbuffer())
         self.accelerator.wait_for_everyone()
 
     def resume(self) -> bool:
-        """Go on from the state where there is one of the very same run. Returns whether there was."""
+        """Go on from the state where there is one of the very same run. Returns whether there was; raises UserError for a damaged one."""
         path = self.folder / STATE
         if not path.is_file():
             return False
-        state = torch.load(path, map_location="cpu", weights_only=True)
+        state = read_state(path)
         if state["run"] != self.run:
             return False
-        with torch.no_grad():
-            for name, parameter in self.parameters.items():
-                parameter.copy_(state["learnt"][name])
-        self.optimizer.load_state_dict(state["optimizer"])
-        self.before, self.history = state["before"], state["history"]
+        try:
+            with torch.no_grad():
+                for name, parameter in self.parameters.items():
+                    parameter.copy_(state["learnt"][name])
+            self.optimizer.load_state_dict(state["optimizer"])
+            self.before, self.history = state["before"], state["history"]
+        except (KeyError, RuntimeError, ValueError, TypeError) as error:
+            raise damaged(path, str(error)) from None
         return True
 
     def log(self) -> list[dict[str, Any]]:
@@ -195,6 +206,25 @@ class Trainer:
             loss = sum(step["loss"] for step in part) / len(part)
             lines.append({"step": at + len(part), "loss": rounded(loss), "lr": rounded(part[-1]["lr"]), "learnt_tokens": dict(sorted(tokens.items()))})
         return lines
+
+
+def read_state(path: Path) -> dict[str, Any]:
+    """What ``Trainer.save`` wrote. Raises UserError for a file that is not just that."""
+    digest, _, content = path.read_bytes().partition(b"\n")
+    if hashlib.sha256(content).hexdigest().encode() != digest:
+        raise damaged(path, "its content is not what was written")
+    try:
+        state = torch.load(io.BytesIO(content), map_location="cpu", weights_only=True)
+    except Exception as error:  # a zip, a pickle and torch may each raise their own
+        raise damaged(path, type(error).__name__) from None
+    if not isinstance(state, dict) or not {"run", "learnt", "optimizer", "before", "history"} <= state.keys():
+        raise damaged(path, "it lacks parts")
+    return state
+
+
+def damaged(path: Path, why: str) -> UserError:
+    """The error for a state that cannot be gone on from."""
+    return mistake(f"the training state is damaged, or of another version ({why.splitlines()[0][:120] if why else 'unreadable'})", f"delete {path.parent} to train from the start", path=path)
 
 
 def rounded(value: float) -> float:

@@ -13,7 +13,7 @@ from tools.core.config import read_yaml
 from tools.core.decisions import for_learning
 from tools.core.errors import mistake
 from tools.core.jsonl import stream_rows
-from tools.core.metrics import Rate, VerdictRates, verdict_rates
+from tools.core.metrics import Rate, VerdictRates, stands, verdict_rates
 from tools.core.records import LoopStatus, RateRecord, ReviewDecision, ReviewTicket, Selection, read_decisions
 from tools.core.review_list import stream_review
 from tools.core.svg import percent
@@ -36,7 +36,8 @@ class Standing(NamedTuple):
 
     def __str__(self) -> str:
         counted = f", {self.decisions} decisions counted" if self.decisions else ""
-        return f"FRR {self.rates.frr}{counted}; {self.waiting} tickets wait for review" + (f" of {self.queued} queued" if self.waiting != self.queued else "")
+        of = f" of {self.queued} queued" if self.waiting != self.queued else ""
+        return f"FRR {self.rates.frr}{counted}; {self.waiting}{of} tickets wait for review"
 
 
 def standing_of(selections: Iterable[Selection], queue: Iterable[ReviewTicket], said: Mapping[str, ReviewDecision]) -> Standing:
@@ -88,6 +89,8 @@ def training_verdict(status: LoopStatus | None, rounds: int, frr: Rate | RateRec
     """Whether the student may be trained on this run: what the last verdicts say, judged by the whole interval. ``frr`` None: not known."""
     if status is None or status.status == "running":
         return Verdict("wait", "verdict.running", {"rounds": rounds})
+    if status.status == "unreadable":
+        return Verdict("stop", "verdict.unreadable", {"rounds": status.rounds})
     if status.status == "max_epochs":
         return Verdict("stop", "verdict.max_epochs", {"epochs": status.epochs})
     if frr is None or frr.rate is None:
@@ -96,6 +99,7 @@ def training_verdict(status: LoopStatus | None, rounds: int, frr: Rate | RateRec
     if limit is None:
         return Verdict("wait", "verdict.no_limit", said)
     said["limit"] = percent(limit)
-    if frr.rate > limit:
+    how = stands(frr, limit)
+    if how == "above":
         return Verdict("stop", "verdict.over" if waiting else "verdict.over_reviewed", said)
-    return Verdict("wait", "verdict.unsure", said) if frr.high > limit else Verdict("good", "verdict.within", said)
+    return Verdict("wait", "verdict.unsure", said) if how == "unsure" else Verdict("good", "verdict.within", said)

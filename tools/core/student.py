@@ -6,7 +6,6 @@ label photo's text never becomes a control token. Pixels come from Pillow, never
 torch and transformers are imported when an Encoder is made.
 """
 
-import json
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import lru_cache
@@ -14,6 +13,7 @@ from importlib.util import find_spec
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
 
+from tools.core.checkpoints import LOCAL, Checkpoint, check_small_files, check_weights, ends_of_turn, load_model, settings, until_end, weight_files
 from tools.core.engines import chat
 from tools.core.engines.threads import quiet_openmp
 from tools.core.errors import mistake
@@ -25,6 +25,7 @@ if TYPE_CHECKING:
     from torch import Tensor
 
 PHOTO = "<image>"
+FIELD = "student.model"
 NOT_LEARNT = -100  # the label that transformers' losses leave out
 GET_WEIGHTS = "download a Qwen3-VL (`hf download Qwen/Qwen3-VL-4B-Instruct --local-dir {folder}`), or make the miniature (`make miniature-student`)"
 
@@ -72,15 +73,19 @@ class Encoder:
         import torch
         import transformers
 
-        self.torch = torch
+        self.torch, checkpoint = torch, as_checkpoint(folder)
         transformers.utils.logging.disable_progress_bar()
-        self.config = transformers.AutoConfig.from_pretrained(folder)
-        processor = load_photo_processor(folder)
+        with checkpoint.reading("config.json"):
+            self.config = transformers.AutoConfig.from_pretrained(folder, **LOCAL)
+        with checkpoint.reading("tokenizer or image processor"):
+            processor = load_photo_processor(folder)
         self.tokenizer, self.photos, self.template = processor.tokenizer, processor.image_processor, processor.chat_template
         if max_photo_pixels:
             size = dict(self.photos.size)
             self.photos.size = {edge: min(size[edge], max_photo_pixels) for edge in ("shortest_edge", "longest_edge")}
         self.text = chat.PlainText(self.tokenizer)
+        self.end, self.ends = ends_of_turn(checkpoint, self.tokenizer, self.template)
+        self.pad = self.end if self.tokenizer.pad_token_id is None else self.tokenizer.pad_token_id
         self._around = lru_cache(maxsize=256)(self._cut)  # a corpus has few forms of conversation
 
     def encode(self, row: Row, generate: bool = False, seen: Seen | None = None) -> Encoded:
@@ -102,7 +107,7 @@ class Encoder:
         learn = [False] * len(ids)
         for (role, text), after in zip(texts, around[1:], strict=True):
             said, then = self.text.ids(text), self._template(after, counts)
-            end = then.index(self.tokenizer.eos_token_id) + 1 if role == "assistant" else 0
+            end = then.index(self.end) + 1 if role == "assistant" else 0
             ids += said + then
             learn += [role == "assistant"] * len(said) + [True] * end + [False] * (len(then) - end)
         if next(counts, None) is not None:
@@ -118,7 +123,7 @@ class Encoder:
         def padded(values: Sequence[Sequence[int]], filler: int) -> "Tensor":
             return torch.tensor([[filler] * (longest - len(v)) + list(v) if left else list(v) + [filler] * (longest - len(v)) for v in values])
 
-        input_ids = padded([row.ids for row in rows], self.tokenizer.pad_token_id)
+        input_ids = padded([row.ids for row in rows], self.pad)
         attention_mask = padded([[1] * len(row.ids) for row in rows], 0)
         out = {
             "input_ids": input_ids, "attention_mask": attention_mask, "mm_token_type_ids": (input_ids == self.config.image_token_id).int(),
@@ -176,7 +181,9 @@ class Student(Encoder):
             torch.set_num_threads(n_threads)
         gpu = torch.cuda.is_available()
         kind, dtype = transformers.Qwen3VLForConditionalGeneration, torch.bfloat16 if gpu else torch.float32
-        self.model = kind.from_pretrained(folder, dtype=dtype).to("cuda" if gpu else "cpu").eval()
+        self.model = load_model(kind, as_checkpoint(folder), dtype=dtype).to("cuda" if gpu else "cpu")
+        # the folder's own settings may sample, penalise and end elsewhere: greedy is greedy
+        self.model.generation_config = transformers.GenerationConfig(do_sample=False, eos_token_id=sorted(self.ends), pad_token_id=self.pad)
 
     def answer(self, rows: Sequence[Row], max_new_tokens: int) -> list[str]:
         """Greedy answers, one a row, from one left-padded batch. An answer without end is cut at ``max_new_tokens``."""
@@ -188,44 +195,45 @@ class Student(Encoder):
             return []
         torch, tokens = self.torch, self.tokenizer
         batch = {name: tensor.to(self.model.device) for name, tensor in self.batch(rows, left=True).items() if name != "labels"}
-        # the folder's own settings may sample and penalise: greedy is greedy
-        plain = {"do_sample": False, "temperature": None, "top_p": None, "top_k": None, "repetition_penalty": None}
         try:
             with torch.inference_mode():
-                written = self.model.generate(**batch, max_new_tokens=max_new_tokens, pad_token_id=tokens.pad_token_id, **plain)
+                written = self.model.generate(**batch, max_new_tokens=max_new_tokens, logits_processor=[self._numbers])
         except torch.OutOfMemoryError:
             longest = batch["input_ids"].shape[1]
             raise mistake(f"GPU memory is too small for {len(rows)} rows of up to {longest} tokens", "lower the batch in the configuration") from None
-        ends = self.model.generation_config.eos_token_id
-        ends = {tokens.eos_token_id, *(ends if isinstance(ends, list) else [ends])}
-        answers = [ids[batch["input_ids"].shape[1] :].tolist() for ids in written]
-        texts = [tokens.decode(ids, skip_special_tokens=True, clean_up_tokenization_spaces=False) for ids in answers]
-        return [(text, not ends.isdisjoint(ids)) for text, ids in zip(texts, answers, strict=True)]
+        answers = [until_end(ids[batch["input_ids"].shape[1] :].tolist(), self.ends) for ids in written]
+        return [(tokens.decode(ids, skip_special_tokens=True, clean_up_tokenization_spaces=False), ended) for ids, ended in answers]
+
+    def _numbers(self, _: "Tensor", scores: "Tensor") -> "Tensor":
+        """Scores as they are; raises UserError where one is not a number, of which no answer can be made."""
+        if self.torch.isnan(scores).any():
+            raise as_checkpoint(self.folder).wrong("the model's scores are no numbers (NaN)")
+        return scores
+
+
+def as_checkpoint(folder: Path) -> Checkpoint:
+    """The student's folder, and how to get one."""
+    return Checkpoint(folder, FIELD, GET_WEIGHTS.format(folder=folder))
 
 
 def check_folder(folder: Path, weights: bool = False) -> None:
     """Raise UserError unless ``folder`` is a checkpoint of a Qwen3-VL that can be run here, and holds its weights where these are wanted."""
     if absent := next((name for name in ("torch", "transformers", "PIL") if find_spec(name) is None), None):
-        raise mistake(f"{absent} is not installed", "run `make setup-student`", field="student.model")
-    field, get = "student.model", GET_WEIGHTS.format(folder=folder)
-    if not (folder / "config.json").is_file():
-        what = "no config.json in it" if folder.is_dir() else "no such checkpoint folder"
-        raise mistake(what, get, path=folder, field=field)
-    try:
-        kind = json.loads((folder / "config.json").read_text(encoding="utf-8")).get("model_type")
-    except (ValueError, AttributeError):
-        raise mistake("config.json is not a JSON object", get, path=folder, field=field) from None
-    if kind != "qwen3_vl":
-        raise mistake(f"another architecture ({kind}); qwen3_vl is needed", get, path=folder, field=field)
-    if weights and (missing := missing_weights(folder)):
-        raise mistake(f"its weights are missing ({missing})", get, path=folder, field=field)
+        raise mistake(f"{absent} is not installed", "run `make setup-student`", field=FIELD)
+    checkpoint = as_checkpoint(folder)
+    held = settings(checkpoint)
+    if (kind := held.get("model_type")) != "qwen3_vl":
+        raise checkpoint.wrong(f"another architecture ({kind}); qwen3_vl is needed")
+    if absent := next((part for part in ("text_config", "vision_config") if not isinstance(held.get(part), dict)), None):
+        raise checkpoint.wrong(f"its config.json has no {absent}")
+    if weights:
+        check_weights(checkpoint)
+    check_small_files(checkpoint)
 
 
 def missing_weights(folder: Path) -> str | None:
     """The first weight file that a checkpoint folder lacks, None where all are there."""
-    index = folder / "model.safetensors.index.json"
-    names = sorted(set(json.loads(index.read_text(encoding="utf-8"))["weight_map"].values())) if index.is_file() else ["model.safetensors"]
-    return next((name for name in names if not (folder / name).is_file()), None)
+    return next((name for name in weight_files(as_checkpoint(folder)) if not (folder / name).is_file()), None)
 
 
 def _readable(path: Path) -> "Image.Image":

@@ -84,7 +84,7 @@ def answer_batches(student: Student, batches: Sequence[Sequence[str]], max_new_t
             sha256 = hashlib.sha256(content).hexdigest()
             return _Read(sha256, student.see([open_photo(io.BytesIO(content))]), None)
         except NotAPhoto as error:
-            return _Read(sha256, None, Unfit("broken", str(error)))
+            return _Read(sha256, None, Unfit(error.reason, str(error)))
         except OSError as error:
             return _Read(sha256, None, Unfit("unreadable", error.strerror or str(error)))
 
@@ -128,6 +128,7 @@ class Outcome(NamedTuple):
     refused: list[Refused]
     photos: int
     groups: int
+    nested: int
 
     def sentence(self) -> str:
         """The counts: what came in is what was kept and what was refused."""
@@ -138,7 +139,17 @@ class Outcome(NamedTuple):
         lost = sum(reasons.values())
         why = f" ({', '.join(f'{count} {reason}' for reason, count in sorted(reasons.items()))})" if reasons else ""
         groups = f"{self.groups} groups in = {len(self.tickets)} kept + {self.groups - len(self.tickets)} refused"
-        return f"{self.photos} photos in = {self.photos - lost} kept + {lost} refused{why}; {groups}"
+        inside = f"; {self.nested} photos in folders inside their group" if self.nested else ""
+        return f"{self.photos} photos in = {self.photos - lost} kept + {lost} refused{why}; {groups}{inside}{self._to_convert()}"
+
+    def _to_convert(self) -> str:
+        """What was given in a format that is not read here, by format."""
+        kinds: dict[str, int] = {}
+        for row in self.refused:
+            kind, found, _ = row.detail.partition(": convert it to JPEG")
+            if found:
+                kinds[kind] = kinds.get(kind, 0) + 1
+        return f"; convert {', '.join(f'{count} {kind}' for kind, count in sorted(kinds.items()))} to JPEG" if kinds else ""
 
 
 def compose(intake: Intake, mission: str, unfit: Mapping[str, Unfit], answers: Mapping[str, Answer]) -> Outcome:
@@ -157,8 +168,9 @@ def compose(intake: Intake, mission: str, unfit: Mapping[str, Unfit], answers: M
             per_image = {f"image_{n}": answers[image].summary for n, image in enumerate(kept, start=1)}
             tickets.append(StageA(group_id=group.group_id, mission=mission, label=group.label, images=kept, per_image=per_image))
         else:
-            refused.append(Refused(image=None, group_id=group.group_id, label=group.label, reason=group.unfit or "no_photo_left", detail=""))
-    return Outcome(tickets, refused, len(intake.strays) + sum(len(group.images) for group in intake.groups), len(intake.groups))
+            refused.append(Refused(image=None, group_id=group.group_id, label=group.label, reason=group.unfit or "no_photo_left", detail=group.detail))
+    photos = len(intake.strays) + sum(len(group.images) for group in intake.groups)
+    return Outcome(tickets, refused, photos, len(intake.groups), sum(group.nested for group in intake.groups))
 
 
 def _refusal(group: Group, image: str, unfit: Mapping[str, Unfit], answers: Mapping[str, Answer]) -> tuple[Refusal | None, str]:

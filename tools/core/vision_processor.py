@@ -14,7 +14,7 @@ def load_processor(folder: Path | str) -> Any:
     from transformers import AutoProcessor
     from transformers.utils import is_torchvision_available
 
-    return AutoProcessor.from_pretrained(folder) if is_torchvision_available() else load_photo_processor(folder)
+    return AutoProcessor.from_pretrained(folder, trust_remote_code=False) if is_torchvision_available() else load_photo_processor(folder)
 
 
 def load_photo_processor(folder: Path | str) -> Any:
@@ -33,7 +33,7 @@ def load_photo_processor(folder: Path | str) -> Any:
         def get_attributes(cls) -> list[str]:
             return ["image_processor", "tokenizer"]
 
-    tokenizer = AutoTokenizer.from_pretrained(folder)
+    tokenizer = AutoTokenizer.from_pretrained(folder, trust_remote_code=False)
     return PhotoProcessor(Qwen2VLImageProcessorPil.from_pretrained(folder), tokenizer, chat_template=_template(Path(folder), tokenizer))
 
 

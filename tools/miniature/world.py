@@ -8,7 +8,6 @@ a ticket with its clean label and whether the label was flipped. Deterministic i
 every group_id begins with SYNTHETIC-, so that no record of a run on these tickets can be taken for one of the field.
 """
 
-import json
 from pathlib import Path
 from random import Random
 from typing import NamedTuple

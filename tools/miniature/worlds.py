@@ -109,7 +109,7 @@ def judge(folder: Path, experiences: dict[str, str], worlds: Any, world: Any, n:
     decodes = [decodes_for(row, cfg.rollout) for row in rows]
     engine = open_engine(cfg.engine)
     answers = engine.rollout(stage_b_system(world.mission.name, experiences), [stage_b_user(row.per_image) for row in rows], decodes)
-    candidates = [trajectories_of(row, grid, answer, Place(1, 0, 1), 1, 0) for row, grid, answer in zip(rows, decodes, answers, strict=True)]
+    candidates = [trajectories_of(row, grid, answer, Place(1, 0, 1), 1, 0, cfg.rollout.cut_reasons) for row, grid, answer in zip(rows, decodes, answers, strict=True)]
     chosen = [select(row, mine, cfg.fail_first) for row, mine in zip(rows, candidates, strict=True)]
     engine.close()
     return verdict_rates((selection.label, selection.verdict) for selection in chosen if selection)

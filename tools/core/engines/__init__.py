@@ -13,7 +13,7 @@ from tools.core.errors import UserError, mistake
 if TYPE_CHECKING:
     from tools.core.config import EngineConfig
 
-STOP, LENGTH, OVER_LENGTH = "stop", "length", "over_length"
+STOP, LENGTH, OVER_LENGTH, REFUSED = "stop", "length", "over_length", "refused"
 NO_VERDICT: dict[str, float | None] = {"pass": None, "fail": None}
 
 
@@ -33,13 +33,15 @@ class Completion:
 
     ``text`` is raw, without the end-of-turn token and without thinking. ``verdict_logprob`` holds the model's own
     log-probabilities (temperature 1, full vocabulary, natural log) of the two verdicts where they part; None where
-    that place was never reached. ``finish``: ``stop``, ``length`` (``max_new_tokens`` were written) or ``over_length``
-    (the prompt does not fit; ``text`` is empty).
+    that place was never reached. ``finish``: ``stop``, ``length`` (``max_new_tokens`` were written), ``over_length``
+    (the prompt does not fit; ``text`` is empty) or ``refused`` (this prompt got no answer that can be read; ``text`` is
+    empty and ``detail`` holds the server's words, safe to print).
     """
 
     text: str
     verdict_logprob: dict[str, float | None]
     finish: str
+    detail: str = ""
 
 
 class Engine(Protocol):
@@ -57,8 +59,9 @@ class Engine(Protocol):
     def judge(self, system: str, users: Sequence[str]) -> list[dict[str, float | None]]:
         """Log-probabilities of ``pass`` and ``fail`` for each of ``users``, without writing a reason; None where it does not fit."""
 
-    def complete(self, system: str, users: Sequence[str], decodes: Sequence[Decode]) -> list[Completion]:
-        """Free text (reflection): one answer for each of ``users``, which share one system message."""
+    def complete(self, system: str, users: Sequence[str], decodes: Sequence[Decode], json_schema: dict | None = None) -> list[Completion]:
+        """One answer for each of ``users``, which share one system message (reflection). With ``json_schema`` it is held to JSON of that
+        schema where the engine can; else it is free text."""
 
     def count_tokens(self, text: str) -> int:
         """Number of tokens of ``text`` as data (an estimate from above where the engine has no tokenizer)."""

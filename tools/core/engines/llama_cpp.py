@@ -22,7 +22,8 @@ from typing import TYPE_CHECKING, Any
 from tools.core.engines import NO_VERDICT, OVER_LENGTH, Completion, Decode, check_calls, chunks
 from tools.core.engines import chat, programs
 from tools.core.engines.fingerprint import sampled_hash
-from tools.core.engines.llama_runtime import MAX_SEQUENCES, Context, Model, Run
+from tools.core.engines.json_grammar import gbnf
+from tools.core.engines.llama_runtime import MAX_SEQUENCES, Context, Grammar, Model, Run
 from tools.core.engines.sampling import LARGE_VOCABULARY
 from tools.core.engines.schedule import Job, Schedule
 from tools.core.engines.threads import cores, worthwhile
@@ -118,10 +119,12 @@ class LlamaCppEngine:
         """Verdict log-probabilities of each ticket; see ``Engine.judge``."""
         return [seen for seen, in self._run(system, users, users, self._judge_ticket, self.config.slots)]
 
-    def complete(self, system: str, users: Sequence[str], decodes: Sequence[Decode]) -> list[Completion]:
-        """Free text for each prompt; see ``Engine.complete``."""
+    def complete(self, system: str, users: Sequence[str], decodes: Sequence[Decode], json_schema: dict | None = None) -> list[Completion]:
+        """Free text for each prompt, or JSON of a schema, held by llama.cpp's own grammar; see ``Engine.complete``."""
         check_calls(users, decodes)
-        return [written for written, in self._run(system, users, decodes, self._complete_ticket, max(1, self.config.slots // 4))]
+        grammar = None if json_schema is None else partial(Grammar, self.model, gbnf(json_schema))
+        make = partial(self._complete_ticket, grammar=grammar)
+        return [written for written, in self._run(system, users, decodes, make, max(1, self.config.slots // 4))]
 
     def count_tokens(self, text: str) -> int:
         """Tokens of ``text`` as data."""
@@ -155,9 +158,10 @@ class LlamaCppEngine:
         answers = [NO_VERDICT]
         return _Ticket(programs.judge(self.voice, prompt, partial(answers.__setitem__, 0)), answers, 0, 1, 1)
 
-    def _complete_ticket(self, prompt: list[int], decode: Decode) -> _Ticket:
+    def _complete_ticket(self, prompt: list[int], decode: Decode, grammar: Callable[[], Grammar] | None) -> _Ticket:
         answers = [_OVER_LENGTH]
-        program = programs.free(self.voice, prompt, programs.Writer.of(decode), partial(answers.__setitem__, 0))
+        writer, put = programs.Writer.of(decode), partial(answers.__setitem__, 0)
+        program = programs.by_grammar(self.voice, prompt, writer, grammar, put) if grammar else programs.free(self.voice, prompt, writer, put)
         return _Ticket(program, answers, decode.max_new_tokens, 1, 1)
 
     def _job(self, context: Context, prompt: Sequence[int], ticket: _Ticket) -> Job | None:

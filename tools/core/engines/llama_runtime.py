@@ -10,11 +10,16 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
+from tools.core.engines.sampling import most_likely
 from tools.core.engines.threads import quiet_openmp
 from tools.core.errors import mistake
 
+LFS = b"version https://git-lfs"
+CHECKED = 2_000_000_000  # bytes of a file whose weights are all looked at when it is loaded; a larger one would be read once more
 MAX_SEQUENCES = 256  # LLAMA_MAX_SEQ in llama.cpp
-_ERROR = 3  # GGML_LOG_LEVEL_ERROR
+LIKELIEST = 256  # tokens of a row that a grammar looks at first
+_ERROR = 4  # GGML_LOG_LEVEL_ERROR of ggml.h
+_TOKEN_DATA = np.dtype([("id", np.int32), ("logit", np.float32), ("p", np.float32)])  # llama_token_data
 
 
 def library() -> Any:
@@ -45,12 +50,16 @@ class Model:
     """
 
     def __init__(self, path: Path, n_gpu_layers: int) -> None:
-        self.lib = library()
+        self.lib, self.path = library(), path
+        with open(path, "rb") as file:
+            if file.read(len(LFS)) == LFS:
+                raise mistake("a pointer of Git LFS, not the model itself", "fetch the file (`git lfs pull`, or from where it was published)", path=path, field="engine.model")
         self.lib.llama_backend_init()
         said: list[str] = []
         collect = self.lib.llama_log_callback(lambda level, text, _: said.append(text.decode("utf-8", "replace").strip()) if level == _ERROR else None)
         params = self.lib.llama_model_default_params()
         params.n_gpu_layers = n_gpu_layers
+        params.check_tensors = path.stat().st_size < CHECKED  # quantised products hide a NaN: the scores would be wrong, yet numbers
         self.lib.llama_log_set(collect, ctypes.c_void_p(0))
         self.handle = self.lib.llama_model_load_from_file(str(path).encode(), params)
         self.lib.llama_log_set(_silent(self.lib), ctypes.c_void_p(0))
@@ -158,6 +167,7 @@ class Context:
     def __init__(self, model: Model, *, cells: int, batch_tokens: int, sequences: int, n_threads: int) -> None:
         lib = self.lib = model.lib
         self.vocab_size, self.cells, self.sequences, self.batch_tokens = model.vocab_size, cells, sequences, batch_tokens
+        self._path, self._seen = model.path, False
         self.prefix: list[int] | None = None
         params = lib.llama_context_default_params()
         params.n_ctx, params.n_batch, params.n_ubatch = cells, batch_tokens, batch_tokens
@@ -185,7 +195,7 @@ class Context:
         """Decode runs of at most ``batch_tokens`` tokens in all.
 
         Returns float32 logits ``[wanted runs, vocabulary]``, in order; a view that the next call overwrites. Raises
-        RuntimeError when llama.cpp fails (the caller keeps count of cells, so that is no user's fault).
+        RuntimeError when llama.cpp fails (the caller keeps count of cells, so that is no user's fault), UserError where scores are NaN.
         """
         numbers = np.fromiter((number for run in runs for number in run.sequences), np.int32)
         at = rows = listed = 0
@@ -204,7 +214,12 @@ class Context:
             raise RuntimeError(f"llama_decode returned {status} for {at} tokens in {len(runs)} runs")
         if not rows:
             return np.empty((0, self.vocab_size), np.float32)
-        return np.ctypeslib.as_array(self.lib.llama_get_logits(self.handle), (rows, self.vocab_size))
+        logits = np.ctypeslib.as_array(self.lib.llama_get_logits(self.handle), (rows, self.vocab_size))
+        # A NaN in a layer spreads over a whole row: one column shows it. The first call looks at all of them, for one in the output matrix.
+        if np.isnan(logits[:, 0] if self._seen else logits).any():
+            raise mistake("the model's scores are no numbers (NaN)", "its weights are damaged: fetch the file again", path=self._path, field="engine.model")
+        self._seen = True
+        return logits
 
     def fork(self, source: int, target: int) -> None:
         """Let ``target`` share all cells of ``source``."""
@@ -222,4 +237,63 @@ class Context:
         """Free the cells."""
         if self.handle:
             self.lib.llama_free(self.handle)
+            self.handle = None
+
+
+class Grammar:
+    """llama.cpp's own grammar sampler over one vocabulary: which token may come next in one text.
+
+    It takes control tokens for their text, so those of ``model.barred`` are kept out here. Asking for one token is cheap; a
+    mask over the vocabulary costs that many times as much, so it first looks among the row's likeliest. Raises ValueError for
+    a faulty grammar.
+    """
+
+    def __init__(self, model: Model, text: str) -> None:
+        self.lib = model.lib
+        self._open = ~model.barred
+        self._open[list(model.eog)] = True
+        self._array = self.lib.llama_token_data_array(selected=-1, sorted=False)
+        self._pointer = dict(self.lib.llama_token_data_array._fields_)["data"]
+        self.handle = self.lib.llama_sampler_init_grammar(model.vocab, text.encode(), b"root")
+        if not self.handle:
+            raise ValueError("llama.cpp cannot read the grammar")
+        self._asked: int | None = None  # a token that was found allowed at this place
+
+    def allows(self, token: int) -> bool:
+        """Whether a token may come next; the end of turn only where the text is whole."""
+        if not self._allowed(np.array([token], np.int32))[0]:
+            return False
+        self._asked = token
+        return True
+
+    def refused(self, row: np.ndarray) -> np.ndarray:
+        """A mask (True is refused) under which to draw from a row of logits: of the likeliest tokens those that may come
+        next; of the whole vocabulary where none of them may."""
+        mask = np.ones(len(row), bool)
+        for ids in (most_likely(row, LIKELIEST), np.arange(len(row))):
+            ids = ids.astype(np.int32)
+            mask[ids[self._allowed(ids)]] = False
+            if not mask.all():
+                break
+        return mask
+
+    def accept(self, token: int) -> bool:
+        """Go on behind a token; False, and nothing happens, where it may not come next."""
+        if token != self._asked and not self.allows(token):
+            return False
+        self.lib.llama_sampler_accept(self.handle, token)
+        self._asked = None
+        return True
+
+    def _allowed(self, ids: np.ndarray) -> np.ndarray:
+        rows = np.zeros(len(ids), _TOKEN_DATA)
+        rows["id"] = ids
+        self._array.data, self._array.size = ctypes.cast(rows.ctypes.data, self._pointer), len(ids)
+        self.lib.llama_sampler_apply(self.handle, ctypes.byref(self._array))
+        return (rows["logit"] == 0) & self._open[ids]  # what is refused has minus infinity now
+
+    def close(self) -> None:
+        """Free it."""
+        if self.handle:
+            self.lib.llama_sampler_free(self.handle)
             self.handle = None

@@ -7,13 +7,16 @@ Programs know tokens and rules; ``schedule`` knows batches and cells.
 
 from collections.abc import Callable, Generator, Sequence
 from dataclasses import dataclass, field
-from typing import NamedTuple
+from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
 
 from tools.core.engines import LENGTH, NO_VERDICT, STOP, Completion, Decode
 from tools.core.engines.sampling import log_softmax, two_way
 from tools.core.engines.two_line import TwoLine
+
+if TYPE_CHECKING:
+    from tools.core.engines.llama_runtime import Grammar
 
 
 @dataclass(frozen=True)
@@ -29,11 +32,18 @@ class Writer:
 
 
 class Ask(NamedTuple):
-    """Feed ``tokens``; if ``writer`` is given, draw the next token by its settings, never one that ``refused`` marks."""
+    """Feed ``tokens``; if ``writer`` is given, draw the next token by its settings, never one that ``refused`` marks or ``grammar`` forbids."""
 
     tokens: Sequence[int]
     writer: Writer | None = None
     refused: np.ndarray | None = None
+    grammar: "Grammar | None" = None
+
+    def barring(self, token: int, row: np.ndarray) -> np.ndarray | None:
+        """The mask under which to draw from ``row`` again, None where ``token`` may stand. Few tokens are refused, so the mask comes second."""
+        if self.grammar is not None:
+            return None if self.grammar.allows(token) else self.grammar.refused(row)
+        return self.refused if self.refused is not None and self.refused[token] else None
 
 
 Program = Generator[Ask, tuple[np.ndarray, int | None], "list[Program]"]
@@ -137,6 +147,28 @@ def free(voice: Voice, prompt: Sequence[int], writer: Writer, put: Callable[[Com
         written.append(token)
         tokens = [token]
     put(Completion(voice.text(written), logprob, finish))
+    return []
+
+
+def by_grammar(voice: Voice, prompt: Sequence[int], writer: Writer, opened: "Callable[[], Grammar]", put: Callable[[Completion], None]) -> Program:
+    """Write what a grammar allows, up to the end of turn, which it allows where the text is whole."""
+    tokens = (yield from _think(voice, prompt, writer)) if voice.thinking else list(prompt)
+    written: list[int] = []
+    finish = LENGTH
+    grammar = opened()
+    try:
+        while len(written) < writer.decode.max_new_tokens:
+            _, token = yield Ask(tokens, writer, grammar=grammar)
+            if token in voice.plan.eog:
+                finish = STOP
+                break
+            if not grammar.accept(token):  # a vocabulary that has no token for what has to come: the text stays cut
+                break
+            written.append(token)
+            tokens = [token]
+    finally:
+        grammar.close()
+    put(Completion(voice.text(written), NO_VERDICT, finish))
     return []
 
 

@@ -145,9 +145,9 @@ class Schedule:
             return tokens
         for i, token in zip(drawers, self._draw([ready[i] for i in drawers], logits, [rows[i] for i in drawers])):
             tokens[i] = int(token)
-        again = [i for i in drawers if (mask := ready[i].ask.refused) is not None and mask[tokens[i]]]
-        if again:
-            allowed = np.stack([np.where(ready[i].ask.refused, -np.inf, logits[rows[i]]) for i in again])
+        masks = {i: mask for i in drawers if (mask := ready[i].ask.barring(tokens[i], logits[rows[i]])) is not None}
+        if again := list(masks):
+            allowed = np.stack([np.where(mask, -np.inf, logits[rows[i]]) for i, mask in masks.items()])
             for i, token in zip(again, self._draw([ready[i] for i in again], allowed, range(len(again)))):
                 tokens[i] = int(token)
         return tokens

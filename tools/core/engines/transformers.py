@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from tools.core.checkpoints import LOCAL, Checkpoint, check_small_files, check_weights, ends_of_turn, load_model, settings
 from tools.core.engines import LENGTH, NO_VERDICT, OVER_LENGTH, STOP, Completion, Decode, check_calls, chat
 from tools.core.engines.fingerprint import checkpoint_hash
 from tools.core.engines.sampling import draw, log_softmax
@@ -30,8 +31,12 @@ class TransformersEngine:
 
     def __init__(self, config: "EngineConfig") -> None:
         path = Path(config.model)
+        checkpoint = Checkpoint(path, "engine.model", "check engine.model, or fetch the model again")
         if not (path / "config.json").is_file():
             raise mistake("no checkpoint folder (it has no config.json)", "check engine.model", path=path, field="engine.model")
+        settings(checkpoint)
+        check_small_files(checkpoint)
+        check_weights(checkpoint)
         if config.thinking.enabled:
             raise mistake("the transformers engine does not think", "set thinking.enabled to false", field="engine.thinking.enabled")
         quiet_openmp()
@@ -41,16 +46,18 @@ class TransformersEngine:
         except ImportError as error:
             raise mistake(f"{error.name} is not installed", "run `make setup-student`", field="engine.kind") from None
         self.config, self.torch = config, torch
-        self.tokenizer = transformers.AutoTokenizer.from_pretrained(path)
+        with checkpoint.reading("tokenizer"):
+            self.tokenizer = transformers.AutoTokenizer.from_pretrained(path, **LOCAL)
         self.text = chat.PlainText(self.tokenizer)
-        settings = transformers.AutoConfig.from_pretrained(path)
-        kind = transformers.AutoModelForImageTextToText if hasattr(settings, "vision_config") else transformers.AutoModelForCausalLM
-        self.model = kind.from_pretrained(path, dtype="auto", device_map="auto" if torch.cuda.is_available() else None).eval()
+        _, self.ends = ends_of_turn(checkpoint, self.tokenizer, self.tokenizer.chat_template)
+        with checkpoint.reading("config.json"):
+            known = transformers.AutoConfig.from_pretrained(path, **LOCAL)
+        kind = transformers.AutoModelForImageTextToText if hasattr(known, "vision_config") else transformers.AutoModelForCausalLM
+        self.model = load_model(kind, checkpoint, dtype="auto", device_map="auto" if torch.cuda.is_available() else None)
+        self.broken = checkpoint.wrong("the model's scores are no numbers (NaN)")
         self.fingerprint = {"engine": "transformers", "model": path.name, "sha256": checkpoint_hash(path), "version": version("transformers")}
         special = {"bos": self.tokenizer.bos_token or "", "eos": self.tokenizer.eos_token or ""}
         self.pieces = chat.pieces(self.tokenizer.chat_template, **special, thinking=False, source=str(path))
-        ends = self.model.generation_config.eos_token_id
-        self.ends = set(ends if isinstance(ends, list) else [ends]) | {self.tokenizer.eos_token_id}
         lines = {verdict: self.text.ids(f"{HEADER}{word}\n") for verdict, word in WORD.items()}
         split = next(i for i, (a, b) in enumerate(zip(lines["pass"], lines["fail"])) if a != b)
         self.header, self.verdict = lines["pass"][:split], {verdict: ids[split] for verdict, ids in lines.items()}
@@ -69,8 +76,8 @@ class TransformersEngine:
         """Verdict log-probabilities of each ticket, from one forward pass over prompt and header."""
         return [self._look(self._prompt(system, user)) for user in users]
 
-    def complete(self, system: str, users: Sequence[str], decodes: Sequence[Decode]) -> list[Completion]:
-        """Free text for each prompt."""
+    def complete(self, system: str, users: Sequence[str], decodes: Sequence[Decode], json_schema: dict | None = None) -> list[Completion]:
+        """Free text for each prompt: there is no grammar here, so ``json_schema`` is ignored."""
         check_calls(users, decodes)
         return [self._write(self._prompt(system, user), [decode])[0] for user, decode in zip(users, decodes)]
 
@@ -87,7 +94,10 @@ class TransformersEngine:
         tensor = self.torch.tensor(ids, device=self.model.device)
         with self.torch.inference_mode():
             out = self.model(input_ids=tensor, past_key_values=cache, use_cache=True, logits_to_keep=1)
-        return out.logits[:, -1].float().cpu().numpy(), out.past_key_values
+        logits = out.logits[:, -1].float().cpu().numpy()
+        if np.isnan(logits).any():
+            raise self.broken
+        return logits, out.past_key_values
 
     def _fits(self, tokens: int) -> bool:
         return tokens <= self.config.context_tokens

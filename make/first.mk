@@ -1,0 +1,52 @@
+# The first stage of make: names are checked, prepare settles what a run is made of, and starts the graph. Reading targets.
+
+ifneq (,$(filter-out help,$(MAKECMDGOALS)))
+quoted = '$(subst ','\'',$(1))'
+TARGETS := $(shell sed -n 's/^\([a-z][a-z_-]*\):.*\#\# .*/\1/p' $(MAKEFILE_LIST) make/run.mk make/student.mk make/demo.mk Makefile)
+GIVEN := $(foreach v,$(.VARIABLES),$(if $(filter command,$(origin $(v))),$(v)))
+KNOWN := $(USER) PYTHON VENV PY READY READY_STUDENT READY_ECOSYSTEM CMAKE_ARGS GRAPH
+VALUES = $(foreach v,$(filter-out LAUNCH REMAKE QUIET DEV,$(USER)),$(call quoted,$(v)=$($(v))))
+ifeq (,$(shell command -v $(PYTHON)))
+$(error no $(PYTHON) here: install Python 3.11 or newer (Debian and Ubuntu: apt install python3 python3-venv))
+endif
+ifneq (well,$(shell $(PYTHON) make/names.py --goals $(call quoted,$(MAKECMDGOALS)) --given '$(GIVEN)' --known '$(KNOWN)' --targets '$(TARGETS)' $(VALUES)))
+$(error nothing was made)
+endif
+endif
+
+named = $(if $(filter $(1),$(NAMED)),$(2) "$$$(1)")
+PREPARE = $(call TOOL,prepare) --mission $(MISSION) --run-dir $(R) $(call named,MODELS,--models) $(call named,STAGE_A,--tickets) $(call named,CONFIG,--overlay) \
+  $(call named,PHOTOS,--photos) $(call named,FUSION,--fusion) --held-out "$$HELD_OUT" $(if $(strip $(REMAKE)),--remake)
+FLAGS := $(filter-out --%,$(firstword -$(MAKEFLAGS)))
+ifneq (,$(WANTED))
+.PHONY: $(WANTED)
+$(firstword $(WANTED)): | $(READY) $(if $(filter-out distill converge review fuse $(R)/% data/fused/%,$(WANTED)),$(READY_STUDENT))
+	@$(PREPARE) --goals '$(WANTED)' $(if $(findstring B,$(FLAGS)),--everything) $(if $(findstring n,$(FLAGS)),--dry-run) -- $(MAKE) GRAPH=1 $(WANTED)
+$(wordlist 2,$(words $(WANTED)),$(WANTED)): $(firstword $(WANTED)) ;
+endif
+
+# -- what reads a run and writes no more than its own page
+.PHONY: review-page review-apply relearn report show check plan why diff
+report: | $(READY) ## write report.html: the whole run on one page
+	@$(call TOOL,report) --run-dir $(R) --output $(R)/report.html
+review-page: | $(READY) ## write review.html: decide the tickets in a browser (PHOTOS=folder)
+	@$(call TOOL,review_page) --run-dir $(R) --output $(R)/review.html $(call named,PHOTOS,--photos)
+show: | $(READY) ## print what was learnt: rules by round, rates by epoch, review counts
+	@$(call TOOL,show) --run-dir $(R)
+check: | $(READY) ## validate every file of the run
+	@$(call TOOL,check) --run-dir $(R)
+why: | $(READY) ## say why FILE would be made again, and what an edit of it would cost
+	@$(call TOOL,why) --file "$$FILE" --run-dir $(R) $(call named,MODELS,--models) $(call named,STAGE_A,--tickets) $(call named,CONFIG,--overlay) $(call named,FUSION,--fusion) --make $(SUBMAKE)
+diff: | $(READY) ## compare how two runs of MISSION ended: rules, verdicts, rates, review (A=run1 B=run2)
+	@run() { case "$$1" in */*) echo "$$1" ;; *) echo "$(RUNS)/$$1/$(MISSION)" ;; esac; }; \
+	$(call TOOL,diff_runs) --a "$$(run "$$A")" --b "$$(run "$$B")"
+plan: | $(READY) ## predict tokens, time and disk of a run from 20 tickets, before it starts
+	@RUN_LOG= $(PREPARE) --goals plan --dry-run -- bash -c '$(call TOOL,plan) --models "$$MODELS" --mission $(MISSION) --tickets "$$STAGE_A" $${CONFIG:+--overlay "$$CONFIG"}'
+
+# -- what people said, brought in; and learnt from
+review-apply: | $(READY) ## bring decisions in (DECISIONS=path), or say how the review stands; then make distill
+	@$(call TOOL,review_apply) --run-dir $(R) $(call named,DECISIONS,--decisions)
+relearn: | $(READY) ## learn again with what people decided since, then distill
+	@if [ -e $(R)/rounds/0000/review_decisions.jsonl ]; then \
+	cmp -s $(wildcard $(R)/review_decisions.jsonl) $(if $(wildcard $(R)/review_decisions.jsonl),,/dev/null) $(R)/rounds/0000/review_decisions.jsonl || rm $(R)/rounds/0000/review_decisions.jsonl; fi
+	@$(SUBMAKE) distill

@@ -1,0 +1,119 @@
+"""What Make has to know before it starts, by content: stale results, the mix and its sources, the folder of an evaluation."""
+
+import os
+import re
+import time
+from collections.abc import Sequence
+from pathlib import Path
+
+from tools.core.digests import ABSENT, digest_of_path, digest_of_text
+from tools.core.errors import UserError, mistake
+from tools.core.made import changes, inputs_of, notes_below, outputs_of, read_note, run_folder, stale
+
+CORPUS = ("distill.train.jsonl", "distill.val.jsonl")
+FUSED, CHECKPOINTS, MIXES = Path("data", "fused"), Path("checkpoints"), Path("configs", "fusion")
+HELD_OUT_FILES = ("stage_a", "summary", "dense")
+_PLAIN = re.compile(r"[\w@%+=:,./-]+")  # what make and the shell take for a name and nothing else
+
+
+class Fresh:
+    """The state of a run's results. ``fusion``: the mix that was named; without one the student is taught this run's corpus alone."""
+
+    def __init__(self, run_dir: Path, fusion: str | None):
+        self.run_dir = run_dir
+        self.student = fusion or f"{run_dir.parent.name}-{run_dir.name}"
+        self.mix = fusion or ""
+
+    def stale(self, everything: bool = False) -> list[str]:
+        """Results of this run and of its student that Make has to make again whatever their times say."""
+        results = stale([self.run_dir])
+        for folder, noted in [*notes_below([CHECKPOINTS / self.student]), *self._fused()]:
+            if changed := changes(noted, run_folder(folder)):
+                results |= {Path(name): changed for name in noted["outputs"]}
+        names = [str(path) for path in results]
+        if everything:
+            names += [str(path) for folder, noted in notes_below([self.run_dir, CHECKPOINTS / self.student]) for path in outputs_of(folder, noted)]
+            names += [str(path) for path in sorted(self.run_dir.glob("rounds/*/*.json*"))] + [str(path) for path in sorted(FUSED.glob(f"{self.student}.*"))]
+        return sorted({name for name in names if _PLAIN.fullmatch(name)})
+
+    def align(self) -> None:
+        """Date results that stand later than what they were made from: a copy or a checkout has dated them anyhow, and make goes by time."""
+        noted = [*notes_below([self.run_dir, CHECKPOINTS / self.student]), *self._fused()]
+        maker = {path: at for at, (folder, note) in enumerate(noted) for path in outputs_of(folder, note)}
+        done: set[int] = set()
+
+        def settle(at: int) -> None:
+            if at in done:
+                return
+            done.add(at)
+            folder, note = noted[at]
+            inputs, outputs = inputs_of(folder, note), outputs_of(folder, note)
+            for path in inputs:
+                if path in maker:
+                    settle(maker[path])
+            if all(path.exists() for path in outputs) and not changes(note, run_folder(folder)):
+                newest = max((path.stat().st_mtime_ns for path in inputs if path.exists()), default=0)
+                if any(path.stat().st_mtime_ns < newest for path in outputs):
+                    later = max(newest, time.time_ns())
+                    for path in outputs:
+                        os.utime(path, ns=(later, later))
+
+        for at in range(len(noted)):
+            settle(at)
+
+    def _fused(self) -> list[tuple[Path, dict]]:
+        noted = read_note(FUSED / ".made" / f"{self.student}.json")
+        return [(FUSED, noted)] if noted else []
+
+    def sources(self) -> list[str]:
+        """Source files of the mix that make can bring up to date or compare: this run's corpus, and others as they are."""
+        own = [str(self.run_dir / name) for name in CORPUS] if (self.run_dir / "stage_a.jsonl").exists() else []
+        if not self.mix:
+            return own
+        path = MIXES / f"{self.mix}.yaml"
+        if not path.exists():
+            return []
+
+        from tools.core.config import read_yaml
+
+        words = [word.replace("{corpus}", str(self.run_dir)) for word in _words(read_yaml(path)) if word.endswith(".jsonl")]
+        return [word for word in words if word in own or (_PLAIN.fullmatch(word) and Path(word).exists())]
+
+    def refuse_another_runs_student(self) -> None:
+        """Raise UserError where ``checkpoints/<name>`` was taught by another run from other inputs: it would be lost."""
+        for folder, noted in notes_below([CHECKPOINTS / self.student]):
+            config = noted["arguments"][noted["arguments"].index("--config") + 1] if "--config" in noted["arguments"] else ""
+            other = Path(config).parent.parent
+            if config and other != self.run_dir and changes(noted, run_folder(folder)) and not os.environ.get("REMAKE", "").strip():
+                what = f"{folder} was taught by {other}, from other inputs than {self.run_dir}'s"
+                raise UserError(f"{what}; name another FUSION, or say REMAKE=1 to teach it again")
+
+    def refuse_old_summaries(self, source: Path) -> None:
+        """Raise UserError where the run's tickets come from photos that were changed since they were summarised."""
+        if source != self.run_dir / "summaries" / "stage_a.jsonl":
+            return
+        if changed := stale([source.parent]).get(source):
+            raise UserError(f"{source} was made from other photos or settings ({shown(changed)}); run make summarize first")
+
+    def pair(self, held_out: Path, mission: str) -> str:
+        """The folder name of this student's answers to these questions: ``<student>-<8 hex digits of the questions>``."""
+        files = [held_out / f"{mission}.{kind}.jsonl" for kind in HELD_OUT_FILES]
+        digests = [digest_of_path(path) for path in files]
+        for path, digest in zip(files, digests, strict=True):
+            if digest == ABSENT:
+                raise mistake("no such file", f"check HELD_OUT ({held_out}); docs/evaluation.md says what it holds", path=path, field="HELD_OUT")
+        return f"{self.student}-{digest_of_text(' '.join(digests))[:8]}"
+
+
+def _words(value: object) -> list[str]:
+    """All texts in a decoded YAML value."""
+    if isinstance(value, dict):
+        return [word for part in value.values() for word in _words(part)]
+    if isinstance(value, list):
+        return [word for part in value for word in _words(part)]
+    return [value] if isinstance(value, str) else []
+
+
+def shown(names: Sequence[str], most: int = 3) -> str:
+    """The first names, and how many more."""
+    return ", ".join(names[:most]) + (f" and {len(names) - most} more" if len(names) > most else "")
