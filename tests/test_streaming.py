@@ -28,7 +28,7 @@ def test_lines_are_the_same_streamed_and_read_whole_and_stand_where_it_is_said(t
     assert [path.read_bytes()[placed.offset :][: placed.length].decode() for placed in found] == [placed.text for placed in found]
 
 
-@pytest.mark.parametrize("broken", [b'{"group_id": ', b'{"group_id": "x", "colour": 1}', b"\xff", b"[1]"])
+@pytest.mark.parametrize("broken", [b'{"group_id": ', b'{"group_id": "x", "colour": 1}', b"[1]"])
 def test_a_bad_line_is_named_in_the_same_words_streamed_and_read_whole(broken, tmp_path):
     path = tmp_path / "stage_a.jsonl"
     write_rows(path, [ticket("a"), ticket("b")])
@@ -38,6 +38,14 @@ def test_a_bad_line_is_named_in_the_same_words_streamed_and_read_whole(broken, t
     with pytest.raises(UserError) as streamed:
         list(stream_placed(path, StageA))
     assert str(streamed.value) == str(whole.value)
+
+
+def test_a_line_in_another_encoding_is_named(tmp_path):
+    path = tmp_path / "stage_a.jsonl"
+    write_rows(path, [ticket("a"), ticket("b")])
+    path.write_bytes(path.read_bytes() + "挡风板".encode("gbk"))
+    with pytest.raises(UserError, match="stage_a.jsonl:3: not UTF-8"):
+        list(stream_placed(path, StageA))
 
 
 @pytest.mark.parametrize("make", ["nothing", "folder", "empty"])
@@ -229,3 +237,40 @@ def test_prepare_takes_tickets_as_they_are_but_for_line_ends_and_a_byte_order_ma
     outcome = call("prepare", models="miniature", mission="bbu_line", tickets=source, run_dir=run_dir)
     assert outcome.code == 0 and "2 from" in outcome.err and "1 fail, 1 pass" in outcome.err
     assert (run_dir / "stage_a.jsonl").read_bytes() == wanted
+
+
+DOUBLED = [("rounds/0002/trajectories.jsonl", 0, 1), ("rounds/0002/trajectories.jsonl", 1, 5), ("rounds/0001/failure_malformed.jsonl", 0, 2), ("rounds/0002/selections.jsonl", 1, 2)]
+
+
+def double(run: RunFolder, name: str, line: int, to: int) -> None:
+    """Let a line of a file stand in it once more, further down."""
+    path = run.folder / name
+    lines = path.read_bytes().splitlines(keepends=True)
+    path.write_bytes(b"".join([*lines[:to], lines[line], *lines[to:]]))
+
+
+@pytest.fixture
+def whole(tmp_path) -> RunFolder:
+    run = RunFolder(tmp_path / "run", [ticket("a"), ticket("b", "fail"), ticket("c")])
+    answers = {"a::pass": "pass bad", "b::fail": "pass bad", "c::pass": "pass pass"}
+    return run.play(answers).play(answers).finish().complete()
+
+
+@pytest.mark.parametrize(("name", "line", "to"), DOUBLED)
+def test_a_row_that_stands_twice_in_a_round_is_named_by_collect_and_by_check(whole, name, line, to):
+    double(whole, name, line, to)
+    before = snapshot(whole.folder)
+    collect, check = whole.collect(), whole.check()
+    where = f"{whole.folder}/{name}:{to + 1}: "
+    assert collect.code == check.code == 2 and collect.err.startswith(where) and f"stands on line {line + 1} already; keep one of the two" in collect.err
+    assert collect.err.strip() in check.err and "FAIL no row of another file stands twice" in check.out
+    assert snapshot(whole.folder) == before
+
+
+@pytest.mark.parametrize("name", ["trajectories.jsonl", "selections.jsonl"])
+def test_a_row_that_stands_twice_in_the_run_s_view_is_named_by_aggregate_review(whole, name):
+    double(whole, name, 0, 3)
+    before = snapshot(whole.folder)
+    outcome = whole.aggregate_review()
+    assert outcome.code == 2 and outcome.err.startswith(f"{whole.folder}/{name}:4: ") and "stands on line 1 already" in outcome.err
+    assert snapshot(whole.folder) == before
