@@ -358,7 +358,8 @@ class TrainAndValShareNoGroup(Rule):
         if row.name == "distill.train.jsonl":
             self.digests += digest_of(row.record.group_id)
             return
-        self.train = self.train or Keys(self.digests)
+        if self.train is None:
+            self.train = Keys(self.digests)
         what = f"{row.record.group_id!r} is in distill.train.jsonl too"
         self.found(_wrong(row.path, row.line, "group_id", what, AGAIN) if self.train.number(row.record.group_id) is not None else None)
 
