@@ -32,6 +32,7 @@ HERE = Path(__file__).resolve().parent
 CONSTRAINTS, PROJECT, PARTS = HERE.parent / "constraints.txt", HERE.parent / "pyproject.toml", HERE / "llama.cmake"
 WHEELS, SELFCHECK = HERE.parent / ".wheels", HERE.parent / "tools" / "selfcheck.py"
 PORTABLE = "-DGGML_NATIVE=OFF"
+FOR_A_PROCESSOR = re.compile(r"-DGGML_(NATIVE|AMX|AVX|FMA|BMI2|F16C|SSE42|CPU_ARM|CPU_ALL|BACKEND_DL)\w*=")  # options a portable build goes without
 OLDEST = (3, 11)
 GB_A_COMPILER = 1.0  # peak memory of one compiler process
 SECONDS_BETWEEN_LINES = 15
@@ -103,9 +104,10 @@ def builds(cmake_args):
     for path in sorted(WHEELS.glob(wheel_name())):
         state = path.stat()
         found.append(Build("%s:%d:%d" % (path.name, state.st_size, state.st_mtime), "%s from %s" % (path.name, WHEELS.name), None))
-    found.append(Build(wheel_key(cmake_args), "llama.cpp compiled for %s" % ("any processor" if PORTABLE in cmake_args else "this very processor"), cmake_args))
-    if PORTABLE not in cmake_args:
-        portable = (PORTABLE + " " + cmake_args).strip()
+    words = "with " + cmake_args if PORTABLE in cmake_args else "for this very processor"
+    found.append(Build(wheel_key(cmake_args), "llama.cpp compiled " + words, cmake_args))
+    portable = " ".join([PORTABLE] + [word for word in cmake_args.split() if not FOR_A_PROCESSOR.match(word)])
+    if sorted(portable.split()) != sorted(cmake_args.split()):
         found.append(Build(wheel_key(portable), "llama.cpp compiled for any processor (%s: AVX2 on x86-64, nothing newer)" % PORTABLE, portable))
     return found
 

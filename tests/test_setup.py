@@ -138,6 +138,13 @@ def test_a_portable_build_asked_for_has_no_other_behind_it(project, capsys, monk
     assert capsys.readouterr().err.splitlines()[-1].endswith("without GPU: CMAKE_ARGS= make setup")
 
 
+@pytest.mark.parametrize("given", ["-DGGML_NATIVE=ON", "-DGGML_AMX_TILE=ON -DGGML_AMX_INT8=ON", "-DGGML_NATIVE=OFF -DGGML_AVX512=ON", "-DGGML_CPU_ALL_VARIANTS=ON -DGGML_BACKEND_DL=ON"])
+def test_a_portable_build_goes_without_what_was_asked_for_one_processor_and_keeps_the_rest(project, given):
+    first, portable = project.setup.builds(given + " -DGGML_CUDA=ON")
+    assert first.cmake_args == given + " -DGGML_CUDA=ON"
+    assert portable.cmake_args == "-DGGML_NATIVE=OFF -DGGML_CUDA=ON"
+
+
 def test_a_wheel_put_there_by_hand_is_checked_and_used(project, capsys):
     project.by_hand(RIGHT)
     assert project.make() == 0
