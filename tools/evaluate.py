@@ -6,10 +6,10 @@
         --output RUN/evaluation/after.json
 
 In:  a student, held-out tickets (stage_a.jsonl) and photos (sources of fuse), the run's guidance, what was trained on.
-Out: after.json with all scores, and after.answers.jsonl beside it, one question a line.
+Out: after.json with all scores and digests of what they were made from, and after.answers.jsonl beside it, one question a line.
 
-Asked again with the same inputs, by content, it keeps what it has. A held-out ticket or photo whose group or photo was trained on is an error. Killed, it goes on at the last whole batch; the
-files come out the same, byte for byte. What each figure means: docs/evaluation.md.
+A held-out ticket or photo whose group or photo was trained on is an error. Killed, it goes on at the last whole batch; the files come
+out the same, byte for byte. Asked again with the same inputs, by content, it keeps what it has. Figures: docs/evaluation.md.
 """
 
 from pathlib import Path
