@@ -15,7 +15,7 @@ from typing import NamedTuple
 from tools.core.config import LoopConfig, read_section, read_yaml
 from tools.core.errors import UserError, mistake
 from tools.core.jsonl import numbered_lines, read_rows
-from tools.core.records import Malformed, Reflection
+from tools.core.records import MUTE_TRIAL, Malformed, Reflection
 from tools.core.run_folder import finished_rounds, round_folder
 from tools.core.windows import place_of
 
@@ -84,7 +84,8 @@ ANSWERS = Kind(
 REFLECTIONS = Kind(
     "reflections",
     "reflection.jsonl",
-    {"over_length": "raise engine.context_tokens, or lower reflect.prompt_tokens", "cut_off": "raise reflect.max_new_tokens", "refused": "see what the server said"},
+    {"over_length": "raise engine.context_tokens, or lower reflect.prompt_tokens", "cut_off": "raise reflect.max_new_tokens", "refused": "see what the server said"}
+    | {MUTE_TRIAL: "let the server give logprobs, or have answers begin with the verdict (configs/prompts/stage_b.system.txt)"},
     "set reflect.grammar: true, change the prompt (configs/prompts/reflect.user.txt), or take another model",
 )
 
@@ -129,10 +130,13 @@ def reflections_of(folder: Path) -> Count:
 
 
 def count_reflections(records: Iterable[Reflection]) -> Count:
-    """Reflection calls among records; the life-cycle record of a round is no call."""
+    """Reflection calls among records; the life-cycle record of a round is no call. One whose proposals were tried without a
+    verdict to read counts as unreadable too."""
     calls = [record for record in records if not record.reflection_id.endswith("-life")]
     unread = [record for record in calls if record.unreadable]
-    return Count(len(calls), Counter(reason(record.unreadable) for record in unread), next((record.raw_response for record in unread if record.raw_response), None))
+    mute = [record for record in calls if not record.applied and any(reason(rejected.why) == MUTE_TRIAL for rejected in record.rejected)]
+    reasons = Counter(reason(record.unreadable) for record in unread) + Counter({MUTE_TRIAL: len(mute)})
+    return Count(len(calls), reasons, next((record.raw_response for record in unread if record.raw_response), None))
 
 
 def reason(why: str) -> str:

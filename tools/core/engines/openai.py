@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Any
 
 from tools.core.engines import LENGTH, NO_VERDICT, OVER_LENGTH, STOP, Completion, Decode, check_calls, chunks
 from tools.core.errors import mistake
-from tools.core.protocol import HEADER, WORD, strip_thinking
+from tools.core.protocol import HEADER, WORD, begun_verdict, strip_thinking
 
 if TYPE_CHECKING:
     import httpx
@@ -66,7 +66,7 @@ class OpenAIEngine:
 
     def judge(self, system: str, users: Sequence[str]) -> list[dict[str, float | None]]:
         """Verdict log-probabilities of each ticket, from a greedy answer cut short; see ``Engine.judge``."""
-        return [answer.verdict_logprob for answer in self._pool.map(lambda user: self._ask(system, user, _JUDGE, True), users)]
+        return [probable(answer) for answer in self._pool.map(lambda user: self._ask(system, user, _JUDGE, True), users)]
 
     def complete(self, system: str, users: Sequence[str], decodes: Sequence[Decode], json_schema: dict | None = None) -> list[Completion]:
         """Free text for each prompt; see ``Engine.complete``."""
@@ -124,6 +124,14 @@ class OpenAIEngine:
         if response.status_code in (400, 413, 422) and any(sign in response.text.lower() for sign in _TOO_LONG):
             return None
         raise mistake(f"the server refuses the request ({failure})", "check engine.model, the key and what the server supports", path=self._url, field="engine")
+
+
+def probable(answer: Completion) -> dict[str, float | None]:
+    """The verdicts' log-probabilities; where the server gave none, or the answer has another form, the verdict it names is certain."""
+    said = begun_verdict(answer.text)
+    if said is None or any(value is not None for value in answer.verdict_logprob.values()):
+        return answer.verdict_logprob
+    return {verdict: 0.0 if verdict == said else None for verdict in WORD}
 
 
 def _asked_pause(response: "httpx.Response", pause: float) -> float:
