@@ -21,6 +21,7 @@ Refusal = Literal[
     "broken", "no_label", "no_group", "nested_groups", "duplicate_group", "empty_group", "no_photo_left", "empty_summary", "coordinates", "cut_off",
 ]  # fmt: skip
 DropReason = Literal["excluded", "unsure", "model_wrong", "needs_review", "conflict", "duplicate"]
+MUTE_TRIAL = "no_verdict_in_trial"  # why an operation was refused whose trial could not be read
 Decision = Literal["label_wrong", "model_wrong", "exclude", "unsure"]
 
 
