@@ -48,7 +48,7 @@ def run(main: Callable[..., None], *, engine: str = "", writes: str | Callable[.
     except UserError as error:
         complain(str(error))
         sys.exit(2)
-    except Stopped as stopped:
+    except Stopped as stopped:  # in the last moment
         leave(complain, stopped)
     finally:
         sys.stderr = stderr
