@@ -29,12 +29,12 @@ def main(
     from tools.core.config import LoopConfig, read_section
     from tools.core.jsonl import write_json
     from tools.core.loop import guidance_states, status_of, supersede
-    from tools.core.records import read_tickets
+    from tools.core.ticket_index import Tickets
     from tools.core.unreadable import stop_after
 
     cfg = read_section(config, LoopConfig)
-    tickets = read_tickets(stage_a)
-    status = status_of(guidance_states(rounds, tickets[0].mission), len(tickets), cfg)
+    tickets = Tickets(stage_a)
+    status = status_of(guidance_states(rounds, tickets.missions[0]), len(tickets), cfg)
     if stop := stop_after(rounds, status.rounds, status.rounds_per_epoch, cfg.loop.max_unreadable):
         supersede(rounds, stop.round)
         output.unlink(missing_ok=True)  # of an earlier loop: nothing may be distilled from that now

@@ -10,6 +10,7 @@ The guidance after the round is made from reflection.jsonl by tools.apply. Learn
 and leaves excluded tickets out; the review queue is about the labels as given.
 """
 
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Annotated
 
@@ -35,13 +36,14 @@ def main(
     from tools.core.guidance_file import read_guidance
     from tools.core.jsonl import read_numbered, read_rows, write_rows
     from tools.core.learning import learn
-    from tools.core.records import Selection, Trajectory, read_decisions, read_tickets
+    from tools.core.records import Selection, Trajectory, read_decisions
     from tools.core.review import queue
+    from tools.core.ticket_index import Tickets
     from tools.core.unreadable import forgiven_in, unread_in
     from tools.core.windows import place_of
 
     cfg = read_section(config, ReflectConfig)
-    tickets = {ticket.ticket_key: ticket for ticket in read_tickets(stage_a, cfg.mission.name)}
+    tickets = Tickets(stage_a, cfg.mission.name)
     rules = read_guidance(guidance, cfg.mission.name)
     trajectories = read_rows(round_dir / "trajectories.jsonl", Trajectory)
     numbered = read_numbered(round_dir / "selections.jsonl", Selection, allow_empty=True)
@@ -70,7 +72,7 @@ def main(
     )
 
 
-def take_down(decided: Path, decisions: Path, tickets: dict) -> None:
+def take_down(decided: Path, decisions: Path, tickets: Mapping) -> None:
     """Keep what people have said so far as what this learning knows; what they say later changes it only by make relearn."""
     from tools.core import made
     from tools.core.jsonl import write_text_if_changed
@@ -82,7 +84,7 @@ def take_down(decided: Path, decisions: Path, tickets: dict) -> None:
     write_text_if_changed(decisions, decided.read_text(encoding="utf-8-sig") if decided.exists() else "")
 
 
-def refuse_misfits(path: Path, numbered: list, tickets: dict) -> None:
+def refuse_misfits(path: Path, numbered: list, tickets: Mapping) -> None:
     """Raise UserError at the first (line, selection) that contradicts its ticket or itself, as an edit by hand may."""
     from tools.core.errors import mistake
 

@@ -29,11 +29,12 @@ def main(
     from tools.core.decisions import changes, merge, sentence, summarize
     from tools.core.errors import mistake
     from tools.core.jsonl import dump, read_json, write_json, write_text, write_text_if_changed
-    from tools.core.records import NeedReviewFile, read_decisions, read_tickets
+    from tools.core.records import NeedReviewFile, read_decisions
     from tools.core.standing import read_standing
     from tools.core.synthetic import named
+    from tools.core.ticket_index import Tickets
 
-    known = {ticket.ticket_key for ticket in read_tickets(run_dir / "stage_a.jsonl")}
+    known = Tickets(run_dir / "stage_a.jsonl")
     queue = [ticket for mission in read_json(run_dir / "need_review.json", NeedReviewFile).missions.values() for ticket in mission.tickets]
     kept = run_dir / "review_decisions.jsonl"
     said = read_decisions(kept, known) if kept.exists() else {}

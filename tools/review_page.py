@@ -27,16 +27,17 @@ def main(
     from tools.core.guidance_file import read_guidance
     from tools.core.jsonl import read_json, write_text
     from tools.core.negatives import Marker
-    from tools.core.records import NeedReviewFile, read_decisions, read_tickets
+    from tools.core.records import NeedReviewFile, read_decisions
     from tools.core.review_page import Photos, page, page_data
     from tools.core.synthetic import is_synthetic, named
+    from tools.core.ticket_index import Tickets
 
     cfg = read_section(run_dir / "config" / "rollout.yaml", RolloutConfig)
     review = read_json(run_dir / "need_review.json", NeedReviewFile).missions.get(cfg.mission.name)
     tickets = review.tickets if review else []
     guidance = read_guidance(run_dir / "guidance.json", cfg.mission.name)
     decided = run_dir / "review_decisions.jsonl"
-    said = read_decisions(decided, {ticket.ticket_key for ticket in read_tickets(run_dir / "stage_a.jsonl")}) if decided.exists() else {}
+    said = read_decisions(decided, Tickets(run_dir / "stage_a.jsonl")) if decided.exists() else {}
     if photos and not photos.is_dir():
         raise mistake("no such folder", "check --photos", path=photos)
 

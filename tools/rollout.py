@@ -30,16 +30,16 @@ def main(
     from tools.core.config import RolloutConfig, read_section
     from tools.core.guidance_file import read_guidance
     from tools.core.jsonl import write_rows
-    from tools.core.records import read_tickets
     from tools.core.rollouts import failures_of, forgiven_in
     from tools.core.selection import guard_row, select
+    from tools.core.ticket_index import Tickets
     from tools.core.windows import place_of, tickets_of
 
     cfg = read_section(config, RolloutConfig)
-    tickets = read_tickets(stage_a, cfg.mission.name)
+    tickets = Tickets(stage_a, cfg.mission.name)
     rules = read_guidance(guidance, cfg.mission.name)
     place = place_of(round_number, len(tickets), cfg.window.tickets)
-    window = tickets_of(place, tickets, cfg.window.seed)
+    window = [tickets.at(number) for number in tickets_of(place, range(len(tickets)), cfg.window.seed)]
 
     done = play(cfg, window, rules, place, round_number, output_dir)
     selected = [select(ticket, rows, cfg.fail_first) for ticket, (rows, _) in zip(window, done.tickets, strict=True)]

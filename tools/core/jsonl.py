@@ -176,7 +176,7 @@ class Placed(NamedTuple):
 
 
 def stream_lines(path: Path) -> Iterator[Placed]:
-    """Yield the lines of a text file as numbered_lines does, and where each stands; raises UserError as it does."""
+    """Yield the lines of a text file as numbered_lines does, and where each stands; raises UserError as it does, with the line."""
     try:
         file = open(path, "rb")
     except OSError:
@@ -191,9 +191,8 @@ def stream_lines(path: Path) -> Iterator[Placed]:
                 body = piece[bom:].rstrip(b"\r\n")
                 try:
                     text = body.decode()
-                except UnicodeDecodeError:
-                    _text(path)
-                    raise
+                except UnicodeDecodeError as error:
+                    raise mistake(f"not UTF-8 (byte {error.start} of the line)", "save it as UTF-8", path=path, line=line) from None
                 if text and not text.isspace():
                     yield Placed(line, offset + bom, len(body), text)
                 offset += len(piece)
@@ -212,6 +211,15 @@ def stream_placed(path: Path, model: type[Row], *, allow_empty: bool = False) ->
 def stream_rows(path: Path, model: type[Row], *, allow_empty: bool = False) -> Iterator[Row]:
     """Yield the records of a JSONL file. Raises as stream_placed does."""
     return (row for _, row in stream_placed(path, model, allow_empty=allow_empty))
+
+
+def stream_good(path: Path, model: type[Row]) -> Iterator[tuple[int, Row]]:
+    """Yield (line number, record) pairs of a file's good lines."""
+    for placed in stream_lines(path):
+        try:
+            yield placed.line, parse_row(placed.text, model, path, placed.line)
+        except UserError:
+            continue
 
 
 class Places:

@@ -1,7 +1,7 @@
 """One round of learning: credit rules, drop failing ones, reflect on errors, try proposals, keep what explains errors."""
 
 import hashlib
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
 from tools.core.config import ReflectConfig
 from tools.core.engines import Decode, Engine
@@ -17,7 +17,7 @@ from tools.core.windows import Place
 class Learner:
     """State of one round: the guidance as it changes, and verdicts of trial tickets under it."""
 
-    def __init__(self, cfg: ReflectConfig, engine: Engine, guidance: MissionGuidance, tickets: dict[str, StageA], selections: Sequence[Selection], round_number: int):
+    def __init__(self, cfg: ReflectConfig, engine: Engine, guidance: MissionGuidance, tickets: Mapping[str, StageA], selections: Sequence[Selection], round_number: int):
         self.cfg, self.engine, self.guidance, self.tickets, self.round = cfg, engine, guidance, tickets, round_number
         limits, seed = cfg.reflect.trial, f"{cfg.reflect.seed}/{round_number}"
         self.samples = {direction: draw_sample(selections, verdict, limits, seed) for direction, verdict in DIRECTIONS.items()}
@@ -76,7 +76,7 @@ class Learner:
 
 
 def learn(
-    cfg: ReflectConfig, engine: Engine, guidance: MissionGuidance, tickets: dict[str, StageA], selections: Sequence[Selection], place: Place, round_number: int
+    cfg: ReflectConfig, engine: Engine, guidance: MissionGuidance, tickets: Mapping[str, StageA], selections: Sequence[Selection], place: Place, round_number: int
 ) -> tuple[list[Reflection], MissionGuidance]:
     """Run one round of learning. Returns its reflection records (life cycle first, then one a call) and the guidance after it."""
     before = guidance

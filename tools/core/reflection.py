@@ -8,7 +8,7 @@ import random
 import re
 import unicodedata
 from collections import Counter
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any, NamedTuple
 
 from pydantic import ValidationError
@@ -56,7 +56,7 @@ class Group(NamedTuple):
 
 
 def groups_of(
-    selections: Sequence[Selection], tickets: dict[str, StageA], section: ReflectSection, seed: str, count_tokens: Callable[[str], int]
+    selections: Sequence[Selection], tickets: Mapping[str, StageA], section: ReflectSection, seed: str, count_tokens: Callable[[str], int]
 ) -> list[Group]:
     """Cut a window's errors into groups: seeded order, at most ``groups`` a direction, each within ``prompt_tokens``."""
     groups = []

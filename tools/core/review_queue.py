@@ -11,9 +11,10 @@ from typing import get_args
 
 import numpy as np
 
-from tools.core.jsonl import Placed, Places, parse_row, stream_placed
+from tools.core.jsonl import Placed, Places, parse_row
 from tools.core.records import MissionReview, NeedReviewEntry, ReviewReason, ReviewTicket, Selection, Trajectory, Verdict
 from tools.core.review import log_odds_against, review_ticket
+from tools.core.run_folder import stream_file
 from tools.core.ticket_index import Column, Tickets
 
 REASONS: tuple[ReviewReason, ...] = get_args(ReviewReason)
@@ -26,14 +27,17 @@ class Evaluations:
     def __init__(self) -> None:
         self._round, self._start, self._end, self._found = Column("q"), Column("Q"), Column("Q"), Column("B")
 
-    def see(self, number: int, placed: Placed, row: Trajectory) -> None:
-        """Take in one candidate of a ticket."""
+    def see(self, number: int, placed: Placed | None, row: Trajectory) -> None:
+        """Take in one candidate of a ticket; without its place it cannot be read again."""
         found, at = self._found[number], _held(row.round)
         if found and at < self._round[number]:
             return
         if not found or at > self._round[number]:
-            self._round[number], self._start[number], found = at, placed.offset, _SEEN
-        self._end[number] = placed.offset + placed.length
+            self._round[number], found = at, _SEEN
+            if placed:
+                self._start[number] = placed.offset
+        if placed:
+            self._end[number] = placed.offset + placed.length
         self._found[number] = found | _VALID * row.format_ok | _MATCHES * (row.format_ok and row.label_match)
 
     def seen(self, number: int) -> bool:
@@ -79,11 +83,11 @@ class ReviewQueue:
         """Take in the run's view; raises UserError for a bad row of it."""
         tickets = self.tickets
         self._offset, self._length = array("Q", [0]) * len(tickets), array("I", [0]) * len(tickets)
-        for placed, row in stream_placed(selections, Selection, allow_empty=True):
+        for placed, row in stream_file(selections, Selection):
             if (number := tickets.number(row.ticket_key)) is not None:
                 self._offset[number], self._length[number] = placed.offset, placed.length
         self._evaluations = Evaluations()
-        for placed, row in stream_placed(trajectories, Trajectory):
+        for placed, row in stream_file(trajectories, Trajectory):
             if (number := tickets.number(row.ticket_key)) is not None:
                 self._evaluations.see(number, placed, row)
         self._trajectories, self._selections = Places(trajectories), Places(selections)

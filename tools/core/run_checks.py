@@ -21,6 +21,7 @@ from tools.core.protocol import parse, render
 from tools.core.records import ChatRow, GuidanceFile, Selection, StageA, Trajectory, ticket_key
 from tools.core.review_list import Listed
 from tools.core.review_queue import Evaluations
+from tools.core.run_folder import ROW_NAMES, Once
 from tools.core.run_reader import Problems, Row, Run
 from tools.core.synthetic import BANNER, is_synthetic
 from tools.core.ticket_index import Column, Keys, digest_of
@@ -164,6 +165,31 @@ class OneSelectionATicket(Rule):
         self.found(_wrong(row.path, row.line, "ticket_key", f"{row.record.ticket_key!r} stands on line {first} already", "keep one of the two") if first else None)
 
 
+class RowsStandOnce(Rule):
+    """No row of any other file stands in it twice."""
+
+    says = "no row of another file stands twice"
+
+    def __init__(self, run: Run):
+        super().__init__(run)
+        self.path: Path | None = None
+        self.once: Once | None = None
+
+    def see(self, row: Row) -> None:
+        if row.name not in ROW_NAMES or (row.round is None and row.name == "selections.jsonl"):
+            return
+        if row.path != self.path:
+            self.end()
+            self.path, self.once = row.path, Once(row.path, type(row.record))
+        self.looked += 1
+        self.once.see(row.record)
+
+    def end(self) -> None:
+        for line, first, names in self.once.twice() if self.once else ():
+            self.problems.add(_wrong(self.path, line, ROW_NAMES[self.path.name][-1], f"{names} stands on line {first} already", "keep one of the two"))
+        self.once = None
+
+
 class ValidAnswersKeepTheProtocol(Rule):
     """A candidate with format_ok reads as exactly its verdict and reason, in two lines."""
 
@@ -231,7 +257,7 @@ class ReviewHoldsTheUnsupported(Rule):
             number = self.run.numbers.of(row.record.ticket_key)
             if not self.evaluations.seen(number):
                 self.order.append(number)
-            self.evaluations.see(number, row.placed, row.record)
+            self.evaluations.see(number, None, row.record)
         elif isinstance(row.record, Listed):
             self.listed[self.run.numbers.of(row.record.ticket.ticket_key)] = 1
 
@@ -332,7 +358,8 @@ class TrainAndValShareNoGroup(Rule):
         if row.name == "distill.train.jsonl":
             self.digests += digest_of(row.record.group_id)
             return
-        self.train = self.train or Keys(self.digests)
+        if self.train is None:
+            self.train = Keys(self.digests)
         what = f"{row.record.group_id!r} is in distill.train.jsonl too"
         self.found(_wrong(row.path, row.line, "group_id", what, AGAIN) if self.train.number(row.record.group_id) is not None else None)
 
@@ -360,6 +387,7 @@ RULES: tuple[type[Rule], ...] = (
     RuleKeysAreNeverUsedAgain,
     TicketsAreKnown,
     OneSelectionATicket,
+    RowsStandOnce,
     ValidAnswersKeepTheProtocol,
     LabelMatchIsRight,
     OneGuidanceInAConvergedEpoch,

@@ -1,13 +1,17 @@
 """The files of a run folder ``runs/<RUN>/<MISSION>/``: their names, their record models, and its rounds (DESIGN.md §2)."""
 
+from array import array
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
+import numpy as np
 from pydantic import BaseModel
 
+from tools.core.errors import mistake
 from tools.core.evaluation import Answer, Evaluation
 from tools.core.gate import GateRecord
-from tools.core.jsonl import stream_rows
+from tools.core.jsonl import Placed, Row, stream_good, stream_placed
 from tools.core.records import (
     AuditRow,
     ChatRow,
@@ -85,14 +89,81 @@ def paths_of(run_dir: Path, name: str) -> list[Path]:
     return [path for path in paths if path.exists()]
 
 
+# What names a row of a file: two rows of one name are one row twice. Files that are not here may repeat themselves.
+ROW_NAMES: dict[str, tuple[str, ...]] = {
+    "trajectories.jsonl": ("round", "ticket_key", "candidate_index"),
+    "selections.jsonl": ("ticket_key",),
+    "failure_malformed.jsonl": ("round", "ticket_key", "candidate_index"),
+    "reflection.jsonl": ("reflection_id",),
+    "need_review_queue.jsonl": ("round", "ticket_key"),
+    "metrics.jsonl": ("scope", "round", "epoch"),
+    "review_decisions.jsonl": ("ticket_key",),
+    "distill.dropped.jsonl": ("ticket_key",),
+    "distill.audit.jsonl": ("ticket_key",),
+}
+
+
+class Once:
+    """Whether each row of a file stands in it once: 8 bytes of memory a ticket of it, since a ticket's candidates follow each other.
+
+    What looks like a row of before is settled by reading the file again.
+    """
+
+    def __init__(self, path: Path, model: type[BaseModel]):
+        self._path, self._model, self._names = path, model, ROW_NAMES.get(path.name, ())
+        self._hashes, self._doubtful = array("q"), set()
+        self._block: tuple | None = None
+        self._inside: set[tuple] = set()
+
+    def see(self, row: Any) -> None:
+        """Take in a row of the file."""
+        if not self._names:
+            return
+        block, rest = self._named(row)
+        if block != self._block:
+            self._block, self._inside = block, set()
+            self._hashes.append(hash(block))
+        elif rest in self._inside:
+            self._doubtful.add(hash(block))
+        self._inside.add(rest)
+
+    def twice(self) -> Iterator[tuple[int, int, str]]:
+        """Of each row that stands on an earlier line already: its line, that line, what names the row."""
+        hashes = np.frombuffer(self._hashes, dtype=np.int64)
+        hashes.sort()
+        doubtful = self._doubtful | set(hashes[1:][hashes[1:] == hashes[:-1]].tolist())
+        seen: dict[tuple, int] = {}
+        for line, row in stream_good(self._path, self._model) if doubtful else ():
+            block, rest = self._named(row)
+            if hash(block) in doubtful and (first := seen.setdefault((*block, *rest), line)) != line:
+                yield line, first, self._said((*block, *rest))
+
+    def _named(self, row: Any) -> tuple[tuple, tuple]:
+        key = tuple(getattr(row, name) for name in self._names)
+        return key[:2], key[2:]
+
+    def _said(self, key: tuple) -> str:
+        return repr(key[0]) if len(key) == 1 else ", ".join(f"{name} {value!r}" for name, value in zip(self._names, key, strict=True))
+
+
 def round_folder(rounds: Path, number: int) -> Path:
     """The folder of one round, ``rounds/0007`` for 7."""
     return rounds / f"{number:04d}"
 
 
 def stream_round_rows(rounds: Path, number: int, name: str) -> Iterator:
-    """The records of one JSONL file of one round, one in memory at a time."""
-    return stream_rows(round_folder(rounds, number) / name, ROUND_FILES[name], allow_empty=name in MAY_BE_EMPTY)
+    """The records of one JSONL file of one round, as stream_file gives them."""
+    return (row for _, row in stream_file(round_folder(rounds, number) / name, ROUND_FILES[name]))
+
+
+def stream_file(path: Path, model: type[Row]) -> Iterator[tuple[Placed, Row]]:
+    """The records of one JSONL file of a run or a round, one in memory at a time. Raises UserError for a bad row and, at the end, for one that stands twice."""
+    once = Once(path, model)
+    for placed, row in stream_placed(path, model, allow_empty=path.name in MAY_BE_EMPTY):
+        once.see(row)
+        yield placed, row
+    for line, first, names in once.twice():
+        raise mistake(f"{names} stands on line {first} already", "keep one of the two", path=path, line=line, field=ROW_NAMES[path.name][-1])
 
 
 def finished_rounds(rounds: Path) -> int:

@@ -11,7 +11,7 @@ from typing import Literal, TextIO
 
 from tools.core.errors import mistake
 from tools.core.guidance_file import read_guidance
-from tools.core.jsonl import dump, read_json, read_rows
+from tools.core.jsonl import dump, read_json
 from tools.core.metrics import Rate, verdict_rates, wilson
 from tools.core.records import (
     GuidanceFile,
@@ -67,7 +67,7 @@ def read_learnt(run_dir: Path) -> Learnt:
     for number in range(last + 1):
         state = read_guidance(round_folder(rounds, number) / "guidance.json", mission)
         states.append(states[-1] if states and state == states[-1] else state)  # a converged epoch's rounds share one
-    reflections = [read_rows(round_folder(rounds, number) / "reflection.jsonl", Reflection) for number in range(1, last + 1)]
+    reflections = [list(stream_round_rows(rounds, number, "reflection.jsonl")) for number in range(1, last + 1)]
     return Learnt(mission, status, states, reflections, stop)
 
 

@@ -17,13 +17,16 @@ LABELS = ("pass", "fail")
 class Keys:
     """Numbers by key, without the keys: each was added as 16 bytes of BLAKE2b, the first one as number 0.
 
-    Of a million keys two share their 128 bits once in 10^27 sets: equal digests are taken for equal keys.
+    Of a million keys two share their 128 bits once in 10^27 sets: equal digests are taken for equal keys. Takes ``digests``
+    over, and leaves them empty.
     """
 
     def __init__(self, digests: bytearray):
         column = np.frombuffer(digests, dtype=f"S{DIGEST}")
-        order = np.argsort(column, kind="stable")
-        self._numbers, self._digests = order.astype(np.uint32), column[order]
+        self._numbers = np.argsort(column, kind="stable").astype(np.uint32)
+        self._digests = column[self._numbers]
+        del column
+        digests.clear()
         self._last: tuple[str, int | None] = ("", None)
 
     def number(self, key: str) -> int | None:
@@ -37,6 +40,8 @@ class Keys:
 
     def firsts(self) -> np.ndarray:
         """Of each number, the first number that was added under its key."""
+        if not (self._digests[1:] == self._digests[:-1]).any():
+            return np.arange(len(self._digests), dtype=np.uint32)
         fresh = np.ones(len(self._digests), dtype=bool)
         fresh[1:] = self._digests[1:] != self._digests[:-1]
         firsts = np.empty(len(self._digests), dtype=np.uint32)
