@@ -7,6 +7,7 @@ from collections.abc import Callable
 import typer
 
 from tools.core.errors import UserError
+from tools.core.plain import plain
 
 QUIET = "--quiet"
 QUIET_HELP = "Every tool takes --quiet (or QUIET=1): no progress, no summary; errors are shown and the log is written."
@@ -27,14 +28,16 @@ def run(main: Callable[..., None]) -> None:
 
 
 def say(sentence: str) -> None:
-    """Print one line of result to stderr, unless QUIET is set, and to the run's log."""
+    """Print one line of result to stderr, unless QUIET is set, and to the run's log; what a terminal would obey is spelt out."""
+    sentence = plain(sentence)
     if not os.environ.get("QUIET"):
         print(sentence, file=sys.stderr, flush=True)
     _log(sentence)
 
 
 def complain(sentence: str) -> None:
-    """Print what is wrong to stderr, QUIET or not, and to the run's log."""
+    """Print what is wrong to stderr, QUIET or not, and to the run's log; what a terminal would obey is spelt out."""
+    sentence = plain(sentence)
     print(sentence, file=sys.stderr, flush=True)
     _log(sentence)
 
