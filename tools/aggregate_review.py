@@ -28,17 +28,17 @@ def main(
 ) -> None:
     """Gather what the rounds queued for people into one list, ready to read."""
     from tools.core.config import AggregateReviewConfig, read_section
-    from tools.core.jsonl import read_json, read_rows, write_json, write_rows
+    from tools.core.jsonl import read_json, write_json, write_rows
     from tools.core.records import LoopStatus, Selection, Trajectory, read_tickets
     from tools.core.review import review_file
-    from tools.core.run_folder import read_round_rows
+    from tools.core.run_folder import read_file_rows, read_round_rows
 
     compat = read_section(config, AggregateReviewConfig).compat
     status = read_json(loop, LoopStatus)
     tickets = read_tickets(stage_a)
     queue = [entry for number in range(1, status.rounds + 1) for entry in read_round_rows(rounds, number, "need_review_queue.jsonl")]
-    chosen = read_rows(selections, Selection, allow_empty=True)
-    review = review_file(tickets, read_rows(trajectories, Trajectory), chosen, queue)
+    chosen = read_file_rows(selections, Selection)
+    review = review_file(tickets, read_file_rows(trajectories, Trajectory), chosen, queue)
 
     write_rows(output_dir / "need_review_queue.jsonl", queue)
     write_json(output_dir / "need_review.json", review)

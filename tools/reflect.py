@@ -32,16 +32,17 @@ def main(
     from tools.core.decisions import for_learning
     from tools.core.engines import open_engine
     from tools.core.guidance_file import read_guidance
-    from tools.core.jsonl import read_numbered, read_rows, write_rows
+    from tools.core.jsonl import read_numbered, write_rows
     from tools.core.learning import learn
     from tools.core.records import Selection, Trajectory, read_decisions, read_tickets
     from tools.core.review import queue
+    from tools.core.run_folder import read_file_rows
     from tools.core.windows import place_of
 
     cfg = read_section(config, ReflectConfig)
     tickets = {ticket.ticket_key: ticket for ticket in read_tickets(stage_a, cfg.mission.name)}
     rules = read_guidance(guidance, cfg.mission.name)
-    trajectories = read_rows(round_dir / "trajectories.jsonl", Trajectory)
+    trajectories = read_file_rows(round_dir / "trajectories.jsonl", Trajectory)
     numbered = read_numbered(round_dir / "selections.jsonl", Selection, allow_empty=True)
     refuse_misfits(round_dir / "selections.jsonl", numbered, tickets)
     selections = [selection for _, selection in numbered]

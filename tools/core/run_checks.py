@@ -12,6 +12,7 @@ from tools.core.prompts import rule_number
 from tools.core.protocol import parse, render
 from tools.core.records import ticket_key
 from tools.core.review import is_unsupported, last_evaluations, unresolved
+from tools.core.run_folder import ROW_NAMES, doubled
 from tools.core.run_reader import Numbered, Run
 
 Findings = Iterator[str | None]
@@ -75,11 +76,22 @@ def _stranger(run: Run, path: Path, line: int, row: object, key: str) -> str | N
 
 def one_selection_a_ticket(run: Run) -> Findings:
     """The run's view holds each ticket once."""
-    seen: dict[str, int] = {}
-    for line, row in run.rows["selections.jsonl"]:
-        first = seen.setdefault(row.ticket_key, line)
-        what = f"{row.ticket_key!r} stands on line {first} already"
-        yield _wrong(run.folder / "selections.jsonl", line, "ticket_key", what, "keep one of the two") if first != line else None
+    yield from _once(run.folder / "selections.jsonl", run.rows["selections.jsonl"])
+
+
+def rows_stand_once(run: Run) -> Findings:
+    """No row of any other file stands in it twice."""
+    files: list[tuple[Path, Numbered]] = [(run.folder / name, rows) for name, rows in run.rows.items() if name != "selections.jsonl"]
+    files += [(run.round_path(number, name), rows) for number, names in run.rounds.items() for name, rows in names.items()]
+    for path, rows in files:
+        yield from _once(path, rows)
+
+
+def _once(path: Path, rows: Numbered) -> Findings:
+    twice = doubled(path.name, rows)
+    for line, _ in rows if path.name in ROW_NAMES else []:
+        first, names = twice.get(line, (0, ""))
+        yield _wrong(path, line, ROW_NAMES[path.name][-1], f"{names} stands on line {first} already", "keep one of the two") if first else None
 
 
 def valid_answers_keep_the_protocol(run: Run) -> Findings:
@@ -166,6 +178,7 @@ CHECKS: list[tuple[str, set[str], Callable[[Run], Findings]]] = [
     ("rule keys are never used again", set(), rule_keys_are_never_used_again),
     ("records name known tickets", set(), tickets_are_known),
     ("one selection a ticket in the run's view", {"selections.jsonl"}, one_selection_a_ticket),
+    ("no row of another file stands twice", set(), rows_stand_once),
     ("valid candidates keep the two-line protocol", {"trajectories.jsonl"}, valid_answers_keep_the_protocol),
     ("label_match says what it says", {"trajectories.jsonl", "selections.jsonl"}, label_match_is_right),
     ("one guidance for the whole converged epoch", {"loop.json", "selections.jsonl"}, one_guidance_in_a_converged_epoch),

@@ -7,7 +7,7 @@ from typing import Literal
 
 from tools.core.errors import mistake
 from tools.core.guidance_file import read_guidance
-from tools.core.jsonl import read_json, read_rows
+from tools.core.jsonl import read_json
 from tools.core.metrics import Rate, verdict_rates, wilson
 from tools.core.records import (
     GuidanceFile,
@@ -51,7 +51,7 @@ def read_learnt(run_dir: Path) -> Learnt:
     last = status.rounds if status else finished_rounds(rounds)
     mission = next(iter(read_json(start, GuidanceFile).root))
     states = [read_guidance(round_folder(rounds, number) / "guidance.json", mission) for number in range(last + 1)]
-    reflections = [read_rows(round_folder(rounds, number) / "reflection.jsonl", Reflection) for number in range(1, last + 1)]
+    reflections = [read_round_rows(rounds, number, "reflection.jsonl") for number in range(1, last + 1)]
     return Learnt(mission, status, states, reflections)
 
 
