@@ -14,7 +14,7 @@ from pydantic import BaseModel, ConfigDict, Field, model_validator
 
 from tools.core.errors import mistake
 from tools.core.jsonl import validate
-from tools.core.records import Name, RuleText
+from tools.core.records import Line
 from tools.core.yaml_text import read_value
 
 CONFIGS = Path("configs")
@@ -66,9 +66,9 @@ class Mission(Section):
     """One inspection item. ``g0`` is the read-only checklist; ``rules`` are learnable rules to start from."""
 
     slug: Annotated[str, Field(pattern=r"^[a-z0-9_]+$")]
-    name: Name
-    g0: RuleText
-    rules: list[RuleText]
+    name: Line
+    g0: Line
+    rules: list[Line]
     high_risk: bool
 
 

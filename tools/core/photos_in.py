@@ -22,7 +22,7 @@ from tools.core.config import SummarizeSection
 from tools.core.errors import mistake
 from tools.core.jsonl import read_rows
 from tools.core.photo_files import FORMATS, MAX_ASPECT, UNREADABLE
-from tools.core.records import Record, Refusal, Refused, Verdict, ticket_key
+from tools.core.records import GroupId, Record, Refusal, Refused, Verdict, ticket_key
 
 LABEL_FOLDERS: dict[Verdict, str] = {"pass": "审核通过", "fail": "审核不通过"}
 EXTENSIONS = {".jpg", ".jpeg", ".png"}
@@ -60,7 +60,7 @@ class Intake:
 class ManifestRow(Record):
     """One line of a manifest."""
 
-    group_id: Annotated[str, Field(min_length=1)]
+    group_id: GroupId
     label: Verdict
     images: list[Annotated[str, Field(min_length=1)]]
 
@@ -185,7 +185,7 @@ def _group(folder: Path, label: Verdict, strays: list[Refused]) -> Group:
         return Group(name, label, (), "unreadable")
     named = [entry for entry in entries if _shown(entry.as_posix()) == entry.as_posix()]
     strays += [_stray(entry, name, label, "bad_name") for entry in entries if entry not in named]
-    return Group(name, label, tuple(entry.as_posix() for entry in named), "bad_name" if name != folder.name else None if entries else "empty_group")
+    return Group(name, label, tuple(entry.as_posix() for entry in named), "bad_name" if name != folder.name or not name.strip() else None if entries else "empty_group")
 
 
 def _stray(path: Path, group_id: str, label: Verdict, reason: Refusal) -> Refused:

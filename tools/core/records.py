@@ -45,10 +45,10 @@ def one_line(text: str) -> str:
     return text
 
 
-def name_on_one_line(text: str) -> str:
-    """The name; raises ValueError for what ``one_line`` refuses and for control characters and half surrogates, which no table, page or key could show."""
-    if odd := next((char for char in one_line(text) if char < " " or "\x7f" <= char <= "\x9f" or "\ud800" <= char <= "\udfff"), None):
-        raise ValueError(f"holds a control character (U+{ord(odd):04X}); take it out")
+def _not_blank(text: str) -> str:
+    """Whatever else it holds does no harm: group ids and summaries are never a line of a prompt as they stand (prompts.py), and messages spell them out."""
+    if not text.strip():
+        raise ValueError("is blank; write it, or delete the line")
     return text
 
 
@@ -71,16 +71,22 @@ def a_summary_a_photo(images: list[str], per_image: dict[str, str]) -> None:
         raise ValueError(f"{len(images)} images but {len(per_image)} summaries; give one summary a photo")
 
 
-RuleText = Annotated[str, AfterValidator(one_line)]
-Name = Annotated[str, Field(min_length=1), AfterValidator(name_on_one_line)]
+def _one_rule(text: str) -> str:
+    """As ``one_line``, but for the two separators of Unicode, which renderers of prompts replace: a run of before may hold them."""
+    return one_line(text.replace("\u2028", " ").replace("\u2029", " ")) and text
+
+
+Line = Annotated[str, AfterValidator(one_line)]
+RuleText = Annotated[str, AfterValidator(_one_rule)]
+GroupId = Annotated[str, Field(min_length=1), AfterValidator(_not_blank)]
 Summaries = Annotated[dict[str, Annotated[str, AfterValidator(_says_something)]], Field(min_length=1), AfterValidator(_numbered)]
 
 
 class StageA(Record):
     """One ticket: its photos' summaries and its human label."""
 
-    group_id: Name
-    mission: Name
+    group_id: GroupId
+    mission: Line
     label: Verdict
     images: list[str]
     per_image: Summaries

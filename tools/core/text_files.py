@@ -13,7 +13,7 @@ from tools.core.errors import UserError, mistake
 
 # Longest first: the mark of UTF-32-LE begins with that of UTF-16-LE.
 _MARKS = ((codecs.BOM_UTF32_LE, "UTF-32"), (codecs.BOM_UTF32_BE, "UTF-32"), (codecs.BOM_UTF16_LE, "UTF-16"), (codecs.BOM_UTF16_BE, "UTF-16"))
-_NO_TEXT = {b"PK\x03\x04": "a workbook or zip archive", b"\xd0\xcf\x11\xe0": "an old workbook", b"\x1f\x8b": "a gzip archive", b"%PDF": "a PDF", b"GGUF": "a model"}
+_NO_TEXT = {b"PK\x03\x04": "a workbook", b"\xd0\xcf\x11\xe0": "a workbook", b"\x1f\x8b": "a gzip archive", b"%PDF": "a PDF", b"GGUF": "a model"}
 _BOM = codecs.BOM_UTF8
 
 
