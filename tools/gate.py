@@ -33,12 +33,13 @@ def main(
     from tools.core.config import GateConfig, read_section
     from tools.core.gate import judge, paired, read_evaluation
     from tools.core.jsonl import json_text, write_text_if_changed
+    from tools.core.plain import plain_lines
 
     cfg = read_section(config, GateConfig)
     old, new = read_evaluation(before), read_evaluation(after)
     found = judge(old[0], new[0], paired(old, new, after), cfg.gate)
     write_text_if_changed(output, json_text(found))  # asked again it says the same, and the report stays up to date
-    print("\n".join(table(found)))
+    print(plain_lines(table(found)))
     for reason in found.reasons:
         cli.say(f"gate: {reason}")
     outcome = "passed" if found.passed else f"NOT passed, {len(found.reasons)} reason{'s' * (len(found.reasons) > 1)}"

@@ -34,6 +34,7 @@ KEYS_SHOWN = 3
 def main(run_dir: Annotated[Path, typer.Option(help="runs/<RUN>/<MISSION>.")]) -> None:
     """Print what a run has learnt."""
     from tools.core.jsonl import read_json, read_rows
+    from tools.core.plain import plain_lines
     from tools.core.records import NeedReviewFile, RoundMetrics
     from tools.core.run_folder import RUN_FILES
     from tools.core.run_view import read_learnt
@@ -42,13 +43,13 @@ def main(run_dir: Annotated[Path, typer.Option(help="runs/<RUN>/<MISSION>.")]) -
     learnt = read_learnt(run_dir)
 
     sections = [
-        [heading(learnt.mission, learnt.status, learnt.rounds)],
+        [heading(learnt.mission, learnt.status, learnt.rounds), *(f"  {sentence}" for sentence in (learnt.status.oscillations if learnt.status else []))],
         guidance_lines(learnt.states, learnt.reflections),
         metrics_lines(read_rows(metrics, RoundMetrics)) if metrics.exists() else [f"rates: {metrics} is not there yet"],
         review_lines(read_json(review, NeedReviewFile)) if review.exists() else [f"review: {review} is not there yet"],
         ["Files", *(f"  {run_dir / name}" for name in RUN_FILES if (run_dir / name).exists()), f"  {run_dir / 'rounds'}/"],
     ]
-    print("\n\n".join("\n".join(section) for section in sections))
+    print("\n\n".join(plain_lines(section) for section in sections))
 
 
 def heading(mission: str, status: LoopStatus | None, rounds: int) -> str:
@@ -56,8 +57,7 @@ def heading(mission: str, status: LoopStatus | None, rounds: int) -> str:
     if status is None:
         return f"{mission}: {rounds} rounds so far"
     ends = {"running": "still running", "converged": "converged", "max_epochs": "stopped at max_epochs without convergence"}
-    oscillations = "".join(f"\n  {sentence}" for sentence in status.oscillations)
-    return f"{mission}: {ends[status.status]}, {status.epochs} epochs, {status.rounds} rounds{oscillations}"
+    return f"{mission}: {ends[status.status]}, {status.epochs} epochs, {status.rounds} rounds"
 
 
 def guidance_lines(states: list[MissionGuidance], reflections: list[list[Reflection]]) -> list[str]:
@@ -69,10 +69,10 @@ def guidance_lines(states: list[MissionGuidance], reflections: list[list[Reflect
     for number, records in enumerate(reflections, start=1):
         before, after = states[number - 1], states[number]
         if changes := changes_between(before, after, records):
-            lines.append(f"\nround {number} (epoch {records[0].epoch}), step {before.step} -> {after.step}")
+            lines += ["", f"round {number} (epoch {records[0].epoch}), step {before.step} -> {after.step}"]
             lines += [text for change in changes for text in change_lines(change, known)]
     if states[-1].step != states[0].step:
-        lines += [f"\nGuidance now (step {states[-1].step})", *rule_lines(states[-1])]
+        lines += ["", f"Guidance now (step {states[-1].step})", *rule_lines(states[-1])]
     return lines
 
 
