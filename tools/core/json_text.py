@@ -35,19 +35,26 @@ class _Odd(NamedTuple):
 def decode(text: str) -> Any:
     """The value of a JSON text; raises Flaw."""
     try:
-        value = _FAST.decode(text)
-        if _HALF_ESCAPED.search(text) or _LONG_INTEGER.search(text) or text.count("[") + text.count("{") > MAX_DEPTH:
-            refuse_flaws(value)
-        return value
+        value = _value(text)
     except json.JSONDecodeError as error:
         what = error.msg.removesuffix(" starting at").removesuffix(" at").lower()
         raise Flaw((), f"not valid JSON at column {error.colno} ({what})", "complete or delete the line", at=error) from None
     except RecursionError:
         raise _too_deep(()) from None
+    if _HALF_ESCAPED.search(text) or _LONG_INTEGER.search(text) or text.count("[") + text.count("{") > MAX_DEPTH:
+        refuse_flaws(value)
+    return value
+
+
+def _value(text: str) -> Any:
+    try:
+        return _FAST.decode(text)
+    except json.JSONDecodeError:
+        raise
     except (_Stop, ValueError):  # Python itself refuses to read an integer of 4,300 digits
-        pass
-    refuse_flaws(_MARKING.decode(text))
-    raise AssertionError("a flaw that was met once is met again")
+        value = _MARKING.decode(text)
+    refuse_flaws(value)
+    return value
 
 
 def refuse_flaws(value: Any) -> None:
