@@ -8,6 +8,7 @@ import codecs
 import shlex
 import stat
 from pathlib import Path
+from typing import BinaryIO
 
 from tools.core.errors import UserError, mistake
 
@@ -17,17 +18,23 @@ _NO_TEXT = {b"PK\x03\x04": "a workbook", b"\xd0\xcf\x11\xe0": "a workbook", b"\x
 _BOM = codecs.BOM_UTF8
 
 
-def read_bytes(path: Path) -> bytes:
-    """The bytes of a file; raises UserError for one that is not there, is no file, or may not be read."""
+def open_bytes(path: Path) -> BinaryIO:
+    """A file opened for reading; raises UserError for one that is not there, is no file, or may not be read."""
     try:
         if not stat.S_ISREG(path.stat().st_mode):
             what = "is a folder" if path.is_dir() else "is no file but a pipe or a device"
             raise mistake(what, "give a file", path=path)
-        return path.read_bytes()
+        return open(path, "rb")
     except FileNotFoundError:
         raise mistake("no such file", "check the path", path=path) from None
     except (OSError, ValueError) as error:  # no permission, links in a circle, a name too long or with a NUL
         raise mistake(f"cannot be read ({getattr(error, 'strerror', None) or error})", "check the path and its permissions", path=path) from None
+
+
+def read_bytes(path: Path) -> bytes:
+    """The bytes of a file; raises UserError as open_bytes does."""
+    with open_bytes(path) as file:
+        return file.read()
 
 
 def read_text(path: Path) -> str:
@@ -41,12 +48,12 @@ def decoded(data: bytes, path: Path) -> str:
         raise _other(path, f"is {named}, not UTF-8", named)
     if kind := no_text(data):
         raise mistake(f"is {kind}, not text", "give a text file in UTF-8", path=path)
+    if b"\0" in data[:4] and data.strip(b"\0"):
+        raise _other(path, "looks like UTF-16 without a byte order mark, not UTF-8", "UTF-16LE" if data[1:2] == b"\0" else "UTF-16BE")
     try:
         text = data.decode("utf-8-sig")
     except UnicodeDecodeError as error:
         raise not_utf8(data, error.start, path) from None
-    if "\0" in data[:4].decode("latin-1"):
-        raise _other(path, "looks like UTF-16 without a byte order mark, not UTF-8", "UTF-16LE" if data[1:2] == b"\0" else "UTF-16BE")
     return text.replace("\r\n", "\n").replace("\r", "\n") if "\r" in text else text
 
 
@@ -67,12 +74,13 @@ def no_text(data: bytes) -> str | None:
 
 def not_utf8(data: bytes, at: int, path: Path, line: int | None = None) -> UserError:
     """The error for bytes that are not UTF-8 from ``at`` on, with the encoding that they do make sense in."""
+    what, todo = (f"not UTF-8 (byte {at} of the line)", "save the file as UTF-8") if line else (f"not UTF-8 (byte {at})", "save it as UTF-8")
     line = line or data.count(b"\n", 0, at) + 1
     try:
         data.decode("gb18030")
     except UnicodeDecodeError:
-        return mistake(f"not UTF-8 (byte {at})", "save it as UTF-8", path=path, line=line)
-    return _other(path, f"not UTF-8 (byte {at}); it reads as GB18030 (GBK)", "GB18030", line)
+        return mistake(what, todo, path=path, line=line)
+    return _other(path, f"{what}; it reads as GB18030 (GBK)", "GB18030", line)
 
 
 def _other(path: Path, what: str, encoding: str, line: int | None = None) -> UserError:
