@@ -11,6 +11,7 @@ import yaml
 from tools.core.config import FailFirst, read_yaml
 from tools.core.decisions import for_learning
 from tools.core.engines.fingerprint import sampled_hash, checkpoint_hash
+from tools.core.errors import mistake
 from tools.core.jsonl import Row, read_json, read_rows, validate
 from tools.core.metrics import VerdictRates, verdict_rates, wilson
 from tools.core.records import (
@@ -156,7 +157,7 @@ def read_report(run_dir: Path) -> Report:
         candidates=candidates,
         student=read_evaluation(run_dir / "evaluation"),
         guard=validate(guard, FailFirst, run_dir / "config" / "rollout.yaml"),
-        limit=config.get("gate", {}).get("gate", {}).get("max_frr"),
+        limit=_limit(config, run_dir / "config" / "gate.yaml"),
         sections=sections_of(config),
         models=models_of(config),
         source=_one(run_dir / "config" / "tickets.json", TicketsSource),
@@ -186,8 +187,20 @@ def why_malformed(failures: Iterable[Malformed], candidates: int) -> list[WhyMal
 
 
 def read_config(run_dir: Path) -> dict[str, dict[str, Any]]:
-    """The section files of the run by tool, as they are: an old run may lack knobs that are new."""
-    return {path.stem: read_yaml(path) for path in sorted((run_dir / "config").glob("*.yaml"))}
+    """The section files of the run by tool, as they are: an old run may lack knobs that are new. Raises UserError for a section that is no mapping."""
+    config = {path.stem: read_yaml(path) for path in sorted((run_dir / "config").glob("*.yaml"))}
+    for tool, sections in config.items():
+        for name, section in sections.items():
+            if not isinstance(section, dict):
+                raise mistake("holds no mapping", "write its knobs below it", path=run_dir / "config" / f"{tool}.yaml", field=name)
+    return config
+
+
+def _limit(config: dict[str, dict[str, Any]], path: Path) -> float | None:
+    limit = config.get("gate", {}).get("gate", {}).get("max_frr")
+    if limit is not None and (isinstance(limit, bool) or not isinstance(limit, int | float)):
+        raise mistake(f"no number ({limit})", "write a share", path=path, field="gate.max_frr")
+    return limit
 
 
 def sections_of(config: dict[str, dict[str, Any]]) -> list[Section]:
