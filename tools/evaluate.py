@@ -74,7 +74,7 @@ def main(
         answers_path(output).touch()
         cli.say(f"evaluate {old.place}: kept, nothing it was made from has changed; {output}")
         return
-    part = PartFile(output.with_name(f".{output.name}.part"), f"{asked} {named.sha256} {limits.batch}")
+    part = PartFile(output.with_name(f".{output.name}.part"), f"{asked} {named.sha256} {limits.batch}", list[tuple[str, bool]])
     answers = ask(student, cfg, questions, part)
     counts, chat, summaries, boxes = tally(answers)
     found = Evaluation(
@@ -121,7 +121,8 @@ def ask(student: Path, cfg: "EvaluateConfig", questions: "Sequence[Question]", p
     from tools.core.progress import progress
     from tools.core.student import Row, Student
 
-    todo, said = batches(questions, cfg.evaluate), part.load()
+    todo = batches(questions, cfg.evaluate)
+    said = part.load(follows=lambda before, batch: len(before) < len(todo) and len(batch) == len(todo[len(before)]))
     model = Student(student, cfg.student.max_photo_pixels, cfg.student.n_threads)
     done = sum(len(batch) for batch in todo[: len(said)])
     with progress(f"evaluate {student.name}", len(questions), done, unit="questions") as bar:
