@@ -24,8 +24,9 @@ RUN --mount=type=secret,id=pip.conf,target=/etc/pip.conf \
     CMAKE_ARGS="-DGGML_NATIVE=OFF ${cuda} ${CMAKE_ARGS}" make -f make/setup.mk setup setup-student && rm -rf .wheels
 
 COPY . .
-# newer than the files just copied: nothing is left to set up when the container runs
-RUN touch .venv/.ready .venv/.ready-student
+# Does it compute right (the tools for that are here only now)? Then the marks are newer than the files just copied:
+# nothing is left to set up when the container runs.
+RUN make -f make/setup.mk setup && rm -rf .wheels && touch .venv/.ready .venv/.ready-student
 VOLUME ["/app/runs", "/app/data", "/app/configs", "/app/checkpoints"]
 ENTRYPOINT ["make"]
 CMD ["help"]

@@ -1,13 +1,18 @@
 """Set up the virtual environment: pinned packages, llama.cpp compiled once and kept. `make setup` calls it.
 
 reads   pyproject.toml (which packages), constraints.txt (which versions), make/llama.cmake (which parts of llama.cpp)
-writes  VENV/ with .ready, the mark of a finished set-up, and setup.log; .wheels/KEY/llama_cpp_python-*.whl
+writes  VENV/ with .ready, the mark of a finished set-up, and setup.log; .wheels/KEY/llama_cpp_python-*.whl and
+        .wheels/*.refused, which builds died or computed something else on this processor, and how
 environment  CMAKE_ARGS is handed to llama.cpp and remembered for later set-ups; CC, CXX, PIP_* mean what they always do
+
+It ends by computing: a process of its own answers stored prompts with the embedded model (tools/selfcheck.py). Where
+that process dies or answers otherwise, llama.cpp is built for any processor instead, and a line says so.
 
 Plain Python without packages, in words that an old Python can read, so that it can say that it is too old.
 """
 
 import argparse
+import collections
 import contextlib
 import fcntl
 import hashlib
@@ -16,6 +21,7 @@ import os
 import platform
 import re
 import shutil
+import signal
 import subprocess
 import sys
 import threading
@@ -24,7 +30,9 @@ from pathlib import Path
 
 HERE = Path(__file__).resolve().parent
 CONSTRAINTS, PROJECT, PARTS = HERE.parent / "constraints.txt", HERE.parent / "pyproject.toml", HERE / "llama.cmake"
-WHEELS = HERE.parent / ".wheels"
+WHEELS, SELFCHECK = HERE.parent / ".wheels", HERE.parent / "tools" / "selfcheck.py"
+PORTABLE = "-DGGML_NATIVE=OFF"
+FOR_A_PROCESSOR = re.compile(r"-DGGML_(NATIVE|AMX|AVX|FMA|BMI2|F16C|SSE42|CPU_ARM|CPU_ALL|BACKEND_DL)\w*=")  # options a portable build goes without
 OLDEST = (3, 11)
 GB_A_COMPILER = 1.0  # peak memory of one compiler process
 SECONDS_BETWEEN_LINES = 15
@@ -78,7 +86,7 @@ def llama_pin():
 def wheel_key(cmake_args):
     """Names a build: the same key means the same libraries."""
     compilers = [os.environ.get(name) for name in ("CC", "CXX", "CUDACXX", "CFLAGS", "CXXFLAGS", "LDFLAGS")]
-    machine = [platform.machine()] if "-DGGML_NATIVE=OFF" in cmake_args else cpu()
+    machine = [platform.machine()] if PORTABLE in cmake_args else cpu()
     return digest(llama_pin(), PARTS.read_text(), cmake_args, compilers, machine, platform.libc_ver())
 
 
@@ -86,9 +94,52 @@ def wheel_name():
     return "llama_cpp_python-%s-*.whl" % llama_pin().partition("==")[2]
 
 
-def kept_wheel(key):
-    """A wheel put into .wheels by hand goes before the one compiled under this key; None if neither is there."""
-    return next(iter(sorted(WHEELS.glob(wheel_name())) + sorted((WHEELS / key).glob(wheel_name()))), None)
+# what may serve as llama.cpp: ``words`` say what it is, ``cmake_args`` is None for a wheel put into .wheels by hand
+Build = collections.namedtuple("Build", "key words cmake_args")
+
+
+def builds(cmake_args):
+    """What may serve as llama.cpp here, in the order in which it is tried."""
+    found = []
+    for path in sorted(WHEELS.glob(wheel_name())):
+        state = path.stat()
+        found.append(Build("%s:%d:%d" % (path.name, state.st_size, state.st_mtime), "%s from %s" % (path.name, WHEELS.name), None))
+    words = "with " + cmake_args if PORTABLE in cmake_args else "for this very processor"
+    found.append(Build(wheel_key(cmake_args), "llama.cpp compiled " + words, cmake_args))
+    portable = " ".join([PORTABLE] + [word for word in cmake_args.split() if not FOR_A_PROCESSOR.match(word)])
+    if sorted(portable.split()) != sorted(cmake_args.split()):
+        found.append(Build(wheel_key(portable), "llama.cpp compiled for any processor (%s: AVX2 on x86-64, nothing newer)" % PORTABLE, portable))
+    return found
+
+
+def refusal(build):
+    """The file that says why a build is not used on this processor."""
+    return WHEELS / (digest(build.key, cpu()) + ".refused")
+
+
+def choose(cmake_args):
+    return next(build for build in builds(cmake_args) if not refusal(build).exists())
+
+
+def refuse(build, cmake_args, wrong):
+    """Leave a build out from now on. Where no other is left, all may be tried again: something else may be mended meanwhile."""
+    refusal(build).write_text("%s: %s\n" % (build.words, wrong))
+    left = [other for other in builds(cmake_args) if not refusal(other).exists()]
+    if left:
+        sentence("%s is left out: %s; %s takes its place" % (build.words, wrong, left[0].words))
+        return
+    for other in builds(cmake_args):
+        refusal(other).unlink()
+    gpu = "; without GPU: CMAKE_ARGS= make setup" if re.search(r"-DGGML_(CUDA|HIP|VULKAN|SYCL|MUSA)=", cmake_args) else ""
+    raise Unfit("no build of llama.cpp computes right here, the last one (%s): %s; another compiler may help (CC=, CXX=, after rm -rf %s)%s"
+                % (build.words, wrong, WHEELS.name, gpu))  # fmt: skip
+
+
+def kept_wheel(build):
+    """The wheel of a build; None where it has to be compiled."""
+    if build.cmake_args is None:
+        return WHEELS / build.key.partition(":")[0]
+    return next(iter(sorted((WHEELS / build.key).glob(wheel_name()))), None)
 
 
 def check_compilers(cmake_args):
@@ -157,13 +208,14 @@ class Status:
             sys.stderr.write("\r\033[K")
 
 
-def run(name, command, log, more_environment=None):
-    """Run a command into the log under a status line; the log's end is shown where it fails. Returns seconds."""
-    # make's own flags must not reach a make that CMake may start
-    environment = {k: v for k, v in os.environ.items() if k not in ("MAKEFLAGS", "MFLAGS", "MAKELEVEL", "MAKEOVERRIDES")}
+def follow(name, command, log, more_environment=None):
+    """Run a command into the log under a status line. Returns its exit status, its last line and seconds."""
+    # make's own flags must not reach a make that CMake may start, nor another library the check of the installed one
+    foreign = ("MAKEFLAGS", "MFLAGS", "MAKELEVEL", "MAKEOVERRIDES", "LLAMA_CPP_LIB_PATH", "RUN_LOG", "QUIET")
+    environment = {k: v for k, v in os.environ.items() if k not in foreign}
     pins = dict.fromkeys(("PIP_CONSTRAINT", "PIP_BUILD_CONSTRAINT"), str(CONSTRAINTS))  # for build tools too; pip's newer name
     environment.update(more_environment or {}, **pins, PIP_DISABLE_PIP_VERSION_CHECK="1", PYTHONUNBUFFERED="1")
-    status = Status(name)
+    status, last = Status(name), ["no reason given"]
     with log.open("a", encoding="utf-8") as out:
         out.write("$ %s\n" % " ".join(map(str, command)))
         pipes = {"stdin": subprocess.DEVNULL, "stdout": subprocess.PIPE, "stderr": subprocess.STDOUT, "text": True, "errors": "replace"}
@@ -174,6 +226,7 @@ def run(name, command, log, more_environment=None):
                 out.write(line)
                 out.flush()
                 status.see(line)
+                last[0] = line.strip() or last[0]
 
         reader = threading.Thread(target=read)
         reader.start()
@@ -185,11 +238,17 @@ def run(name, command, log, more_environment=None):
             process.wait()
             reader.join()
             status.close()
-    if process.returncode:
+    return process.returncode, last[0], status.seconds()
+
+
+def run(name, command, log, more_environment=None):
+    """Run a command that has to succeed; the log's end is shown where it fails. Returns seconds."""
+    code, _, seconds = follow(name, command, log, more_environment)
+    if code:
         said = log.read_text(encoding="utf-8", errors="replace").partition("error: subprocess-exited-with-error")[0]  # pip's own view follows
         print("\n".join(said.rstrip().splitlines()[-30:]), file=sys.stderr)
-        raise Unfit("%s failed (exit %d): the lines above are the end of %s; docs/setup.md knows the usual causes" % (name, process.returncode, log))
-    return status.seconds()
+        raise Unfit("%s failed (exit %d): the lines above are the end of %s; docs/setup.md knows the usual causes" % (name, code, log))
+    return seconds
 
 
 def make_venv(venv, cut, log):
@@ -206,11 +265,11 @@ def make_venv(venv, cut, log):
     return python
 
 
-def compile_llama(python, cmake_args, key, log):
+def compile_llama(python, build, log):
     """Compile llama.cpp into .wheels/KEY/; nothing of the environment changes. Returns what to say about it."""
-    folder, beside = WHEELS / key, WHEELS / (key + ".tmp")
+    folder, beside = WHEELS / build.key, WHEELS / (build.key + ".tmp")
     settings = {
-        "CMAKE_ARGS": ("-DCMAKE_PROJECT_llama_cpp_INCLUDE='%s' %s" % (PARTS, cmake_args)).strip(),
+        "CMAKE_ARGS": ("-DCMAKE_PROJECT_llama_cpp_INCLUDE='%s' %s" % (PARTS, build.cmake_args)).strip(),
         "CMAKE_BUILD_PARALLEL_LEVEL": os.environ.get("CMAKE_BUILD_PARALLEL_LEVEL") or str(jobs()),
         "SKBUILD_CMAKE_VERBOSE": "false",  # whole compiler commands would hide the count
         "SKBUILD_NINJA_MAKE_FALLBACK": "false",  # ninja counts files; pip fetches it where it is missing
@@ -227,59 +286,101 @@ def compile_llama(python, cmake_args, key, log):
     return "llama.cpp compiled in %d s" % seconds
 
 
+def check(python, log):
+    """Let the installed llama.cpp answer stored prompts in a process that may die. Returns what is wrong with it, "" for nothing.
+
+    Where the tools are not here yet (an image in the making), it is only loaded.
+    """
+    if SELFCHECK.exists():
+        code, said, _ = follow("checking what llama.cpp computes", [python, "-m", "tools.selfcheck", "--if-new"], log, {"PYTHONPATH": str(HERE.parent)})
+        if code and not said.startswith("llama.cpp "):  # the check itself could not run
+            raise Unfit(said if code == 2 else "the check of llama.cpp failed (exit %d): %s; the end of %s says more" % (code, said, log))
+        return said.partition("; ")[0] if code else ""
+    code, said, _ = follow("loading llama.cpp", [python, "-c", "import llama_cpp; print(llama_cpp.llama_print_system_info().decode())"], log)
+    if code < 0:
+        said = "llama.cpp dies of %s when it is loaded" % (signal.Signals(-code).name if -code in list(signal.Signals) else "signal %d" % -code)
+    return said if code else ""
+
+
 def recorded(path):
     return json.loads(path.read_text()) if path.exists() else {}
 
 
-def install(python, extra, llama_changed, new, cut_short, log):
+def install(python, extra, build, cut_short, log):
+    """Install the packages, and a build of llama.cpp where one is given."""
     pip = [python, "-m", "pip", "install", "--constraint", CONSTRAINTS]
-    if llama_changed:  # even over the same version, compiled otherwise
-        run("installing llama.cpp", [*pip, "--no-deps", "--force-reinstall", kept_wheel(new["llama"])], log)
+    if build:  # even over the same version, compiled otherwise
+        run("installing llama.cpp", [*pip, "--no-deps", "--force-reinstall", kept_wheel(build)], log)
     run("installing packages", [*pip, *(["--force-reinstall"] if cut_short else []), *packages(extra)], log)
-    if not extra:  # a wheel from another machine, or a library missing at run time, shows now and not in a run
-        run("loading llama.cpp", [python, "-c", "import llama_cpp; print(llama_cpp.llama_print_system_info().decode())"], log)
 
 
-def wanted(extra, old):
+def wanted(extra, cmake_args, build):
     """What a finished set-up records of itself."""
     new = {"packages": digest(CONSTRAINTS.read_text(), packages(extra), sys.version_info[:2])}
     if not extra:
-        new["cmake_args"] = os.environ.get("CMAKE_ARGS", old.get("cmake_args", "")).strip()
-        by_hand = sorted(WHEELS.glob(wheel_name()))
-        new["llama"] = by_hand[0].name if by_hand else wheel_key(new["cmake_args"])
+        new.update(cmake_args=cmake_args, llama=build.key)
     return new
+
+
+class Place:
+    """The environment and its marks: ``ready`` of a finished set-up, ``cut`` of one that is under way or was cut short."""
+
+    def __init__(self, venv, extra):
+        self.venv, self.extra, self.log = venv, extra, venv / "setup.log"
+        self.ready, self.cut = (venv / (name + ("-" + extra if extra else "")) for name in (".ready", ".unfinished"))
+
+    def bring(self, build, new, old, cut_short=False):
+        """Bring the environment from what ``old`` says of it to what ``new`` asks for. Returns how, in words."""
+        to_compile = build and not kept_wheel(build)
+        if to_compile:
+            check_compilers(build.cmake_args)
+        if cut_short and not self.extra:  # half-written packages are not worth mending
+            shutil.rmtree(str(self.venv))
+            cut_short, old = False, {}
+        self.venv.mkdir(parents=True, exist_ok=True)
+        self.log.write_text("")
+        python = make_venv(self.venv, self.cut, self.log)
+        how = self.extra or "llama.cpp from " + WHEELS.name
+        if to_compile:  # before anything changes: where it fails, the environment there still works
+            how = compile_llama(python, build, self.log)
+        self.unfinished(new)
+        install(python, self.extra, build if new.get("llama") != old.get("llama") else None, cut_short, self.log)
+        return how
+
+    def unfinished(self, new):
+        self.cut.write_text(json.dumps(new) + "\n")
+        if self.ready.exists():
+            self.ready.unlink()
+
+    def finished(self):
+        if self.cut.exists():
+            self.cut.rename(self.ready)
+        self.ready.touch()
 
 
 def set_up(venv, extra):
     """Bring the environment to what the files ask for. A set-up cut short leaves its mark and is done again whole."""
-    began = time.monotonic()
-    ready, cut = (venv / (name + ("-" + extra if extra else "")) for name in (".ready", ".unfinished"))
-    cut_short, old = cut.exists(), recorded(cut) or recorded(ready)
-    new = wanted(extra, old)
-    if new == old and not cut_short:
-        ready.touch()
-        sentence("%s is ready, nothing to do" % venv)
-        return
-    to_compile = not extra and not kept_wheel(new["llama"])
-    if to_compile:
-        check_compilers(new["cmake_args"])
-    if cut_short and not extra:  # half-written packages are not worth mending
-        shutil.rmtree(str(venv))
-        cut_short, old = False, {}
-    venv.mkdir(parents=True, exist_ok=True)
-    log = venv / "setup.log"
-    log.write_text("")
-    python = make_venv(venv, cut, log)
-    how = extra or "llama.cpp from " + WHEELS.name
-    if to_compile:  # before anything changes: where it fails, the environment there still works
-        how = compile_llama(python, new["cmake_args"], new["llama"], log)
-    cut.write_text(json.dumps(new) + "\n")
-    if ready.exists():
-        ready.unlink()
-    install(python, extra, new.get("llama") != old.get("llama"), new, cut_short, log)
-    cut.rename(ready)
-    ready.touch()
-    sentence("%s is ready: %s, %d packages asked for, %d s in all" % (venv, how, len(packages(extra)), time.monotonic() - began))
+    began, place, how = time.monotonic(), Place(venv, extra), ""
+    old = recorded(place.cut) or recorded(place.ready)
+    cmake_args = os.environ.get("CMAKE_ARGS", old.get("cmake_args", "")).strip()
+    build = None if extra else choose(cmake_args)
+    new, cut_short = wanted(extra, cmake_args, build), place.cut.exists()
+    if new != old or cut_short:
+        how = place.bring(build, new, old, cut_short)
+    wrong = "" if extra else check(venv / "bin" / "python", place.log)
+    while wrong:  # the packages are there; another build of llama.cpp may do
+        place.unfinished(new)
+        refuse(build, cmake_args, wrong)
+        build, old = choose(cmake_args), new
+        new = wanted(extra, cmake_args, build)
+        how = place.bring(build, new, old)
+        wrong = check(venv / "bin" / "python", place.log)
+    place.finished()
+    left_out = "" if extra or build == builds(cmake_args)[0] else "; %s (%s/*.refused says why)" % (build.words, WHEELS.name)
+    if how:
+        sentence("%s is ready: %s, %d packages asked for, %d s in all%s" % (venv, how, len(packages(extra)), time.monotonic() - began, left_out))
+    else:
+        sentence("%s is ready, nothing to do%s" % (venv, left_out))
 
 
 @contextlib.contextmanager

@@ -10,7 +10,7 @@ torch = pytest.importorskip("torch", reason="the student needs torch: make setup
 pytest.importorskip("transformers", reason="the student needs transformers: make setup-student")
 
 from tools.core.errors import UserError
-from tools.core.student import Encoder, Row, Student, check_folder
+from tools.core.student import Encoder, Row, Student, check_content, check_folder
 
 ROOT = Path(__file__).resolve().parents[1]
 SHIPPED = ROOT / "data/miniature/student"
@@ -143,7 +143,9 @@ LOADED = {
 def test_what_the_small_files_and_heads_show_is_told_before_anything_is_loaded(tmp_path, how):
     make, what = HEADS[how]
     with pytest.raises(UserError, match=what) as error:
-        check_folder(changed(tmp_path / "x", **make()), weights=True)
+        folder = changed(tmp_path / "x", **make())
+        check_folder(folder, weights=True)
+        check_content(folder, weights=True)
     assert str(tmp_path / "x") in str(error.value) and "\n" not in str(error.value) and "make miniature-student" in str(error.value)
 
 

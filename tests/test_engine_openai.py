@@ -9,7 +9,8 @@ from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 import pytest
 
 from tools.core.config import EngineConfig, Thinking
-from tools.core.engines import Decode, open_engine, openai
+from tools.core.engines import NO_VERDICT, Completion, Decode, open_engine, openai
+from tools.core.engines.openai import probable
 from tools.core.errors import UserError
 
 DECODES = [Decode(0.5, 0.9, 40, 1), Decode(0.9, 0.95, 40, 2)]
@@ -232,3 +233,16 @@ def test_an_answer_that_was_cut_off_says_so(serve, connect):
 
 def test_tokens_are_estimated_from_above(connect):
     assert connect("http://127.0.0.1:9/v1").count_tokens("缺少BBU") == 4
+
+
+@pytest.mark.parametrize(
+    ("text", "logprob", "want"),
+    [
+        ("Verdict：不通过", NO_VERDICT, {"pass": None, "fail": 0.0}),
+        ("Verdict: 通过\nReason: 齐", NO_VERDICT, {"pass": 0.0, "fail": None}),
+        ("Verdict: 通过", {"pass": -0.1, "fail": None}, {"pass": -0.1, "fail": None}),
+        ("说不清", NO_VERDICT, NO_VERDICT),
+    ],
+)
+def test_a_trial_takes_the_verdict_that_is_named_where_the_server_gives_no_probabilities(text, logprob, want):
+    assert probable(Completion(text, logprob, "length")) == want

@@ -379,3 +379,47 @@ def test_every_file_that_changes_an_answer_changes_the_students_digest(tmp_path,
     before = checkpoint_hash(tmp_path)
     write_text(tmp_path / name, "x")
     assert checkpoint_hash(tmp_path) != before
+
+
+def test_asked_again_with_the_same_inputs_it_keeps_what_it_has_whatever_their_times(bench):
+    bench.evaluate(Speaker())
+    first = snapshot(bench.output.parent)
+    for path in [path for path in bench.folder.rglob("*") if path.is_file() and "run" not in path.parts]:
+        path.touch()
+    student = Speaker()
+    outcome = bench.evaluate(student)
+    assert outcome.code == 0 and "kept, nothing it was made from has changed" in outcome.last_line
+    assert student.batches == [] and snapshot(bench.output.parent) == first
+
+
+@pytest.mark.parametrize("changed", ["weights", "photo", "rules", "tickets", "length", "answers", "scores", "trained"])
+def test_asked_again_with_another_input_it_asks_again(bench, changed):
+    bench.evaluate(Speaker())
+    if changed == "length":
+        bench.configure(max_new_tokens=48)
+    elif changed == "rules":
+        write_guidance(bench.folder / "guidance.json", MISSION, guidance(1, G1="另一条规则"))
+    elif changed == "tickets":
+        write_rows(bench.folder / "tickets.jsonl", TICKETS[:-1])
+    elif changed == "trained":
+        bench.train("another-group")
+    elif changed in ("answers", "scores"):
+        path = answers_path(bench.output) if changed == "answers" else bench.output
+        text = path.read_text(encoding="utf-8")
+        write_text(path, text.replace('"right":true', '"right":false').replace('"right": true', '"right": false') if changed == "answers" else text.replace('"tickets": 5', '"tickets": 6'))
+        assert path.read_text(encoding="utf-8") != text
+    else:
+        write_text(bench.folder / {"weights": "student/model.safetensors", "photo": PHOTOS[0]}[changed], "another")
+    student = Speaker()
+    assert bench.evaluate(student).code == 0
+    assert student.batches
+
+
+def test_questions_that_moved_are_the_same_questions_under_their_new_name(bench):
+    bench.evaluate(Speaker())
+    moved = bench.folder.parent / "it's moved"
+    shutil.copytree(bench.folder, moved)
+    student = Speaker()
+    names = {name: moved / f"{name}.jsonl" for name in ("tickets", "summary", "dense")}
+    assert bench.evaluate(student, **names).code == 0
+    assert student.batches == [] and bench.found().made_from.held_out == moved.as_posix()

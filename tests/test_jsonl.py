@@ -57,7 +57,7 @@ def test_a_long_bad_value_is_shown_cut(tmp_path):
 
 @pytest.mark.parametrize(
     ("content", "message"),
-    [(b"", ": the file holds no record;"), (b"\n \n", ": the file holds no record;"), (b"\xff\xfe", ": not UTF-8 (byte 0);")],
+    [(b"", ": the file holds no record;"), (b"\n \n", ": the file holds no record;"), (b"\xff\xfe", ": is UTF-16, not UTF-8; convert it: iconv -f UTF-16 -t UTF-8")],
 )
 def test_a_file_without_readable_records_is_named(tmp_path, content, message):
     path = tmp_path / "stage_a.jsonl"

@@ -15,6 +15,7 @@ from tools.core.learning import learn
 from tools.core.records import MissionGuidance, Operation, Reflection, RuleTally, Selection
 from tools.core.review import is_unsupported
 from tools.core.selection import select
+from tools.core.unreadable import count_reflections
 from tools.core.windows import Place
 
 UNREADABLE, TIDY, MESSY = "标签/无法识别×1", "电线/捆扎整齐×1", "电线/散乱×1"
@@ -228,6 +229,22 @@ def test_a_model_that_talks_nonsense_changes_nothing(nonsense):
     assert call.unreadable and not call.rejected and after == guidance_of()
 
 
+def test_a_trial_in_which_the_engine_names_no_verdict_shows_nothing_and_says_so():
+    (_, call), after, _ = unreadable_fails().learn(answer({"op": "add", "text": RIGHT_RULE}), judges=lambda system, user: None)
+    assert [rejected.why.partition(":")[0] for rejected in call.rejected] == ["no_verdict_in_trial"] and call.applied == []
+    assert (after.experiences, after.refused) == (guidance_of().experiences, {})
+    assert count_reflections([call]).reasons == {"no_verdict_in_trial": 1}
+
+
+def test_a_verdict_whose_alternative_has_no_probability_is_the_likelier_one(monkeypatch):
+    def half(engine, system, users):
+        return [{"pass": None, "fail": None} | {follows(system, user): -0.1} for user in users]
+
+    monkeypatch.setattr(FakeEngine, "judge", half)
+    (_, call), _, _ = unreadable_fails().learn(answer({"op": "add", "text": RIGHT_RULE}))
+    assert call.applied and call.applied[0].trial.fixed
+
+
 def test_what_reflection_cannot_explain_is_kept_as_ticket_keys():
     (_, call), _, _ = unreadable_fails().learn(answer(unexplainable=[2, 4]))
     assert call.unexplainable == [call.ticket_keys[1], call.ticket_keys[3]]
@@ -279,7 +296,7 @@ def test_an_update_that_adds_to_what_its_rule_did_is_accepted():
 
 
 def test_tickets_that_do_not_fit_the_model_count_as_unchanged():
-    (_, call), after, _ = unreadable_fails().learn(answer(add(RIGHT_RULE)), judges=lambda system, user: None)
+    (_, call), after, _ = unreadable_fails().learn(answer(add(RIGHT_RULE)), judges=lambda system, user: None if "无法识别" in user else "pass")
     assert [rejected.why for rejected in call.rejected] == ["fixes_too_few: 0"]
 
 

@@ -21,7 +21,7 @@ ROUND = ["trajectories.jsonl", "failure_malformed.jsonl", "selections.jsonl", "n
 VIEW = ["trajectories.jsonl", "failure_malformed.jsonl", "selections.jsonl", "guidance.json", "metrics.jsonl"]
 REVIEW = ["need_review_queue.jsonl", "need_review.json"]
 CORPUS = ["distill_chatml.jsonl", "distill.train.jsonl", "distill.val.jsonl", "distill.dropped.jsonl", "distill.audit.jsonl"]
-OURS = {"MAKEFLAGS", "MFLAGS", "MAKELEVEL", "MAKEOVERRIDES", "RUN_LOG", "MISSION", "MODELS", "RUN", "RUNS", "STAGE_A", "CONFIG", "DEV", "GRAPH", "STALE", "RUN_STARTED", "HELD_OUT", "FUSION", "MIX", "FUSED_FROM", "PAIR"}
+OURS = {"MAKEFLAGS", "MFLAGS", "MAKELEVEL", "MAKEOVERRIDES", "MAKE_ROOT", "RUN_LOG", "MISSION", "MODELS", "RUN", "RUNS", "STAGE_A", "CONFIG", "DEV", "GRAPH", "STALE", "RUN_STARTED", "HELD_OUT", "FUSION", "MIX", "FUSED_FROM", "PAIR"}
 TAIL = ["next_round", "collect", "aggregate_review", "distill"]  # what always follows when a round has changed
 
 

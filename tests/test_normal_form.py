@@ -2,10 +2,12 @@
 
 import random
 import time
+from pathlib import Path
 
 import pytest
 
-from tools.core.protocol import FORGIVEN, cut_reason, normalise, parse, render, strip_thinking, third_state_word
+from tools.core import model_json, reflection
+from tools.core.protocol import FORGIVEN, begun_verdict, cut_reason, normalise, parse, render, strip_thinking, third_state_word
 
 GOOD = "Verdict: 不通过\nReason: 缺少地排处接地螺丝(G0)"
 
@@ -58,6 +60,12 @@ def test_every_kind_that_is_documented_is_one_that_happens():
     assert seen == set(FORGIVEN)
 
 
+def test_every_kind_of_verdict_and_reflection_is_explained_in_the_docs():
+    page = (Path(__file__).resolve().parents[1] / "docs" / "answers.md").read_text(encoding="utf-8")
+    assert [kind for kind in {**FORGIVEN, **model_json.FORGIVEN, **reflection.FORGIVEN} if f"`{kind}`" not in page] == []
+    assert [kind for kind in FORGIVEN if f"| `{kind}` | " not in page] == []
+
+
 @pytest.mark.parametrize("end", ["", "\n", "\r\n", "\n\n", " ", " \n"])
 @pytest.mark.parametrize("verdict", ["pass", "fail"])
 def test_a_normal_answer_is_kept_and_counts_nothing(verdict, end):
@@ -108,6 +116,24 @@ def test_words_and_further_lines_are_refused_all_the_same(text, why):
 def test_third_state_words_are_the_same_in_traditional_and_full_width_writing():
     assert third_state_word("證據不足") and third_state_word("無法判定") and third_state_word("ｎｅｅｄ　ｒｅｖｉｅｗ")
     assert third_state_word("线缆覆盖螺丝、重复标签") is None
+
+
+@pytest.mark.parametrize(
+    ("text", "verdict"),
+    [
+        ("Verdict：不通过", "fail"),
+        ("**Verdict:** 通过。\nRea", "pass"),
+        ("想了想</think>\nVerdict: 通過\nReason", "pass"),
+        ("Verdict: 通过\nReason: 齐", "pass"),
+        ("Verdict: 通", None),
+        ("Verdict: 需复核", None),
+        ("Verdict: 通过\nReason: 证据不足", None),
+        ("通过", None),
+        ("", None),
+    ],
+)
+def test_a_trial_reads_the_verdict_of_an_answer_that_was_cut_behind_it(text, verdict):
+    assert begun_verdict(text) == verdict
 
 
 @pytest.mark.parametrize(

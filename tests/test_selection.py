@@ -111,3 +111,12 @@ def test_no_third_state_word_and_no_line_end_enters_the_reason_a_guard_writes(se
     assert chosen.reason == f"image_1 出现明确负项{shown}(G0)"
     assert third_state_word(chosen.reason) is None
     assert parse(render(chosen.verdict, chosen.reason)) == ("fail", chosen.reason, None)
+
+
+def test_a_whole_reason_speaks_before_a_cut_one_and_a_cut_one_is_flagged():
+    of = ticket("a")
+    rows = candidates(of, "pass pass fail")
+    cut = [rows[0].model_copy(update={"cut": True}), *rows[1:]]
+    assert (select(of, cut, NO_GUARD).selected_candidate, select(of, cut, NO_GUARD).warnings) == (1, [])
+    all_cut = [row.model_copy(update={"cut": True}) for row in rows]
+    assert (select(of, all_cut, NO_GUARD).selected_candidate, select(of, all_cut, NO_GUARD).warnings) == (0, ["reason_cut"])

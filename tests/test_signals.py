@@ -8,6 +8,7 @@ import shutil
 import signal
 import subprocess
 import sys
+import time
 from pathlib import Path
 
 import pytest
@@ -57,6 +58,14 @@ def test_a_tool_ends_in_two_seconds_whatever_it_is_in_the_middle_of_and_leaves_n
     took, errors = stop(process, tmp_path, signal.SIGTERM)
     assert (process.returncode, errors.count("\n"), took < 2 + SLOW) == (143, 1, True), errors
     assert not [path.name for path in tmp_path.iterdir() if "out.jsonl" in path.name]
+
+
+def test_a_tool_ends_although_nobody_reads_what_it_says(tmp_path):
+    process = start_tool(small_tool(tmp_path, READY + "while True:\n    cli.complain('x' * 9999)"))
+    wait_for((tmp_path / "begun").exists)
+    time.sleep(1)
+    process.terminate()
+    assert wait_for(lambda: process.poll() is not None) < 2 + SLOW and process.returncode == 143
 
 
 def test_a_signal_that_was_switched_off_stays_off(tmp_path):

@@ -1,5 +1,6 @@
 """tools.rollout through its command, with a fake engine."""
 
+import json
 from pathlib import Path
 
 import pytest
@@ -245,3 +246,41 @@ def test_an_engine_that_gives_up_ends_as_one_line_and_keeps_what_was_done(bench)
     assert (outcome.code, outcome.err) == (2, "http://host: no answer after 5 retries; start the endpoint\n")
     bench.rollout(engine := Speaker())
     assert len(engine.rollouts) == 4 * 3
+
+
+def _another_ticket(row):
+    return row | {"ticket_key": "b::fail", "group_id": "b"}
+
+
+@pytest.mark.parametrize(
+    "spoil",
+    [
+        lambda chunk: [],
+        lambda chunk: {"a": 1},
+        lambda chunk: [[[], []]],
+        lambda chunk: [[rows, finishes[:-1]] for rows, finishes in chunk],
+        lambda chunk: [[rows[:-1], finishes[:-1]] for rows, finishes in chunk],
+        lambda chunk: [[[{**row, "verdict": "maybe"} for row in rows], finishes] for rows, finishes in chunk],
+        lambda chunk: [[[{**row, "label_match": not row["label_match"]} for row in rows], finishes] for rows, finishes in chunk],
+        lambda chunk: [[[{**row, "guidance_step": 9} for row in rows], finishes] for rows, finishes in chunk],
+        lambda chunk: [[[_another_ticket(row) for row in rows], finishes] for rows, finishes in chunk],
+        lambda chunk: [[[{**row, "zzz": 1} for row in rows], finishes] for rows, finishes in chunk],
+        lambda chunk: chunk * 9,
+    ],
+)
+def test_a_part_file_of_these_inputs_with_other_content_is_done_again_from_there(bench, spoil):
+    whole = bench.rollout(Speaker(), into="rounds/whole")
+    assert whole.code == 0
+    bench.write(chunk=1)
+    with pytest.raises(Killed):
+        bench.rollout(Speaker(alive=3))
+    part = bench.folder / "rounds" / "0001" / ".rollout.part.jsonl"
+    lines = part.read_text(encoding="utf-8").split("\n")
+    lines[2] = json.dumps(spoil(json.loads(lines[2])), ensure_ascii=False)
+    part.write_text("\n".join(lines), encoding="utf-8")
+    engine = Speaker()
+    outcome = bench.rollout(engine)
+    assert outcome.code == 0, outcome.err
+    assert len(engine.rollouts) == 4 * 4  # the first ticket's rows stand, the second's and all after it are made again
+    for name in OUTPUTS:
+        assert (bench.folder / "rounds" / "0001" / name).read_bytes() == (bench.folder / "rounds" / "whole" / name).read_bytes()

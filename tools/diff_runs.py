@@ -28,6 +28,7 @@ def main(
 ) -> None:
     """Compare how two runs of one mission ended."""
     from tools.core.errors import mistake
+    from tools.core.plain import plain_lines
     from tools.core.run_diff import compare_knobs, compare_rules, compare_verdicts, read_end
 
     for folder in (a, b):
@@ -44,7 +45,7 @@ def main(
         review_lines(*ends),
         ["Configuration: what differs", *(f"  {name}: {shown(old)} -> {shown(new)}" for name, old, new in compare_knobs(ends[0].knobs, ends[1].knobs))],
     ]
-    print("\n\n".join("\n".join(section if len(section) > 1 else [f"{section[0]}: nothing"]) for section in sections))
+    print("\n\n".join(plain_lines(section if len(section) > 1 else [f"{section[0]}: nothing"]) for section in sections))
 
 
 def rule_lines(changes: list[Change], ends: tuple[End, End]) -> list[str]:

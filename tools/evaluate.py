@@ -6,10 +6,10 @@
         --output RUN/evaluation/after.json
 
 In:  a student, held-out tickets (stage_a.jsonl) and photos (sources of fuse), the run's guidance, what was trained on.
-Out: after.json with all scores, and after.answers.jsonl beside it, one question a line.
+Out: after.json with all scores and digests of what they were made from, and after.answers.jsonl beside it, one question a line.
 
-A held-out ticket or photo whose group or photo was trained on is an error. Killed, it goes on at the last whole batch; the
-files come out the same, byte for byte. What each figure means: docs/evaluation.md.
+A held-out ticket or photo whose group or photo was trained on is an error. Killed, it goes on at the last whole batch; the files come
+out the same, byte for byte. Asked again with the same inputs, by content, it keeps what it has. Figures: docs/evaluation.md.
 """
 
 from pathlib import Path
@@ -23,7 +23,7 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from tools.core.config import EvaluateConfig, EvaluateSection
-    from tools.core.evaluation import Answer, Evaluation
+    from tools.core.evaluation import Answer, Evaluation, MadeFrom, Named
     from tools.core.held_out import Question
     from tools.core.part_file import PartFile
 
@@ -69,7 +69,12 @@ def main(
     )  # fmt: skip
     asked = digest_of(questions, (limits.max_new_tokens, limits.max_new_tokens_dense, cfg.student.max_photo_pixels))
     named = Named(folder=student.as_posix(), sha256=checkpoint_hash(student))
-    part = PartFile(output.with_name(f".{output.name}.part"), f"{asked} {named.sha256} {limits.batch}")
+    if old := earlier(output, named, asked, made_from, rules.step):
+        write_json(output, old)  # where the files lie may have changed
+        answers_path(output).touch()
+        cli.say(f"evaluate {old.place}: kept, nothing it was made from has changed; {output}")
+        return
+    part = PartFile(output.with_name(f".{output.name}.part"), f"{asked} {named.sha256} {limits.batch}", list[tuple[str, bool]])
     answers = ask(student, cfg, questions, part)
     counts, chat, summaries, boxes = tally(answers)
     found = Evaluation(
@@ -79,6 +84,22 @@ def main(
     write_json(output, found)
     part.remove()
     cli.say(sentence(found, output))
+
+
+def earlier(output: Path, student: "Named", asked: str, made_from: "MadeFrom", step: int) -> "Evaluation | None":
+    """The evaluation that is there, with today's names, if this student gave it to the same questions; None where it is of others, or was edited."""
+    from tools.core.errors import UserError
+    from tools.core.gate import read_evaluation, refuse_edited
+
+    try:
+        old, _ = read_evaluation(output)
+        refuse_edited(output)
+    except UserError:  # not there, or not what the answers say: ask again
+        return None
+    if (old.student.sha256, old.questions) != (student.sha256, asked) or old.made_from is None:
+        return None
+    today = made_from.model_copy(update={"held_out": old.made_from.held_out, "base": old.made_from.base})
+    return old.model_copy(update={"student": student, "made_from": made_from, "guidance_step": step}) if today == old.made_from else None
 
 
 def batches(questions: "Sequence[Question]", limits: "EvaluateSection") -> list[list[int]]:
@@ -100,7 +121,8 @@ def ask(student: Path, cfg: "EvaluateConfig", questions: "Sequence[Question]", p
     from tools.core.progress import progress
     from tools.core.student import Row, Student
 
-    todo, said = batches(questions, cfg.evaluate), part.load()
+    todo = batches(questions, cfg.evaluate)
+    said = part.load(follows=lambda before, batch: len(before) < len(todo) and len(batch) == len(todo[len(before)]))
     model = Student(student, cfg.student.max_photo_pixels, cfg.student.n_threads)
     done = sum(len(batch) for batch in todo[: len(said)])
     with progress(f"evaluate {student.name}", len(questions), done, unit="questions") as bar:

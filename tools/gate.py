@@ -37,6 +37,7 @@ def main(
     from tools.core.config import GateConfig, read_section
     from tools.core.gate import judge, paired, read_evaluation, refuse_edited, refuse_other_questions, refuse_other_student
     from tools.core.jsonl import json_text, write_text_if_changed
+    from tools.core.plain import plain_lines
 
     cfg = read_section(config, GateConfig)
     old, new = read_evaluation(before), read_evaluation(after)
@@ -49,7 +50,7 @@ def main(
         refuse_other_student(new[0], after, student)
     found = judge(old[0], new[0], pairs, cfg.gate)
     write_text_if_changed(output, json_text(found))  # asked again it says the same, and the report stays up to date
-    print("\n".join(table(found)))
+    print(plain_lines(table(found)))
     for reason in found.reasons:
         cli.say(f"gate: {reason}")
     for remark in found.remarks:

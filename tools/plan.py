@@ -36,6 +36,7 @@ def main(
     from tools.core.cli import say
     from tools.core.config import load
     from tools.core.engines import open_engine
+    from tools.core.plain import plain_lines
     from tools.core.planning import duration, run_cost
     from tools.core.records import read_tickets
     from tools.core.windows import place_of, tickets_of
@@ -51,7 +52,7 @@ def main(
 
     epochs = sorted({1, min(2, config.loop.max_epochs), config.loop.max_epochs})
     costs = {count: run_cost(probe, len(rows), config.window.tickets, config.reflect, count) for count in epochs}
-    print("\n".join(table(config, probe, len(rows), place.rounds_per_epoch, costs)))
+    print(plain_lines(table(config, probe, len(rows), place.rounds_per_epoch, costs)))
     say(f"plan: {len(window)} of {len(rows)} tickets probed in {duration(time.monotonic() - started)}; one epoch takes about {duration(costs[1].seconds)}")
 
 

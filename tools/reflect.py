@@ -34,10 +34,11 @@ def main(
     from tools.core.decisions import for_learning
     from tools.core.engines import open_engine
     from tools.core.guidance_file import read_guidance
-    from tools.core.jsonl import read_numbered, read_rows, write_rows
+    from tools.core.jsonl import read_numbered, write_rows
     from tools.core.learning import learn
     from tools.core.records import Selection, Trajectory, read_decisions
     from tools.core.review import queue
+    from tools.core.run_folder import stream_file
     from tools.core.ticket_index import Tickets
     from tools.core.unreadable import forgiven_in, unread_in
     from tools.core.windows import place_of
@@ -45,7 +46,7 @@ def main(
     cfg = read_section(config, ReflectConfig)
     tickets = Tickets(stage_a, cfg.mission.name)
     rules = read_guidance(guidance, cfg.mission.name)
-    trajectories = read_rows(round_dir / "trajectories.jsonl", Trajectory)
+    trajectories = [row for _, row in stream_file(round_dir / "trajectories.jsonl", Trajectory)]
     numbered = read_numbered(round_dir / "selections.jsonl", Selection, allow_empty=True)
     refuse_misfits(round_dir / "selections.jsonl", numbered, tickets)
     selections = [selection for _, selection in numbered]

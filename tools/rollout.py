@@ -72,16 +72,18 @@ def play(cfg, window, rules, place, round_number, output_dir):
     from tools.core.prompts import stage_b_system, stage_b_user
     from tools.core.part_file import PartFile
     from tools.core.records import Trajectory
-    from tools.core.rollouts import decodes_for, trajectories_of
+    from tools.core.rollouts import belongs, decodes_for, trajectories_of
 
     engine = open_engine(cfg.engine)
     system = stage_b_system(cfg.mission.name, rules.experiences)
     users = [stage_b_user(ticket.per_image) for ticket in window]
     inputs = [cfg.model_dump_json(), str(engine.fingerprint), str(round_number), str(rules.step), system, *users, *(ticket.model_dump_json() for ticket in window)]
     digest = hashlib.sha256("\0".join([*inputs, code_digest("rollout")]).encode()).hexdigest()
-    part = PartFile(output_dir / ".rollout.part.jsonl", digest)  # a line a chunk: its tickets' rows, and how each completion finished
-    tickets = [([Trajectory.model_validate(row) for row in rows], finishes) for chunk in part.load() for rows, finishes in chunk]
+    # a line a chunk: its tickets' rows, and how each completion finished
+    part = PartFile(output_dir / ".rollout.part.jsonl", digest, list[tuple[list[Trajectory], list[str]]])
     decodes = [decodes_for(ticket, cfg.rollout) for ticket in window]
+    saved = part.load(follows=lambda before, chunk: belongs(chunk, window, decodes, sum(map(len, before)), round_number, rules.step))
+    tickets = [ticket for chunk in saved for ticket in chunk]
     started, fresh, chunk = time.monotonic(), len(window) - len(tickets), []
     first = len(tickets)
     with progress(f"rollout {round_number:04d}", len(window), first) as bar:

@@ -54,11 +54,12 @@ def _teach(config: Path, train: Path, val: Path, output_dir: Path) -> None:
     from tools.core.sft_lora import top_layers
     from tools.core.sft_merge import check_folders
     from tools.core.sft_rows import Rows
-    from tools.core.student import Encoder, check_folder
+    from tools.core.student import Encoder, check_content, check_folder
 
     cfg = read_section(config, SftConfig)
     base = Path(cfg.student.model)
     check_folder(base, weights=True)
+    check_content(base, weights=True)
     layers = top_layers(base, cfg.sft)
     check_folders(base, output_dir)
     encoder = Encoder(base, cfg.student.max_photo_pixels)

@@ -43,6 +43,7 @@ def main(run_dir: Annotated[Path, typer.Option(help="runs/<RUN>/<MISSION>.")]) -
     """Print what a run has learnt."""
     from tools.core.corpus import read_one_sided
     from tools.core.jsonl import read_json, read_rows
+    from tools.core.plain import plain_lines
     from tools.core.records import NeedReviewFile, RoundMetrics
     from tools.core.run_folder import RUN_FILES, paths_of
     from tools.core.run_view import read_learnt
@@ -56,7 +57,7 @@ def main(run_dir: Annotated[Path, typer.Option(help="runs/<RUN>/<MISSION>.")]) -
 
     sections = [
         *([[BANNER]] if is_synthetic(run_dir) else []),
-        [heading(learnt.mission, learnt.status, learnt.rounds), *([f"  {learnt.stop.error}"] if learnt.stop else [])],
+        [heading(learnt.mission, learnt.status, learnt.rounds), *([f"  {learnt.stop.error}"] if learnt.stop else []), *(f"  {sentence}" for sentence in (learnt.status.oscillations if learnt.status else []))],
         guidance_lines(learnt.states, learnt.reflections),
         metrics_lines(read_rows(metrics, RoundMetrics)) if metrics.exists() else [f"rates: {metrics} is not there yet"],
         reading_lines(run_dir, learnt.rounds),
@@ -64,7 +65,7 @@ def main(run_dir: Annotated[Path, typer.Option(help="runs/<RUN>/<MISSION>.")]) -
         review_lines(read_json(review, NeedReviewFile), said) if review.exists() else [f"review: {review} is not there yet"],
         ["Files", *(f"  {path}" for name in RUN_FILES for path in paths_of(run_dir, name)), f"  {run_dir / 'rounds'}/"],
     ]
-    print("\n\n".join("\n".join(section) for section in sections))
+    print("\n\n".join(plain_lines(section) for section in sections))
 
 
 def heading(mission: str, status: LoopStatus | None, rounds: int) -> str:
@@ -72,8 +73,7 @@ def heading(mission: str, status: LoopStatus | None, rounds: int) -> str:
     if status is None:
         return f"{mission}: {rounds} rounds so far"
     ends = {"running": "still running", "converged": "converged", "max_epochs": "stopped at max_epochs without convergence", "unreadable": "stopped, too much could not be read"}
-    oscillations = "".join(f"\n  {sentence}" for sentence in status.oscillations)
-    return f"{mission}: {ends[status.status]}, {status.epochs} epochs, {status.rounds} rounds{oscillations}"
+    return f"{mission}: {ends[status.status]}, {status.epochs} epochs, {status.rounds} rounds"
 
 
 def guidance_lines(states: list[MissionGuidance], reflections: list[list[Reflection]]) -> list[str]:
@@ -85,10 +85,10 @@ def guidance_lines(states: list[MissionGuidance], reflections: list[list[Reflect
     for number, records in enumerate(reflections, start=1):
         before, after = states[number - 1], states[number]
         if changes := changes_between(before, after, records):
-            lines.append(f"\nround {number} (epoch {records[0].epoch}), step {before.step} -> {after.step}")
+            lines += ["", f"round {number} (epoch {records[0].epoch}), step {before.step} -> {after.step}"]
             lines += [text for change in changes for text in change_lines(change, known)]
     if states[-1].step != states[0].step:
-        lines += [f"\nGuidance now (step {states[-1].step})", *rule_lines(states[-1])]
+        lines += ["", f"Guidance now (step {states[-1].step})", *rule_lines(states[-1])]
     return lines
 
 

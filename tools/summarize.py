@@ -54,8 +54,8 @@ def main(
     if sizes:
         student = Student(folder, cfg.student.max_photo_pixels, cfg.student.n_threads)
         batches = plan(sizes, student.photo_tokens, cfg.summarize.batch)
-        part = PartFile(part_path, settings_digest(cfg, student))
-        answers |= {saved["image"]: Answer.model_validate(saved) for batch in part.load(still_good(batches)) for saved in batch}
+        part = PartFile(part_path, settings_digest(cfg, student), list[Answer])
+        answers |= {saved.image: saved for batch in part.load(still_good(batches)) for saved in batch}
         if answers:
             cli.say(f"summarize: going on after {len(answers)} of {len(sizes)} photos")
         left = [batch for batch in batches if batch[0] not in answers]

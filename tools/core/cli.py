@@ -10,6 +10,7 @@ from typing import Any
 import typer
 
 from tools.core.errors import UserError
+from tools.core.plain import plain
 from tools.core.stopping import Stopped, leave, stoppable
 from tools.core.whole_file import refusal
 
@@ -48,7 +49,7 @@ def run(main: Callable[..., None], *, engine: str = "", writes: str | Callable[.
     except UserError as error:
         complain(str(error))
         sys.exit(2)
-    except Stopped as stopped:
+    except Stopped as stopped:  # in the last moment
         leave(complain, stopped)
     finally:
         sys.stderr = stderr
@@ -136,16 +137,18 @@ def _noted(main: Callable[..., None], tool: str) -> Callable[..., None]:
 
 
 def say(sentence: str) -> None:
-    """Print one line of result to stderr, unless QUIET is set, and to the run's log. A run of drawn tickets says so first."""
+    """Print one line of result to stderr, unless QUIET is set, and to the run's log. What a terminal would obey is spelt out; a run of drawn tickets says so first."""
     if os.environ.get("SYNTHETIC") and "SYNTHETIC" not in sentence:
         sentence = f"[synthetic] {sentence}"
+    sentence = plain(sentence)
     if not os.environ.get("QUIET"):
         print(sentence, file=sys.stderr, flush=True)
     _log(sentence)
 
 
 def complain(sentence: str) -> None:
-    """Print what is wrong to stderr, QUIET or not, and to the run's log."""
+    """Print what is wrong to stderr, QUIET or not, and to the run's log; what a terminal would obey is spelt out."""
+    sentence = plain(sentence)
     print(sentence, file=sys.stderr, flush=True)
     _log(sentence)
 

@@ -9,7 +9,7 @@ from itertools import count
 from pathlib import Path
 from typing import Literal, NamedTuple
 
-from tools.core.config import DistillConfig, DistillSection
+from tools.core.config import DistillSection
 from tools.core.decisions import OTHER, label_after
 from tools.core.errors import mistake
 from tools.core.jsonl import stream_rows

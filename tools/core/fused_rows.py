@@ -19,6 +19,7 @@ from tools.core.errors import mistake
 from tools.core.jsonl import parse_row
 from tools.core.protocol import parse
 from tools.core.records import Message, Record, SftRow, Verdict
+from tools.core.text_files import line_text, open_bytes
 
 Task = Literal["dense", "summary", "chat"]
 Row = TypeVar("Row", bound=BaseModel)
@@ -127,12 +128,7 @@ TEMPLATES: dict[str, tuple[Task, type[ImageRow] | type[ChatSourceRow]]] = {
 
 def stream(path: Path, digest: Any = None) -> Iterator[tuple[int, int, bytes]]:
     """Yield (line number from 1, byte offset, bytes) of each line that is not blank; ``digest``, a hashlib object, takes in the whole file."""
-    try:
-        file = open(path, "rb")
-    except FileNotFoundError:
-        raise mistake("no such file", "check the path", path=path) from None
-    except IsADirectoryError:
-        raise mistake("is a folder", "give a file", path=path) from None
+    file = open_bytes(path)
     offset = 0
     with file:
         for number, raw in enumerate(file, start=1):
@@ -146,11 +142,7 @@ def stream(path: Path, digest: Any = None) -> Iterator[tuple[int, int, bytes]]:
 
 def parse_line(raw: bytes, model: type[Row], path: Path, line: int) -> Row:
     """Parse the bytes of one line as a record; raises UserError naming path, line and field."""
-    try:
-        text = raw.decode("utf-8")
-    except UnicodeDecodeError as error:
-        raise mistake(f"not UTF-8 (byte {error.start} of the line)", "save the file as UTF-8", path=path, line=line) from None
-    return parse_row(text, model, path, line)
+    return parse_row(line_text(raw, path, line), model, path, line)
 
 
 def check_photos(images: list[str], folder: Path, path: Path, line: int) -> None:

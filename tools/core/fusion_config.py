@@ -13,6 +13,8 @@ from tools.core.config import Count, Section, Share, read_yaml
 from tools.core.errors import UserError, mistake
 from tools.core.fused_rows import TEMPLATES, Task
 from tools.core.jsonl import validate
+from tools.core.text_files import read_text
+from tools.core.yaml_text import compose
 
 PLACES = ("corpus", "old", "mission")  # a run's folder of a mission, the folder of the student's old tasks, the mission's slug
 PLACE = re.compile(r"\{(\w+)\}")
@@ -168,7 +170,7 @@ def wrong(config: Path, loc: tuple[int | str, ...], what: str, todo: str) -> Use
 
 def line_of(path: Path, loc: tuple[int | str, ...]) -> int:
     """The line, from 1, of the key or item at ``loc`` in a YAML file, or of the nearest thing around it that exists."""
-    node = yaml.compose(path.read_text(encoding="utf-8"))
+    node = compose(read_text(path), path)
     line = 1
     for part in loc:
         if isinstance(node, yaml.MappingNode):

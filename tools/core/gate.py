@@ -273,7 +273,8 @@ def remarks_on(after: Evaluation, retention: dict[str, Difference], limits: Gate
         )
     for name, found in retention.items():
         if found.low is not None and -found.change <= limits.max_retention_loss < -found.low:
-            remarks.append(f"{RETAINED[name].title} may have lost up to {-100 * found.low:.2f} points, its limit is {100 * limits.max_retention_loss:g}; more held-out photos would tell")
+            lost = f"may have lost up to {-100 * found.low:.2f} points, its limit is {100 * limits.max_retention_loss:g}"
+            remarks.append(f"{RETAINED[name].title} {lost}; more held-out photos would tell")
     if after.made_from is None:
         remarks.append("an older version made these evaluations: they do not say from which files and which base")
     return remarks

@@ -1,6 +1,6 @@
 """Reading and writing the files that tools exchange.
 
-Readers name every mistake as ``path:line: field: what; what to do``. Writers put the whole file beside its place
+Readers name every mistake as ``path:line: field: what; what to do`` (encodings: text_files.py; JSON: json_text.py). Writers put the whole file beside its place
 and rename it, so that a file that exists is whole. JSON is UTF-8 with Chinese unescaped, keys in the order of the
 record model.
 """
@@ -8,6 +8,8 @@ record model.
 import difflib
 import json
 import os
+import re
+import shlex
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import ExitStack, contextmanager
 from pathlib import Path
@@ -16,14 +18,17 @@ from typing import Any, NamedTuple, TextIO, TypeVar
 from pydantic import BaseModel, ValidationError
 
 from tools.core.errors import UserError, mistake
+from tools.core.json_text import Flaw, decode
 from tools.core.made import makes
 from tools.core.whole_file import beside
+from tools.core.text_files import BOM, line_text, open_bytes, read_text
 
 Row = TypeVar("Row", bound=BaseModel)
 
 # JSON allows these inside a string, yet str.splitlines takes each for a line end: escaped, a record stays one line for every reader.
 _LINE_ENDS = ("\x85", "\u2028", "\u2029")
-_BOM = b"\xef\xbb\xbf"
+_HALF = re.compile("[\ud800-\udfff]")
+_ARRAY_MB = 64  # a file beyond this is not read whole to say what it holds instead of lines
 
 
 def read_rows(path: Path, model: type[Row], *, allow_empty: bool = False) -> list[Row]:
@@ -36,7 +41,12 @@ def read_rows(path: Path, model: type[Row], *, allow_empty: bool = False) -> lis
 
 def read_numbered(path: Path, model: type[Row], *, allow_empty: bool = False) -> list[tuple[int, Row]]:
     """Read a JSONL file into (line number, record) pairs, for a caller that finds mistakes of its own. Raises as read_rows does."""
-    rows = [(line, parse_row(text, model, path, line)) for line, text in numbered_lines(path)]
+    return parse_rows(read_text(path), model, path, allow_empty=allow_empty)
+
+
+def parse_rows(text: str, model: type[Row], path: Path, *, allow_empty: bool = False) -> list[tuple[int, Row]]:
+    """The text of a JSONL file as (line number, record) pairs. Raises as read_rows does."""
+    rows = [(number, parse_row(line, model, path, number)) for number, line in enumerate(text.split("\n"), start=1) if line.strip()]
     if not rows and not allow_empty:
         raise mistake("the file holds no record", "give a file with at least one JSON object a line", path=path)
     return rows
@@ -44,12 +54,12 @@ def read_numbered(path: Path, model: type[Row], *, allow_empty: bool = False) ->
 
 def numbered_lines(path: Path) -> list[tuple[int, str]]:
     """The lines of a text file that are not blank, each with its number from 1."""
-    return [(number, text) for number, text in enumerate(_text(path).split("\n"), start=1) if text.strip()]
+    return [(number, text) for number, text in enumerate(read_text(path).split("\n"), start=1) if text.strip()]
 
 
 def read_json(path: Path, model: type[Row]) -> Row:
     """Read a file that is one JSON object."""
-    text = _text(path)
+    text = read_text(path)
     if not text.strip():
         raise mistake("the file is empty", "restore it, or delete it to have it made again", path=path)
     return parse_row(text, model, path, None)
@@ -57,13 +67,31 @@ def read_json(path: Path, model: type[Row]) -> Row:
 
 def parse_row(text: str, model: type[Row], path: Path, line: int | None) -> Row:
     """Parse one JSON object as a record; raises UserError naming path, line and field."""
+    return validate(json_value(text, path, line), model, path, line)
+
+
+def json_value(text: str, path: Path, line: int | None = None) -> Any:
+    """The value of a JSON text; raises UserError for what json_text refuses, at ``line`` or, without one, at the line of the text."""
     try:
-        value = json.loads(text)
-    except json.JSONDecodeError as error:
-        at = line if line is not None else error.lineno
-        what = error.msg.removesuffix(" starting at").lower()
-        raise mistake(f"not valid JSON at column {error.colno} ({what})", "complete or delete the line", path=path, line=at) from None
-    return validate(value, model, path, line)
+        return decode(text)
+    except Flaw as flaw:
+        at = flaw.at.lineno if flaw.at and line is None else line
+        if line is not None and flaw.at and (instead := _instead_of_lines(text, path)):
+            raise mistake(*instead, path=path, line=line) from None
+        raise mistake(flaw.what, flaw.todo, path=path, line=at, field=".".join(map(str, flaw.loc)) or None) from None
+
+
+def _instead_of_lines(text: str, path: Path) -> tuple[str, str] | None:
+    """What a file whose line is no JSON holds instead and what to do, where it is JSON as a whole."""
+    if text.strip()[:1] not in ("[", "{") or not path.is_file() or path.stat().st_size > _ARRAY_MB * 2**20:
+        return None
+    try:
+        value = decode(read_text(path))
+    except (Flaw, UserError):
+        return None
+    if isinstance(value, list):
+        return f"holds one JSON array of {len(value)} items, not an object a line", f"write one object a line: jq -c .[] {shlex.quote(str(path))}"
+    return "holds one object over several lines", f"write it on one line: jq -c . {shlex.quote(str(path))}"
 
 
 def validate(value: Any, model: type[Row], path: Path | Callable[[tuple[int | str, ...]], Path], line: int | None = None) -> Row:
@@ -82,8 +110,7 @@ def _mistake_of(error: ValidationError, model: type[BaseModel], path: Any, line:
     first = min(error.errors(), key=lambda e: e["type"] != "extra_forbidden")
     field = ".".join(str(part) for part in first["loc"]) or None
     path = path(first["loc"]) if callable(path) else path
-    shown = json.dumps(first.get("input"), ensure_ascii=False, default=str)
-    shown = shown if len(shown) <= 60 else shown[:57] + "..."
+    shown = _shown(first.get("input"))
     if first["type"] == "extra_forbidden":
         known = difflib.get_close_matches(str(first["loc"][-1]), _known_fields(model, first["loc"][:-1]), n=1)
         return mistake("unknown field", f"did you mean {known[0]!r}?" if known else "remove it", path=path, line=line, field=field)
@@ -93,6 +120,15 @@ def _mistake_of(error: ValidationError, model: type[BaseModel], path: Any, line:
         what, _, todo = str(first["ctx"]["error"]).partition("; ")
         return mistake(what, todo or "correct it", path=path, line=line, field=field)
     return mistake(f"{first['msg'][0].lower()}{first['msg'][1:]} ({shown})", "correct the value", path=path, line=line, field=field)
+
+
+def _shown(value: Any) -> str:
+    """A wrong value, cut to a line's part."""
+    try:
+        text = json.dumps(value, ensure_ascii=False, default=str)
+    except (TypeError, ValueError, RecursionError):
+        text = f"a {type(value).__name__}"
+    return text if len(text) <= 60 else text[:57] + "..."
 
 
 def _known_fields(model: type[BaseModel], loc: tuple[int | str, ...]) -> list[str]:
@@ -111,21 +147,15 @@ def _types_in(annotation: Any) -> list[Any]:
     return [annotation, *(found for arg in args for found in _types_in(arg))]
 
 
-def _text(path: Path) -> str:
-    try:
-        return path.read_text(encoding="utf-8-sig")
-    except FileNotFoundError:
-        raise mistake("no such file", "check the path", path=path) from None
-    except IsADirectoryError:
-        raise mistake("is a folder", "give a file", path=path) from None
-    except UnicodeDecodeError as error:
-        raise mistake(f"not UTF-8 (byte {error.start})", "save it as UTF-8", path=path) from None
+def _without_halves(text: str) -> str:
+    """JSON text that UTF-8 can hold: half a surrogate, which no reader takes, is spelt out (a backslash, u and its number)."""
+    return _HALF.sub(lambda found: f"\\\\u{ord(found.group()):04x}", text) if _HALF.search(text) else text
 
 
 def dump(row: BaseModel | dict[str, Any]) -> str:
     """One record as one JSON line, without the line end."""
     value = row.model_dump(mode="json") if isinstance(row, BaseModel) else row
-    text = json.dumps(value, ensure_ascii=False)
+    text = _without_halves(json.dumps(value, ensure_ascii=False))
     for char in _LINE_ENDS:
         text = text.replace(char, f"\\u{ord(char):04x}")
     return text
@@ -151,7 +181,7 @@ def write_json(path: Path, value: BaseModel | dict[str, Any]) -> None:
 def json_text(value: BaseModel | dict[str, Any]) -> str:
     """One JSON object, indented for people."""
     value = value.model_dump(mode="json") if isinstance(value, BaseModel) else value
-    return json.dumps(value, ensure_ascii=False, indent=2) + "\n"
+    return _without_halves(json.dumps(value, ensure_ascii=False, indent=2)) + "\n"
 
 
 def write_text_if_changed(path: Path, text: str) -> bool:
@@ -177,24 +207,16 @@ class Placed(NamedTuple):
 
 def stream_lines(path: Path) -> Iterator[Placed]:
     """Yield the lines of a text file as numbered_lines does, and where each stands; raises UserError as it does, with the line."""
-    try:
-        file = open(path, "rb")
-    except OSError:
-        _text(path)  # which names it
-        raise
     line = offset = 0
-    with file:
+    with open_bytes(path) as file:
         for raw in file:
             for piece in raw.splitlines(keepends=True) if b"\r" in raw else (raw,):  # bytes end a line where open() does: at \n, \r, \r\n
                 line += 1
-                bom = len(_BOM) if line == 1 and piece.startswith(_BOM) else 0
-                body = piece[bom:].rstrip(b"\r\n")
-                try:
-                    text = body.decode()
-                except UnicodeDecodeError as error:
-                    raise mistake(f"not UTF-8 (byte {error.start} of the line)", "save it as UTF-8", path=path, line=line) from None
+                body = piece.rstrip(b"\r\n")
+                text = line_text(body, path, line)
+                bom = len(BOM) if line == 1 and body.startswith(BOM) else 0
                 if text and not text.isspace():
-                    yield Placed(line, offset + bom, len(body), text)
+                    yield Placed(line, offset + bom, len(body) - bom, text)
                 offset += len(piece)
 
 

@@ -8,7 +8,7 @@ from tools.core.engines import Decode, Engine
 from tools.core.guidance import change, credit, details_of, failing_rules, normal, refusal, refuse, remove, settle, tally
 from tools.core.progress import progress
 from tools.core.prompts import reflect_system, stage_b_system, stage_b_user
-from tools.core.records import AppliedOperation, MissionGuidance, Operation, Reflection, RejectedOperation, Selection, StageA, Trial
+from tools.core.records import MUTE_TRIAL, AppliedOperation, MissionGuidance, Operation, Reflection, RejectedOperation, Selection, StageA, Trial
 from tools.core.reflection import DIRECTIONS, Answer, Group, answer_schema, groups_of, read_completion
 from tools.core.trial import Sample, does_harm, does_nothing, draw_sample, verdict_on, weigh
 from tools.core.windows import Place
@@ -22,13 +22,19 @@ class Learner:
         limits, seed = cfg.reflect.trial, f"{cfg.reflect.seed}/{round_number}"
         self.samples = {direction: draw_sample(selections, verdict, limits, seed) for direction, verdict in DIRECTIONS.items()}
         self.before: dict[str, dict[str, str]] = {}
+        self.mute = False
 
     def verdicts(self, sample: Sample, guidance: MissionGuidance) -> dict[str, str]:
-        """The likelier verdict of each sampled ticket under a guidance: ticket_key -> pass or fail (as it was, where the ticket does not fit)."""
+        """The likelier verdict of each sampled ticket under a guidance: ticket_key -> pass or fail (as it was, where the ticket does not fit).
+
+        ``mute`` says afterwards that the engine named a verdict for none of them: such a trial shows nothing.
+        """
         keys = [selection.ticket_key for selection in [*sample.errors, *sample.corrects]]
         system = stage_b_system(self.cfg.mission.name, guidance.experiences)
         judged = self.engine.judge(system, [stage_b_user(self.tickets[key].per_image) for key in keys])
-        return {key: sample.verdict if logprob["pass"] is None else max(logprob, key=logprob.get) for key, logprob in zip(keys, judged, strict=True)}
+        known = [{verdict: value for verdict, value in logprob.items() if value is not None} for logprob in judged]
+        self.mute = bool(known) and not any(known)
+        return {key: max(said, key=said.get) if said else sample.verdict for key, said in zip(keys, known, strict=True)}
 
     def consider(self, operation: Operation, direction: str, reflection_id: str, details: set[str]) -> AppliedOperation | RejectedOperation:
         """Check an operation, try it, and change the guidance where it is accepted."""
@@ -38,6 +44,8 @@ class Learner:
             return RejectedOperation(op=raw, why=why)
         changed, key = change(self.guidance, operation, reflection_id, self.round)
         trial, after = self._try(changed, direction)
+        if self.mute:
+            return RejectedOperation(op=raw, why=f"{MUTE_TRIAL}: the engine named no verdict for any ticket it was tried on", trial=trial)
         why = verdict_on(trial, section.trial)
         if operation.op == "merge" and does_nothing(trial):
             why = None  # a merge has to keep verdicts, not to mend them

@@ -8,10 +8,8 @@ lock (flock) on the folder itself, which another container or user of the same d
 
 import errno
 import fcntl
-import hashlib
 import json
 import os
-import tempfile
 import time
 from collections.abc import Callable
 from contextlib import contextmanager
@@ -24,7 +22,8 @@ from tools.core.errors import UserError, mistake
 from tools.core.whole_file import sweep_all
 
 PATIENCE_S = 3.0  # tools of a command that was just stopped are gone by then
-DEPTH = 4  # a tool's output lies at most so far below the run folder
+DEPTH = 3  # a tool's output lies at most so far below the run folder
+SECTIONS = ("rollout.yaml", "distill.yaml", "evaluate.yaml")  # one of them is in every run folder's config/
 NO_LOCKS = (errno.ENOLCK, errno.EOPNOTSUPP, errno.ENOSYS, errno.EBADF, errno.EINVAL)
 _held: list[int] = []  # open files, whose locks end with this process
 
@@ -45,13 +44,13 @@ def writes(main: Callable[..., None], where: str | Callable[..., Path]) -> Calla
 
 
 def folder_of(output: Path) -> Path:
-    """What is held for an output: the run folder that it lies in (it has config/), else the output itself."""
+    """What is held for an output: the run folder that it lies in, else the output itself."""
     path = output.resolve()
-    return next((folder for folder in (path, *path.parents[:DEPTH]) if (folder / "config").is_dir()), path)
+    return next((folder for folder in (path, *path.parents[:DEPTH]) if any((folder / "config" / name).is_file() for name in SECTIONS)), path)
 
 
 def hold(place: Path) -> None:
-    """Own ``place`` until this process ends. Raises UserError where another command owns it."""
+    """Own ``place`` (absolute) until this process ends. Raises UserError where another command owns it."""
     given_up = time.monotonic() + PATIENCE_S
     while why := _refusal(place):
         if why.final or time.monotonic() > given_up:
@@ -107,6 +106,9 @@ def _me(place: Path) -> dict[str, Any]:
 @contextmanager
 def _note_of(place: Path) -> Any:
     """The note of a place's owner, open to read and write, for one process at a time."""
+    import hashlib
+    import tempfile
+
     folder = Path(tempfile.gettempdir()) / f"tickets-{os.getuid()}"
     folder.mkdir(mode=0o700, exist_ok=True)
     if folder.is_symlink() or folder.stat().st_uid != os.getuid():

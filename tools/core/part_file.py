@@ -6,33 +6,41 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+from pydantic import TypeAdapter, ValidationError
+
 from tools.core.jsonl import write_text
 from tools.core.whole_file import writing
 
 
 class PartFile:
-    """Values appended one a line behind a digest of the inputs; a file of other inputs, and a torn last line, are forgotten."""
+    """Values appended one a line behind a digest of the inputs; a file of other inputs, and a torn last line, are forgotten.
 
-    def __init__(self, path: Path, digest: str):
-        self.path, self.digest = path, digest
+    ``kind``: the type that a line's value has to have (a record, or lists and tuples of records). A right digest says which
+    inputs a file belongs to, not that nobody touched its lines: what is no such value is forgotten, and so done again.
+    """
 
-    def load(self, wanted: Callable[[Any], bool] | None = None) -> list[Any]:
+    def __init__(self, path: Path, digest: str, kind: Any = Any):
+        self.path, self.digest, self.kind = path, digest, TypeAdapter(kind)
+
+    def load(self, wanted: Callable[[Any], bool] | None = None, follows: Callable[[list[Any], Any], bool] | None = None) -> list[Any]:
         """The values of whole lines, in the order written; the file is cut to the same ones.
 
-        ``wanted`` says of each value whether it is still good. Without it the order counts: a damaged line ends the list.
+        ``wanted`` says of each value whether it is still good. Without it the order counts: a damaged line ends the list,
+        and so does one of which ``follows``, told the values before it, says that it is not the next.
         """
         lines = self.path.read_bytes().split(b"\n")[:-1] if self.path.exists() else []  # a torn last line may end inside a character
         kept, values = [self.digest.encode()], []
         for line in lines[1:] if lines[:1] == kept else []:
             try:
-                value = json.loads(line)
-            except ValueError:
-                if wanted:
-                    continue
-                break
-            if not wanted or wanted(value):
+                value = self.kind.validate_json(line)
+                good = wanted(value) if wanted else follows is None or follows(values, value)
+            except ValidationError:
+                good = False
+            if good:
                 kept.append(line)
                 values.append(value)
+            elif not wanted:
+                break
         write_text(self.path, b"".join(line + b"\n" for line in kept).decode())
         return values
 

@@ -21,7 +21,7 @@ from tools.core.jsonl import read_rows
 from tools.core.label_folders import LABEL_FOLDERS
 from tools.core.photo_files import ENDINGS, MAX_ASPECT, NotAPhoto, ending_of, named_format, stored_size
 from tools.core.photo_folders import Group, Intake, from_folder, shown
-from tools.core.records import Record, Refusal, Verdict, ticket_key
+from tools.core.records import GroupId, Record, Refusal, Verdict, ticket_key
 
 
 class Unfit(Exception):
@@ -36,7 +36,7 @@ class Unfit(Exception):
 class ManifestRow(Record):
     """One line of a manifest."""
 
-    group_id: Annotated[str, Field(min_length=1)]
+    group_id: GroupId
     label: Verdict
     images: list[Annotated[str, Field(min_length=1)]]
 

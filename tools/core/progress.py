@@ -5,11 +5,14 @@ import sys
 import time
 from typing import Any
 
+from tools.core.plain import plain
+
 SECONDS_BETWEEN_LINES = 20
 
 
 def progress(name: str, total: int, done: int = 0, unit: str = "tickets") -> Any:
-    """A context manager over ``total`` units of which ``done`` are done already; ``update()`` counts one."""
+    """A context manager over ``total`` units of which ``done`` are done already; ``update()`` counts one. ``name`` may hold a path."""
+    name = plain(name)
     if sys.stderr.isatty():
         from tqdm import tqdm
 

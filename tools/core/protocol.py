@@ -159,6 +159,13 @@ def _oddities(written: str, header: str) -> list[str]:
     return kinds + (["header"] if plain != header else [])
 
 
+def begun_verdict(text: str) -> str | None:
+    """The verdict of an answer that may have been cut behind its first line, or None: for a trial, which wants no reason."""
+    normal = normalise(text).text
+    word = normal.partition("\n")[0].removeprefix(HEADER) if normal.startswith(HEADER) else ""
+    return None if third_state_word(normal) else VERDICT_OF.get(word)
+
+
 def cut_reason(reason: str) -> str:
     """The part of a cut-off reason that ends a sentence, else a clause; all of it where it has neither."""
     ends = [found.end() for found in _SENTENCE_END.finditer(reason)]

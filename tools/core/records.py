@@ -9,9 +9,10 @@ from collections.abc import Container, Iterable
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
-from pydantic import BaseModel, ConfigDict, Field, RootModel, field_validator, model_validator
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field, RootModel, field_validator, model_validator
 
 from tools.core.errors import mistake
+from tools.core.json_text import Flaw, refuse_flaws
 from tools.core.jsonl import read_numbered
 
 Verdict = Literal["pass", "fail"]
@@ -21,6 +22,7 @@ Refusal = Literal[
     "broken", "no_label", "no_group", "nested_groups", "duplicate_group", "empty_group", "no_photo_left", "empty_summary", "coordinates", "cut_off",
 ]  # fmt: skip
 DropReason = Literal["excluded", "unsure", "model_wrong", "needs_review", "conflict", "duplicate"]
+MUTE_TRIAL = "no_verdict_in_trial"  # why an operation was refused whose trial could not be read
 Decision = Literal["label_wrong", "model_wrong", "exclude", "unsure"]
 
 
@@ -35,27 +37,64 @@ def ticket_key(group_id: str, label: str) -> str:
     return f"{group_id}::{label}"
 
 
+def one_line(text: str) -> str:
+    """The text; raises ValueError where it is blank, or holds what any reader takes for a line end: in a prompt it would begin a line of its own."""
+    if not text.strip():
+        raise ValueError("is blank; write it, or take it out")
+    if text.splitlines() != [text]:
+        raise ValueError("holds a line end; write it on one line")
+    return text
+
+
+def _not_blank(text: str) -> str:
+    """Whatever else it holds does no harm: group ids and summaries are never a line of a prompt as they stand (prompts.py), and messages spell them out."""
+    if not text.strip():
+        raise ValueError("is blank; write it, or delete the line")
+    return text
+
+
+def _says_something(text: str) -> str:
+    if not text.strip():
+        raise ValueError("is blank; write what the photo shows, or leave the photo out")
+    return text
+
+
+def _numbered(per_image: dict[str, str]) -> dict[str, str]:
+    for number, key in enumerate(per_image, start=1):
+        if key != f"image_{number}":
+            raise ValueError(f"keys must run image_1, image_2, … without a gap (found {key!r} for image_{number}); renumber the photos")
+    return per_image
+
+
+def a_summary_a_photo(images: list[str], per_image: dict[str, str]) -> None:
+    """Raise ValueError unless there are as many of both."""
+    if len(images) != len(per_image):
+        raise ValueError(f"{len(images)} images but {len(per_image)} summaries; give one summary a photo")
+
+
+def _one_rule(text: str) -> str:
+    """As ``one_line``, but for the two separators of Unicode, which renderers of prompts replace: a run of before may hold them."""
+    return one_line(text.replace("\u2028", " ").replace("\u2029", " ")) and text
+
+
+Line = Annotated[str, AfterValidator(one_line)]
+RuleText = Annotated[str, AfterValidator(_one_rule)]
+GroupId = Annotated[str, Field(min_length=1), AfterValidator(_not_blank)]
+Summaries = Annotated[dict[str, Annotated[str, AfterValidator(_says_something)]], Field(min_length=1), AfterValidator(_numbered)]
+
+
 class StageA(Record):
     """One ticket: its photos' summaries and its human label."""
 
-    group_id: Annotated[str, Field(min_length=1)]
-    mission: Annotated[str, Field(min_length=1)]
+    group_id: GroupId
+    mission: Line
     label: Verdict
     images: list[str]
-    per_image: Annotated[dict[str, str], Field(min_length=1)]
-
-    @field_validator("per_image")
-    @classmethod
-    def _photos_are_numbered(cls, per_image: dict[str, str]) -> dict[str, str]:
-        for number, key in enumerate(per_image, start=1):
-            if key != f"image_{number}":
-                raise ValueError(f"keys must run image_1, image_2, … without a gap (found {key!r} for image_{number}); renumber the photos")
-        return per_image
+    per_image: Summaries
 
     @model_validator(mode="after")
     def _a_summary_a_photo(self) -> "StageA":
-        if len(self.images) != len(self.per_image):
-            raise ValueError(f"{len(self.images)} images but {len(self.per_image)} summaries; give one summary a photo")
+        a_summary_a_photo(self.images, self.per_image)
         return self
 
     @property
@@ -199,7 +238,7 @@ class MissionGuidance(Record):
     """The rules of one mission after ``step`` changes."""
 
     step: int
-    experiences: dict[Annotated[str, Field(pattern=r"^G\d+$")], str]
+    experiences: dict[Annotated[str, Field(pattern=r"^G[0-9]{1,9}$")], RuleText]
     metadata: dict[str, RuleMeta]
     last_applied_rule_keys: list[str]
     removed: dict[str, RemovedRule] = {}
@@ -257,6 +296,16 @@ class RejectedOperation(Record):
     why: str
     trial: Trial | None = None
     remembered: bool = False
+
+    @field_validator("op")
+    @classmethod
+    def _as_a_reader_takes_it(cls, op: Any) -> Any:
+        """What a model made up may hold what no reader of the record would take (NaN, half surrogates, deep nests): then the raw answer alone keeps it."""
+        try:
+            refuse_flaws(op)
+        except Flaw as flaw:
+            return f"(cannot be kept: {flaw})"
+        return op
 
 
 class RuleTally(Record):
@@ -332,8 +381,13 @@ class ReviewTicket(Record):
     last_round: int
     log_odds_against_label: float | None
     images: list[str]
-    per_image: dict[str, str]
+    per_image: Summaries
     candidates: list[ReviewCandidate]
+
+    @model_validator(mode="after")
+    def _a_summary_a_photo(self) -> "ReviewTicket":
+        a_summary_a_photo(self.images, self.per_image)
+        return self
 
 
 class MissionReview(Record):

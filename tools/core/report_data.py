@@ -11,6 +11,7 @@ import yaml
 from tools.core.config import FailFirst, read_yaml
 from tools.core.corpus import OneSided, read_one_sided
 from tools.core.decisions import summarize
+from tools.core.errors import mistake
 from tools.core.engines.fingerprint import sampled_hash, checkpoint_hash
 from tools.core.jsonl import Row, read_json, read_rows, stream_rows, validate
 from tools.core.metrics import VerdictRates, wilson
@@ -207,8 +208,13 @@ def why_malformed(failures: Iterable[Malformed], candidates: int) -> list[WhyMal
 
 
 def read_config(run_dir: Path) -> dict[str, dict[str, Any]]:
-    """The section files of the run by tool, as they are: an old run may lack knobs that are new."""
-    return {path.stem: read_yaml(path) for path in sorted((run_dir / "config").glob("*.yaml"))}
+    """The section files of the run by tool, as they are: an old run may lack knobs that are new. Raises UserError for a section that is no mapping."""
+    config = {path.stem: read_yaml(path) for path in sorted((run_dir / "config").glob("*.yaml"))}
+    for tool, sections in config.items():
+        for name, section in sections.items():
+            if not isinstance(section, dict):
+                raise mistake("holds no mapping", "write its knobs below it", path=run_dir / "config" / f"{tool}.yaml", field=name)
+    return config
 
 
 def sections_of(config: dict[str, dict[str, Any]]) -> list[Section]:

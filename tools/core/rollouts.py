@@ -72,6 +72,20 @@ def read(completion: Completion, cut_reasons: str) -> tuple[str, Parsed, bool]:
     return render(parsed.verdict, reason), parsed._replace(reason=reason), True
 
 
+def belongs(
+    chunk: Sequence[tuple[Sequence[Trajectory], Sequence[str]]], window: Sequence[StageA], decodes: Sequence[Sequence[Decode]], first: int, round_number: int, step: int
+) -> bool:
+    """Whether saved rows are those of the window's tickets from number ``first`` on: each candidate once, in order, of this round and guidance."""
+    if not chunk or first + len(chunk) > len(window):
+        return False
+    for (rows, finishes), ticket, asked in zip(chunk, window[first:], decodes[first:], strict=False):
+        due = [(ticket.ticket_key, ticket.group_id, ticket.mission, round_number, step, index, decode.seed) for index, decode in enumerate(asked)]
+        found = [(row.ticket_key, row.group_id, row.mission, row.round, row.guidance_step, row.candidate_index, row.decode.seed) for row in rows]
+        if found != due or len(finishes) != len(due) or any(row.label_match != (row.verdict == ticket.label) for row in rows):
+            return False
+    return True
+
+
 def failures_of(rows: Sequence[Trajectory], finishes: Sequence[str]) -> list[Malformed]:
     """The hard failures among one ticket's candidates, and one more record where no candidate is left."""
     failures = []

@@ -35,21 +35,24 @@ def majority(verdicts: Sequence[str]) -> tuple[str, float]:
 def select(ticket: StageA, candidates: Sequence[Trajectory], guard: FailFirst) -> Selection | None:
     """Choose a ticket's verdict and reason; None where no candidate of the model is valid.
 
-    The first candidate of the winning verdict speaks for it (the grid goes from cold to warm). Where the guard overrides
-    a pass it speaks itself: ``selected_candidate`` is then the index of the row that ``guard_row`` gives.
+    The first candidate of the winning verdict speaks for it (the grid goes from cold to warm), one with a whole reason before
+    one whose reason was cut. Where the guard overrides a pass it speaks itself: ``selected_candidate`` is then the index of
+    the row that ``guard_row`` gives.
     """
     asked = by_model(candidates)
     valid = [candidate for candidate in asked if candidate.format_ok]
     if not valid:
         return None
     verdict, strength = majority([candidate.verdict for candidate in valid])
-    chosen = next(candidate for candidate in valid if candidate.verdict == verdict)
+    chosen = min((candidate for candidate in valid if candidate.verdict == verdict), key=lambda candidate: candidate.cut)
     reason, index, warnings = chosen.reason, chosen.candidate_index, []
     if 0 < sum(candidate.verdict == "pass" for candidate in valid) == len(valid) / 2:
         warnings.append("tie_fail_first")
     if verdict == "pass" and (negative := explicit_negative(ticket, guard)):
         verdict, reason, index = "fail", guard_reason(*negative), asked[-1].candidate_index + 1
         warnings.append(OVERRIDE)
+    if chosen.cut and index == chosen.candidate_index:
+        warnings.append("reason_cut")
     return Selection(
         ticket_key=ticket.ticket_key, group_id=ticket.group_id, mission=ticket.mission, label=ticket.label,
         verdict=verdict, reason=reason, vote_strength=strength, label_match=verdict == ticket.label,

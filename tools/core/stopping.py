@@ -17,6 +17,7 @@ from contextlib import contextmanager
 from tools.core import processes
 
 GRACE_S = 1.0
+SAY_S = 0.4
 LOOK_S = 0.25
 
 
@@ -74,7 +75,8 @@ def tool_name() -> str:
 
 @contextmanager
 def stoppable(say: Callable[[str], None]) -> Iterator[None]:
-    """While open: SIGINT, SIGTERM, SIGHUP, and the end of the make above, raise Stopped here; a second later the process ends anyway.
+    """While open: SIGINT, SIGTERM, SIGHUP, and the end of the make above, raise Stopped; it ends the process, and if it comes to nothing
+    (compiled code, a reader that does not read) the process ends a second later anyway.
 
     A signal that whoever started us has switched off (nohup, ``make &``) stays off. In other threads than the main one: nothing.
     """
@@ -88,6 +90,8 @@ def stoppable(say: Callable[[str], None]) -> Iterator[None]:
     threading.Thread(target=_watch, args=(reader, say), daemon=True, name="watch").start()
     try:
         yield
+    except Stopped as stopped:
+        leave(say, stopped)
     finally:
         signal.set_wakeup_fd(woken_before)
         for number, handler in before.items():
@@ -115,7 +119,9 @@ def _watch(reader: int, say: Callable[[str], None]) -> None:
                 _State.number = _State.number or told[0]
                 deadline = time.monotonic() + GRACE_S
         elif deadline:
-            leave(say, _stopped())
+            threading.Thread(target=leave, args=(say, _stopped()), daemon=True).start()
+            time.sleep(SAY_S)
+            os._exit(_stopped().status)  # whoever should read what was said does not
 
 
 def _gone(above: processes.Above) -> bool:

@@ -69,6 +69,7 @@ class Encoder:
     def __init__(self, folder: Path, max_photo_pixels: int = 0) -> None:
         self.folder = folder
         check_folder(folder)
+        check_content(folder)
         quiet_openmp()
         import torch
         import transformers
@@ -173,6 +174,7 @@ class Student(Encoder):
 
     def __init__(self, folder: Path, max_photo_pixels: int = 0, n_threads: int = 0) -> None:
         check_folder(folder, weights=True)
+        check_content(folder, weights=True)
         super().__init__(folder, max_photo_pixels)
         import transformers
 
@@ -224,6 +226,14 @@ def check_folder(folder: Path, weights: bool = False) -> None:
     held = settings(checkpoint)
     if (kind := held.get("model_type")) != "qwen3_vl":
         raise checkpoint.wrong(f"another architecture ({kind}); qwen3_vl is needed")
+    if weights and (missing := missing_weights(folder)):
+        raise checkpoint.wrong(f"its weights are missing ({missing})")
+
+
+def check_content(folder: Path, weights: bool = False) -> None:
+    """Raise UserError for what the small files and the heads of the weights of a checkpoint (see ``check_folder``) show to be wrong."""
+    checkpoint = as_checkpoint(folder)
+    held = settings(checkpoint)
     if absent := next((part for part in ("text_config", "vision_config") if not isinstance(held.get(part), dict)), None):
         raise checkpoint.wrong(f"its config.json has no {absent}")
     if weights:

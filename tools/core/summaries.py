@@ -11,7 +11,7 @@ import json
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 from tools.core.config import SummarizeConfig
 from tools.core.engines.fingerprint import checkpoint_hash
@@ -52,10 +52,13 @@ def settings_digest(cfg: SummarizeConfig, student: Student) -> str:
     return hashlib.sha256(json.dumps([checkpoint_hash(student.folder), photo_user("summary"), knobs, arithmetic]).encode()).hexdigest()
 
 
-def still_good(batches: Sequence[Sequence[str]]) -> Callable[[Any], bool]:
-    """Whether saved answers are those of a batch that is planned again and whose files still hold the same bytes."""
+def still_good(batches: Sequence[Sequence[str]]) -> Callable[[Sequence[Answer]], bool]:
+    """Whether saved answers are those of a batch that is planned again, whose files still hold the same bytes, and could be answers of a student."""
     wanted = {tuple(batch) for batch in batches}
-    return lambda saved: tuple(answer["image"] for answer in saved) in wanted and all(_sha256(answer["image"]) == answer["sha256"] for answer in saved)
+    return lambda saved: (
+        tuple(answer.image for answer in saved) in wanted
+        and all(_sha256(answer.image) == answer.sha256 and (answer.reason is not None or fault(answer.summary, True) is None) for answer in saved)
+    )
 
 
 def _sha256(image: str) -> str:

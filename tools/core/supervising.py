@@ -4,7 +4,6 @@ Compiled code ends a process without a word: a processor that lacks an instructi
 the system that takes back memory. The parent imports nothing, passes signals on, waits, and says what happened.
 """
 
-import ctypes
 import os
 import signal
 import sys
@@ -59,6 +58,8 @@ def _pass_on(child: int, number: int) -> None:
 def _die_with(parent: int) -> None:
     """Have the system kill this process where its parent is killed (Linux; elsewhere the watcher sees make end)."""
     if sys.platform == "linux":
+        import ctypes
+
         ctypes.CDLL(None).prctl(PR_SET_PDEATHSIG, signal.SIGKILL)
         if os.getppid() != parent:
             os._exit(128 + signal.SIGKILL)

@@ -15,7 +15,7 @@ from typing import NamedTuple
 from tools.core.config import LoopConfig, read_section, read_yaml
 from tools.core.errors import UserError, mistake
 from tools.core.jsonl import read_rows, stream_lines
-from tools.core.records import Malformed, Reflection
+from tools.core.records import MUTE_TRIAL, Malformed, Reflection
 from tools.core.run_folder import finished_rounds, round_folder
 from tools.core.windows import place_of
 
@@ -86,7 +86,8 @@ ANSWERS = Kind(
 REFLECTIONS = Kind(
     "reflections",
     "reflection.jsonl",
-    {"over_length": "raise engine.context_tokens, or lower reflect.prompt_tokens", "cut_off": "raise reflect.max_new_tokens", "refused": "see what the server said"},
+    {"over_length": "raise engine.context_tokens, or lower reflect.prompt_tokens", "cut_off": "raise reflect.max_new_tokens", "refused": "see what the server said"}
+    | {MUTE_TRIAL: "let the server give logprobs, or have answers begin with the verdict (configs/prompts/stage_b.system.txt)"},
     "set reflect.grammar: true, change the prompt (configs/prompts/reflect.user.txt), or take another model",
 )
 
@@ -119,7 +120,7 @@ def answers_of(folder: Path) -> Count:
     if not path.exists() or not failed.exists():
         return Count()
     with path.open("rb") as file:
-        total = sum(chunk.count(b"\n") for chunk in iter(lambda: file.read(1 << 20), b""))
+        total = sum(b'"source": "guard"' not in line for line in file)  # the guard's rows are none of the model's answers
     failures = [row for row in read_rows(failed, Malformed, allow_empty=True) if row.candidate_index is not None]
     return Count(total, Counter(row.why for row in failures), next((row.response_text for row in failures if row.response_text), None))
 
@@ -131,10 +132,13 @@ def reflections_of(folder: Path) -> Count:
 
 
 def count_reflections(records: Iterable[Reflection]) -> Count:
-    """Reflection calls among records; the life-cycle record of a round is no call."""
+    """Reflection calls among records; the life-cycle record of a round is no call. One whose proposals were tried without a
+    verdict to read counts as unreadable too."""
     calls = [record for record in records if not record.reflection_id.endswith("-life")]
     unread = [record for record in calls if record.unreadable]
-    return Count(len(calls), Counter(reason(record.unreadable) for record in unread), next((record.raw_response for record in unread if record.raw_response), None))
+    mute = [record for record in calls if not record.applied and any(reason(rejected.why) == MUTE_TRIAL for rejected in record.rejected)]
+    reasons = Counter(reason(record.unreadable) for record in unread) + Counter({MUTE_TRIAL: len(mute)})
+    return Count(len(calls), reasons, next((record.raw_response for record in unread if record.raw_response), None))
 
 
 def reason(why: str) -> str:

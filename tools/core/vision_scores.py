@@ -96,7 +96,7 @@ def parse_dense(text: str) -> list[Found] | None:
     """Read a dense answer; None where it is no JSON list of boxes with x1 < x2 and y1 < y2 inside 0-1000."""
     try:
         value = json.loads(text)
-    except json.JSONDecodeError:
+    except (ValueError, RecursionError):  # nests and integers beyond what Python reads too
         return None
     if not isinstance(value, list):
         return None

@@ -79,7 +79,7 @@ def refusal(error: BaseException, place: Path | str | None = None) -> UserError 
         number = int(found[1])
     if number not in REFUSALS:
         return None
-    named = getattr(error, "filename", None)
+    named = getattr(error, "filename2", None) or getattr(error, "filename", None)  # of two, the second is written
     named = named if isinstance(named, str) and not _TEMPORARY.search(named) else None
     return mistake(*REFUSALS[number], path=named or place)
 

@@ -246,11 +246,11 @@ def main(
                           "summary": photo.summary, "objects": [thing._asdict() for thing in seen]})  # fmt: skip
             for task, answer in (("summary", photo.summary), ("dense", render_dense(seen))):
                 asked.setdefault(task, []).append(_conversation(task, image, row.group_id, answer))
-    write_rows(output / f"{mission}.truth.jsonl", truth)
     for task, rows in asked.items():
         write_rows(output / f"{mission}.{task}.jsonl", rows)
+    write_rows(output / f"{mission}.truth.jsonl", truth)  # last: where it is, all is
     say(f"photos: {len(truth) - 1} photos of {tickets} tickets of {mission} in {output / mission}")
 
 
 if __name__ == "__main__":
-    run(main)
+    run(main, writes="output")

@@ -186,12 +186,12 @@ def main(
         raise UserError(f"--tickets, --flip: out of range ({tickets}, {flip}); give at least 1 ticket and a share below 0.5")
     world = sample_world(seed, mission)
     rows = draw_tickets(world, tickets, tickets_seed or seed, flip, PREFIX if mark_synthetic else "")
-    write_rows(output, stage_a_rows(world, rows))
     write_rows(truth, truth_rows(world, rows, seed))
+    write_rows(output, stage_a_rows(world, rows))  # last: where it is, both are
     say(f"world: {len(rows)} tickets of {mission}, {sum(r.label != r.clean for r in rows)} flipped, {len(world.hidden)} hidden rules")
 
 
 if __name__ == "__main__":
     from tools.core.cli import run
 
-    run(main)
+    run(main, writes="output")

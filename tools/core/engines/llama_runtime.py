@@ -12,6 +12,7 @@ import numpy as np
 
 from tools.core.engines.sampling import most_likely
 from tools.core.engines.threads import quiet_openmp
+from tools.core.engines.trust import make_sure
 from tools.core.errors import mistake
 
 LFS = b"version https://git-lfs"
@@ -26,12 +27,14 @@ def library() -> Any:
     """Import llama_cpp's bindings with quiet threads and a silent log.
 
     By default each graph node of each decode call is logged through Python. The callback set here is libc's ``abs``:
-    a C function that takes an int, returns at once and never sees Python.
+    a C function that takes an int, returns at once and never sees Python. Libraries that have not computed on this
+    machine before are checked first, in a child process (``trust``).
     """
     quiet_openmp()
+    make_sure()
     try:
         import llama_cpp.llama_cpp as bindings
-    except ImportError as error:
+    except (ImportError, OSError, RuntimeError, AttributeError) as error:  # no package, no library, one that does not load, one of another version
         raise mistake(f"llama_cpp cannot be imported ({error})", "run `make setup`, or choose engine.kind openai", field="engine.kind") from None
     bindings.llama_log_set(_silent(bindings), ctypes.c_void_p(0))
     return bindings

@@ -26,6 +26,7 @@ from tools.core.engines.endpoint import Endpoint, Unreachable
 from tools.core.engines.openai_reply import Outcome, outcome_of
 from tools.core.engines.server_words import ServerWords
 from tools.core.errors import UserError, mistake
+from tools.core.protocol import WORD, begun_verdict
 
 if TYPE_CHECKING:
     from tools.core.config import EngineConfig
@@ -73,7 +74,7 @@ class OpenAIEngine:
 
     def judge(self, system: str, users: Sequence[str]) -> list[dict[str, float | None]]:
         """Verdict log-probabilities of each ticket, from a greedy answer cut short; see ``Engine.judge``."""
-        return [answer.verdict_logprob for answer in self._all([self._workers.submit(self._ask, system, user, _JUDGE, logprobs=True) for user in users])]
+        return [probable(answer) for answer in self._all([self._workers.submit(self._ask, system, user, _JUDGE, logprobs=True) for user in users])]
 
     def complete(self, system: str, users: Sequence[str], decodes: Sequence[Decode], json_schema: dict | None = None) -> list[Completion]:
         """Free text for each prompt, held to a schema where the server takes one; see ``Engine.complete``."""
@@ -197,6 +198,14 @@ class OpenAIEngine:
         self._stop.set()
         self._endpoint.cut()
         return self._end
+
+
+def probable(answer: Completion) -> dict[str, float | None]:
+    """The verdicts' log-probabilities; where the server gave none, or the answer has another form, the verdict it names is certain."""
+    said = begun_verdict(answer.text)
+    if said is None or any(value is not None for value in answer.verdict_logprob.values()):
+        return answer.verdict_logprob
+    return {verdict: 0.0 if verdict == said else None for verdict in WORD}
 
 
 class _Workers:

@@ -129,7 +129,8 @@
   const escaped = (char) => "\\u" + char.charCodeAt(0).toString(16).padStart(4, "0");
   function table(all) { // as tools/core/decision_tables.py writes it
     const cell = (text) => {
-      const safe = /^[=+\-@\t\r＝＋－＠']/.test(text) ? "'" + text : text;
+      const formula = /^(?:[\t\r\n]|[\s\u0000-\u001f\u007f-\u009f\u061c\u200b-\u200f\u2028-\u202e\u2060-\u206f\ufeff]*[=+@＝＋－＠'-])/;
+      const safe = formula.test(text) ? "'" + text : text;
       return /[",\r\n]/.test(safe) ? `"${safe.replaceAll('"', '""')}"` : safe;
     };
     const rows = all.map((decision) => [decision.ticket_key, language === "zh" ? TEXTS.zh[decision.decision] : decision.decision, decision.note]);

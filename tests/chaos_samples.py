@@ -1,0 +1,208 @@
+"""A complete little run with everything that tools read, for tools/chaos_inputs.py: good files, and how each is read."""
+
+import shutil
+from collections.abc import Callable
+from pathlib import Path
+from typing import NamedTuple
+
+import yaml
+from builders import RunFolder, call
+from report_runs import learnt_run
+from test_fuse import Bench as FuseBench
+from test_gate import Bench as GateBench
+
+from tools.core.config import SECTIONS, load, mission_name, read_section, section_text
+from tools.core.decision_tables import read_given
+from tools.core.fused_rows import read_fused
+from tools.core.fusion import Manifest
+from tools.core.fusion_config import read_fusion
+from tools.core.gate import read_evaluation
+from tools.core.guidance_file import read_guidance
+from tools.core.held_out import Trained, read_photo_questions, read_trained
+from tools.core.jsonl import json_value, read_json, write_json, write_rows, write_text
+from tools.core.part_file import PartFile
+from tools.core.photos_in import read_input
+from tools.core.records import Refused, ReviewDecision, Trajectory, read_decisions, read_tickets
+from tools.core.report_data import TicketsSource, read_config
+from tools.core.run_diff import read_end
+from tools.core.run_folder import MAY_BE_EMPTY, ROUND_FILES, RUN_FILES, read_file_rows
+from tools.core.run_reader import SECTION_FILES
+from tools.core.summaries import Answer
+
+CONFIGS = Path(__file__).resolve().parents[1] / "configs"
+
+
+class Kind(NamedTuple):
+    """A kind of file: its path below the samples, what reads it alone, and the tools that meet it in a run."""
+
+    path: Path
+    read: Callable[[Path], object]
+    tools: tuple[Callable[["Samples"], object], ...] = ()
+
+
+class Samples:
+    """All samples below one folder, and the working directory for the tools (fuse's sources are relative)."""
+
+    def __init__(self, folder: Path):
+        self.folder = folder
+        self.run = learnt_run(folder / "runs" / "one" / "bbu_line").complete()
+        self._configure()
+        self._review()
+        self._evaluate()
+        self._fuse()
+        self._parts()
+        shutil.copytree(CONFIGS, folder / "configs")
+
+    def _configure(self) -> None:
+        config = load("miniature", "bbu_line", configs=CONFIGS)
+        for tool in SECTIONS:
+            write_text(self.run.folder / "config" / f"{tool}.yaml", section_text(config, tool))
+        write_json(self.run.folder / "config" / "tickets.json", {"source": "tickets.jsonl", "sha256": "0" * 64})
+        write_text(self.folder / "overlay.yaml", yaml.safe_dump({"rollout": {"seed": 3}, "mission": {"rules": ["标签要能读"]}}, allow_unicode=True))
+
+    def _review(self) -> None:
+        folder = self.run.folder
+        write_rows(self.folder / "given.jsonl", [ReviewDecision(ticket_key="b::fail", decision="exclude", note="看不清"), ReviewDecision(ticket_key="d::fail", decision="label_wrong")])
+        assert call("review_apply", run_dir=folder, decisions=self.folder / "given.jsonl").code == 0
+        assert call("review_apply", run_dir=folder, export=self.folder / "review.csv").code == 0
+        write_rows(folder / "summaries" / "stage_a.refused.jsonl", [Refused(image="1.jpg", group_id="g", label="pass", reason="broken", detail="x")])
+        shutil.copy(folder / "stage_a.jsonl", folder / "summaries" / "stage_a.jsonl")
+        write_rows(self.folder / "manifest.jsonl", [{"group_id": "g", "label": "pass", "images": ["1.jpg"]}, {"group_id": "h", "label": "fail", "images": ["2.jpg", "3.jpg"]}])
+
+    def _evaluate(self) -> None:
+        (self.run.folder / "evaluation").mkdir()
+        assert GateBench(self.run.folder / "evaluation").gate().code == 0
+
+    def _fuse(self) -> None:
+        self.bench = FuseBench(self.folder)
+        self.bench.configure(*self.sources(), seed=17)
+        assert self.fuse().code == 0
+
+    @staticmethod
+    def sources() -> list[dict]:
+        from test_fuse import source
+
+        return [source("chat", "chat"), source("dense", "dense"), source("summary", "summary")]
+
+    def _parts(self) -> None:
+        rows = read_file_rows(self.run.folder / "trajectories.jsonl", Trajectory)
+        part = PartFile(self.folder / "rollout.part.jsonl", "inputs", list[tuple[list[Trajectory], list[str]]])
+        part.load()
+        for row in rows[:6]:
+            part.append([([row.model_dump(mode="json")], ["stop"])])
+        part = PartFile(self.folder / "summarize.part.jsonl", "inputs", list[Answer])
+        part.load()
+        part.append([Answer(image="1.jpg", sha256="0", summary="标签/可读×1", reason=None, detail="").model_dump(mode="json")])
+        part = PartFile(self.folder / "evaluate.part.jsonl", "inputs", list[tuple[str, bool]])
+        part.load()
+        part.append([("Verdict: 通过\nReason: 好", True), ("[]", False)])
+
+    def fuse(self):
+        """Run fuse on the mix."""
+        return call("fuse", config="mix.yaml", output_dir="out")
+
+    def kinds(self) -> list[Kind]:
+        """Every kind of file with its readers."""
+        run, made = self.run.folder, []
+        whole = (check, show, report, diff, collect, aggregate, distill, review_page, review_apply)
+        for name, model in RUN_FILES.items():
+            read = (lambda path, model=model: read_json(path, model)) if name.endswith(".json") else (lambda path, model=model: read_file_rows(path, model))
+            made.append(Kind(run / name, read, whole))
+        for name, model in ROUND_FILES.items():
+            read = (lambda path, model=model: read_json(path, model)) if name.endswith(".json") else (lambda path, model=model: read_file_rows(path, model))
+            made.append(Kind(run / "rounds" / "0002" / name, read, (*whole, apply)))
+        for tool, section in SECTION_FILES.items():
+            made.append(Kind(run / "config" / f"{tool}.yaml", lambda path, section=section: read_section(path, section), whole))
+        keys = {ticket.ticket_key for ticket in read_tickets(run / "stage_a.jsonl")}
+        questions = Trained(Path("trained"), frozenset(), frozenset())
+        made += [
+            Kind(run / "config" / "tickets.json", lambda path: read_json(path, TicketsSource), (report, check)),
+            Kind(self.folder / "given.jsonl", lambda path: read_given(path, keys), (review_apply_given,)),
+            Kind(self.folder / "review.csv", lambda path: read_given(path, keys), (review_apply_table,)),
+            Kind(self.folder / "manifest.jsonl", read_input),
+            Kind(self.folder / "overlay.yaml", lambda path: load("miniature", "bbu_line", path, CONFIGS)),
+            Kind(self.folder / "configs" / "base.yaml", lambda path: load("miniature", "bbu_line", None, path.parent)),
+            Kind(self.folder / "configs" / "missions" / "bbu_line.yaml", lambda path: (load("miniature", "bbu_line", None, path.parents[1]), mission_name("bbu_line", path.parents[1]))),
+            Kind(self.folder / "configs" / "models" / "miniature.yaml", lambda path: load("miniature", "bbu_line", None, path.parents[1])),
+            Kind(self.folder / "mix.yaml", read_fusion, (Samples.fuse,)),
+            *(Kind(self.folder / "in" / f"{name}.jsonl", json_lines, (Samples.fuse,)) for name in ("chat", "dense", "summary")),
+            Kind(self.folder / "out" / "mix.train.jsonl", lambda path: (list(read_fused(path)), read_trained(path)), (check_fused,)),
+            Kind(self.folder / "out" / "mix.manifest.json", lambda path: read_json(path, Manifest)),
+            Kind(self.folder / "in" / "summary.jsonl", lambda path: read_photo_questions(path, "summary", questions)),
+            Kind(self.folder / "rollout.part.jsonl", lambda path: PartFile(path, "inputs", list[tuple[list[Trajectory], list[str]]]).load()),
+            Kind(self.folder / "summarize.part.jsonl", lambda path: PartFile(path, "inputs", list[Answer]).load(lambda value: True)),
+            Kind(self.folder / "evaluate.part.jsonl", lambda path: PartFile(path, "inputs", list[tuple[str, bool]]).load()),
+            Kind(run / "evaluation" / "after.json", read_evaluation, (gate,)),
+            Kind(run / "guidance.json", lambda path: read_guidance(path, "BBU接地线检查"), (diff,)),
+            Kind(run / "review_decisions.jsonl", lambda path: read_decisions(path, keys), (distill,)),
+            Kind(run / "stage_a.jsonl", read_tickets, (distill,)),
+            Kind(run / "config" / "rollout.yaml", lambda path: read_config(path.parents[1]), (report,)),
+            Kind(run / "selections.jsonl", lambda path: read_end(path.parent), (diff,)),
+        ]
+        assert MAY_BE_EMPTY
+        return [kind for kind in made if kind.path.exists()]
+
+
+def json_lines(path: Path) -> object:
+    """A file's lines as values, whatever they hold."""
+    from tools.core.jsonl import numbered_lines
+
+    return [json_value(text, path, line) for line, text in numbered_lines(path)]
+
+
+def check(samples: Samples):
+    return samples.run.check()
+
+
+def collect(samples: Samples):
+    return samples.run.collect()
+
+
+def aggregate(samples: Samples):
+    return samples.run.aggregate_review()
+
+
+def distill(samples: Samples):
+    return samples.run.distill(samples.run.folder / "review_decisions.jsonl")
+
+
+def show(samples: Samples):
+    return call("show", run_dir=samples.run.folder)
+
+
+def report(samples: Samples):
+    return call("report", run_dir=samples.run.folder, output=samples.folder / "report.html")
+
+
+def diff(samples: Samples):
+    return call("diff_runs", a=samples.run.folder, b=samples.run.folder)
+
+
+def review_page(samples: Samples):
+    return call("review_page", run_dir=samples.run.folder, output=samples.folder / "review.html")
+
+
+def review_apply(samples: Samples):
+    return call("review_apply", run_dir=samples.run.folder)
+
+
+def review_apply_given(samples: Samples):
+    return call("review_apply", run_dir=samples.run.folder, decisions=samples.folder / "given.jsonl")
+
+
+def review_apply_table(samples: Samples):
+    return call("review_apply", run_dir=samples.run.folder, decisions=samples.folder / "review.csv")
+
+
+def apply(samples: Samples):
+    before, round_ = samples.run.folder / "rounds" / "0001", samples.run.folder / "rounds" / "0002"
+    return call("apply", config=samples.run.folder / "config" / "guidance.yaml", guidance=before / "guidance.json", reflection=round_ / "reflection.jsonl", output=samples.folder / "applied.json")
+
+
+def check_fused(samples: Samples):
+    return call("check_fused", input="out/mix.train.jsonl")
+
+
+def gate(samples: Samples):
+    folder = samples.run.folder / "evaluation"
+    return call("gate", config=samples.run.folder / "config" / "gate.yaml", before=folder / "before.json", after=folder / "after.json", output=samples.folder / "gate.json")

@@ -1,0 +1,164 @@
+"""See whether llama.cpp computes right on this machine: stored prompts answered by the embedded teacher, in a child process.
+
+    python -m tools.selfcheck
+
+reads   data/miniature/teacher.gguf, data/miniature/selfcheck.json (prompts with the answers of a build that is right)
+writes  .venv/.checked, the mark that this library passed on this machine; nothing else
+
+Exit 0: it does. Exit 2: it died, did not load, or answered otherwise; one sentence says which. `make setup` ends with it,
+and an engine asks for it before it uses libraries that have no mark (docs/setup.md).
+"""
+
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from tools.core.cli import run
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+# Measured (docs/setup.md): builds, batches and threads differ by up to 0.02, damaged arithmetic by far more.
+TOLERANCE = 0.1
+MOST_TOKENS = 48
+
+
+def main(
+    inside: Annotated[bool, typer.Option("--inside", help="Compute in this process, which a broken library may end.")] = False,
+    if_new: Annotated[bool, typer.Option("--if-new", help="Do nothing where these libraries have passed on this machine.")] = False,
+    record: Annotated[bool, typer.Option("--record", help="Store the answers as the right ones: after training the embedded teacher anew.")] = False,
+) -> None:
+    """Answer the stored prompts, compare, and say in one sentence what came of it."""
+    from tools.core.cli import say
+    from tools.core.engines import trust
+    from tools.core.errors import mistake
+
+    if record:
+        return store()
+    if inside:
+        return compute()
+    if trust.library_folder() is None:
+        raise mistake("llama_cpp is not installed", "run `make setup`")
+    if if_new and trust.known():
+        return None
+    seen = trust.check()
+    if seen.wrong:
+        raise trust.refusal(seen)
+    kept = "" if trust.remember(seen) else "; no mark could be written, so that each tool checks it again"
+    return say(f"selfcheck: llama.cpp computes right here: {seen.figures}{kept}")
+
+
+def compute() -> None:
+    """The child: answer and compare, then tell the parent figures and libraries on stdout, or what is wrong on stderr."""
+    import json
+    import resource
+    import sys
+
+    from tools.core.engines.trust import DIFFERS, loaded_files
+    from tools.core.errors import UserError
+
+    resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
+    stored = expected()
+    try:
+        wrong, figures = compare(stored["answers"], answers(stored))
+    except UserError as error:  # llama.cpp does not load, or not the model
+        wrong = f"cannot answer the stored prompts: {error}"
+    if wrong:
+        print(wrong, file=sys.stderr)
+        raise typer.Exit(DIFFERS)
+    print(json.dumps({"figures": figures, "files": loaded_files()}))
+
+
+def expected() -> dict[str, Any]:
+    """The stored prompts and answers. Raises UserError where they, or the teacher they belong to, are not what they were."""
+    import json
+
+    from tools.core.engines.fingerprint import sampled_hash
+    from tools.core.engines.trust import EXPECTED
+    from tools.core.errors import mistake
+
+    model, restore = EXPECTED.with_name("teacher.gguf"), "restore data/miniature (`git checkout -- data/miniature`)"
+    for path in (EXPECTED, model):
+        if not path.is_file():
+            raise mistake("is missing, so llama.cpp cannot be checked", restore, path=path)
+    stored = json.loads(EXPECTED.read_text(encoding="utf-8"))
+    if sampled_hash(model) != stored["teacher"]:
+        raise mistake("is not the file that the stored answers belong to", f"{restore}; after training it anew: python -m tools.selfcheck --record", path=model)
+    return stored
+
+
+def answers(stored: dict[str, Any]) -> list[dict[str, Any]]:
+    """What llama.cpp answers here, for each stored prompt: ``pass`` and ``fail`` (probabilities) and ``text`` (greedy).
+
+    Where it has a GPU, the answers of the GPU are followed by those of the processor alone.
+    """
+    from tools.core.config import EngineConfig, Thinking
+    from tools.core.engines import trust
+    from tools.core.engines.llama_cpp import LlamaCppEngine
+
+    trust.trust()
+    found: list[dict[str, Any]] = []
+    for layers in (-1, 0):
+        config = EngineConfig(
+            kind="llama_cpp", model=str(trust.EXPECTED.with_name("teacher.gguf")), base_url="", api_key_env="", context_tokens=4096, batch_tokens=128, slots=4, chunk=64, n_threads=1,
+            n_gpu_layers=layers, grammar=True, reasons="per_verdict", thinking=Thinking(enabled=False, max_new_tokens=1), timeout_s=1.0, retries=0, concurrency=1,
+        )  # fmt: skip
+        engine = LlamaCppEngine(config)
+        found += answered(engine, stored["system"], stored["users"])
+        gpu = engine.model.lib.llama_supports_gpu_offload()
+        engine.close()
+        if not gpu:
+            break
+    return found
+
+
+def answered(engine: Any, system: str, users: "Sequence[str]") -> list[dict[str, Any]]:
+    """Verdict probabilities, read in batches, and greedy texts, written token by token."""
+    from math import exp, nan
+
+    from tools.core.engines import Decode
+
+    written = engine.rollout(system, users, [[Decode(0.0, 1.0, MOST_TOKENS, 1)]] * len(users))
+    return [
+        {word: nan if seen[word] is None else round(exp(seen[word]), 6) for word in ("pass", "fail")} | {"text": completion.text}
+        for seen, [completion] in zip(engine.judge(system, users), written, strict=True)
+    ]
+
+
+def compare(right: "Sequence[dict[str, Any]]", here: "Sequence[dict[str, Any]]") -> tuple[str, str]:
+    """What is wrong with the answers ``here`` (empty where nothing is), and the figures in words.
+
+    A probability may differ by ``TOLERANCE``; NaN never passes. A text may turn at a near tie, most of them may not.
+    ``here`` may hold the answers of several devices, one after another.
+    """
+    gaps, texts = [], 0
+    for number, answer in enumerate(here):
+        wanted = right[number % len(right)]
+        gaps += [abs(answer[word] - wanted[word]) for word in ("pass", "fail")]
+        texts += answer["text"] == wanted["text"]
+    off = [gap for gap in gaps if not gap <= TOLERANCE]
+    if off:
+        return f"computes something else: {len(off)} of {len(gaps)} verdict probabilities differ from the stored ones by more than {TOLERANCE} (one by {off[0]:.2f})", ""
+    if 2 * texts <= len(here):
+        return f"writes something else: {len(here) - texts} of {len(here)} texts differ from the stored ones", ""
+    return "", f"{len(gaps)} verdict probabilities within {max(gaps):.3f} of the stored ones ({TOLERANCE} is allowed), {texts} of {len(here)} texts the same"
+
+
+def store() -> None:
+    """Write the answers of this machine into the file of stored prompts."""
+    import json
+
+    from tools.core.cli import say
+    from tools.core.engines.fingerprint import sampled_hash
+    from tools.core.engines.trust import EXPECTED
+    from tools.core.jsonl import write_text
+
+    stored = json.loads(EXPECTED.read_text(encoding="utf-8"))
+    stored["teacher"] = sampled_hash(EXPECTED.with_name("teacher.gguf"))
+    stored["answers"] = answers(stored)[: len(stored["users"])]
+    write_text(EXPECTED, json.dumps(stored, ensure_ascii=False, indent=1) + "\n")
+    say(f"selfcheck: {len(stored['users'])} answers stored in {EXPECTED.name}")
+
+
+if __name__ == "__main__":
+    run(main)
