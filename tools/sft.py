@@ -76,6 +76,7 @@ def learn(cfg: "SftConfig", layers: list[int], rows: "Rows", held_out: "Rows", o
     from tools.core.sft_lora import adapt, adapted, lora_config
     from tools.core.sft_merge import base_hashes
     from tools.core.sft_train import Learner, Trainer, val_losses
+    from tools.core.whole_file import writing
 
     gpu = torch.cuda.is_available()
     accelerator = Accelerator(cpu=not gpu, mixed_precision="bf16" if gpu else "no")
@@ -106,7 +107,8 @@ def learn(cfg: "SftConfig", layers: list[int], rows: "Rows", held_out: "Rows", o
         "train": rows.counts(), "rows_per_step": trainer.plan.rows_per_step, "processes": accelerator.num_processes, "steps": trainer.plan.steps,
         "val": {task: held_out.counts()[task] | {"before": trainer.before[task], "after": loss} for task, loss in after.items()}, "log": trainer.log(),
     }  # fmt: skip
-    write_results(learner.model, base, names, metrics, output_dir)
+    with writing(output_dir):
+        write_results(learner.model, base, names, metrics, output_dir)
     return metrics
 
 
