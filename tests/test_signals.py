@@ -272,6 +272,7 @@ def test_a_full_and_a_read_only_disk_are_one_sentence_each(tmp_path, mount, says
 
 
 def test_a_full_disk_inside_a_compiled_library_is_one_sentence(tmp_path):
-    process = start_tool(small_tool(tmp_path, "raise RuntimeError('I/O error: No space left on device (os error 28)')"))
-    assert process.communicate()[1] == "the disk is full; make room, then give the same command again: what was there is as it was\n"
+    failing = "from tools.core.whole_file import writing\nwith writing(folder / 'made'):\n    raise RuntimeError('I/O error: No space left on device (os error 28)')"
+    process = start_tool(small_tool(tmp_path, failing))
+    assert process.communicate()[1] == "made: the disk is full; make room, then give the same command again: what was there is as it was\n"
     assert process.returncode == 2

@@ -86,6 +86,7 @@ def learn(cfg: "SftConfig", layers: list[int], rows: "Rows", held_out: "Rows", o
     from tools.core.sft_merge import base_hashes
     from tools.core.sft_train import STATE, Learner, Trainer, val_losses
     from tools.core.student import as_checkpoint
+    from tools.core.whole_file import writing
 
     gpu = torch.cuda.is_available()
     accelerator = Accelerator(cpu=not gpu, mixed_precision="bf16" if gpu else "no")
@@ -123,7 +124,8 @@ def learn(cfg: "SftConfig", layers: list[int], rows: "Rows", held_out: "Rows", o
     }  # fmt: skip
     if base_hashes(base) != run["base"]:
         raise mistake("its files changed while the student was taught", "start again", path=base, field="student.model")
-    write_results(learner.model, base, names, metrics, output_dir)
+    with writing(output_dir):
+        write_results(learner.model, base, names, metrics, output_dir)
     return metrics
 
 

@@ -62,11 +62,14 @@ def beside(place: Path) -> Iterator[Path]:
 
 @contextmanager
 def writing(place: Path) -> Iterator[None]:
-    """What the system says of a full disk or a path that cannot be written becomes a UserError that names ``place``."""
+    """What the system, or a library in its name, says of a full disk or a path that cannot be written becomes a UserError that names ``place``."""
     try:
         yield
-    except OSError as error:
-        raise refusal(error, place) or error from None
+    except Exception as error:
+        said = refusal(error, place)
+        if said is None:
+            raise
+        raise said from None
 
 
 def refusal(error: BaseException, place: Path | str | None = None) -> UserError | None:
