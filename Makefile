@@ -70,11 +70,15 @@ endif
 include make/demo.mk
 
 # -- the two commands of the README, and what proves them
-.PHONY: test bench worlds student-worlds schemas miniature-teacher miniature-student clean
+.PHONY: test bench chaos worlds student-worlds schemas miniature-teacher miniature-student clean
 test: | $(READY_ECOSYSTEM) ## run the tests
 	@env -u MAKE_ROOT $(PY) -m pytest -n 2 --dist loadfile
 bench: | $(READY) ## tickets/s of our rollout against llama_cpp.Llama, one after another, in one run
 	@$(call TOOL,bench)
+chaos: | $(READY_STUDENT) ## count what bad inputs, kills and size do to every tool (hours on two cores; docs/reliability.md has the figures)
+	@env -u MAKE_ROOT $(call TOOL,chaos_inputs) --count 20000
+	@env -u MAKE_ROOT $(call TOOL,chaos_kills) --kills 200
+	@env -u MAKE_ROOT $(call TOOL,chaos_size) --tickets 10000 --tickets 100000 --tickets 1000000 --folder "$${TMPDIR:-/tmp}/chaos-size"
 worlds: | $(READY) ## measure the loop in five miniature worlds (held-out rates, hidden rules found, review)
 	@$(call TOOL,miniature.worlds)
 schemas: | $(READY) ## export the records as JSON Schemas, and docs/formats.md

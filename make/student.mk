@@ -1,8 +1,8 @@
 # The student's part: photos -> summarize -> tickets; corpora -> fuse -> sft -> evaluate -> gate.
-# prepare settles FUSION (the student's name), MIX (its mix, empty for this run's corpus alone), FUSED_FROM and PAIR.
+# prepare settles FUSION (the student's name), MIX (its mix, empty for this run's corpus alone), FUSED_FROM and QUESTIONS (of HELD_OUT, 8 digits).
 FUSED_FROM ?=
 MIX ?=
-PAIR ?=
+QUESTIONS ?=
 
 # -- photos to tickets. What `make summarize` wrote is taken by distill where no STAGE_A is given.
 SUMMARIES := $(R)/summaries/stage_a.jsonl
@@ -12,7 +12,7 @@ $(SUMMARIES): $(R)/config/summarize.yaml $(PROMPT_S)
 # -- the mix. A corpus of this run is brought up to date first, one of another run is taken as it is.
 FUSED := $(addprefix data/fused/$(FUSION).,train.jsonl val.jsonl manifest.json)
 data/fused/%.train.jsonl data/fused/%.val.jsonl data/fused/%.manifest.json: $(if $(MIX),configs/fusion/$(MIX).yaml) $(FUSED_FROM) $(if $(filter $(CORPUS),$(FUSED_FROM)),$(CORPUS_FROM))
-	@$(call TOOL,fuse) $(if $(MIX),--config configs/fusion/$(MIX).yaml,--old data/$(MISSION) --name $*) --corpus $(R) --output-dir $(@D)
+	@$(call TOOL,fuse) $(if $(MIX),--config configs/fusion/$(MIX).yaml $(if $(filter $(CORPUS),$(FUSED_FROM)),--corpus $(R)),--name $* --corpus $(R)) --output-dir $(@D)
 configs/fusion/%.yaml: ;
 .PRECIOUS: data/fused/%.train.jsonl data/fused/%.val.jsonl data/fused/%.manifest.json
 
@@ -21,7 +21,7 @@ TAUGHT := checkpoints/$(FUSION)/metrics.json
 checkpoints/%/metrics.json: $(R)/config/sft.yaml data/fused/%.train.jsonl data/fused/%.val.jsonl
 	@$(or $(LAUNCH),$(PY)) -m tools.sft --config $< --train data/fused/$*.train.jsonl --val data/fused/$*.val.jsonl --output-dir $(@D)
 .PRECIOUS: checkpoints/%/metrics.json
-JUDGED := $(R)/evaluation/$(PAIR)
+JUDGED := $(R)/evaluation/$(FUSION)-$(QUESTIONS)
 TRAINED := data/fused/$(FUSION).train.jsonl
 held = "$$HELD_OUT/$(MISSION).$(1).jsonl"
 ASK = $(call TOOL,evaluate) --config $< --guidance $(R)/guidance.json --trained $(TRAINED) --tickets $(call held,stage_a) --summary $(call held,summary) --dense $(call held,dense) --output $@
@@ -36,4 +36,4 @@ fuse: $(FUSED) ## mix the corpora and the student's old tasks into data/fused/<F
 sft: $(TAUGHT) ## teach the student the mix; several GPUs: LAUNCH='.venv/bin/accelerate launch --multi_gpu'
 evaluate: $(JUDGED)/before.json $(JUDGED)/after.json ## ask the student HELD_OUT questions before and after
 gate: evaluate ## say whether the student may ship; fails where it may not
-	@$(call TOOL,gate) --config $(R)/config/gate.yaml --before $(JUDGED)/before.json --after $(JUDGED)/after.json --output $(JUDGED)/gate.json
+	@$(call TOOL,gate) --config $(R)/config/gate.yaml --before $(JUDGED)/before.json --after $(JUDGED)/after.json --student $(dir $(TAUGHT))merged --questions $(QUESTIONS) --output $(JUDGED)/gate.json

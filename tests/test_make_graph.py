@@ -21,7 +21,7 @@ ROUND = ["trajectories.jsonl", "failure_malformed.jsonl", "selections.jsonl", "n
 VIEW = ["trajectories.jsonl", "failure_malformed.jsonl", "selections.jsonl", "guidance.json", "metrics.jsonl"]
 REVIEW = ["need_review_queue.jsonl", "need_review.json"]
 CORPUS = ["distill_chatml.jsonl", "distill.train.jsonl", "distill.val.jsonl", "distill.dropped.jsonl", "distill.audit.jsonl"]
-OURS = {"MAKEFLAGS", "MFLAGS", "MAKELEVEL", "MAKEOVERRIDES", "MAKE_ROOT", "RUN_LOG", "MISSION", "MODELS", "RUN", "RUNS", "STAGE_A", "CONFIG", "DEV", "GRAPH", "STALE", "RUN_STARTED", "HELD_OUT", "FUSION", "MIX", "FUSED_FROM", "PAIR"}
+OURS = {"MAKEFLAGS", "MFLAGS", "MAKELEVEL", "MAKEOVERRIDES", "MAKE_ROOT", "RUN_LOG", "MISSION", "MODELS", "RUN", "RUNS", "STAGE_A", "CONFIG", "DEV", "GRAPH", "STALE", "RUN_STARTED", "HELD_OUT", "FUSION", "MIX", "FUSED_FROM", "QUESTIONS"}
 TAIL = ["next_round", "collect", "aggregate_review", "distill"]  # what always follows when a round has changed
 
 
@@ -253,7 +253,7 @@ def test_a_target_that_needs_no_run_prepares_none(project):
 def test_help_names_every_target_and_every_variable(project):
     texts = [path.read_text(encoding="utf-8") for path in [ROOT / "Makefile", *sorted((ROOT / "make").glob("*.mk"))]]
     phony = {name for text in texts for line in re.findall(r"^\.PHONY:(.*)$", text, re.MULTILINE) for name in line.split()} - {"FORCE", "$(WANTED)"}
-    variables = {name for text in texts for name in re.findall(r"^([A-Z][A-Z_]*) \?=", text, re.MULTILINE)} - {"GRAPH", "STALE", "MADE_ANEW", "FUSED_FROM", "MIX", "PAIR"}
+    variables = {name for text in texts for name in re.findall(r"^([A-Z][A-Z_]*) \?=", text, re.MULTILINE)} - {"GRAPH", "STALE", "MADE_ANEW", "FUSED_FROM", "MIX", "QUESTIONS"}
     told = {line.split()[0] for line in make(project.folder, "help").stdout.splitlines() if line.startswith("  ")}
     assert len(phony) >= 6 and len(variables) >= 6
     assert told == phony | variables

@@ -40,12 +40,15 @@ def main(
     from tools.core.fusion_config import left_out, read_fusion
     from tools.core.fusion_files import index_sources, token_counter, write
     from tools.core.jsonl import write_json
+    from tools.core.made import uses
     from tools.core.progress import progress
 
     places = where(config, corpus, old, name)
     config, name = config or DEFAULT, name or (config or DEFAULT).stem
     cfg = read_fusion(config, places)
     absent = left_out(config, cfg, places)
+    for path in (Path(path) for source in absent for path in source.paths):
+        uses(path)  # its coming makes another mix
     count, unit = token_counter(cfg.mix.tokenizer, config)
     files = [Path(path) for source in cfg.sources for path in (*source.paths, *(source.val.paths or []))]
     with progress("fuse: reading", sum(file.stat().st_size for file in files), unit="bytes") as bar:

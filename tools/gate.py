@@ -100,4 +100,4 @@ def shown(score: "RateRecord | F1Record") -> str:
 
 
 if __name__ == "__main__":
-    cli.run(main, result="gate", writes="output")
+    cli.run(main, writes="output")

@@ -183,7 +183,7 @@ def take_tickets(source: Path, mission: str, run_dir: Path, *, synthetic: bool =
 
 def environment(made: "MadeWith", taken: tuple[str, bool] | None, run_dir: Path, held_out: str | None, goals: set[str], everything: bool) -> dict[str, str]:
     """What the command finds in its environment, beside what is there already."""
-    from tools.core.freshness import Fresh
+    from tools.core.freshness import Fresh, questions_of
 
     fresh = Fresh(run_dir, made.fusion)
     given = {"MODELS": made.models, "FUSION": fresh.student, "MIX": fresh.mix, "STALE": " ".join(fresh.stale(everything)), "MADE_ANEW": "1" if everything else ""}
@@ -197,7 +197,7 @@ def environment(made: "MadeWith", taken: tuple[str, bool] | None, run_dir: Path,
         fresh.refuse_another_runs_student()
         given["FUSED_FROM"] = " ".join(fresh.sources())
     if goals & {"evaluate", "gate"}:
-        given["PAIR"] = fresh.pair(Path(held_out or "data/held_out"), run_dir.name)
+        given["QUESTIONS"] = questions_of(Path(held_out or "data/held_out"), run_dir.name)
     if taken and not goals & {"summarize"}:
         fresh.refuse_old_summaries(Path(taken[0]))
     return given

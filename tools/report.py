@@ -33,6 +33,8 @@ def main(
         f"{named('report', run_dir)}: {report.learnt.rounds} rounds, {len(report.stories)} rules learnt of {report.proposals} proposals, "
         f"{report.undecided} tickets to review; {len(text.encode()) / 1e6:.2f} MB in {output}"
     )
+    if report.out_of_date:
+        say(f"report: OUT OF DATE: {report.out_of_date}")
 
 
 if __name__ == "__main__":

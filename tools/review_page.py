@@ -26,6 +26,7 @@ def main(
     from tools.core.errors import mistake
     from tools.core.guidance_file import read_guidance
     from tools.core.jsonl import read_json, write_text
+    from tools.core.naming import remembered
     from tools.core.negatives import Marker
     from tools.core.records import NeedReviewFile, read_decisions
     from tools.core.review_page import Photos, page, page_data
@@ -38,6 +39,9 @@ def main(
     guidance = read_guidance(run_dir / "guidance.json", cfg.mission.name)
     decided = run_dir / "review_decisions.jsonl"
     said = read_decisions(decided, Tickets(run_dir / "stage_a.jsonl")) if decided.exists() else {}
+    remembered_photos = remembered(run_dir)[0].photos
+    if photos is None and remembered_photos and Path(remembered_photos.path).is_dir():
+        photos = Path(remembered_photos.path)
     if photos and not photos.is_dir():
         raise mistake("no such folder", "check --photos", path=photos)
 

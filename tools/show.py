@@ -42,6 +42,7 @@ KEYS_SHOWN = 3
 def main(run_dir: Annotated[Path, typer.Option(help="runs/<RUN>/<MISSION>.")]) -> None:
     """Print what a run has learnt."""
     from tools.core.corpus import read_one_sided
+    from tools.core.freshness import out_of_date
     from tools.core.jsonl import read_json, read_rows
     from tools.core.plain import plain_lines
     from tools.core.records import NeedReviewFile, RoundMetrics
@@ -57,6 +58,7 @@ def main(run_dir: Annotated[Path, typer.Option(help="runs/<RUN>/<MISSION>.")]) -
 
     sections = [
         *([[BANNER]] if is_synthetic(run_dir) else []),
+        *([[f"OUT OF DATE: {late}"]] if (late := out_of_date(run_dir)) else []),
         [heading(learnt.mission, learnt.status, learnt.rounds), *([f"  {learnt.stop.error}"] if learnt.stop else []), *(f"  {sentence}" for sentence in (learnt.status.oscillations if learnt.status else []))],
         guidance_lines(learnt.states, learnt.reflections),
         metrics_lines(read_rows(metrics, RoundMetrics)) if metrics.exists() else [f"rates: {metrics} is not there yet"],

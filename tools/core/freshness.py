@@ -6,13 +6,12 @@ import time
 from collections.abc import Sequence
 from pathlib import Path
 
-from tools.core.digests import ABSENT, digest_of_path, digest_of_text
-from tools.core.errors import UserError, mistake
+from tools.core.errors import UserError
 from tools.core.made import changes, inputs_of, notes_below, outputs_of, read_note, run_folder, stale
+from tools.core.questions import files_digest, held_out_files
 
 CORPUS = ("distill.train.jsonl", "distill.val.jsonl")
 FUSED, CHECKPOINTS, MIXES = Path("data", "fused"), Path("checkpoints"), Path("configs", "fusion")
-HELD_OUT_FILES = ("stage_a", "summary", "dense")
 _PLAIN = re.compile(r"[\w@%+=:,./-]+")  # what make and the shell take for a name and nothing else
 
 
@@ -24,13 +23,17 @@ class Fresh:
         self.student = fusion or f"{run_dir.parent.name}-{run_dir.name}"
         self.mix = fusion or ""
 
-    def stale(self, everything: bool = False) -> list[str]:
-        """Results of this run and of its student that Make has to make again whatever their times say."""
+    def changed(self) -> dict[Path, list[str]]:
+        """Results of this run and of its student that were made from other inputs than those there now -> what changed."""
         results = stale([self.run_dir])
         for folder, noted in [*notes_below([CHECKPOINTS / self.student]), *self._fused()]:
-            if changed := changes(noted, run_folder(folder)):
-                results |= {Path(name): changed for name in noted["outputs"]}
-        names = [str(path) for path in results]
+            if found := changes(noted, run_folder(folder)):
+                results |= dict.fromkeys(outputs_of(folder, noted), found)
+        return results
+
+    def stale(self, everything: bool = False) -> list[str]:
+        """Results of this run and of its student that Make has to make again whatever their times say."""
+        names = [str(path) for path in self.changed()]
         if everything:
             names += [str(path) for folder, noted in notes_below([self.run_dir, CHECKPOINTS / self.student]) for path in outputs_of(folder, noted)]
             names += [str(path) for path in sorted(self.run_dir.glob("rounds/*/*.json*"))] + [str(path) for path in sorted(FUSED.glob(f"{self.student}.*"))]
@@ -95,14 +98,13 @@ class Fresh:
         if changed := stale([source.parent]).get(source):
             raise UserError(f"{source} was made from other photos or settings ({shown(changed)}); run make summarize first")
 
-    def pair(self, held_out: Path, mission: str) -> str:
-        """The folder name of this student's answers to these questions: ``<student>-<8 hex digits of the questions>``."""
-        files = [held_out / f"{mission}.{kind}.jsonl" for kind in HELD_OUT_FILES]
-        digests = [digest_of_path(path) for path in files]
-        for path, digest in zip(files, digests, strict=True):
-            if digest == ABSENT:
-                raise mistake("no such file", f"check HELD_OUT ({held_out}); docs/evaluation.md says what it holds", path=path, field="HELD_OUT")
-        return f"{self.student}-{digest_of_text(' '.join(digests))[:8]}"
+
+def questions_of(held_out: Path, mission: str) -> str:
+    """The first 8 hex digits of the digest of a mission's held-out questions; raises UserError where a file of them is missing."""
+    try:
+        return files_digest(held_out_files(held_out, mission))[:8]
+    except UserError as error:
+        raise UserError(f"{error} (HELD_OUT={held_out}; docs/evaluation.md says what it holds)") from None
 
 
 def _words(value: object) -> list[str]:
@@ -112,6 +114,18 @@ def _words(value: object) -> list[str]:
     if isinstance(value, list):
         return [word for part in value for word in _words(part)]
     return [value] if isinstance(value, str) else []
+
+
+def out_of_date(run_dir: Path) -> str:
+    """A sentence for those who only read a run: which results were made from other inputs than those there now; empty where none."""
+    from tools.core.naming import remembered
+
+    found = Fresh(run_dir, remembered(run_dir)[0].fusion).changed()
+    if not found:
+        return ""
+    first, why = next(iter(found.items()))
+    inputs = shown([name.replace("{run}", str(run_dir)) for name in why])
+    return f"{len(found)} results were made from other inputs than those there now, {first} first ({inputs} changed since): make again what they are read for"
 
 
 def shown(names: Sequence[str], most: int = 3) -> str:

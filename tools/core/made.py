@@ -213,7 +213,7 @@ def _is_input(path: str) -> bool:
     name = os.path.basename(path)
     if name.startswith(".") or ".part" in name or name in ("run.log", "digests.sqlite") or path.endswith((".py", ".pyc", ".so", ".pth")):
         return False
-    return not os.path.realpath(path).startswith(_SYSTEM) and os.path.isfile(path)
+    return not os.path.realpath(path).startswith((*_SYSTEM, f"{_PROJECT / 'tools'}{os.sep}")) and os.path.isfile(path)
 
 
 def _inside(path: str, folders: Iterable[str]) -> bool:

@@ -13,6 +13,7 @@ from tools.core.corpus import OneSided, read_one_sided
 from tools.core.decisions import summarize
 from tools.core.errors import mistake
 from tools.core.engines.fingerprint import sampled_hash, checkpoint_hash
+from tools.core.freshness import out_of_date
 from tools.core.jsonl import Row, read_json, read_rows, stream_rows, validate
 from tools.core.metrics import VerdictRates, wilson
 from tools.core.records import (
@@ -97,6 +98,7 @@ class Report:
     source: TicketsSource | None
     synthetic: bool
     one_sided: OneSided | None
+    out_of_date: str
     files: list[FileCount]
 
     @property
@@ -168,6 +170,7 @@ def read_report(run_dir: Path) -> Report:
         source=tickets_source(run_dir),
         synthetic=is_synthetic(run_dir),
         one_sided=read_one_sided(run_dir / "distill.train.jsonl"),
+        out_of_date=out_of_date(run_dir),
         files=file_counts(run_dir, learnt.rounds),
     )
 
