@@ -111,7 +111,7 @@ def test_every_message_in_the_troubleshooting_page_is_one_that_the_code_prints()
     page = (ROOT / "docs/troubleshooting.md").read_text(encoding="utf-8")
     messages = re.findall(r"^\| `([^`]+)` \|", page, re.MULTILINE)
     assert len(messages) >= 30
-    code = " ".join(path.read_text(encoding="utf-8") for path in (ROOT / "tools").rglob("*.py"))
+    code = " ".join(path.read_text(encoding="utf-8") for path in [*(ROOT / "tools").rglob("*.py"), *(ROOT / "make").glob("*.py")])
     code = re.sub(r"""[",']+ *[f]?[",']+ *""", "; ", code)  # mistake("what", "what to do") prints what; what to do
     for message in messages:
         parts = [part.strip(" ();:") for part in message.split("…")]
