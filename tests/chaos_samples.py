@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import NamedTuple
 
 import yaml
-from builders import RunFolder, call
+from builders import call
 from report_runs import learnt_run
 from test_fuse import Bench as FuseBench
 from test_gate import Bench as GateBench
@@ -25,7 +25,7 @@ from tools.core.photos_in import read_input
 from tools.core.records import Refused, ReviewDecision, Trajectory, read_decisions, read_tickets
 from tools.core.report_data import TicketsSource, read_config
 from tools.core.run_diff import read_end
-from tools.core.run_folder import MAY_BE_EMPTY, ROUND_FILES, RUN_FILES, read_file_rows
+from tools.core.run_folder import ROUND_FILES, RUN_FILES, read_file_rows
 from tools.core.run_reader import SECTION_FILES
 from tools.core.summaries import Answer
 
@@ -139,7 +139,6 @@ class Samples:
             Kind(run / "config" / "rollout.yaml", lambda path: read_config(path.parents[1]), (report,)),
             Kind(run / "selections.jsonl", lambda path: read_end(path.parent), (diff,)),
         ]
-        assert MAY_BE_EMPTY
         return [kind for kind in made if kind.path.exists()]
 
 
