@@ -34,6 +34,7 @@ def main(
     """Say why a file would be made again."""
     from tools.core.errors import mistake
     from tools.core.graph import Graph
+    from tools.core.plain import plain_lines
 
     if file == Path():
         raise mistake("no file is given", "name one: make why FILE=runs/miniature/bbu_line/guidance.json")
@@ -51,7 +52,7 @@ def main(
     else:
         told = reasons(answer, file, changed, asked) if str(file) in answer.newer else []
         lines = told or [*standing(graph, file, folder, asked), *consequences(graph, file, changed)]
-    print("\n".join(lines))
+    print(plain_lines(lines))
 
 
 def is_run(folder: Path) -> bool:

@@ -59,11 +59,12 @@ class Note:
 
     def write(self, seen: "Seen") -> None:
         """Write the note, where the call wrote a result."""
-        if not seen.wrote:
+        wrote = [path for path in seen.wrote if os.path.exists(path)]  # a part file is gone again
+        if not wrote:
             return
         from tools.core.jsonl import json_text, write_text_if_changed
 
-        outputs = sorted({_name(path, self.run) for path in seen.wrote})
+        outputs = sorted({_name(path, self.run) for path in wrote})
         inputs = {_name(path, self.run): seen.digest(path) for path in sorted(seen.inputs())}
         inputs = {name: inputs[name] for name in sorted(inputs) if name not in outputs}
         made = {"tool": self.tool, "arguments": self._own_words(), "outputs": outputs, "inputs": inputs, "code": code_digest(self.tool)}
