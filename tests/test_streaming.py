@@ -132,7 +132,7 @@ def test_keys_are_found_whatever_their_digest_ends_with_and_repeated_ones_are_kn
 @pytest.mark.parametrize("seed", range(20))
 def test_the_last_evaluation_is_the_same_in_any_order_of_the_rows(seed, tmp_path):
     chance, known = random.Random(seed), [ticket(f"g{number}", "fail") for number in range(6)]
-    rows = [row for number in (1, 2, 10**30) for of in known for row in candidates(of, chance.choice(["pass pass", "pass bad", "bad bad", "pass fail"]), round=number)]
+    rows = [row for number in (1, 2, 10**18) for of in known for row in candidates(of, chance.choice(["pass pass", "pass bad", "bad bad", "pass fail"]), round=number)]
     chance.shuffle(rows)
     path = tmp_path / "trajectories.jsonl"
     write_rows(path, rows)
@@ -153,7 +153,7 @@ def review_of(*counts: int) -> NeedReviewFile:
         listed = [
             ReviewTicket(
                 ticket_key=f"g{number}::pass", group_id=f"g{number}", gt_label="pass", pred_verdict="fail", pred_reason='多行\n"引号"\u2028\\', reason_code="label_suspect",
-                times_queued=1, last_round=2, log_odds_against_label=None if number % 2 else -1.5, images=[], per_image={"image_1": "[]{}\t"},
+                times_queued=1, last_round=2, log_odds_against_label=None if number % 2 else -1.5, images=["a.jpeg"], per_image={"image_1": "[]{}\t"},
                 candidates=[ReviewCandidate(verdict="fail", reason="x", count=1)] * (number % 3),
             )
             for number in range(count)
@@ -185,7 +185,7 @@ def test_a_review_list_is_written_and_read_ticket_by_ticket_as_it_would_be_whole
         ('"count"', '"cuont"'),
         ('"g1::pass"', "7"),
         ('"missions"', '"mission"'),
-        ('"images": [],', '"images": [,'),
+        ('"candidates": []', '"candidates": [,]'),
         ("}\n", "} x\n"),
         ('"tickets": [', '"tickets": 7, "more": ['),
         ('"last_round": 2', '"last_round": 2e'),
