@@ -33,6 +33,10 @@ export QUIET
 export RUN_LOG := $(abspath $(R)/run.log)
 TOOL = $(PY) -m tools.$(1)
 SUBMAKE := $(MAKE)
+# The make that a person called: it owns the folders that its tools write into (tools/core/lock.py), and without it they stop.
+ifeq (undefined,$(origin MAKE_ROOT))
+export MAKE_ROOT := $(shell echo "$$PPID:$$(cut -d ' ' -f 22 /proc/$$PPID/stat 2>/dev/null):$$(uname -n)")
+endif
 
 include make/setup.mk
 PROMPTS_B := configs/prompts/stage_b.system.txt configs/prompts/stage_b.user.txt
@@ -52,7 +56,7 @@ include make/demo.mk
 # -- the two commands of the README, and what proves them
 .PHONY: test bench worlds student-worlds schemas miniature-teacher miniature-student clean
 test: | $(READY_ECOSYSTEM) ## pass the tests
-	@$(PY) -m pytest -n 2 --dist loadfile
+	@env -u MAKE_ROOT $(PY) -m pytest -n 2 --dist loadfile
 bench: | $(READY) ## tickets/s of our rollout against llama_cpp.Llama, one after another, in one run
 	@$(call TOOL,bench)
 worlds: | $(READY) ## measure the loop in five miniature worlds (held-out rates, hidden rules found, review)
