@@ -40,8 +40,16 @@ def environment(folder: Path, **more: str) -> dict[str, str]:
     return kept | {MARK: str(folder), "PYTHONPATH": str(ROOT), "PYTHONUNBUFFERED": "1"} | more
 
 
+def as_by_hand() -> None:
+    """In a new process: switch on the signals that whoever runs the tests has switched off (nohup, a script's ``&``)."""
+    for number in (signal.SIGHUP, signal.SIGINT, signal.SIGTERM):
+        signal.signal(number, signal.SIG_DFL)
+
+
 def start(folder: Path, *command: object, **options: object) -> subprocess.Popen:
     """Start a command in a session of its own."""
+    more = options.pop("preexec_fn", lambda: None)
+    options["preexec_fn"] = lambda: (as_by_hand(), more())
     given = {"stdout": subprocess.PIPE, "stderr": subprocess.PIPE, "text": True, "cwd": folder, "env": environment(folder), "start_new_session": True} | options
     return subprocess.Popen([str(word) for word in command], **given)
 

@@ -10,7 +10,7 @@ import time
 from pathlib import Path
 
 import pytest
-from small_tools import environment, left_of, wait_for
+from small_tools import as_by_hand, environment, left_of, wait_for
 
 ROOT = Path(__file__).resolve().parents[1]
 TEACHER = ROOT / "data" / "miniature" / "teacher.gguf"
@@ -23,7 +23,7 @@ SETTINGS = "window: {tickets: 40}\nloop: {max_epochs: 4}\nengine: {chunk: 8, slo
 def start(run: str, tickets: Path, config: Path, runs: Path) -> subprocess.Popen:
     """Start the loop through Make in a process group of its own."""
     command = ["make", "review", "MISSION=bbu_line", f"RUN={run}", f"RUNS={runs}", f"STAGE_A={tickets}", f"CONFIG={config}", f"PY={sys.executable}", "READY="]
-    return subprocess.Popen(command, cwd=ROOT, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True, start_new_session=True, env=environment(runs))
+    return subprocess.Popen(command, cwd=ROOT, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True, start_new_session=True, env=environment(runs), preexec_fn=as_by_hand)
 
 
 def artifacts(folder: Path) -> dict[str, bytes]:

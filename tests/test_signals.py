@@ -12,7 +12,7 @@ import time
 from pathlib import Path
 
 import pytest
-from small_tools import ROOT, end_all, environment, left_of, small_tool, start, start_tool, wait_for
+from small_tools import ROOT, as_by_hand, end_all, environment, left_of, small_tool, start, start_tool, wait_for
 
 SLOW = 3.0  # seconds that a busy machine may take to let a process run at all, beyond the two that a stop may take
 STOP = [(signal.SIGINT, 130), (signal.SIGTERM, 143), (signal.SIGHUP, 129)]
@@ -77,7 +77,7 @@ def test_a_signal_that_was_switched_off_stays_off(tmp_path):
 
 def test_ctrl_c_while_a_tool_still_imports_shows_no_traceback():
     program = "import os, signal, sys\nsys.argv = ['-m']\nimport tools\nos.kill(os.getpid(), signal.SIGINT)\nprint('alive')"
-    done = subprocess.run([sys.executable, "-c", program], cwd=ROOT, capture_output=True, text=True)
+    done = subprocess.run([sys.executable, "-c", program], cwd=ROOT, capture_output=True, text=True, preexec_fn=as_by_hand)
     assert (done.returncode, done.stdout, done.stderr) == (-signal.SIGINT, "", "")
 
 

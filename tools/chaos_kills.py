@@ -196,7 +196,7 @@ class Bench:
 
     def disturb(self, job: Job, number: signal.Signals, alone: bool, after_s: float, tally: Tally) -> bool:
         """Start the job and send a signal. Returns whether it was still at work."""
-        process = subprocess.Popen(job.command, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True, env=self.environment(), start_new_session=True)
+        process = subprocess.Popen(job.command, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True, env=self.environment(), start_new_session=True, preexec_fn=switched_on)
         try:
             _, errors = process.communicate(timeout=after_s)
             if process.returncode:
@@ -233,6 +233,12 @@ class Bench:
         done = subprocess.run(job.command, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True, env=self.environment())
         if done.returncode:
             tally.failed.append(f"{' '.join(job.command[:4])}: {done.stderr.strip()[-300:]}")
+
+
+def switched_on() -> None:
+    """In a new process: the signals that this one was started without (nohup, a script's ``&``) count again."""
+    for number in STOPS:
+        signal.signal(number, signal.SIG_DFL)
 
 
 def tool(name: str, **options: object) -> list[str]:
