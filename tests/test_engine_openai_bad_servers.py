@@ -603,6 +603,7 @@ engine = open_engine(EngineConfig.model_validate_json({config.model_dump_json()!
 print("asking", flush=True)
 list(engine.rollout("s", ["a"] * 8, [[Decode(0.5, 0.9, 40, 1)]] * 8))
 """
+    code = f"import signal; signal.signal(signal.SIGINT, signal.default_int_handler)\n{code}"  # whoever runs the tests may ignore it
     process = subprocess.Popen([sys.executable, "-c", code], cwd=ROOT, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
     process.stdout.readline()
     while not server.asked:
