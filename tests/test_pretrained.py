@@ -116,7 +116,7 @@ def rollout(folder: Path, cfg, monkeypatch, engine) -> Outcome:
 
 
 def files(folder: Path) -> dict[str, bytes]:
-    return {path.name: path.read_bytes() for path in sorted((folder / "rounds" / "0001").iterdir())}
+    return {path.name: path.read_bytes() for path in sorted((folder / "rounds" / "0001").iterdir()) if path.is_file()}
 
 
 def test_every_verdict_held_by_the_grammar_stands_though_its_reason_is_cut_and_a_killed_rollout_ends_in_the_same_bytes(tmp_path, cfg, engine, monkeypatch):
