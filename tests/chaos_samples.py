@@ -25,7 +25,7 @@ from tools.core.photos_in import read_input
 from tools.core.records import Refused, ReviewDecision, Trajectory, read_decisions, read_tickets
 from tools.core.report_data import TicketsSource, read_config
 from tools.core.run_diff import read_end
-from tools.core.run_folder import ROUND_FILES, RUN_FILES, read_file_rows
+from tools.core.run_folder import ROUND_FILES, RUN_FILES, stream_file
 from tools.core.run_reader import SECTION_FILES
 from tools.core.summaries import Answer
 
@@ -38,6 +38,11 @@ class Kind(NamedTuple):
     path: Path
     read: Callable[[Path], object]
     tools: tuple[Callable[["Samples"], object], ...] = ()
+
+
+def read_file_rows(path: Path, model: type) -> list:
+    """All records of a file of a run, read as the tools read them."""
+    return [row for _, row in stream_file(path, model)]
 
 
 class Samples:
