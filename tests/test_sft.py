@@ -320,7 +320,7 @@ def test_two_processes_learn_what_one_learns_with_twice_the_batches(student, dat
     arguments = ["--config", config(tmp_path / "sft.yaml", student, accumulate=1), "--train", data / "train.jsonl", "--val", data / "val.jsonl"]
     launch = [sys.executable, "-m", "accelerate.commands.launch", "--multi_gpu", "--num_processes", "2", "--num_machines", "1", "--mixed_precision", "no"]
     launch += ["--dynamo_backend", "no", "--main_process_port", "0", "-m", "tools.sft", *map(str, arguments), "--output-dir", str(tmp_path / "two")]
-    done = subprocess.run(launch, cwd=ROOT, capture_output=True, text=True, env=os.environ | {"CUDA_VISIBLE_DEVICES": ""})
+    done = subprocess.run(launch, cwd=ROOT, capture_output=True, text=True, timeout=600, env=os.environ | {"CUDA_VISIBLE_DEVICES": ""})
     assert done.returncode == 0, done.stderr
     one, two = (json.loads((folder / "metrics.json").read_text(encoding="utf-8")) for folder in (taught, tmp_path / "two"))
     assert (one["processes"], two["processes"]) == (1, 2)

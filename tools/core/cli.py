@@ -27,7 +27,7 @@ def run(main: Callable[..., None], *, engine: str = "", writes: str | Callable[.
     ``result``: the name of a tool that makes results. They get a note of what they were made from (tools/core/made.py); asked again
     with the same words and the same files, the tool keeps them.
     """
-    if engine and hasattr(os, "fork"):
+    if engine and hasattr(os, "fork") and os.environ.get("WORLD_SIZE", "1") == "1":  # a launch of several processes looks after its own
         from tools.core.supervising import supervise
 
         supervise(engine, complain)
