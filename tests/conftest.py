@@ -1,6 +1,7 @@
 """What all tests share."""
 
 import os
+import sys
 
 import pytest
 from browser import chromium, open_page  # noqa: F401 -- fixtures
@@ -16,3 +17,11 @@ def no_waiting_for_the_disk(monkeypatch):
 def no_log(monkeypatch):
     """`make test` names a log; what tests say does not belong in it."""
     monkeypatch.delenv("RUN_LOG", raising=False)
+
+
+@pytest.fixture(autouse=True)
+def pillow_as_it_was():
+    """summarize sets Pillow's limit for its whole process, which here is that of other tests too."""
+    yield
+    if image := sys.modules.get("PIL.Image"):
+        image.MAX_IMAGE_PIXELS = 1024**3 // 4 // 3  # Pillow's own

@@ -92,7 +92,7 @@ class Project:
 def test_a_build_that_is_right_is_checked_and_kept(project, capsys):
     assert project.make() == 0
     assert len(project.calls("tools.selfcheck --if-new")) == 1
-    assert re.search("is ready: llama.cpp compiled in [0-9]+ s, 11 packages asked for", capsys.readouterr().err)
+    assert re.search("is ready: llama.cpp compiled in [0-9]+ s, [0-9]+ packages asked for", capsys.readouterr().err)
     assert project.make() == 0
     assert not project.calls("pip")
     assert "is ready, nothing to do\n" in capsys.readouterr().err
