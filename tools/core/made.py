@@ -59,7 +59,7 @@ class Note:
 
     def write(self, seen: "Seen") -> None:
         """Write the note, where the call wrote a result."""
-        wrote = [path for path in seen.wrote if os.path.exists(path)]  # a part file is gone again
+        wrote = [path for path in list(seen.wrote) if os.path.exists(path)]  # a part file is gone again
         if not wrote:
             return
         from tools.core.jsonl import json_text, write_text_if_changed
@@ -98,7 +98,7 @@ class Seen:
 
     def inputs(self) -> set[str]:
         """Files that were read and are no part of Python, of the system, of the tools themselves, or of what was written."""
-        read = {path for path in self.read if _is_input(path)} | set(self.said)
+        read = {path for path in list(self.read) if _is_input(path)} | set(self.said)  # a copy: other threads go on opening files
         return {path for path in read - self.not_inputs - set(self.wrote) if not _inside(path, self.wrote)}
 
     def digest(self, path: str) -> str:
