@@ -411,6 +411,9 @@ def page_older(world: World) -> None:
 def page_missing(world: World) -> None:
     page(world)
     assert "photos/nowhere" in world.refused("review-page", "PHOTOS=photos/nowhere")
+    remembered = world.run / "config/made_with.json"
+    remembered.write_text(json.dumps(json.loads(remembered.read_text(encoding="utf-8")) | {"photos": {"path": "photos/lost", "digest": ""}}), encoding="utf-8")
+    assert "without photos (PHOTOS=photos/lost is no folder here; name one)" in world.made("review-page")
     (world.run / "need_review.json").unlink()
     assert "runs/r/bbu_line/need_review.json" in world.refused("review-page")
 

@@ -2,6 +2,7 @@
 
 import json
 import os
+from pathlib import Path
 
 import pytest
 import yaml
@@ -10,6 +11,7 @@ from tests.builders import MISSION, Outcome, call, snapshot, ticket
 from tools.core.config import SECTIONS
 from tools.core.jsonl import write_rows, write_text
 
+ROOT = Path(__file__).resolve().parents[1]
 TICKETS = [ticket("a"), ticket("b", "fail")]
 
 
@@ -238,3 +240,15 @@ def test_a_manifest_is_told_by_its_photos_as_well(tmp_path):
     assert first.is_like(second) and not first.is_like(third)
     (tmp_path / "d.jsonl").write_bytes(b'{"images": 3}\n[]\n{"images": ["\\u0000", 1, "..", "x/y"]}\n\xff\n')
     assert Named.of_photos(str(tmp_path / "d.jsonl")).path.endswith("d.jsonl")
+
+
+def test_a_student_of_another_run_is_refused_and_its_name_not_remembered(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "configs").symlink_to(ROOT / "configs")
+    note = {"tool": "sft", "arguments": ["--config", "runs/other/bbu_line/config/sft.yaml"], "outputs": ["merged"], "inputs": {"rows.jsonl": "0" * 32}, "code": ""}
+    write_text(tmp_path / "checkpoints/demo/.made/sft.json", json.dumps(note))
+    given = {"models": "miniature", "mission": "bbu_line", "run_dir": "runs/mine/bbu_line", "goals": "gate", "fusion": "demo"}
+    refused = call("prepare", **given)
+    assert refused.code == 2 and "was taught by runs/other/bbu_line, from other inputs than runs/mine/bbu_line's" in refused.err and not (tmp_path / "runs").exists()
+    monkeypatch.setenv("REMAKE", "1")
+    assert call("prepare", **given).code == 0

@@ -58,6 +58,8 @@ def main(
     made = settle(choice, was, student, models, overlay, photos, fusion)
     if command and student and not made.fusion and wanted & LEARNERS and not (run_dir / "stage_a.jsonl").exists():
         raise mistake("no corpus in it (distill.train.jsonl)", "run `make distill` for this run and mission first, or name a FUSION", path=run_dir)
+    if wanted & LEARNERS:
+        Fresh(run_dir, made.fusion).refuse_another_runs_student()
     source = choice.photos_or_tickets(wanted, photos, source, dry_run)
     taken = None if student and source is None else choice.tickets(None if student else tickets, source, bool(wanted & _draws(made)))
     if taken and made.photos and taken[0] == str(run_dir / SUMMARIES):
@@ -199,7 +201,6 @@ def environment(made: "MadeWith", taken: tuple[str, bool] | None, run_dir: Path,
     if made.photos:
         given["PHOTOS"] = made.photos.path
     if goals & LEARNERS:
-        fresh.refuse_another_runs_student()
         given["FUSED_FROM"] = " ".join(fresh.sources())
     if goals & {"evaluate", "gate"}:
         given["QUESTIONS"] = questions_of(Path(held_out or "data/held_out"), run_dir.name)
