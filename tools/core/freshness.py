@@ -115,7 +115,7 @@ def refuse_unknown_mix(fusion: str | None) -> None:
     """Raise UserError for a FUSION that no mix is named, before a run takes it down."""
     path = MIXES / f"{fusion}.yaml"
     if fusion and not path.exists():
-        raise mistake(f"no such file (FUSION={fusion})", f"name one of {', '.join(sorted(mix.stem for mix in MIXES.glob('*.yaml')))}, or write it", path=path)
+        raise mistake("no such file", f"check the path, or name a FUSION that is there: {', '.join(sorted(mix.stem for mix in MIXES.glob('*.yaml')))}", path=path)
 
 
 def questions_of(held_out: Path, mission: str) -> str:
