@@ -2,6 +2,7 @@
 
 import json
 import os
+from pathlib import Path
 
 import pytest
 import yaml
@@ -10,6 +11,7 @@ from tests.builders import MISSION, Outcome, call, snapshot, ticket
 from tools.core.config import SECTIONS
 from tools.core.jsonl import write_rows, write_text
 
+ROOT = Path(__file__).resolve().parents[1]
 TICKETS = [ticket("a"), ticket("b", "fail")]
 
 
@@ -206,3 +208,47 @@ def test_without_tickets_a_run_of_another_model_set_is_refused_and_nothing_is_dr
     outcome = call("prepare", models="qwen3", mission="bbu_cable", run_dir=tmp_path / "qwen3" / "bbu_cable", goals="distill")
     assert outcome.code == 2 and "no tickets for MISSION=bbu_cable; name them: STAGE_A=" in outcome.err
     assert not (tmp_path / "qwen3").exists()
+
+
+def photo_manifest(folder, name: str, content: bytes = b"a photo") -> str:
+    """A manifest of one photo that lies beside it."""
+    write_text(folder / name / "manifest.jsonl", json.dumps({"group_id": "a", "label": "pass", "images": ["1.jpg"]}) + "\n")
+    (folder / name / "1.jpg").write_bytes(content)
+    return str(folder / name / "manifest.jsonl")
+
+
+def test_a_name_that_made_nothing_binds_nobody(tmp_path):
+    folder, given = tmp_path / "run", {"mission": "bbu_line", "run_dir": tmp_path / "run", "goals": "summarize"}
+    first, second = photo_manifest(tmp_path, "first"), photo_manifest(tmp_path, "second", b"another")
+    assert call("prepare", photos=first, models="qwen3", **given).code == 0
+    assert call("prepare", photos=second, models="miniature", **given).code == 0
+    write_text(folder / "summaries/.made/stage_a.jsonl.json", json.dumps({"tool": "summarize", "arguments": ["--input", second], "outputs": [], "inputs": {}, "code": ""}))
+    refused = call("prepare", photos=first, **given)
+    assert refused.code == 2 and f"was made with PHOTOS={second}, not with PHOTOS={first}" in refused.err
+
+
+@pytest.mark.parametrize("word", [{"photos": "nowhere"}, {"fusion": "never"}])
+def test_what_is_not_there_is_refused_and_not_remembered(tmp_path, word):
+    refused = call("prepare", mission="bbu_line", run_dir=tmp_path / "run", goals="summarize", **word)
+    assert refused.code == 2 and "no such file" in refused.err and len(refused.err.splitlines()) == 1 and not (tmp_path / "run").exists()
+
+
+def test_a_manifest_is_told_by_its_photos_as_well(tmp_path):
+    from tools.core.naming import Named
+
+    first, second, third = (Named.of_photos(photo_manifest(tmp_path, name, content)) for name, content in (("a", b"1"), ("b", b"1"), ("c", b"2")))
+    assert first.is_like(second) and not first.is_like(third)
+    (tmp_path / "d.jsonl").write_bytes(b'{"images": 3}\n[]\n{"images": ["\\u0000", 1, "..", "x/y"]}\n\xff\n')
+    assert Named.of_photos(str(tmp_path / "d.jsonl")).path.endswith("d.jsonl")
+
+
+def test_a_student_of_another_run_is_refused_and_its_name_not_remembered(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "configs").symlink_to(ROOT / "configs")
+    note = {"tool": "sft", "arguments": ["--config", "runs/other/bbu_line/config/sft.yaml"], "outputs": ["merged"], "inputs": {"rows.jsonl": "0" * 32}, "code": ""}
+    write_text(tmp_path / "checkpoints/demo/.made/sft.json", json.dumps(note))
+    given = {"models": "miniature", "mission": "bbu_line", "run_dir": "runs/mine/bbu_line", "goals": "gate", "fusion": "demo"}
+    refused = call("prepare", **given)
+    assert refused.code == 2 and "was taught by runs/other/bbu_line, from other inputs than runs/mine/bbu_line's" in refused.err and not (tmp_path / "runs").exists()
+    monkeypatch.setenv("REMAKE", "1")
+    assert call("prepare", **given).code == 0

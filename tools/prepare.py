@@ -27,6 +27,7 @@ if TYPE_CHECKING:
     from tools.core.naming import Choice, MadeWith
 
 STUDENT_TOOLS = ("summarize", "sft", "evaluate", "gate")  # they can do without tickets, and a knob of theirs touches no round
+LEARNERS = {"fuse", "sft", "evaluate", "gate"}  # goals that need a corpus
 
 
 def main(
@@ -45,14 +46,20 @@ def main(
     command: Annotated[list[str] | None, typer.Argument(help="What to run then, in this process's place.")] = None,
 ) -> None:
     """Write the section files and the run's tickets, then run the command."""
-    from tools.core.freshness import Fresh
+    from tools.core.errors import mistake
+    from tools.core.freshness import Fresh, refuse_unknown_mix
     from tools.core.naming import RUN_GOALS, SUMMARIES, Choice, remember, remembered
 
     refuse_control_characters(STAGE_A=tickets, CONFIG=overlay, PHOTOS=photos, HELD_OUT=held_out)
+    refuse_unknown_mix(fusion)
     choice, wanted = Choice(run_dir, remake), set(goals.split())
     was, source = remembered(run_dir)
     student = not (wanted & RUN_GOALS or any(goal.startswith(f"{run_dir}{os.sep}") for goal in wanted))
     made = settle(choice, was, student, models, overlay, photos, fusion)
+    if command and student and not made.fusion and wanted & LEARNERS and not (run_dir / "stage_a.jsonl").exists():
+        raise mistake("no corpus in it (distill.train.jsonl)", "run `make distill` for this run and mission first, or name a FUSION", path=run_dir)
+    if wanted & LEARNERS:
+        Fresh(run_dir, made.fusion).refuse_another_runs_student()
     source = choice.photos_or_tickets(wanted, photos, source, dry_run)
     taken = None if student and source is None else choice.tickets(None if student else tickets, source, bool(wanted & _draws(made)))
     if taken and made.photos and taken[0] == str(run_dir / SUMMARIES):
@@ -65,7 +72,7 @@ def main(
     else:
         write(texts, taken, mission, run_dir)
         remember(run_dir, made)
-        Fresh(run_dir, made.fusion).align()
+        Fresh(run_dir, made.fusion, made.photos).align()
     if command:
         start(command, environment(made, taken, run_dir, held_out, wanted, everything), [word for path in new if dry_run and "GRAPH=1" in command for word in ("-W", str(path))])
 
@@ -97,7 +104,7 @@ def settle(choice: "Choice", was: "MadeWith", student: bool, models: str | None,
     return MadeWith(
         models=choice.word("MODELS", models, was.models) or "miniature",
         config=config, student_config=own,
-        photos=choice.file("PHOTOS", photos or None, was.photos), fusion=fusion or was.fusion,
+        photos=choice.file("PHOTOS", photos or None, was.photos, Named.of_photos), fusion=fusion or was.fusion,
     )  # fmt: skip
 
 
@@ -185,7 +192,7 @@ def environment(made: "MadeWith", taken: tuple[str, bool] | None, run_dir: Path,
     """What the command finds in its environment, beside what is there already."""
     from tools.core.freshness import Fresh, questions_of
 
-    fresh = Fresh(run_dir, made.fusion)
+    fresh = Fresh(run_dir, made.fusion, made.photos)
     given = {"MODELS": made.models, "FUSION": fresh.student, "MIX": fresh.mix, "STALE": " ".join(fresh.stale(everything)), "MADE_ANEW": "1" if everything else ""}
     if taken:
         given |= {"STAGE_A": taken[0], "SYNTHETIC": "1" if taken[1] else ""}
@@ -193,8 +200,7 @@ def environment(made: "MadeWith", taken: tuple[str, bool] | None, run_dir: Path,
         given["CONFIG"] = made.config.path
     if made.photos:
         given["PHOTOS"] = made.photos.path
-    if goals & {"fuse", "sft", "evaluate", "gate"}:
-        fresh.refuse_another_runs_student()
+    if goals & LEARNERS:
         given["FUSED_FROM"] = " ".join(fresh.sources())
     if goals & {"evaluate", "gate"}:
         given["QUESTIONS"] = questions_of(Path(held_out or "data/held_out"), run_dir.name)

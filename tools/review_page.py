@@ -40,8 +40,10 @@ def main(
     decided = run_dir / "review_decisions.jsonl"
     said = read_decisions(decided, Tickets(run_dir / "stage_a.jsonl")) if decided.exists() else {}
     remembered_photos = remembered(run_dir)[0].photos
-    if photos is None and remembered_photos and Path(remembered_photos.path).is_dir():
-        photos = Path(remembered_photos.path)
+    gone = ""
+    if photos is None and remembered_photos:
+        photos = Path(remembered_photos.path) if Path(remembered_photos.path).is_dir() else None
+        gone = "" if photos else f", without photos (PHOTOS={remembered_photos.path} is no folder here; name one)"
     if photos and not photos.is_dir():
         raise mistake("no such folder", "check --photos", path=photos)
 
@@ -50,7 +52,7 @@ def main(
     data["synthetic"] = is_synthetic(run_dir)
     write_text(output, page(data))
     shown = [photo for ticket in data["tickets"] for photo in ticket["photos"]]
-    pictures = f", {sum('src' in photo for photo in shown)} of {len(shown)} photos found" if photos else ""
+    pictures = f", {sum('src' in photo for photo in shown)} of {len(shown)} photos found" if photos else gone
     cli.say(f"{named('review_page', run_dir)}: {len(tickets)} tickets, {sum(ticket.ticket_key in said for ticket in tickets)} decided already{pictures} -> {output}")
 
 

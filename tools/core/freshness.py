@@ -6,8 +6,9 @@ import time
 from collections.abc import Sequence
 from pathlib import Path
 
-from tools.core.errors import UserError
-from tools.core.made import changes, inputs_of, notes_below, outputs_of, read_note, run_folder, stale
+from tools.core.errors import UserError, mistake
+from tools.core.made import argument, changes, inputs_of, notes_below, outputs_of, read_note, run_folder, stale
+from tools.core.naming import SUMMARIES, Named, remembered
 from tools.core.questions import files_digest, held_out_files
 
 CORPUS = ("distill.train.jsonl", "distill.val.jsonl")
@@ -16,19 +17,30 @@ _PLAIN = re.compile(r"[\w@%+=:,./-]+")  # what make and the shell take for a nam
 
 
 class Fresh:
-    """The state of a run's results. ``fusion``: the mix that was named; without one the student is taught this run's corpus alone."""
+    """The state of a run's results. ``fusion``: the mix that was named; without one the student is taught this run's corpus alone.
+    ``photos``: what PHOTOS names now, None for what it named before."""
 
-    def __init__(self, run_dir: Path, fusion: str | None):
-        self.run_dir = run_dir
+    def __init__(self, run_dir: Path, fusion: str | None, photos: Named | None = None):
+        self.run_dir, self.photos = run_dir, photos
         self.student = fusion or f"{run_dir.parent.name}-{run_dir.name}"
         self.mix = fusion or ""
 
     def changed(self) -> dict[Path, list[str]]:
         """Results of this run and of its student that were made from other inputs than those there now -> what changed."""
-        results = stale([self.run_dir])
-        for folder, noted in [*notes_below([CHECKPOINTS / self.student]), *self._fused()]:
+        results = stale([self.run_dir, CHECKPOINTS / self.student]) | self._of_other_photos()
+        for folder, noted in self._fused():
             if found := changes(noted, run_folder(folder)):
                 results |= dict.fromkeys(outputs_of(folder, noted), found)
+        return results
+
+    def _of_other_photos(self) -> dict[Path, list[str]]:
+        """Summaries of other photos than those that PHOTOS names now. A manifest's photos lie beside it: at another place they are others."""
+        summaries, results = self.run_dir / SUMMARIES, {}
+        for folder, noted in notes_below([summaries.parent]) if self.photos else []:
+            was, now = Path(argument(noted, "--input").replace("{run}", str(self.run_dir))).absolute(), Path(self.photos.path).absolute()
+            digests = dict(zip((path.absolute() for path in inputs_of(folder, noted)), noted["inputs"].values(), strict=True))
+            if was != now and (now.is_file() or digests.get(was) != self.photos.digest):
+                results |= dict.fromkeys(outputs_of(folder, noted), [f"PHOTOS={self.photos.path}"])
         return results
 
     def stale(self, everything: bool = False) -> list[str]:
@@ -85,7 +97,7 @@ class Fresh:
     def refuse_another_runs_student(self) -> None:
         """Raise UserError where ``checkpoints/<name>`` was taught by another run from other inputs: it would be lost."""
         for folder, noted in notes_below([CHECKPOINTS / self.student]):
-            config = noted["arguments"][noted["arguments"].index("--config") + 1] if "--config" in noted["arguments"] else ""
+            config = argument(noted, "--config")
             other = Path(config).parent.parent
             if config and other != self.run_dir and changes(noted, run_folder(folder)) and not os.environ.get("REMAKE", "").strip():
                 what = f"{folder} was taught by {other}, from other inputs than {self.run_dir}'s"
@@ -93,10 +105,17 @@ class Fresh:
 
     def refuse_old_summaries(self, source: Path) -> None:
         """Raise UserError where the run's tickets come from photos that were changed since they were summarised."""
-        if source != self.run_dir / "summaries" / "stage_a.jsonl":
+        if source != self.run_dir / SUMMARIES:
             return
-        if changed := stale([source.parent]).get(source):
+        if changed := (stale([source.parent]) | self._of_other_photos()).get(source):
             raise UserError(f"{source} was made from other photos or settings ({shown(changed)}); run make summarize first")
+
+
+def refuse_unknown_mix(fusion: str | None) -> None:
+    """Raise UserError for a FUSION that no mix is named, before a run takes it down."""
+    path = MIXES / f"{fusion}.yaml"
+    if fusion and not path.exists():
+        raise mistake("no such file", f"check the path, or name a FUSION that is there: {', '.join(sorted(mix.stem for mix in MIXES.glob('*.yaml')))}", path=path)
 
 
 def questions_of(held_out: Path, mission: str) -> str:
@@ -118,9 +137,8 @@ def _words(value: object) -> list[str]:
 
 def out_of_date(run_dir: Path) -> str:
     """A sentence for those who only read a run: which results were made from other inputs than those there now; empty where none."""
-    from tools.core.naming import remembered
-
-    found = Fresh(run_dir, remembered(run_dir)[0].fusion).changed()
+    made = remembered(run_dir)[0]
+    found = Fresh(run_dir, made.fusion, made.photos).changed()
     if not found:
         return ""
     first, why = next(iter(found.items()))

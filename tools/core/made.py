@@ -183,6 +183,12 @@ def inputs_of(folder: Path, noted: dict) -> list[Path]:
     return [_at(name, run) for name in noted["inputs"]]
 
 
+def argument(noted: dict, option: str) -> str:
+    """The word behind an option of the call that a note speaks of; empty where it had none."""
+    words = noted["arguments"]
+    return words[words.index(option) + 1] if option in words[:-1] else ""
+
+
 def run_folder(folder: Path) -> Path:
     """The run folder that ``folder`` is or lies in (it has a config/); else ``folder`` itself."""
     return next((above for above in (folder, *list(folder.parents)[:3]) if (above / "config").is_dir()), folder)
@@ -233,4 +239,4 @@ def _at(name: str, run: Path) -> Path:
     return run / name.removeprefix("{run}/") if name.startswith("{run}/") else Path(name)
 
 
-__all__ = ["ABSENT", "Note", "changes", "code_digest", "does_not_use", "inputs_of", "makes", "notes_below", "outputs_of", "read_note", "run_folder", "stale", "uses", "watch"]
+__all__ = ["ABSENT", "Note", "argument", "changes", "code_digest", "does_not_use", "inputs_of", "makes", "notes_below", "outputs_of", "read_note", "run_folder", "stale", "uses", "watch"]

@@ -5,14 +5,17 @@ the source of its tickets. A variable that is not named is taken from there. One
 content, is refused: it would overwrite what another model, configuration or set of tickets made. ``REMAKE=1`` allows it.
 """
 
+import json
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 from pydantic import BaseModel, ConfigDict
 
-from tools.core.digests import digest_of_path, sha256_of
+from tools.core.digests import digest_of_path, digest_of_text, sha256_of
 from tools.core.errors import UserError, mistake
 from tools.core.jsonl import json_text, read_json, write_text_if_changed
+from tools.core.made import notes_below
 from tools.core.records import TicketsSource
 
 DRAWN = "miniature/stage_a.jsonl"  # below the run folder: tickets drawn by code
@@ -35,6 +38,15 @@ class Named(_Part):
     def of(cls, path: str) -> "Named":
         return cls(path=path, digest=digest_of_path(Path(path)))
 
+    @classmethod
+    def of_photos(cls, path: str) -> "Named":
+        """A folder of photos, or a manifest together with the photos that it names, which lie beside it."""
+        named, place = cls.of(path), Path(path)
+        if not place.is_file():
+            return named
+        photos = [f"{name} {digest_of_path(place.parent / name)}" for name in _photos_of(place)]
+        return cls(path=path, digest=digest_of_text("\n".join([named.digest, *photos])))
+
     def is_like(self, other: "Named") -> bool:
         """Whether both mean the same: the same place, whatever stands there, or the same content."""
         return Path(self.path).absolute() == Path(other.path).absolute() or self.digest == other.digest
@@ -48,6 +60,17 @@ class MadeWith(_Part):
     student_config: Named | None = None
     photos: Named | None = None
     fusion: str | None = None
+
+
+def _photos_of(manifest: Path) -> list[str]:
+    """The photos that a manifest names; what is no row of one is summarize's to refuse."""
+    names: list[Any] = []
+    for line in manifest.read_bytes().splitlines():
+        try:
+            names += json.loads(line)["images"]
+        except (ValueError, TypeError, KeyError, RecursionError):
+            continue
+    return [name for name in names if isinstance(name, str) and name.isprintable()]
 
 
 def remembered(run_dir: Path) -> tuple[MadeWith, TicketsSource | None]:
@@ -73,13 +96,15 @@ class Choice:
             self._refuse(variable, was, named)
         return named or was
 
-    def file(self, variable: str, named: str | None, was: Named | None) -> Named | None:
-        """A file or folder, as ``word``. ``named`` "" says that there is none."""
+    def file(self, variable: str, named: str | None, was: Named | None, of: Callable[[str], Named] = Named.of) -> Named | None:
+        """A file or folder, as ``word``. ``named`` "" says that there is none. Raises UserError for one that is not there, too."""
         if named is None:
             if was and not Path(was.path).exists():
                 raise mistake(f"{variable}={was.path}, which {self.run_dir} was made with, is gone", f"bring it back, or name {variable}= with REMAKE=1", path=was.path)
-            return Named.of(was.path) if was else None
-        now = Named.of(named) if named else None
+            return of(was.path) if was else None
+        if named and not Path(named).exists():
+            raise mistake("no such file", "check the path", path=named)
+        now = of(named) if named else None
         if (was is None) != (now is None) or (was and now and not now.is_like(was)):
             if was or variable == "CONFIG":
                 self._refuse(variable, was.path if was else "", named)
@@ -98,7 +123,7 @@ class Choice:
         return was
 
     def _refuse(self, variable: str, was: str, named: str) -> None:
-        if not self.remake:
+        if not self.remake and ((self.run_dir / "stage_a.jsonl").exists() or notes_below([self.run_dir])):  # a name that made nothing binds nobody
             said = f"{variable}={was}" if was else f"no {variable}"
             raise UserError(f"{self.run_dir} was made with {said}, not with {variable}={named}; name another RUN, or say REMAKE=1 to make this one again")
 
