@@ -78,6 +78,14 @@ def test_a_hand_edit_with_an_old_date_is_seen_and_no_model_is_asked_for_what_sta
     assert "手工改写的理由" in path.read_text(encoding="utf-8")
 
 
+def test_a_round_whose_tool_was_killed_before_it_wrote_its_note_is_played_again(run):
+    before, note = snapshot(run), run / "rounds/0001/.made/rollout.json"
+    note.unlink()
+    assert "rollout 0001" in made("distill", *words(run))
+    after = snapshot(run)
+    assert note.exists() and {name: data for name, data in after.items() if name != "run.log"} == {name: data for name, data in before.items() if name != "run.log"}
+
+
 def test_tickets_replaced_by_older_ones_at_the_same_path_are_played(whole, run, tmp_path):
     source = tmp_path / "tickets.jsonl"
     shutil.copy(whole / "tickets.jsonl", source)

@@ -10,6 +10,7 @@ from tools.core.errors import UserError, mistake
 from tools.core.made import argument, changes, inputs_of, notes_below, outputs_of, read_note, run_folder, stale
 from tools.core.naming import SUMMARIES, Named, remembered
 from tools.core.questions import files_digest, held_out_files
+from tools.core.run_folder import ROUND_FILES
 
 CORPUS = ("distill.train.jsonl", "distill.val.jsonl")
 FUSED, CHECKPOINTS, MIXES = Path("data", "fused"), Path("checkpoints"), Path("configs", "fusion")
@@ -27,11 +28,20 @@ class Fresh:
 
     def changed(self) -> dict[Path, list[str]]:
         """Results of this run and of its student that were made from other inputs than those there now -> what changed."""
-        results = stale([self.run_dir, CHECKPOINTS / self.student]) | self._of_other_photos()
+        results = self._without_a_note() | stale([self.run_dir, CHECKPOINTS / self.student]) | self._of_other_photos()
         for folder, noted in self._fused():
             if found := changes(noted, run_folder(folder)):
                 results |= dict.fromkeys(outputs_of(folder, noted), found)
         return results
+
+    def _without_a_note(self) -> dict[Path, list[str]]:
+        """Files of rounds whose tool was killed after it wrote them and before it wrote its note; none of a run of before there were notes."""
+        rounds = self.run_dir / "rounds"
+        noted = {path for folder, note in notes_below([rounds]) for path in outputs_of(folder, note)}
+        if rounds / "0000" / "guidance.json" not in noted:
+            return {}
+        there = {path for name in ROUND_FILES for path in rounds.glob(f"*/{name}")}
+        return dict.fromkeys(sorted(there - noted), ["no note of what it was made from"])
 
     def _of_other_photos(self) -> dict[Path, list[str]]:
         """Summaries of other photos than those that PHOTOS names now. A manifest's photos lie beside it: at another place they are others."""
