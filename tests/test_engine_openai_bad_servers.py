@@ -318,7 +318,7 @@ def test_a_server_that_refuses_the_first_eight_prompts_refuses_all(ask):
     how = lambda engine: engine.complete("s", [f"u{i}" for i in range(20)], [DECODE] * 20)  # noqa: E731
     found, server, _ = ask(http("Unrecognized request argument", 400), how=how)
     assert "engine: the server answered none of the first 8 prompts (HTTP 400: Unrecognized request argument); " in str(found)
-    assert len(server.asked) < 16
+    assert len(server.asked) < 20  # it stops before it has asked all, whatever was under way
 
 
 def test_eight_refusals_after_an_answer_are_eight_prompts_failures(ask):

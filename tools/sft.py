@@ -74,6 +74,11 @@ def _teach(config: Path, train: Path, val: Path, output_dir: Path) -> None:
         cli.say(f"sft: {metrics['steps']} steps of {metrics['rows_per_step']} rows on language layers {layers[0]}-{layers[-1]}; {measured}; {output_dir}")
 
 
+# What several processes learnt with: let go at once after their last exchange, torch's thread for it, which still lets go of that exchange's
+# tensors, and the thread that waits for it to end wait for each other for ever (~ProcessGroupGloo joins while it holds the interpreter).
+_KEPT_TO_THE_END: list[object] = []
+
+
 def learn(cfg: "SftConfig", layers: list[int], rows: "Rows", held_out: "Rows", output_dir: Path) -> dict[str, Any] | None:
     """Train, merge, publish. Returns what metrics.json holds, on the main process only."""
     import torch
@@ -115,6 +120,7 @@ def learn(cfg: "SftConfig", layers: list[int], rows: "Rows", held_out: "Rows", o
     trainer.train()
     after = val_losses(learner, held_out, accelerator, cfg.sft.batch_rows, "after")
     accelerator.end_training()
+    _KEPT_TO_THE_END.append((learner, trainer, accelerator))
     if not accelerator.is_main_process:
         return None
     metrics = {
