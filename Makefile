@@ -25,17 +25,19 @@ CONFIG ?=## one more YAML laid over the configuration; a run keeps the one it wa
 REMAKE ?=## 1: a run is made again with what is named now, where it was made with something else
 QUIET ?=## 1: no progress and no summaries; errors are shown, run.log is written
 FILE ?=## the file that make why speaks of
+AUDIT ?=## for make folds: what people found of the tickets afterwards (JSONL: ticket_key, category)
+JOBS ?= 1## processes of make folds, placebo and worlds
 A ?=## run that make diff compares: a name below RUNS, or a run folder
 B ?=## run that it is compared with
 DEV ?=## 1: a changed script, or a module that it imports, makes again what it made (a pull alone does not)
 
 # Values that a user names stay as they are written, never read as make's language, and reach recipes through the
 # environment alone: they may hold blanks, quotes, $ and #. Names that become parts of targets are checked by make/names.py.
-USER := MISSION MODELS RUN RUNS STAGE_A PHOTOS FUSION DECISIONS HELD_OUT LAUNCH CONFIG REMAKE QUIET FILE A B DEV
+USER := MISSION MODELS RUN RUNS STAGE_A PHOTOS FUSION DECISIONS HELD_OUT LAUNCH CONFIG REMAKE QUIET FILE AUDIT JOBS A B DEV
 NAMED := $(foreach v,$(USER),$(if $(filter command environment,$(origin $(v))),$(v)))
 $(foreach v,$(NAMED),$(eval override $(v) := $$(value $(v))))
 export $(NAMED)
-export HELD_OUT MISSION
+export HELD_OUT MISSION AUDIT JOBS
 R := $(RUNS)/$(RUN)/$(MISSION)
 export RUN_LOG := $(abspath $(R)/run.log)
 export RUN_STARTED ?= $(shell date +%s)
@@ -80,7 +82,7 @@ chaos: | $(READY_STUDENT) ## count what bad inputs, kills and size do to every t
 	@env -u MAKE_ROOT $(call TOOL,chaos_kills) --kills 200
 	@env -u MAKE_ROOT $(call TOOL,chaos_size) --tickets 10000 --tickets 100000 --tickets 1000000 --folder "$${TMPDIR:-/tmp}/chaos-size"
 worlds: | $(READY) ## measure the loop in five miniature worlds (held-out rates, hidden rules found, review)
-	@$(call TOOL,miniature.worlds)
+	@$(call TOOL,miniature.worlds) --jobs "$$JOBS"
 schemas: | $(READY) ## export the records as JSON Schemas, and docs/formats.md
 	@$(call TOOL,schemas) --output-dir schemas --notes docs/formats.yaml --page docs/formats.md
 student-worlds: | $(READY_STUDENT) ## measure the student in three worlds, taught as in the demo and with one thing changed at a time (hours on two cores)

@@ -26,7 +26,7 @@ $(wordlist 2,$(words $(WANTED)),$(WANTED)): $(firstword $(WANTED)) ;
 endif
 
 # -- what reads a run and writes no more than its own page
-.PHONY: review-page review-apply relearn report show check plan why diff
+.PHONY: review-page review-apply relearn report show check plan folds placebo why diff
 report: | $(READY) ## write report.html: the whole run on one page
 	@$(call TOOL,report) --run-dir $(R) --output $(R)/report.html
 review-page: | $(READY) ## write review.html: decide the tickets in a browser (PHOTOS=folder)
@@ -42,6 +42,12 @@ diff: | $(READY) ## compare how two runs of MISSION ended: rules, verdicts, rate
 	$(call TOOL,diff_runs) --a "$$(run "$$A")" --b "$$(run "$$B")"
 plan: | $(READY) ## predict tokens, time and disk of a run from 20 tickets, before it starts
 	@RUN_LOG= $(PREPARE) --goals plan --dry-run -- bash -c '$(call TOOL,plan) --models "$$MODELS" --mission $(MISSION) --tickets "$$STAGE_A" $${CONFIG:+--overlay "$$CONFIG"}'
+# Learning itself, measured in memory on a run's tickets: no file of a run is read or written.
+measure = @RUN_LOG= $(PREPARE) --goals plan --dry-run -- bash -c '$(call TOOL,$(1)) --models "$$MODELS" --mission $(MISSION) --tickets "$$STAGE_A" $${CONFIG:+--overlay "$$CONFIG"} $(2) --jobs "$$JOBS" --output "$(R).$(1).json"'
+folds: | $(READY) ## learn on half of the groups, judge on the other half, over five seeds: do rules hold (AUDIT=path)
+	$(call measure,folds,$${AUDIT:+--audit "$$AUDIT"})
+placebo: | $(READY) ## learn from permuted labels: how many rules are accepted, how many survive
+	$(call measure,placebo)
 
 # -- what people said, brought in; and learnt from
 review-apply: | $(READY) ## bring decisions in (DECISIONS=path), or say how the review stands; then make distill

@@ -15,7 +15,7 @@ import sys
 from pathlib import Path
 
 NAMES = ("RUN", "MODELS", "FUSION")  # parts of file names that make handles
-PATHS = ("STAGE_A", "PHOTOS", "HELD_OUT", "DECISIONS", "CONFIG", "FILE", "A", "B")
+PATHS = ("STAGE_A", "PHOTOS", "HELD_OUT", "DECISIONS", "CONFIG", "FILE", "AUDIT", "A", "B")
 PLAIN_NAME = re.compile(r"[\w][\w.+@-]*")
 PLAIN_FOLDER = re.compile(r"[\w.+@/-]+")
 SLUG = re.compile(r"[a-z0-9_]+")

@@ -49,9 +49,9 @@ $(R)/loop.json: $(R)/config/loop.yaml $(R)/stage_a.jsonl $(R)/rounds/0000/guidan
 # (&:), so the rules from here on name what such files are made from as well. A tool that fails has written nothing, yet
 # .DELETE_ON_ERROR would take the other files of its group for half-made ones: hence .PRECIOUS.
 VIEW := $(addprefix $(R)/,trajectories.jsonl selections.jsonl failure_malformed.jsonl guidance.json metrics.jsonl)
-VIEW_FROM := $(R)/loop.json $(R)/stage_a.jsonl $(call of_rounds,failure_malformed.jsonl need_review_queue.jsonl)
+VIEW_FROM := $(R)/config/collect.yaml $(R)/loop.json $(R)/stage_a.jsonl $(call of_rounds,failure_malformed.jsonl need_review_queue.jsonl)
 $(VIEW) &: $(VIEW_FROM)
-	@$(call TOOL,collect) --loop $< --rounds $(R)/rounds --stage-a $(R)/stage_a.jsonl --output-dir $(R)
+	@$(call TOOL,collect) --config $< --loop $(R)/loop.json --rounds $(R)/rounds --stage-a $(R)/stage_a.jsonl --output-dir $(R)
 REVIEW_FROM := $(R)/config/aggregate_review.yaml $(VIEW_FROM) $(R)/trajectories.jsonl $(R)/selections.jsonl
 REVIEW := $(R)/need_review_queue.jsonl $(R)/need_review.json
 $(REVIEW) &: $(REVIEW_FROM)

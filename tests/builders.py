@@ -166,10 +166,16 @@ class RunFolder:
         self.mission, self.distill_section = {"slug": "bbu_line", "name": MISSION, "g0": G0, "rules": [], "high_risk": high_risk}, DISTILL | distill
         self.configure("distill", **self.sections())
         self.configure("aggregate_review", compat={"manual_review_queue": False})
+        self.hold_out(0.0)
 
     def sections(self, **distill: object) -> dict[str, dict]:
         """What distill is told, with changes of its own section."""
         return {"mission": self.mission, "distill": self.distill_section | distill}
+
+    def hold_out(self, share: float, seed: int = 17) -> "RunFolder":
+        """Hold a share of the groups out of learning."""
+        self.configure("collect", learn={"holdout": share, "seed": seed})
+        return self
 
     def configure(self, tool: str, **sections: dict) -> Path:
         """Write a tool's section file."""
@@ -216,7 +222,7 @@ class RunFolder:
 
     def collect(self) -> Outcome:
         """Run tools.collect on it."""
-        return call("collect", loop=self.loop, rounds=self.rounds, stage_a=self.stage_a, output_dir=self.folder)
+        return call("collect", config=self.folder / "config" / "collect.yaml", loop=self.loop, rounds=self.rounds, stage_a=self.stage_a, output_dir=self.folder)
 
     def aggregate_review(self) -> Outcome:
         """Run tools.aggregate_review on it."""

@@ -21,12 +21,14 @@ from tools.core.guidance_file import read_guidance
 from tools.core.held_out import Trained, read_photo_questions, read_trained
 from tools.core.jsonl import json_value, read_json, write_json, write_rows, write_text
 from tools.core.part_file import PartFile
+from tools.core.past import read_past
 from tools.core.photos_in import read_input
-from tools.core.records import Refused, ReviewDecision, Trajectory, read_decisions, read_tickets
+from tools.core.records import Refused, Reflection, RejectedOperation, ReviewDecision, RuleTally, Tally, Trajectory, read_decisions, read_tickets
 from tools.core.report_data import TicketsSource, read_config
 from tools.core.run_diff import read_end
 from tools.core.run_folder import ROUND_FILES, RUN_FILES, stream_file
 from tools.core.run_reader import SECTION_FILES
+from tools.core.standing import held_out_of
 from tools.core.summaries import Answer
 
 CONFIGS = Path(__file__).resolve().parents[1] / "configs"
@@ -50,13 +52,30 @@ class Samples:
 
     def __init__(self, folder: Path):
         self.folder = folder
-        self.run = learnt_run(folder / "runs" / "one" / "bbu_line").complete()
+        self.run = learnt_run(folder / "runs" / "one" / "bbu_line")
+        self._learn()
+        self.run.complete()
         self._configure()
         self._review()
         self._evaluate()
         self._fuse()
         self._parts()
         shutil.copytree(CONFIGS, folder / "configs")
+
+    def _learn(self) -> None:
+        """Records with all that learning writes: lives of rules, trials with their level and tickets, and how many were tried."""
+        folder = self.run.rounds / "0002"
+        life, call = read_file_rows(folder / "reflection.jsonl", Reflection)
+        seen = RuleTally(hits=1, misses=5, errors=2, corrects=9, gives="fail", fresh=Tally(hits=0, misses=2, errors=1, corrects=4))
+        life = life.model_copy(update={"tallies": {"G1": seen}, "verdicts": {"fail/pass": 1, "pass/fail": 1, "pass/pass": 1}})
+        trial = call.applied[0].trial.model_copy(update={"level": 0.0268, "harm": 0.01, "foreign": "标签", "tickets": ["a::pass", "b::fail"]})
+        applied = call.applied[0].model_copy(update={"trial": trial})
+        why = "does_harm: broke 3 of 9 right, 9.0% more of the other error"
+        lost = RejectedOperation(op={"op": "add", "text": "须见挡风板"}, why=why, trial=trial.model_copy(update={"tickets": []}))
+        write_rows(folder / "reflection.jsonl", [life, call.model_copy(update={"applied": [applied], "rejected": [lost], "trials": 0, "ticket_keys": ["b::fail"]})])
+        folder = self.run.rounds / "0003"
+        (gone,) = read_file_rows(folder / "reflection.jsonl", Reflection)
+        write_rows(folder / "reflection.jsonl", [gone.model_copy(update={"left": {"G1": "breaks_too_many: 1 right, 5 wrong"}, "trials": 3})])
 
     def _configure(self) -> None:
         config = load("miniature", "bbu_line", configs=CONFIGS)
@@ -118,9 +137,12 @@ class Samples:
             made.append(Kind(run / "rounds" / "0002" / name, read, (*whole, apply)))
         for tool, section in SECTION_FILES.items():
             made.append(Kind(run / "config" / f"{tool}.yaml", lambda path, section=section: read_section(path, section), whole))
-        keys = {ticket.ticket_key for ticket in read_tickets(run / "stage_a.jsonl")}
+        tickets = {ticket.ticket_key: ticket for ticket in read_tickets(run / "stage_a.jsonl")}
+        keys, rules = set(tickets), read_guidance(run / "rounds" / "0002" / "guidance.json", mission_name("bbu_line", CONFIGS))
         questions = Trained(Path("trained"), frozenset(), frozenset())
         made += [
+            *(Kind(run / "rounds" / "0002" / name, lambda path: read_past(path.parents[1], 3, rules, 4, 1, tickets, {})) for name in ("reflection.jsonl", "selections.jsonl")),
+            Kind(run / "config" / "collect.yaml", lambda path: held_out_of(path.parents[1]), (distill, show)),
             Kind(run / "config" / "tickets.json", lambda path: read_json(path, TicketsSource), (report, check)),
             Kind(self.folder / "given.jsonl", lambda path: read_given(path, keys), (review_apply_given,)),
             Kind(self.folder / "review.csv", lambda path: read_given(path, keys), (review_apply_table,)),

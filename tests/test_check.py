@@ -32,7 +32,7 @@ def edit(run: RunFolder, name: str, old: str, new: str, count: int = 1) -> None:
 def test_a_sound_run_passes_and_nothing_is_written(run):
     before = snapshot(run.folder)
     outcome = run.check()
-    assert (outcome.code, outcome.last_line) == (0, "check: 35 files are in order")
+    assert (outcome.code, outcome.last_line) == (0, "check: 36 files are in order")
     assert "ok   rounds/*/trajectories.jsonl: 27 records in 3 files" in outcome.out
     assert "ok   train and val share no group: 1/1" in outcome.out
     assert "--   review_decisions.jsonl: not there" in outcome.out
@@ -76,7 +76,7 @@ def test_a_bad_record_is_named_and_the_rules_wait(run, file, old, new, message):
     assert outcome.code == 2
     assert message in outcome.err
     assert "--   the rules between files: not looked at" in outcome.out
-    assert outcome.last_line.startswith("check: 1 problems in 35 files;")
+    assert outcome.last_line.startswith("check: 1 problems in 36 files;")
 
 
 @pytest.mark.parametrize(
@@ -147,7 +147,7 @@ def test_an_empty_file_is_named_unless_empty_is_its_meaning(run):
 def test_at_most_20_problems_are_shown_and_all_are_counted(run):
     edit(run, "trajectories.jsonl", '"verdict"', '"verdikt"', count=-1)
     outcome = run.check()
-    assert outcome.last_line == "check: 27 problems in 35 files, of which 20 are shown; correct the lines named above"
+    assert outcome.last_line == "check: 27 problems in 36 files, of which 20 are shown; correct the lines named above"
     assert len(outcome.err.splitlines()) == 21
 
 

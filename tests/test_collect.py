@@ -54,6 +54,31 @@ def test_metrics_have_a_row_a_round_and_a_row_a_whole_epoch(run):
     assert (second.frr.k, second.frr.n, second.label_match.k, second.label_match.n) == (0, 1, 2, 3)
 
 
+def test_metrics_say_each_rate_for_learn_and_hold_out_tickets_side_by_side(run):
+    run.hold_out(0.2).collect()  # group a is held out
+    first, second = (row for row in read_rows(run.folder / "metrics.jsonl", RoundMetrics) if row.scope == "epoch")
+    counts = [[(rate.k, rate.n) for rate in (side.frr, side.false_block, side.label_match)] for row in (first, second) for side in (row, row.learn, row.holdout)]
+    assert counts == [
+        [(1, 2), (1, 2), (2, 4)], [(1, 1), (0, 1), (1, 2)], [(0, 1), (1, 1), (1, 2)],
+        [(0, 1), (1, 2), (2, 3)], [(0, 0), (1, 1), (0, 1)], [(0, 1), (0, 1), (2, 2)],
+    ]  # fmt: skip
+
+
+def test_without_a_hold_out_all_are_learn_tickets(run):
+    run.collect()
+    for row in read_rows(run.folder / "metrics.jsonl", RoundMetrics):
+        assert (row.learn.frr, row.learn.false_block, row.learn.label_match) == (row.frr, row.false_block, row.label_match)
+        assert (row.holdout.frr.n, row.holdout.label_match.n, row.holdout.label_match.rate) == (0, 0, None)
+
+
+def test_the_hold_out_changes_metrics_and_nothing_else_of_the_view(run):
+    run.collect()
+    before = snapshot(run.folder)
+    run.hold_out(0.2).collect()
+    after = snapshot(run.folder)
+    assert {name for name in after if after[name] != before[name]} == {"metrics.jsonl", "config/collect.yaml"}
+
+
 def test_an_epoch_under_way_has_no_row_of_its_own(run):
     run.play({"a::pass": "pass", "b::fail": "fail"}, epoch=3).finish("running", rounds_per_epoch=2).collect()
     rows = read_rows(run.folder / "metrics.jsonl", RoundMetrics)
@@ -92,6 +117,8 @@ def test_a_ticket_that_stage_a_no_longer_holds_is_named(run):
         ("rounds/0003/trajectories.jsonl", '"format_ok": false', '"format_ok": "no"', ":1: format_ok: input should be a valid boolean"),
         ("rounds/0004/guidance.json", '"G0"', '"R0"', ": BBU接地线检查.experiences.R0"),
         ("rounds/0004/guidance.json", MISSION, "挡风板安装检查", ": holds no mission 'BBU接地线检查' (found 挡风板安装检查)"),
+        ("config/collect.yaml", "holdout", "hold_out", "config/collect.yaml: learn.hold_out: unknown field; did you mean 'holdout'?"),
+        ("config/collect.yaml", "0.0", "1.0", "config/collect.yaml: learn.holdout: input should be less than 1 (1.0)"),
         ("loop.json", '"rounds": 4', '"rounds": 5', "rounds/0005/trajectories.jsonl: no such file"),
         ("loop.json", '"rounds": 4', '"rounds": 0', "rounds: no round is finished yet; run the loop first"),
         ("stage_a.jsonl", '"label": "fail"', '"label": "Fail"', ":2: label: input should be 'pass' or 'fail'"),

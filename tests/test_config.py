@@ -112,6 +112,31 @@ def test_a_wrong_value_is_shown(layers):
     assert "distill.conflict_policy: input should be 'drop', 'downweight', 'mark' or 'keep' (\"ignore\")" in problem()
 
 
+@pytest.mark.parametrize(
+    ("sections", "message"),
+    [
+        ({"learn": {"holdout": 1.0}}, "learn.holdout: input should be less than 1 (1.0)"),
+        ({"learn": {"holdout": -0.1}}, "learn.holdout: input should be greater than or equal to 0 (-0.1)"),
+        ({"reflect": {"trial": {"rounds": 0}}}, "reflect.trial.rounds: input should be greater than 0 (0)"),
+        ({"reflect": {"trial": {"spend": 1.5}}}, "reflect.trial.spend: input should be less than or equal to 1 (1.5)"),
+        ({"reflect": {"trial": {"alpha": 0.005}}}, "reflect.trial.alpha: unknown field"),  # of an older version
+        ({"life_cycle": {"drop_threshold": 0.65}}, "life_cycle.drop_threshold: unknown field"),
+    ],
+)
+def test_what_learning_is_told_is_checked(layers, sections, message):
+    change(layers / "missions" / "bbu_line.yaml", **sections)
+    assert message in problem()
+
+
+def test_collect_is_told_what_learning_is_told_of_the_hold_out(layers, tmp_path):
+    config = load("miniature", "bbu_line")
+    read = {}
+    for tool in ("collect", "reflect"):
+        (tmp_path / f"{tool}.yaml").write_text(section_text(config, tool), encoding="utf-8")
+        read[tool] = read_section(tmp_path / f"{tool}.yaml", SECTION_FILES[tool])
+    assert read["collect"].learn == read["reflect"].learn == config.learn
+
+
 def test_per_verdict_reasons_without_a_grammar_are_refused(layers):
     change(layers / "models" / "miniature.yaml", engine={"grammar": False})
     assert "reasons: per_verdict needs grammar: true and thinking off; set reasons: all" in problem()

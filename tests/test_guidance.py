@@ -2,14 +2,12 @@
 
 import pytest
 
-from tests.builders import G0, MISSION, NO_GUARD, candidates, rule_meta, ticket
+from tests.builders import G0, MISSION, reflection, rule_meta, ticket
 from tests.builders import guidance as guidance_of
 from tools.core import guidance as rules
-from tools.core.config import LifeCycle, Mission
-from tools.core.records import MissionGuidance, Operation, RuleTally, Selection
-from tools.core.selection import select
+from tools.core.config import Mission
+from tools.core.records import AppliedOperation, MissionGuidance, Operation, RejectedOperation, RuleTally
 
-LIFE = LifeCycle(drop_threshold=0.55, min_miss=3)
 ONE = "出现标签无法识别则不通过"
 TWO = "缺少地线标签则不通过"
 
@@ -84,7 +82,7 @@ def test_the_key_of_a_removed_rule_is_never_used_again(way):
     elif way == "merge":
         guidance = changed(guidance, merge(["G1", "G2"], "合并"))
     else:
-        guidance = rules.remove(guidance, ["G2"], "confidence below threshold", 2)
+        guidance = rules.remove(guidance, {"G2": "no_lift: 2 right, 3 wrong, 40% by chance"}, 2)
     ever = {"G0", "G1", "G2", *guidance.experiences}
     after = changed(guidance, add("又一条"))
     assert set(after.experiences) - set(guidance.experiences) == {rules.new_key(guidance)}
@@ -99,8 +97,8 @@ def test_a_removed_key_cannot_come_back_in_a_file_either():
 
 def test_a_removed_rule_leaves_a_snapshot_with_its_text_reason_round_and_counts():
     guidance = rules.credit(guidance_of(G1=ONE), {"G1": RuleTally(hits=1, misses=4)})
-    gone = rules.remove(guidance, ["G1"], "confidence below threshold", 7).removed["G1"]
-    assert (gone.text, gone.round, gone.why, gone.metadata.miss_count) == (ONE, 7, "confidence below threshold", 4)
+    gone = rules.remove(guidance, {"G1": "no_lift: 2 right, 3 wrong, 40% by chance"}, 7).removed["G1"]
+    assert (gone.text, gone.round, gone.why, gone.metadata.miss_count) == (ONE, 7, "no_lift: 2 right, 3 wrong, 40% by chance", 4)
 
 
 DETAILS = {"QC-1", "T-881", "A站", "锦原机房"}
@@ -163,7 +161,7 @@ DETAILS = {"QC-1", "T-881", "A站", "锦原机房"}
     ],
 )
 def test_an_operation_is_refused_with_its_reason(operation, why):
-    guidance = rules.remove(changed(guidance_of(G1=ONE, G2=TWO), add("早先的规则")), ["G3"], "confidence below threshold", 2)
+    guidance = rules.remove(changed(guidance_of(G1=ONE, G2=TWO), add("早先的规则")), {"G3": "no_lift: 2 right, 3 wrong, 40% by chance"}, 2)
     guidance = rules.refuse(guidance, "有害的规则", "breaks_too_many")
     assert refusal(operation, guidance, DETAILS) == why
 
@@ -172,16 +170,16 @@ def test_a_text_that_left_comes_back_only_after_something_new_was_learnt():
     def at(round_number: int, guidance: MissionGuidance, operation: Operation) -> MissionGuidance:
         return rules.change(guidance, operation, f"r{round_number:04d}-01", round_number)[0]
 
-    left = rules.remove(at(1, guidance_of(), add(TWO)), ["G1"], "confidence below threshold", 3)
+    left = rules.remove(at(1, guidance_of(), add(TWO)), {"G1": "no_lift: 2 right, 3 wrong, 40% by chance"}, 3)
     old = at(2, guidance_of(), add(ONE))
-    known = rules.remove(at(1, old, add(TWO)), ["G2"], "confidence below threshold", 3)
+    known = rules.remove(at(1, old, add(TWO)), {"G2": "no_lift: 2 right, 3 wrong, 40% by chance"}, 3)
     assert refusal(add(TWO), left) == "removed_before: G1"
     assert refusal(add(TWO), known) == "removed_before: G2"  # the other rule was known when it left
     learnt = at(4, left, add(ONE))
     assert refusal(add(TWO), learnt) is None
-    back = rules.remove(at(5, learnt, add(TWO)), ["G3"], "confidence below threshold", 6)
+    back = rules.remove(at(5, learnt, add(TWO)), {"G3": "no_lift: 2 right, 3 wrong, 40% by chance"}, 6)
     assert refusal(add(TWO), back) == "removed_before: G3"
-    without = rules.remove(back, ["G2"], "confidence below threshold", 7)
+    without = rules.remove(back, {"G2": "no_lift: 2 right, 3 wrong, 40% by chance"}, 7)
     assert refusal(add(ONE), without) == "removed_before: G2"
     assert refusal(add(TWO), at(8, without, add("照片少于2张则不通过"))) is None
 
@@ -191,7 +189,7 @@ def test_harm_is_forgotten_where_a_round_accepted_a_new_text_and_replaced_texts_
     assert rules.settle(before, before) == before
     tried = rules.refuse(before, "另一条有害的规则", "breaks_too_many: fixed 0, broke 4")
     assert rules.settle(before, tried) == tried  # nothing was accepted
-    gone = rules.remove(tried, ["G1"], "confidence below threshold", 2)
+    gone = rules.remove(tried, {"G1": "no_lift: 2 right, 3 wrong, 40% by chance"}, 2)
     assert rules.settle(before, gone) == gone
     learnt = rules.settle(before, changed(tried, add("照片少于2张则不通过")))
     assert learnt.refused == {ONE: "replaced by r0001-01"} and learnt.step == tried.step + 1
@@ -222,34 +220,6 @@ def test_confidence_is_laplaces_rule_of_succession(hits, misses, expected):
     assert rules.confidence(hits, misses) == expected
 
 
-def verdict_citing(group: str, label: str, verdict: str, reason: str) -> Selection:
-    of = ticket(group, label)
-    return select(of, candidates(of, verdict), NO_GUARD).model_copy(update={"reason": reason})
-
-
-def test_only_learnable_rules_that_a_verdict_rests_on_are_credited():
-    guidance = guidance_of(G1=ONE, G2=TWO, G10="第十条")
-    tallies = rules.tally(
-        guidance,
-        [
-            verdict_citing("a", "fail", "fail", "出现标签无法识别(G1)；缺少接地螺丝(G0)"),
-            verdict_citing("b", "pass", "fail", "出现标签无法识别(G1)(G1)"),
-            verdict_citing("c", "fail", "fail", "缺少(G10)"),
-            verdict_citing("d", "fail", "pass", "符合要求(G0)"),
-            verdict_citing("e", "fail", "pass", "图中写着NG2和G20"),
-            verdict_citing("f", "pass", "pass", "符合要求(G0)；缺少地排处接地螺丝可豁免(G2)；出现电线散乱可豁免(G1)"),
-        ],
-    )
-    assert tallies == {"G1": RuleTally(hits=1, misses=1), "G2": RuleTally(hits=1, misses=0), "G10": RuleTally(hits=1, misses=0)}
-    assert list(tallies) == ["G1", "G2", "G10"]
-
-
-def test_a_fail_with_several_causes_says_nothing_of_any_of_them():
-    assert rules.decisive_rules("fail", "缺少接地螺丝(G0)；照片少于3张(G2)") == []
-    assert rules.decisive_rules("fail", "照片少于3张(G2)") == ["G2"]
-    assert rules.decisive_rules("pass", "符合要求(G0)；缺少可豁免(G3)") == ["G0", "G3"]
-
-
 def test_credit_adds_up_over_rounds_and_is_no_step():
     guidance = guidance_of(step=3, G1=ONE, G2=TWO)
     for seen in (RuleTally(hits=2, misses=1), RuleTally(hits=1, misses=0)):
@@ -259,22 +229,47 @@ def test_credit_adds_up_over_rounds_and_is_no_step():
     assert guidance.metadata["G2"] == guidance_of(G1=ONE, G2=TWO).metadata["G2"]
 
 
-@pytest.mark.parametrize(
-    ("hits", "misses", "leaves"),
-    [
-        (0, 2, False),  # too few misses to judge
-        (0, 3, True),
-        (2, 3, True),  # 3/7
-        (3, 3, True),  # 4/8
-        (5, 3, False),  # 6/10
-        (4, 3, False),  # 5/9 = 0.5556
-        (0, 0, False),
-        (100, 50, False),
-    ],
-)
-def test_a_rule_leaves_only_with_low_confidence_and_enough_misses(hits, misses, leaves):
-    guidance = rules.credit(guidance_of(G1=ONE), {"G1": RuleTally(hits=hits, misses=misses)})
-    assert rules.failing_rules(guidance, LIFE) == (["G1"] if leaves else [])
+def test_the_number_of_trials_is_no_step_and_every_other_change_keeps_it():
+    guidance = rules.tried(guidance_of(step=4, G1=ONE), 3)
+    assert (guidance.step, guidance.trials) == (4, 3) and rules.tried(guidance, 3) is guidance
+    kept = rules.credit(rules.refuse(rules.remove(changed(guidance, add(TWO)), {"G1": "no_lift"}, 2), "有害的规则", "does_harm"), {})
+    assert kept.trials == 3 and rules.tried(kept, 0).trials == 0
+
+
+def test_replay_takes_the_number_of_trials_from_each_record_that_has_one():
+    tried = rules.tried(guidance_of(G1=ONE), 5)
+    assert rules.replay(tried, [reflection()]).trials == 5
+    assert rules.replay(tried, [reflection(), reflection(number="01", trials=7), reflection(number="02", trials=0)]).trials == 0
+
+
+def test_rules_that_leave_together_are_one_step_and_each_keeps_its_own_reason():
+    gone = rules.remove(guidance_of(step=4, G1=ONE, G2=TWO, G3="第三条"), {"G1": "no_lift", "G3": "does_harm"}, 7)
+    assert (gone.step, list(gone.experiences), gone.last_applied_rule_keys) == (5, ["G0", "G2"], [])
+    assert {key: (left.text, left.why, left.round) for key, left in gone.removed.items()} == {"G1": (ONE, "no_lift", 7), "G3": ("第三条", "does_harm", 7)}
+
+
+def test_a_key_that_a_record_cleans_up_twice_leaves_once():
+    after = rules.replay(guidance_of(G1=ONE, G2=TWO), [reflection(cleaned_up=["G1", "G1"])])
+    assert (after.step, list(after.experiences), list(after.removed)) == (1, ["G0", "G2"], ["G1"])
+
+
+def test_a_round_settles_once_at_its_end():
+    """A text refused after another was accepted in the same round is forgotten like one refused before it."""
+    new = AppliedOperation(op=add("新规则"), key="G1", trial=None)
+    old = RejectedOperation(op={"op": "add", "text": "有害的规则"}, why="fixes_too_few: 0", remembered=True)
+    records = [reflection(number="01", applied=[new]), reflection(number="02", rejected=[old])]
+    after = guidance_of()
+    for record in records:
+        after = rules.replay_record(after, record)
+    assert after.refused == {"有害的规则": "fixes_too_few: 0"}
+    assert rules.replay(guidance_of(), records) == rules.settle(guidance_of(), after) == after.model_copy(update={"refused": {}})
+
+
+def test_replay_keeps_why_each_rule_left_and_an_older_record_says_no_more_than_it_did():
+    both = guidance_of(G1=ONE, G2=TWO)
+    after = rules.replay(both, [reflection(cleaned_up=["G1", "G2"], left={"G1": "no_lift: 2 right, 3 wrong, 40% by chance"})])
+    assert {key: gone.why for key, gone in after.removed.items()} == {"G1": "no_lift: 2 right, 3 wrong, 40% by chance", "G2": "confidence below threshold"}
+    assert after.step == both.step + 1
 
 
 def test_the_details_of_tickets_are_their_ids_and_the_labels_that_name_one_site_or_port():

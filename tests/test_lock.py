@@ -161,7 +161,7 @@ def test_a_tool_is_refused_while_another_command_holds_the_run_and_pages_are_not
     made = RunFolder(run, [ticket("a"), ticket("c", "fail")])
     made.play({"a::pass": "pass", "c::fail": "pass"}).play({"a::pass": "pass", "c::fail": "pass"}).finish().complete()
     words = {
-        "collect": ["--loop", made.loop, "--rounds", made.rounds, "--stage-a", made.stage_a, "--output-dir", run],
+        "collect": ["--config", run / "config" / "collect.yaml", "--loop", made.loop, "--rounds", made.rounds, "--stage-a", made.stage_a, "--output-dir", run],
         "review_apply": ["--run-dir", run],
         "review_page": ["--run-dir", run, "--output", run / "review.html"],
     }

@@ -6,7 +6,7 @@ import pytest
 
 from tests.builders import MISSION, call, guidance, ticket
 from tools.core.config import LoopConfig, LoopSection, WindowSection
-from tools.core.guidance import change, credit, remove
+from tools.core.guidance import change, credit, remove, tried
 from tools.core.guidance_file import write_guidance
 from tools.core.jsonl import write_rows, write_text
 from tools.core.loop import guidance_states, status_of, supersede
@@ -17,16 +17,16 @@ CONFIG = LoopConfig(window=WindowSection(tickets=10, seed=17), loop=LoopSection(
 
 
 def states(changes: str) -> list[MissionGuidance]:
-    """The start and the state after each round: ``+`` adds a rule, ``-`` drops the last one, ``.`` only counts."""
+    """The start and the state after each round: ``+`` adds a rule, ``-`` drops the last one, ``.`` only counts hits and trials."""
     history = [guidance(G1="开头的规则")]
     for number, what in enumerate(changes, start=1):
         now = history[-1]
         if what == "+":
             now, _ = change(now, Operation(op="add", text=f"第{number}轮的规则", evidence=["a::fail"]), "r", number)
         elif what == "-":
-            now = remove(now, [list(now.metadata)[-1]], "confidence below threshold", number)
+            now = remove(now, {list(now.metadata)[-1]: "does_harm: 4 right, 9 wrong, 6.0% more of the other error"}, number)
         else:
-            now = credit(now, {"G1": RuleTally(hits=number, misses=0)})
+            now = tried(credit(now, {"G1": RuleTally(hits=number, misses=0)}), number)
         history.append(now)
     return history
 
@@ -58,7 +58,7 @@ def test_the_loop_converges_after_one_whole_epoch_without_a_change_or_gives_up_a
     assert (found.status, found.rounds, found.epochs, found.rounds_per_epoch) == (status, rounds, epochs, 3)
 
 
-def test_counting_hits_is_no_change():
+def test_counting_hits_or_trials_is_no_change():
     history = states("...")
     assert history[0] != history[3]
     assert status_of(history, TICKETS, CONFIG).status == "converged"

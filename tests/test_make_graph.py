@@ -151,6 +151,7 @@ def test_a_finished_run_has_nothing_to_do(project, target):
         ("rounds/0000/review_decisions.jsonl", rounds(2, after="rollout") + TAIL),  # round 1 wrote it
         ("config/reflect.yaml", rounds(1, after="rollout") + TAIL),
         ("config/loop.yaml", TAIL),
+        ("config/collect.yaml", TAIL[1:]),
         ("config/aggregate_review.yaml", ["aggregate_review", "distill"]),
         ("config/distill.yaml", ["distill"]),
         ("configs/prompts/stage_b.user.txt", rounds(1) + TAIL),

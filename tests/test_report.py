@@ -8,15 +8,37 @@ import string
 from typing import get_args
 
 import pytest
-from builders import MISSION, RunFolder, call, guidance, reflection, snapshot, ticket
+from builders import MISSION, RunFolder, call, guidance, reflection, rule_meta, snapshot, ticket
 from pages import Page
-from report_runs import FIXED, HOSTILE, OLD, hostile, judged, learnt_run, report, run  # noqa: F401 -- fixtures
+from report_runs import (  # noqa: F401 -- fixtures
+    FIXED,
+    HOSTILE,
+    LEARN,
+    LEFT,
+    LIFE,
+    LIMITS,
+    NEAR,
+    OLD,
+    RIDES,
+    WORKS,
+    as_an_older_version_left_it,
+    hostile,
+    judged,
+    learnt_run,
+    report,
+    run,
+    tried,
+    weighed,
+    weighed_run,
+)
 from test_gate import Bench
 
 from tools.core.config import read_yaml
 from tools.core.engines.fingerprint import sampled_hash
 from tools.core.evaluation import Named
+from tools.core.holdout import side_of
 from tools.core.jsonl import read_json, read_rows, write_text
+from tools.core.metrics import wilson
 from tools.core.page import PAGES
 from tools.core.records import AppliedOperation, Malformed, NeedReviewFile, Operation, RateRecord, ReviewReason, RoundMetrics, RuleTally, Trial
 from tools.core.report_data import why_malformed
@@ -40,16 +62,184 @@ def test_the_figures_are_those_of_the_last_whole_epoch_with_n_and_interval(run):
     assert "epoch 4, the last whole one" in text
 
 
-def test_the_table_behind_the_curves_holds_every_row_of_metrics(run):
-    rows = Page(report(run)).rows["rounds"]
-    metrics = read_rows(run.folder / "metrics.jsonl", RoundMetrics)
-    changed = {1: "+G1", 2: "~G1", 3: "−G1"}
-    assert len(rows) == len(metrics) == 8
-    for shown_row, row in zip(rows, metrics, strict=True):
-        first = str(row.round) if row.scope == "round" else f"E{row.epoch}"
-        what = changed.get(row.round, "") if row.scope == "round" else ""
+def test_the_tables_of_rounds_and_of_epochs_hold_every_row_of_metrics(weighed):
+    page = Page(report(weighed))
+    metrics = read_rows(weighed.folder / "metrics.jsonl", RoundMetrics)
+    rounds, epochs = ([row for row in metrics if row.scope == scope] for scope in ("round", "epoch"))
+    changed = {1: "+G1 +G2 +G3", 3: "−G3"}
+    assert (len(rounds), len(epochs)) == (4, 2)
+    for shown_row, row in zip(page.rows["rounds"], rounds, strict=True):
         rates = [cell for name in ("frr", "false_block", "label_match", "format") for cell in shown(getattr(row, name))]
-        assert shown_row == [first, str(row.epoch), str(row.rules), what, str(row.need_review), *rates]
+        assert shown_row == [str(row.round), str(row.epoch), str(row.rules), changed.get(row.round, ""), str(row.need_review), *rates]
+    for shown_row, row in zip(page.rows["epochs"], epochs, strict=True):
+        rates = [" ".join(shown(getattr(side, name))) for name in ("frr", "false_block", "label_match") for side in (row, row.learn, row.holdout)]
+        assert shown_row == [str(row.epoch), str(row.rules), *rates, " ".join(shown(row.format)), str(row.need_review)]
+
+
+def test_every_figure_of_guidance_stands_for_all_learn_and_hold_out_tickets(weighed):
+    path = report(weighed)
+    figures, epochs = Page(path).texts["figures"], Page(path).rows["epochs"]
+    wanted = {
+        "False release rate": [("all tickets", "16.7%", 10, 60), ("learn", "5.0%", 2, 40), ("hold-out", "40.0%", 8, 20)],
+        "False block rate": [("all tickets", "0.0%", 0, 20), ("learn", "0.0%", 0, 10), ("hold-out", "0.0%", 0, 10)],
+        "Label match": [("all tickets", "87.5%", 70, 80), ("learn", "96.0%", 48, 50), ("hold-out", "73.3%", 22, 30)],
+    }
+    for title, sides in wanted.items():
+        text = figures[figures.index(title) :]
+        for name, rate, k, n in sides:
+            found = wilson(k, n)
+            ends = [percent(found.low), percent(found.high)]
+            text = text[text.index(f"{name} {rate}{rate} [{', '.join(ends)}] {k}/{n} {k} of {n} 95%: {' – '.join(ends)}") :]
+    assert [cell.split()[1] for cell in epochs[1][2:8]] == ["20/120", "4/80", "16/40", "0/40", "0/20", "0/20"], "an epoch of two rounds judges each ticket twice"
+    chinese = Page(path, "zh").texts["figures"]
+    assert all(name in chinese for name in ("全部工单 16.7%", "学习 5.0%", "留出 40.0%"))
+
+
+def test_sides_count_decisions_of_people_too(weighed):
+    waiting = read_json(weighed.folder / "need_review.json", NeedReviewFile).missions[MISSION].tickets
+    held = next(row.ticket_key for row in waiting if side_of(row.group_id, LEARN) == "holdout")
+    decide(weighed, **{held: "exclude"})
+    text = Page(report(weighed)).texts["figures"]
+    assert "9 of 59" in text and "2 of 40" in text and "7 of 19" in text
+
+
+def test_without_a_view_of_tickets_the_figures_are_the_last_epochs_by_side(weighed):
+    (weighed.folder / "selections.jsonl").unlink()
+    text = Page(report(weighed)).texts["figures"]
+    assert "all tickets 16.7%" in text and "20 of 120" in text and "4 of 80" in text and "16 of 40" in text
+
+
+def test_a_run_of_an_older_version_shows_what_it_has(weighed):
+    as_an_older_version_left_it(weighed)
+    path = report(weighed)
+    page, html = Page(path), path.read_text(encoding="utf-8")
+    assert "10 of 60" in page.texts["figures"] and not any(word in page.texts["figures"] for word in ("all tickets", "learn", "hold-out"))
+    assert [cell.split()[1] for cell in page.rows["epochs"][1][2:5]] == ["20/120", "0/40", "140/160"]
+    assert "gap" not in page.texts and "near-misses" not in page.texts and '<strong class="base-rate">' not in html and 'class="evidence"' not in html
+    assert "right 0 wrong 0 confidence 0.50" in page.texts["rule-G1"] and "Lift:" not in page.texts["guidance"]
+
+
+def test_a_run_that_held_nothing_out_has_no_sides(tmp_path):
+    run = weighed_run(tmp_path / "run")
+    run.configure("collect", learn={"holdout": 0, "seed": 17})
+    page = Page(report(run.complete()))
+    assert "hold-out" not in page.texts["figures"] and len(page.rows["epochs"][0]) == 7 and "gap" not in page.texts
+
+
+# -- what a reader is told first
+def gap(path, language: str = "en") -> str:
+    return Page(path, language).texts["gap"]
+
+
+def test_a_gap_is_the_first_thing_said_in_both_languages(weighed):
+    corpus = weighed.folder / "distill.train.jsonl"
+    write_text(corpus, "".join(line + "\n" for line in corpus.read_text(encoding="utf-8").splitlines() if '"fail"' in line))
+    path = report(weighed)
+    html = path.read_text(encoding="utf-8")
+    assert gap(path).startswith("Gap: 8 of 20 tickets labelled fail that guidance never saw are released (40.0%; 95%: 21.9% – 61.3%), ")
+    assert "of those that it was learnt from 2 of 40 (5.0%; 95%: 1.4% – 16.5%)." in gap(path)
+    assert gap(path).endswith("do not trust the rules yet.") and "20 个人工不通过工单中 8 个被误放行（40.0%；95%：21.9% – 61.3%）" in gap(path, "zh")
+    assert 'class="alarm stop" id="gap"' in html
+    assert html.index('id="gap"') < html.index('id="one-sided"') < html.index('id="verdict"')
+
+
+def test_no_run_is_ready_whose_rules_do_worse_on_tickets_they_never_saw(weighed):
+    path = report(weighed)
+    assert 'class="verdict wait"' in path.read_text(encoding="utf-8")
+    assert Page(path).texts["verdict"].startswith("Not ready to train the student yet: 10 of 60 tickets labelled fail would be released (16.7%, limit 50.0%)")
+    weighed.configure("gate", gate={"max_frr": 0.01})
+    assert Page(report(weighed)).texts["verdict"].startswith("Do not train the student on this yet: 10 of 60")
+
+
+@pytest.mark.parametrize(
+    ("released", "blocked", "said"),
+    [
+        ({"learn": 2, "holdout": 1}, {"learn": 0, "holdout": 6}, ["Gap: 6 of 10 tickets labelled pass that guidance never saw are blocked"]),
+        ({"learn": 2, "holdout": 8}, {"learn": 0, "holdout": 6}, ["Gap: 8 of 20 tickets labelled fail", "Gap: 6 of 10 tickets labelled pass"]),
+        ({"learn": 2, "holdout": 2}, {"learn": 0, "holdout": 1}, []),
+    ],
+)
+def test_a_gap_is_told_of_each_error_and_of_none_within_noise(tmp_path, released, blocked, said):
+    run = weighed_run(tmp_path / "run", released, blocked).complete()
+    run.configure("gate", gate={"max_frr": 0.5})
+    path = report(run)
+    assert Page(path).texts.get("gap", "").count("Gap: ") == len(said) and all(words in gap(path) for words in said)
+    assert ('class="alarm wait" id="gap"' in path.read_text(encoding="utf-8")) == (len(said) == 1)
+    assert Page(path).texts["verdict"].startswith("Not ready" if said else "Ready to train the student")
+
+
+# -- what shows that a rule works
+def test_a_rule_stands_with_its_hits_misses_and_lift_over_its_last_epoch(weighed):
+    story = Page(report(weighed)).texts["rule-G1"]
+    assert "Over rounds 3 to 4" in story
+    assert "all learn tickets 20 2 90.9% 50.0% +40.9 [+23.9, +50.2]" in story, "20 of 22, where 50 of 100 could be turned for the better"
+    assert "tickets it was not learnt from 15 1 93.8% 47.9% +45.9 [+25.4, +55.2]" in story, "15 of 16, where 45 of 94 could be"
+    assert "20 right · 2 wrong · lift +40.9 [+23.9, +50.2]" in Page(report(weighed)).texts["guidance-now"]
+
+
+def test_a_rule_in_force_that_does_no_better_than_chance_is_marked_in_both_languages(weighed):
+    path = report(weighed)
+    page = Page(path)
+    assert "all learn tickets 12 10 54.5% 50.0% +4.5 [−13.1, +21.3]" in page.texts["rule-G2"]
+    assert "tickets it was not learnt from 0 0 no verdict rests on it" in page.texts["rule-G2"]
+    assert [key for key in ("G1", "G2", "G3") if "lives on the base rate" in page.texts[f"rule-{key}"]] == ["G2"], "G3 does worse, but has left"
+    assert page.texts["guidance-now"].count("lives on the base rate") == 1
+    assert "仅靠基础比例" in Page(path, "zh").texts["rule-G2"]
+
+
+def test_a_rule_that_left_says_why_as_it_stands_with_its_last_epoch(weighed):
+    story = Page(report(weighed)).texts["rule-G3"]
+    assert f"Left in round 3, epoch 2 {LEFT} · no better than chance r0003-life" in story
+    assert "Over rounds 2 to 3" in story and "all learn tickets 4 12 25.0% 50.0% −25.0" in story
+
+
+def test_a_rule_that_no_round_ran_under_is_not_judged_yet(weighed):
+    new = guidance(5, G1=WORKS, G2=RIDES, G4="须见铭牌")
+    new = new.model_copy(update={"removed": weighed.guidance.removed, "metadata": weighed.guidance.metadata | {"G4": rule_meta(created_round=5)}})
+    weighed.play({key: "fail" for key in weighed.tickets}, epoch=3, after=new)
+    weighed.loop.unlink()
+    page = Page(report(weighed))
+    assert "Over rounds" not in page.texts["rule-G4"] and "lives on" not in page.texts["rule-G4"]
+    assert "Over rounds 4 to 5" in page.texts["rule-G1"], "an epoch has two rounds, though no loop.json says so"
+
+
+def test_a_trial_says_what_it_had_to_meet_its_harm_and_what_it_names(weighed, tmp_path):
+    story = Page(report(weighed)).texts["rule-G1"]
+    assert "Fixed 4 of 9 wrong" in story
+    assert "p = 0.0012 (at most 0.012 wanted) Harm: the other error rises by 3.5% beyond wrong labels Names “挡风板”, which the checklist does not" in story
+    old = Page(report(learnt_run(tmp_path / "old").complete())).texts["rule-G1"]
+    assert "p = 0.0012" in old and not any(word in old for word in ("wanted", "Harm", "Names"))
+
+
+# -- what more tickets would decide
+def test_proposals_that_more_tickets_would_decide_are_listed_the_nearest_first(weighed):
+    assert Page(report(weighed)).texts["near-misses"].split(" 须见") == [
+        "须见线夹 p = 0.11, at most 0.02 wanted: about 2 times as many tickets like these would settle it",
+        "扎带。 p = 0.11, at most 0.001 wanted: about 3 times as many tickets like these would settle it",
+    ]
+
+
+def test_at_most_five_such_proposals_are_listed(tmp_path):
+    near = [tried(f"须见{number}号件", 3, 0, 0.02 if number > 3 else 0.001, 0.105263) for number in range(1, 8)]
+    text = Page(report(weighed_run(tmp_path / "run", near=near).complete())).texts["near-misses"]
+    assert re.findall(r"须见(\d)号件", text) == ["4", "5", "6", "7", "1"]
+
+
+def test_a_proposal_stays_text(tmp_path):
+    page = Page(report(weighed_run(tmp_path / "run", near=[tried(" ".join(HOSTILE), 3, 0, 0.02, 0.105263)]).complete()))
+    assert "img" not in page.names and page.names.count("script") == 1
+    assert all(" ".join(text.split()) in page.texts["near-misses"] for text in HOSTILE)
+
+
+def test_a_run_without_such_proposals_has_no_such_list(tmp_path):
+    run = weighed_run(tmp_path / "run", near=NEAR[3:]).complete()
+    assert "near-misses" not in Page(report(run)).texts and "What more tickets would decide" not in Page(report(run)).text
+
+
+def test_limits_that_no_trial_can_have_are_named(weighed):
+    weighed.configure("reflect", reflect={"trial": LIMITS | {"min_precision": 2}}, life_cycle=LIFE)
+    outcome = call("report", run_dir=weighed.folder, output=weighed.folder / "report.html")
+    assert (outcome.code, len(outcome.err.splitlines())) == (2, 1) and "config/reflect.yaml: min_precision: " in outcome.err
 
 
 def test_every_round_and_epoch_and_change_is_on_each_curve(run):
@@ -324,8 +514,9 @@ def places(text: str) -> list[str]:
 def test_no_text_is_left_over_and_every_word_of_the_records_is_explained():
     texts = read_yaml(PAGES / "report.yaml")
     used = (PAGES / "report.html").read_text(encoding="utf-8") + (PAGES.parent / "report_page.py").read_text(encoding="utf-8")
-    groups = ("status.", "refusal.", "review.", "why.", "mcnemar.", "verdict.", "word.", "frr", "false_block", "label_match", "format", "summary_", "attribute_", "dense_")
-    assert [key for key in texts if f'"{key}"' not in used and not key.startswith(groups)] == []
+    groups = ("status.", "refusal.", "review.", "why.", "mcnemar.", "verdict.", "gap.", "side.", "evidence.all", "evidence.fresh", "left.", "word.")
+    figures = ("frr", "false_block", "label_match", "format", "summary_", "attribute_", "dense_")
+    assert [key for key in texts if f'"{key}"' not in used and not key.startswith(groups + figures)] == []
     assert [why for why in get_args(Malformed.model_fields["why"].annotation) if f"why.{why}" not in texts] == []
     assert [code for code in get_args(ReviewReason) if f"review.{code}" not in texts] == []
 

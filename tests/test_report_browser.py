@@ -1,7 +1,7 @@
 """The report in headless Chromium: quiet, whole on a phone and on paper, usable by keyboard, and deaf to markup from data."""
 
 import pytest
-from report_runs import HOSTILE, hostile, judged, report, run  # noqa: F401 -- fixtures
+from report_runs import HOSTILE, hostile, judged, report, run, weighed  # noqa: F401 -- fixtures
 
 def open_all(page) -> None:
     page.evaluate("document.querySelectorAll('details').forEach(detail => detail.open = true)")
@@ -9,9 +9,11 @@ def open_all(page) -> None:
 
 @pytest.mark.parametrize("scheme", ["light", "dark"])
 @pytest.mark.parametrize("width", [1280, 375])
-def test_the_page_is_quiet_asks_for_nothing_and_fits(judged, open_page, width, scheme):
+@pytest.mark.parametrize("name", ["judged", "weighed"])
+def test_the_page_is_quiet_asks_for_nothing_and_fits(name, request, open_page, width, scheme):
+    path = report(request.getfixturevalue(name))
     for locale in ("en-US", "zh-CN"):
-        opened = open_page(report(judged), width=width, color_scheme=scheme, locale=locale)
+        opened = open_page(path, width=width, color_scheme=scheme, locale=locale)
         assert opened.overflow() <= 0
         open_all(opened.page)
         assert opened.overflow() <= 0
@@ -74,6 +76,18 @@ def test_marks_tell_their_numbers_to_a_pointer(judged, open_page):
     assert title.startswith("R1 (E1): 50.0% [9.5%, 90.5%]")
 
 
+def test_a_gap_is_seen_above_all_other_sentences_without_scrolling(weighed, open_page):
+    for width, locale in ((1280, "en-US"), (375, "zh-CN")):
+        page = open_page(report(weighed), width=width, locale=locale).page
+        assert page.locator("#gap").bounding_box()["y"] < page.locator("#verdict").bounding_box()["y"]
+        assert page.locator("#gap").bounding_box()["y"] < 400
+
+
+def test_the_table_of_epochs_fits_a_desk_without_scrolling(weighed, open_page):
+    page = open_page(report(weighed), locale="en-US").page
+    assert page.evaluate("(e => e.scrollWidth - e.clientWidth)(document.querySelector('#epochs').parentElement)") == 0
+
+
 def test_hostile_text_neither_runs_nor_shows_as_markup(hostile, open_page):
     opened = open_page(report(hostile), width=375)
     open_all(opened.page)
@@ -93,9 +107,11 @@ def test_the_policy_stops_a_script_even_if_escaping_failed(judged, open_page, tm
     assert not [url for url in opened.requests if url.startswith("http")]
 
 
-def test_text_has_enough_contrast_in_both_schemes(judged, open_page):
+@pytest.mark.parametrize("name", ["judged", "weighed"])
+def test_text_has_enough_contrast_in_both_schemes(name, request, open_page):
+    path = report(request.getfixturevalue(name))
     for scheme in ("light", "dark"):
-        page = open_page(report(judged), color_scheme=scheme).page
+        page = open_page(path, color_scheme=scheme).page
         open_all(page)
         worst = page.evaluate(CONTRAST)
         assert worst["ratio"] >= 4.5, (scheme, worst)

@@ -3,9 +3,11 @@
 import re
 
 import pytest
-from builders import RunFolder, call, guidance, reflection, rule_meta, snapshot, ticket
+from builders import MISSION, RunFolder, call, guidance, reflection, rule_meta, snapshot, ticket
+from report_runs import GONE, LEFT, NEAR, RIDES, WORKS, as_an_older_version_left_it, life, tally, weighed, weighed_run  # noqa: F401 -- a fixture
 
 from tools.core.guidance_diff import changes_between
+from tools.core.guidance_file import write_guidance
 from tools.core.records import (
     AppliedOperation,
     MissionGuidance,
@@ -63,9 +65,67 @@ def test_rates_come_with_intervals_by_epoch_and_review_by_category(run):
     run.complete()
     text = show(run)
     assert "Rates by epoch, with 95 % intervals" in text
-    assert re.search(r"^ +1 +0  100\.0% \[20\.7%, 100\.0%\] \(1/1\) +50\.0%", text, re.MULTILINE)
+    assert re.search(r"^ +1 +0  all +100\.0% \[20\.7%, 100\.0%\] \(1/1\) +50\.0%", text, re.MULTILINE)
     assert "BBU接地线检查: 1 (fail 1, no_candidate_supports_gt 1)" in text
     assert f"  {run.folder}/distill.train.jsonl\n" in text
+
+
+def test_rates_by_epoch_stand_for_all_learn_and_hold_out_tickets(weighed):
+    table = show(weighed).partition("Rates by epoch")[2].partition("\n\n")[0].splitlines()[2:]
+    assert [line.split()[0] for line in table] == ["1", "learn", "hold-out", "2", "learn", "hold-out"]
+    assert [re.findall(r"\((\d+/\d+)\)", line) for line in table[3:]] == [["20/120", "0/40", "140/160", "160/160"], ["4/80", "0/20", "96/100"], ["16/40", "0/20", "44/60"]]
+    assert "5.0% [2.0%, 12.2%] (4/80)" in table[4] and table[3].split()[-1] == str(20), "ten released fails wait in each of two rounds"
+
+
+def test_a_gap_is_the_first_thing_said_of_now_and_no_run_with_one_is_ready(weighed):
+    now = show(weighed).partition("Now, against labels")[2].splitlines()[1:]
+    assert now[0].startswith("  GAP: FRR is 40.0% [21.9%, 61.3%] (8/20) on tickets that guidance never saw, 5.0% [1.4%, 16.5%] (2/40) on")
+    assert any(line.startswith("  train: not yet. Not ready to train the student yet: 10 of 60") for line in now)
+
+
+def test_rules_in_force_and_rules_that_left_stand_with_their_evidence(weighed):
+    text = show(weighed)
+    assert (
+        f"    G1: {WORKS}\n"
+        "        rounds 3 to 4, learn tickets: 20 hits, 2 misses, 91% right, 50% by chance: lift +41 points [+24, +50]\n"
+        "        rounds 3 to 4, tickets it was not learnt from: 15 hits, 1 misses, 94% right, 48% by chance: lift +46 points [+25, +55]\n"
+        f"    G2: {RIDES}\n"
+        "        rounds 3 to 4, learn tickets: 12 hits, 10 misses, 55% right, 50% by chance: lift +5 points [-13, +21]\n"
+        "        rounds 3 to 4, tickets it was not learnt from: 0 hits, 0 misses\n"
+        "        LIVES ON THE BASE RATE: nothing shows that it does better than chance\n"
+    ) in text
+    assert text.count("LIVES ON THE BASE RATE") == 1
+    left = text[text.index(f"  - G3: {GONE}\n      r0003-life: {LEFT}\n") :]
+    assert "        rounds 2 to 3, learn tickets: 4 hits, 12 misses, 25% right, 50% by chance: lift -25 points [-38, -6]\n" in left
+
+
+def test_rules_that_the_mission_brought_stand_with_their_evidence_though_none_changed(tmp_path):
+    run = RunFolder(tmp_path / "run", TICKETS)
+    run.guidance = guidance(1, G1=OLD).model_copy(update={"metadata": {"G1": rule_meta(created_round=0)}})
+    write_guidance(run.rounds / "0000" / "guidance.json", MISSION, run.guidance)
+    run.play(ANSWERS, reflections=(life(1, 1, G1=tally(1, 0, 0, 1)),)).finish()
+    now = show(run).partition("Guidance now (step 1)\n")[2]
+    assert "        round 1, learn tickets: 1 hits, 0 misses, 100% right, 50% by chance: lift +50 points [" in now
+
+
+def test_a_trial_says_what_it_had_to_meet_its_harm_and_what_it_names(weighed):
+    assert "trial p = 0.0012, at most 0.012 wanted, harm 3.5%, names 挡风板, which the checklist does not: fixed 4 (" in show(weighed)
+
+
+def test_what_more_tickets_would_decide_is_listed_the_nearest_first(weighed, tmp_path):
+    found = show(weighed).partition("What more tickets would decide")[2].partition("\n\n")[0].splitlines()[1:]
+    assert found == [
+        "  须见线夹", "      p = 0.11, at most 0.02 wanted: about 2 times as many tickets like these would settle it",
+        "  须见扎带。", "      p = 0.11, at most 0.001 wanted: about 3 times as many tickets like these would settle it",
+    ]  # fmt: skip
+    assert "What more tickets" not in show(weighed_run(tmp_path / "none", near=NEAR[3:]))
+
+
+def test_a_run_of_an_older_version_shows_what_it_has(weighed):
+    as_an_older_version_left_it(weighed)
+    text = show(weighed)
+    assert re.search(r"^ +2 +2  all +16\.7% .*\(20/120\)", text, re.MULTILINE)
+    assert not any(word in text for word in ("hold-out", "GAP", "learn tickets", "LIVES ON", "What more tickets"))
 
 
 def test_a_run_under_way_is_shown_as_far_as_it_is(run):

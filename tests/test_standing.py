@@ -4,13 +4,16 @@ import json
 import re
 
 import pytest
-from builders import RunFolder, call, guidance, ticket
+from builders import NO_GUARD, RunFolder, call, candidates, guidance, ticket
 from pages import Page
 
-from tools.core.config import read_yaml
+from tools.core.config import LearnSection, read_yaml
+from tools.core.holdout import is_held_out
 from tools.core.jsonl import write_text
 from tools.core.metrics import wilson
-from tools.core.standing import TEXTS, read_standing, release_limit
+from tools.core.records import ReviewDecision
+from tools.core.selection import select
+from tools.core.standing import TEXTS, Standing, held_out_of, read_standing, release_limit, standing_of
 
 SUMMARY = ("螺丝、光纤插头/机柜处接地螺丝,符合要求×1",)
 # of 20 fails, 6 released: three queued, the other three supported by a candidate; one pass blocked and queued
@@ -143,3 +146,92 @@ def test_no_time_is_in_any_file(run, monkeypatch):
 def test_every_verdict_has_a_text_in_both_languages():
     texts = read_yaml(TEXTS)
     assert all(len(texts[f"verdict.{name}"]) == 2 for name in ("running", "max_epochs", "unknown", "no_limit", "over", "over_reviewed", "unsure", "within"))
+
+
+# -- learn and hold-out tickets side by side
+LEARN = LearnSection(holdout=0.2, seed=17)
+HELD = [group for group in (f"g{number}" for number in range(2000)) if is_held_out(group, LEARN)]
+LEARNT = [group for group in (f"g{number}" for number in range(2000)) if not is_held_out(group, LEARN)]
+
+
+def answers_of(groups: list[str], label: str, wrong: int, right: int) -> dict[str, str]:
+    """So many tickets of one label on one side, with their verdicts."""
+    other = {"pass": "fail", "fail": "pass"}[label]
+    return {f"{group}::{label}": other if place < wrong else label for place, group in enumerate(groups[: wrong + right])}
+
+
+def standing(answers: dict[str, str], learn: LearnSection | None = LEARN, said: dict[str, ReviewDecision] = {}) -> Standing:
+    of = [ticket(*key.split("::"), SUMMARY) for key in answers]
+    return standing_of([select(one, candidates(one, verdict), NO_GUARD) for one, verdict in zip(of, answers.values(), strict=True)], [], said, learn)
+
+
+def test_each_side_has_its_rates_and_the_whole_has_both():
+    found = standing(answers_of(LEARNT, "fail", 4, 76) | answers_of(HELD, "fail", 2, 18) | answers_of(LEARNT[100:], "pass", 1, 9) | answers_of(HELD[50:], "pass", 0, 5))
+    counts = [(rates.frr.k, rates.frr.n, rates.false_block.k, rates.false_block.n) for rates in (found.rates, found.learn, found.holdout)]
+    assert counts == [(6, 100, 1, 15), (4, 80, 1, 10), (2, 20, 0, 5)]
+    assert found.by_side == [
+        f"FRR: learn {wilson(4, 80)}, hold-out {wilson(2, 20)}",
+        f"false block: learn {wilson(1, 10)}, hold-out {wilson(0, 5)}",
+        f"label match: learn {wilson(85, 90)}, hold-out {wilson(23, 25)}",
+    ]
+    assert found.gaps == []
+
+
+@pytest.mark.parametrize("learn", [None, LEARN.model_copy(update={"holdout": 0.0})])
+def test_a_run_that_holds_nothing_out_has_no_sides(learn):
+    found = standing(answers_of(LEARNT, "fail", 2, 8) | answers_of(HELD, "fail", 8, 2), learn)
+    assert (found.learn, found.holdout, found.by_side, found.gaps, found.rates.frr.n) == (None, None, [], [], 20)
+
+
+# of method 10: 9/20 - 8/80 is 0.35 [0.14, 0.56]; 5/20 - 8/80 is 0.15 [-0.01, 0.37]; 6/20 - 8/80 is 0.20 [0.02, 0.42]
+@pytest.mark.parametrize(
+    ("learnt", "held", "gap"),
+    [((8, 72), (9, 11), True), ((8, 72), (6, 14), True), ((8, 72), (5, 15), False), ((8, 72), (2, 18), False), ((40, 40), (2, 18), False)],
+)
+def test_an_error_that_is_more_frequent_on_hold_out_tickets_than_noise_explains_is_a_gap(learnt, held, gap):
+    for label, rate, name in (("fail", "frr", "FRR"), ("pass", "false_block", "false block")):
+        found = standing(answers_of(LEARNT, label, *learnt) | answers_of(HELD, label, *held))
+        assert [one.rate for one in found.gaps] == ([rate] if gap else [])
+        if gap:
+            sides = f"{wilson(held[0], sum(held))} on tickets that guidance never saw, {wilson(learnt[0], sum(learnt))} on those that it was learnt from"
+            assert str(found.gaps[0]) == f"GAP: {name} is {sides}: beyond noise; do not trust the rules yet"
+
+
+def test_a_side_without_tickets_of_a_label_has_no_gap_and_says_so():
+    found = standing(answers_of(LEARNT, "fail", 0, 50) | answers_of(HELD, "pass", 3, 3))
+    assert found.gaps == [] and found.by_side[0] == f"FRR: learn {wilson(0, 50)}, hold-out n/a (n=0)"
+
+
+def test_the_sides_count_decisions_as_the_whole_does():
+    answers = answers_of(LEARNT, "fail", 1, 29) | answers_of(HELD, "fail", 9, 11)
+    said = {f"{group}::fail": ReviewDecision(ticket_key=f"{group}::fail", decision="label_wrong") for group in HELD[:7]}
+    said[f"{HELD[7]}::fail"] = ReviewDecision(ticket_key=f"{HELD[7]}::fail", decision="exclude")
+    found = standing(answers, said=said)
+    assert (found.holdout.frr.k, found.holdout.frr.n, found.holdout.false_block.n) == (1, 12, 7) and found.gaps == []
+    assert [one.rate for one in standing(answers).gaps] == ["frr"]
+
+
+def test_distill_and_show_say_both_sides_and_a_gap_first(tmp_path):
+    answers = answers_of(LEARNT, "fail", 1, 29) | answers_of(HELD, "fail", 6, 4)
+    run = RunFolder(tmp_path / "runs" / "one" / "bbu_line", [ticket(*key.split("::"), SUMMARY) for key in answers]).hold_out(0.2)
+    run.play({key: f"{verdict} {verdict}" for key, verdict in answers.items()}).finish().complete()
+    assert held_out_of(run.folder) == LEARN
+    expected = [
+        f"GAP: FRR is {wilson(6, 10)} on tickets that guidance never saw, {wilson(1, 30)} on those that it was learnt from: beyond noise; do not trust the rules yet",
+        f"FRR {wilson(7, 40)}; 7 tickets wait for review",
+        f"FRR: learn {wilson(1, 30)}, hold-out {wilson(6, 10)}",
+        "false block: learn n/a (n=0), hold-out n/a (n=0)",
+        f"label match: learn {wilson(29, 30)}, hold-out {wilson(4, 10)}",
+    ]
+    distill = run.distill().err.splitlines()
+    assert distill[: len(expected)] == [f"distill: {line}" for line in expected]
+    shown = call("show", run_dir=run.folder).out.splitlines()
+    first = shown.index(f"  {expected[0]}")
+    assert shown[first : first + len(expected)] == [f"  {line}" for line in expected]
+
+
+def test_a_run_of_a_version_that_held_nothing_out_is_read_all_the_same(run):
+    (run.folder / "config" / "collect.yaml").unlink()
+    found = read_standing(run.folder)
+    assert (held_out_of(run.folder), found.learn, found.holdout) == (None, None, None) and found.rates.frr.n == 20
+    assert run.distill().code == 0 and call("show", run_dir=run.folder).code == 0

@@ -59,6 +59,28 @@ def test_records_take_effect_as_they_stand(tmp_path, apply):
     assert outcome.last_line == "guidance step 4: 2 rules in, 1 removed so far"
 
 
+def test_a_rule_that_left_keeps_the_reason_and_the_trials_are_counted_on(tmp_path, apply):
+    life = reflection(tallies={"G1": RuleTally(hits=0, misses=4, gives="fail")}, cleaned_up=["G1"], left={"G1": "breaks_too_many: 0 right, 4 wrong"})
+    assert apply(life, reflection(number="01", trials=3), reflection(number="02", trials=5)).code == 0
+    after = read_guidance(tmp_path / "after.json", MISSION)
+    assert (after.removed["G1"].why, after.trials, after.step) == ("breaks_too_many: 0 right, 4 wrong", 5, 2)
+
+
+def test_a_key_that_is_cleaned_up_twice_leaves_once(tmp_path, apply):
+    assert apply(reflection(cleaned_up=["G1", "G1"])).last_line == "guidance step 2: 1 rules in, 1 removed so far"
+
+
+def test_a_round_settles_once_after_all_its_records(tmp_path, apply):
+    """What was refused for its harm may be tried again once the round accepted a new text, whichever of the two came first."""
+    new = reflection(number="01", applied=[applied(text="新规则", evidence=["a::fail"])])
+    harmful = reflection(number="02", rejected=[{"op": {"op": "add", "text": "有害的规则"}, "why": "fixes_too_few: 0", "remembered": True}])
+    for records in ((new, harmful), (harmful, new)):
+        assert apply(*records).code == 0
+        assert read_guidance(tmp_path / "after.json", MISSION).refused == {}
+    assert apply(harmful).code == 0
+    assert read_guidance(tmp_path / "after.json", MISSION).refused == {"有害的规则": "fixes_too_few: 0"}
+
+
 def test_a_round_without_a_change_leaves_the_rules_and_the_step(tmp_path, apply):
     assert apply(reflection(tallies={"G1": RuleTally(hits=2, misses=0)})).code == 0
     before, after = read_guidance(tmp_path / "before.json", MISSION), read_guidance(tmp_path / "after.json", MISSION)

@@ -66,6 +66,7 @@ def test_nothing_new_rewrites_nothing_and_says_nothing(run):
         ("review: {policy: label_suspect}", {"reflect.yaml"}),
         ("reflect: {temperature: 0.1}", {"reflect.yaml"}),
         ("life_cycle: {min_miss: 9}", {"reflect.yaml"}),
+        ("learn: {holdout: 0.3}", {"reflect.yaml", "collect.yaml"}),
         ("loop: {max_epochs: 3}", {"loop.yaml"}),
         ("rollout: {seed: 1}", {"rollout.yaml"}),
         ("window: {tickets: 4}", {"rollout.yaml", "reflect.yaml", "loop.yaml"}),

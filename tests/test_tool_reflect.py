@@ -12,15 +12,20 @@ from tests.builders import (
     call,
     candidates,
     guidance,
+    reflection,
     snapshot,
     ticket,
 )
 from tests.fake_engine import FakeEngine
 from tools.core import engines
 from tools.core.config import CONFIGS, load, section_text
+from tools.core.guidance import replay
 from tools.core.guidance_file import read_guidance, write_guidance
+from tools.core.holdout import is_held_out
 from tools.core.jsonl import read_rows, write_rows, write_text
-from tools.core.records import NeedReviewEntry, Reflection, ReviewDecision
+from tools.core.learning import Past
+from tools.core.past import read_past
+from tools.core.records import AppliedOperation, NeedReviewEntry, Operation, Reflection, ReviewDecision, Trial
 from tools.core.selection import select
 
 RULE = "出现标签无法识别则不通过"
@@ -41,11 +46,15 @@ def obeys(system: str, user: str) -> str:
 class Bench:
     """A folder with all that reflect reads: a round in which every ticket passed under G0."""
 
-    def __init__(self, folder: Path, monkeypatch, words: str = "pass pass", policy: str = "unsupported"):
+    def __init__(self, folder: Path, monkeypatch, words: str = "pass pass", policy: str = "unsupported", holdout: float = 0.0):
         self.folder, self.round, self.monkeypatch = folder, folder / "rounds" / "0001", monkeypatch
         config = load("miniature", "bbu_line", configs=CONFIGS)
         self.config = config.model_copy(
-            update={"reflect": config.reflect.model_copy(update={"groups": 1}), "review": config.review.model_copy(update={"policy": policy})}
+            update={
+                "learn": config.learn.model_copy(update={"holdout": holdout}),
+                "reflect": config.reflect.model_copy(update={"groups": 1}),
+                "review": config.review.model_copy(update={"policy": policy}),
+            }
         )
         tickets = WRONG + RIGHT
         rows = [candidates(of, words) for of in tickets]
@@ -155,6 +164,73 @@ def test_a_right_answer_to_a_wrong_label_is_shown_as_an_error_with_the_corrected
 def test_a_decision_on_an_unknown_ticket_stops_learning_before_the_model_is_asked(bench, key):
     outcome = bench.reflect(engine := FakeEngine(), decisions=decide(bench, **{key: "exclude"}))
     assert outcome.code == 2 and "review_decisions.jsonl:1: ticket_key: no ticket" in outcome.err and engine.calls == []
+
+
+def test_a_ticket_that_is_held_out_is_never_learnt_from_and_queued_all_the_same(tmp_path, monkeypatch):
+    bench = Bench(tmp_path, monkeypatch, holdout=0.5)
+    held = {of.ticket_key for of in WRONG + RIGHT if is_held_out(of.group_id, bench.config.learn)}
+    assert 0 < len(held & {of.ticket_key for of in WRONG}) < len(WRONG)
+    assert bench.reflect(FakeEngine(reflections=[answer({"op": "add", "text": RULE})], judges=obeys)).code == 0
+    life, record = bench.records()
+    trial = (record.applied or record.rejected)[0].trial
+    assert not held & {*record.ticket_keys, *trial.fixed, *trial.broke, *trial.tickets}
+    assert trial.errors + trial.corrects == sum(life.verdicts.values()) == len(WRONG + RIGHT) - len(held)
+    assert {entry.ticket_key for entry in bench.queued()} == {of.ticket_key for of in WRONG}
+
+
+# -- what a round reads of the rounds before it
+def small_windows(bench: Bench) -> None:
+    """Six rounds of one epoch, of a wrong ticket and two right ones each; a round alone shows nothing."""
+    bench.config = bench.config.model_copy(update={"window": bench.config.window.model_copy(update={"tickets": 3})})
+    write_text(bench.folder / "reflect.yaml", section_text(bench.config, "reflect"))
+    for number in range(1, 7):
+        of = [WRONG[number - 1], *RIGHT[2 * number - 2 : 2 * number]]
+        rows = [candidates(one, "pass pass", round=number) for one in of]
+        folder = bench.folder / "rounds" / f"{number:04d}"
+        write_rows(folder / "trajectories.jsonl", [row for found in rows for row in found])
+        write_rows(folder / "selections.jsonl", [select(one, found, NO_GUARD) for one, found in zip(of, rows, strict=True)])
+        write_rows(folder / "reflection.jsonl", [reflection(number, 1)])
+
+
+def tried_in(bench: Bench, number: int, **options: object) -> Trial:
+    """The trial of the right rule in a round."""
+    bench.round = bench.folder / "rounds" / f"{number:04d}"
+    outcome = bench.reflect(FakeEngine(reflections=[answer({"op": "add", "text": RULE})], judges=obeys), round=number, **options)
+    assert outcome.code == 0, outcome.err
+    record = bench.records()[1]
+    assert record.ticket_keys == [WRONG[number - 1].ticket_key]
+    return (record.applied or record.rejected)[0].trial
+
+
+@pytest.mark.parametrize(("number", "rounds", "errors"), [(1, 4, 1), (2, 4, 2), (4, 4, 4), (5, 4, 4), (6, 4, 4), (6, 6, 6), (6, 1, 1)])
+def test_proposals_are_tried_on_as_many_windows_as_configured(bench, number, rounds, errors):
+    small_windows(bench)
+    trial = bench.config.reflect.trial.model_copy(update={"rounds": rounds})
+    bench.config = bench.config.model_copy(update={"reflect": bench.config.reflect.model_copy(update={"trial": trial})})
+    write_text(bench.folder / "reflect.yaml", section_text(bench.config, "reflect"))
+    done = tried_in(bench, number)
+    assert (done.errors, done.corrects) == (errors, 2 * errors)
+
+
+def test_windows_before_are_read_with_labels_as_people_corrected_them_and_without_tickets_that_are_gone(bench):
+    small_windows(bench)
+    write_rows(bench.folder / "stage_a.jsonl", [of for of in WRONG + RIGHT if of.group_id != "right3"])  # of round 2
+    said = decide(bench, wrong0__fail="label_wrong", right0__pass="exclude")  # both of round 1
+    done = tried_in(bench, 4, decisions=said)
+    assert (done.errors, done.corrects) == (3, 2 + 1 + 2 + 2)
+
+
+def test_a_rule_is_judged_by_the_round_that_accepted_it_and_the_epoch_since(bench):
+    small_windows(bench)
+    operation = Operation(op="add", text=RULE, evidence=["wrong0::fail"])
+    first = reflection(1, 1, "01", ticket_keys=["wrong0::fail"], applied=[AppliedOperation(op=operation, key="G1", trial=None)])
+    write_rows(bench.folder / "rounds" / "0001" / "reflection.jsonl", [reflection(1, 1), first])
+    rules = replay(guidance(), [first])
+    tickets = {of.ticket_key: of for of in WRONG + RIGHT}
+    past = read_past(bench.folder / "rounds", 6, rules, 4, 2, tickets, {})
+    assert sorted(past.lives) == [1, 4, 5] and past.windows == 3 and past.born["G1"].tickets == {"wrong0::fail"}
+    assert [selection.round for selection in past.selections] == [5] * 3 + [4] * 3 + [3] * 3  # the latest first
+    assert read_past(bench.folder / "rounds", 1, guidance(), 4, 2, tickets, {}) == Past([], 0, {}, {})
 
 
 def edit(path: Path, line: int, **fields: object) -> None:

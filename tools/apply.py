@@ -39,12 +39,13 @@ def main(
     elif guidance is None or reflection is None:
         raise UserError("apply needs --guidance and --reflection, or --start; give one or the other")
     else:
-        after = read_guidance(guidance, mission.name)
+        before = after = read_guidance(guidance, mission.name)
         for line, record in read_numbered(reflection, Reflection):
             try:
-                after = rules.replay(after, [record])
+                after = rules.replay_record(after, record)
             except UserError as error:
                 raise UserError(f"{reflection}:{line}: {error}") from None
+        after = rules.settle(before, after)
     write_guidance(output, mission.name, after)
     say(f"guidance step {after.step}: {len(after.experiences)} rules in, {len(after.removed)} removed so far")
 

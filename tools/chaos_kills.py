@@ -123,7 +123,7 @@ class Bench:
         return {
             "make distill": Job([*self.make(), "distill"], 44, fresh=True),
             "prepare": Job(tool("prepare", models="miniature", mission="bbu_line", tickets=self.work / "tickets.jsonl", run_dir=run_, overlay=self.work / "c.yaml"), 8, fresh=True),
-            "collect": Job([*tool("collect", output_dir=run_), *rounds], 20),
+            "collect": Job([*tool("collect", config=config / "collect.yaml", output_dir=run_), *rounds], 20),
             "aggregate_review": Job([*tool("aggregate_review", config=config / "aggregate_review.yaml", trajectories=run_ / "trajectories.jsonl", selections=run_ / "selections.jsonl", output_dir=run_), *rounds], 20),
             "distill": Job(tool("distill", config=config / "distill.yaml", loop=run_ / "loop.json", stage_a=run_ / "stage_a.jsonl", selections=run_ / "selections.jsonl", guidance=run_ / "guidance.json", need_review=run_ / "need_review.json", output_dir=run_), 20),
             "review_apply": Job(tool("review_apply", run_dir=run_, decisions=self.work / "decisions.jsonl"), 10),

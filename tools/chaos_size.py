@@ -106,7 +106,7 @@ def measure(folder: Path, shape: Shape) -> list[Cost]:
     draw_rounds(run_dir, shape)
     stage_a, loop, rounds = run_dir / "stage_a.jsonl", run_dir / "loop.json", run_dir / "rounds"
     view = ("--selections", run_dir / "selections.jsonl")
-    costs.append(cost("collect", "--loop", loop, "--rounds", rounds, "--stage-a", stage_a, "--output-dir", run_dir))
+    costs.append(cost("collect", "--config", run_dir / "config" / "collect.yaml", "--loop", loop, "--rounds", rounds, "--stage-a", stage_a, "--output-dir", run_dir))
     section = ("--config", run_dir / "config" / "aggregate_review.yaml")
     shared = (*section, "--loop", loop, "--rounds", rounds, "--stage-a", stage_a)
     costs.append(cost("aggregate_review", *shared, "--trajectories", run_dir / "trajectories.jsonl", *view, "--output-dir", run_dir))

@@ -1,10 +1,11 @@
 """Gather the rounds of a run into the run's own view of them.
 
-    python -m tools.collect --loop RUN/loop.json --rounds RUN/rounds --stage-a RUN/stage_a.jsonl --output-dir RUN
+    python -m tools.collect --config RUN/config/collect.yaml --loop RUN/loop.json --rounds RUN/rounds --stage-a RUN/stage_a.jsonl --output-dir RUN
 
 In:  loop.json (how many rounds belong to the run), rounds/NNNN/*, stage_a.jsonl.
 Out: trajectories.jsonl and failure_malformed.jsonl (all rounds, in round order), selections.jsonl (one a ticket: its
-     last round's, in Stage-A order), guidance.json (the last round's), metrics.jsonl (a row a round, a row an epoch).
+     last round's, in Stage-A order), guidance.json (the last round's), metrics.jsonl (a row a round, a row an epoch, rates
+     on the tickets that guidance is learnt from and on those held out side by side).
 """
 
 from pathlib import Path
@@ -16,12 +17,14 @@ from tools.core import cli
 
 
 def main(
+    config: Annotated[Path, typer.Option(help="Section file: learn.")],
     loop: Annotated[Path, typer.Option(help="loop.json: where the loop stands.")],
     rounds: Annotated[Path, typer.Option(help="Folder of the rounds 0000, 0001, …")],
     stage_a: Annotated[Path, typer.Option(help="Stage-A tickets of the run.")],
     output_dir: Annotated[Path, typer.Option(help="Run folder to write into.")],
 ) -> None:
     """Gather the rounds of a run into the run's own view of them."""
+    from tools.core.config import CollectConfig, read_section
     from tools.core.errors import mistake
     from tools.core.guidance_file import read_guidance, write_guidance
     from tools.core.jsonl import read_json, whole_files, write_rows
@@ -30,6 +33,7 @@ def main(
     from tools.core.run_view import LastSelections, gather, metrics_rows
     from tools.core.ticket_index import Tickets
 
+    cfg = read_section(config, CollectConfig)
     status = read_json(loop, LoopStatus)
     if status.rounds < 1:
         raise mistake("no round is finished yet", "run the loop first", path=loop, field="rounds")
@@ -41,7 +45,7 @@ def main(
     with whole_files(*(output_dir / name for name in names)) as files:
         out = dict(zip(names, files, strict=True))
         for number in range(1, status.rounds + 1):
-            past, state = gather(rounds, number, state, mission, tickets, last, out)
+            past, state = gather(rounds, number, state, mission, tickets, last, out, cfg.learn)
             history.append(past)
         for line in last.lines():
             out["selections.jsonl"].write(line)

@@ -48,7 +48,7 @@ def main(
     from tools.core.records import LoopStatus, read_decisions
     from tools.core.review_list import stream_review
     from tools.core.made import does_not_use
-    from tools.core.standing import release_limit, standing_of, training_verdict
+    from tools.core.standing import held_out_of, release_limit, standing_of, training_verdict
     from tools.core.synthetic import named
     from tools.core.ticket_index import Tickets
 
@@ -65,9 +65,10 @@ def main(
     said = read_decisions(decisions, tickets) if decisions and used(decisions) else {}
 
     written = write_corpus(Judging(cfg, rules.experiences, tickets, answers, review, said), output_dir)
-    does_not_use(output_dir / "config" / "gate.yaml")  # the sentence below does, no file
-    standing = standing_of(answers, (ticket for _, ticket in stream_review(need_review, {})), said)
-    verdict = training_verdict(status, status.rounds, standing.rates.frr, standing.waiting, release_limit(output_dir))
+    for name in ("gate", "collect"):
+        does_not_use(output_dir / "config" / f"{name}.yaml")  # the sentences below do, no file
+    standing = standing_of(answers, (ticket for _, ticket in stream_review(need_review, {})), said, held_out_of(output_dir))
+    verdict = training_verdict(status, status.rounds, standing.rates.frr, standing.waiting, release_limit(output_dir), standing.gaps)
     for line in ending(output_dir, standing, verdict, took(started)):
         cli.say(f"distill: {line}")
     if missing := corpus.read_one_sided(output_dir / "distill.train.jsonl"):
@@ -85,7 +86,9 @@ def ending(run_dir: Path, standing: Standing, verdict: Verdict, took: str) -> li
     steps = [f"make review-page {words} ({standing.waiting} tickets to decide)"] if standing.waiting else []
     steps += [f"make sft {words}"] if verdict.tone == "good" else []
     return [
+        *map(str, standing.gaps),
         str(standing),
+        *standing.by_side,
         f"train: {MAY_TRAIN[verdict.tone]}. {verdict}",
         f"files: {run_dir}/ (corpus: distill.train.jsonl, distill.val.jsonl; review list: need_review.json)",
         f"next: {'; '.join([*steps, f'make report {words}'])}",

@@ -51,7 +51,7 @@ def main(
     engine.close()
 
     epochs = sorted({1, min(2, config.loop.max_epochs), config.loop.max_epochs})
-    costs = {count: run_cost(probe, len(rows), config.window.tickets, config.reflect, count) for count in epochs}
+    costs = {count: run_cost(probe, len(rows), config, count) for count in epochs}
     print(plain_lines(table(config, probe, len(rows), place.rounds_per_epoch, costs)))
     say(f"plan: {len(window)} of {len(rows)} tickets probed in {duration(time.monotonic() - started)}; one epoch takes about {duration(costs[1].seconds)}")
 

@@ -5,6 +5,7 @@
 
     trajectories.jsonl, selections.jsonl ──> reflection.jsonl          what was proposed, tried, applied, refused, or could not be read
     guidance.json of the round before        need_review_queue.jsonl   tickets that no candidate supports
+    selections.jsonl and reflection.jsonl of rounds before: proposals are tried on several windows, rules credited over an epoch
 
 The guidance after the round is made from reflection.jsonl by tools.apply. Learning takes labels as people corrected them
 and leaves excluded tickets out; the review queue is about the labels as given.
@@ -20,7 +21,7 @@ from tools.core.cli import run
 
 
 def main(
-    config: Annotated[Path, typer.Option(help="Section file: mission, engine, reflect, life_cycle, review, window.")],
+    config: Annotated[Path, typer.Option(help="Section file: mission, engine, learn, reflect, life_cycle, review, window.")],
     stage_a: Annotated[Path, typer.Option(help="Stage-A tickets (JSONL).")],
     guidance: Annotated[Path, typer.Option(help="guidance.json of the round before.")],
     round_number: Annotated[int, typer.Option("--round", min=1, help="Round, counted from 1.")],
@@ -36,6 +37,7 @@ def main(
     from tools.core.guidance_file import read_guidance
     from tools.core.jsonl import read_numbered, write_rows
     from tools.core.learning import learn
+    from tools.core.past import read_past
     from tools.core.records import Selection, Trajectory, read_decisions
     from tools.core.review import queue
     from tools.core.run_folder import stream_file
@@ -55,8 +57,10 @@ def main(
     said = read_decisions(decisions, tickets) if decisions else {}
     place = place_of(round_number, len(tickets), cfg.window.tickets)
 
+    past = read_past(round_dir.parent, round_number, rules, cfg.reflect.trial.rounds, place.rounds_per_epoch, tickets, said)
+
     engine = open_engine(cfg.engine)
-    records, after = learn(cfg, engine, rules, tickets, for_learning(selections, said), place, round_number)
+    records, after = learn(cfg, engine, rules, tickets, for_learning(selections, said), past, place, round_number)
     engine.close()
     suspects = {key: record.reflection_id for record in records for key in record.unexplainable}
     shown_in = {key: record.reflection_id for record in records for key in record.ticket_keys}

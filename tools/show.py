@@ -27,16 +27,18 @@ if TYPE_CHECKING:
         MissionGuidance,
         NeedReviewFile,
         RateRecord,
-        Reflection,
         ReviewDecision,
         RoundMetrics,
         RuleMeta,
         Trial,
     )
+    from tools.core.report_evidence import Evidence, NearMiss
     from tools.core.run_view import Learnt
     from tools.core.standing import Standing
 
 KEYS_SHOWN = 3
+SIDES = {"all": "all", "learn": "learn", "holdout": "hold-out"}
+EVIDENCE = {"all": "learn tickets", "fresh": "tickets it was not learnt from"}
 
 
 def main(run_dir: Annotated[Path, typer.Option(help="runs/<RUN>/<MISSION>.")]) -> None:
@@ -46,6 +48,7 @@ def main(run_dir: Annotated[Path, typer.Option(help="runs/<RUN>/<MISSION>.")]) -
     from tools.core.jsonl import read_json, read_rows
     from tools.core.plain import plain_lines
     from tools.core.records import NeedReviewFile, RoundMetrics
+    from tools.core.report_evidence import near_misses_of, read_limits
     from tools.core.run_folder import RUN_FILES, paths_of
     from tools.core.run_view import read_learnt
     from tools.core.standing import read_said, read_standing, release_limit
@@ -60,7 +63,8 @@ def main(run_dir: Annotated[Path, typer.Option(help="runs/<RUN>/<MISSION>.")]) -
         *([[BANNER]] if is_synthetic(run_dir) else []),
         *([[f"OUT OF DATE: {late}"]] if (late := out_of_date(run_dir)) else []),
         [heading(learnt.mission, learnt.status, learnt.rounds), *([f"  {learnt.stop.error}"] if learnt.stop else []), *(f"  {sentence}" for sentence in (learnt.status.oscillations if learnt.status else []))],
-        guidance_lines(learnt.states, learnt.reflections),
+        guidance_lines(learnt),
+        *([near_lines(near)] if (near := near_misses_of(learnt, read_limits(run_dir))) else []),
         metrics_lines(read_rows(metrics, RoundMetrics)) if metrics.exists() else [f"rates: {metrics} is not there yet"],
         reading_lines(run_dir, learnt.rounds),
         standing_lines(standing, learnt, release_limit(run_dir), read_one_sided(run_dir / "distill.train.jsonl")) if standing else ["now: no view of the run yet (make converge)"],
@@ -78,31 +82,41 @@ def heading(mission: str, status: LoopStatus | None, rounds: int) -> str:
     return f"{mission}: {ends[status.status]}, {status.epochs} epochs, {status.rounds} rounds"
 
 
-def guidance_lines(states: list[MissionGuidance], reflections: list[list[Reflection]]) -> list[str]:
-    """The starting guidance, each round's changes, and the guidance at the end. ``states[n]`` is what round n left."""
+def guidance_lines(learnt: Learnt) -> list[str]:
+    """The starting guidance, each round's changes, and the guidance at the end with the evidence on its rules."""
     from tools.core.guidance_diff import changes_between, latest_metadata
+    from tools.core.report_evidence import evidence_of
 
+    states, evidence = learnt.states, evidence_of(learnt)
     known = latest_metadata(states[-1])
-    lines = ["Guidance at the start", *rule_lines(states[0])]
-    for number, records in enumerate(reflections, start=1):
+    lines = ["Guidance at the start", *rule_lines(states[0], {})]
+    for number, records in enumerate(learnt.reflections, start=1):
         before, after = states[number - 1], states[number]
         if changes := changes_between(before, after, records):
             lines += ["", f"round {number} (epoch {records[0].epoch}), step {before.step} -> {after.step}"]
-            lines += [text for change in changes for text in change_lines(change, known)]
-    if states[-1].step != states[0].step:
-        lines += ["", f"Guidance now (step {states[-1].step})", *rule_lines(states[-1])]
+            lines += [text for change in changes for text in change_lines(change, known, evidence)]
+    if states[-1].step != states[0].step or states[-1].metadata:
+        lines += ["", f"Guidance now (step {states[-1].step})", *rule_lines(states[-1], evidence)]
     return lines
 
 
-def rule_lines(guidance: MissionGuidance) -> list[str]:
-    """The rules, one a line, in key order."""
-    from tools.core.prompts import render_guidance
+def rule_lines(guidance: MissionGuidance, evidence: Mapping[str, Evidence]) -> list[str]:
+    """The rules, one a line, in key order, each with the evidence on it below."""
+    from tools.core.prompts import render_guidance, rule_number
 
-    return [f"    {line}" for line in render_guidance(guidance.experiences).split("\n")]
+    rules = [(key, render_guidance({key: guidance.experiences[key]})) for key in sorted(guidance.experiences, key=rule_number)]
+    return [line for key, text in rules for line in (f"    {text}", *(evidence_lines(evidence[key]) if key in evidence else []))]
 
 
-def change_lines(change: Change, known: dict[str, RuleMeta]) -> list[str]:
-    """One change: the rule, then where it comes from and what it did."""
+def evidence_lines(seen: Evidence) -> list[str]:
+    """What rests on a rule, on all learn tickets and on those that it was not learnt from, and whether that is no more than chance."""
+    rounds = f"round {seen.last}" if seen.first == seen.last else f"rounds {seen.first} to {seen.last}"
+    lines = [f"        {rounds}, {EVIDENCE[side.name]}: {side.tally.hits} hits, {side.tally.misses} misses" + (f", {side.lift}" if side.lift else "") for side in seen.sides]
+    return [*lines, *(["        LIVES ON THE BASE RATE: nothing shows that it does better than chance"] if seen.on_the_base_rate else [])]
+
+
+def change_lines(change: Change, known: Mapping[str, RuleMeta], evidence: Mapping[str, Evidence]) -> list[str]:
+    """One change: the rule, then where it comes from and what it did; of a rule that left, the evidence on it too."""
     lines = [f"  {change.sign} {change.key}: {change.text}"]
     if change.old_text is not None:
         lines.append(f"      was: {change.old_text}")
@@ -112,12 +126,18 @@ def change_lines(change: Change, known: dict[str, RuleMeta]) -> list[str]:
     if meta := change.metadata if change.sign == "-" else known.get(change.key):
         when = "when it left" if change.sign == "-" else "since"
         lines.append(f"      {when}: {meta.hit_count} hits, {meta.miss_count} misses, confidence {meta.confidence:.2f}")
-    return lines
+    return lines + (evidence_lines(evidence[change.key]) if change.sign == "-" and change.key in evidence else [])
 
 
 def trial_text(trial: Trial) -> str:
-    """What a trial showed: p-value, tickets fixed and broken with the first few of them."""
-    return f"trial p = {trial.p_value:.2g}: fixed {keys_text(trial.fixed)} of {trial.errors} wrong, broke {keys_text(trial.broke)} of {trial.corrects} right"
+    """What a trial showed: p-value and the level it had to meet, harm, a foreign object; tickets fixed and broken with the first few of them."""
+    from tools.core.report_evidence import p_text
+
+    level = f", at most {trial.level:.2g} wanted" if trial.level is not None else ""
+    harm = f", harm {trial.harm:.1%}" if trial.harm is not None else ""
+    foreign = f", names {trial.foreign}, which the checklist does not" if trial.foreign else ""
+    did = f"fixed {keys_text(trial.fixed)} of {trial.errors} wrong, broke {keys_text(trial.broke)} of {trial.corrects} right"
+    return f"trial p {p_text(trial.p_value)}{level}{harm}{foreign}: {did}"
 
 
 def keys_text(keys: list[str]) -> str:
@@ -126,15 +146,30 @@ def keys_text(keys: list[str]) -> str:
     return f"{len(keys)} ({shown})" if keys else "0"
 
 
+def near_lines(near: list[NearMiss]) -> list[str]:
+    """The proposals that more tickets would decide."""
+    from tools.core.report_evidence import p_text
+
+    lines = ["What more tickets would decide: refused for want of evidence alone"]
+    for miss in near:
+        lines += [f"  {miss.text}", f"      p {p_text(miss.p_value)}, at most {miss.level:.2g} wanted: about {miss.times} times as many tickets like these would settle it"]
+    return lines
+
+
 def metrics_lines(rows: list[RoundMetrics]) -> list[str]:
-    """A table with a row a whole epoch; rounds stand in where no epoch is whole yet."""
+    """A table of whole epochs, a line for all tickets and one for either side; rounds stand in where no epoch is whole yet."""
+    from tools.core.report_evidence import rates_of, sides_in
+
     shown = [row for row in rows if row.scope == "epoch"] or rows
     columns = ["FRR", "false block", "label match", "format"]
-    lines = [f"Rates by {shown[0].scope}, with 95 % intervals", f"  {'':>5} {'rules':>5}  " + "  ".join(f"{name:<30}" for name in columns) + "  review"]
+    lines = [f"Rates by {shown[0].scope}, with 95 % intervals", f"  {'':>5} {'rules':>5}  {'':<8}  " + "  ".join(f"{name:<30}" for name in columns) + "  review"]
     for row in shown:
-        rates = (row.frr, row.false_block, row.label_match, row.format)
         number = row.epoch if row.scope == "epoch" else row.round
-        lines.append(f"  {number:>5} {row.rules:>5}  " + "  ".join(f"{rate_text(rate):<30}" for rate in rates) + f"  {row.need_review}")
+        for side in sides_in(shown):
+            of_side = rates_of(row, side)
+            cells = "  ".join(f"{rate_text(rate):<30}" for rate in (of_side.frr, of_side.false_block, of_side.label_match))
+            begin, end = (f"{number:>5} {row.rules:>5}", f"  {rate_text(row.format):<30}  {row.need_review}") if side == "all" else (" " * 11, "")
+            lines.append(f"  {begin}  {SIDES[side]:<8}  {cells}{end}".rstrip())
     return lines
 
 
@@ -158,8 +193,9 @@ def standing_lines(standing: Standing, learnt: Learnt, limit: float | None, one_
     """Where the run stands with all decisions counted, and whether to train on it: the report's figures and its sentence before a gate has spoken."""
     from tools.core.standing import MAY_TRAIN, training_verdict
 
-    verdict = training_verdict(learnt.status, learnt.rounds, standing.rates.frr, standing.waiting, limit)
-    return ["Now, against labels as people corrected them", f"  {standing}", f"  train: {MAY_TRAIN[verdict.tone]}. {verdict}", *([f"  {one_sided}"] if one_sided else [])]
+    verdict = training_verdict(learnt.status, learnt.rounds, standing.rates.frr, standing.waiting, limit, standing.gaps)
+    said = [*standing.gaps, standing, *standing.by_side, f"train: {MAY_TRAIN[verdict.tone]}. {verdict}", *([one_sided] if one_sided else [])]
+    return ["Now, against labels as people corrected them", *(f"  {line}" for line in said)]
 
 
 def review_lines(review: NeedReviewFile, said: Mapping[str, ReviewDecision]) -> list[str]:

@@ -110,13 +110,23 @@ class LoopSection(Section):
     max_unreadable: Share
 
 
+class LearnSection(Section):
+    """Which groups guidance never learns from: a share of them, by a hash of ``seed`` and group_id (tools/core/holdout.py)."""
+
+    holdout: Annotated[float, Field(ge=0, lt=1)]
+    seed: int
+
+
 class TrialSection(Section):
     """When a proposed rule is accepted (tools/core/trial.py)."""
 
     errors: Count
     corrects: Count
+    rounds: Count
     min_fixed: Count
-    alpha: Share
+    spend: Share
+    early: Share
+    foreign: Share
     min_precision: Share
 
 
@@ -138,10 +148,13 @@ class ReflectSection(Section):
 
 
 class LifeCycle(Section):
-    """When a learnable rule leaves: ``confidence < drop_threshold`` and ``misses >= min_miss``."""
+    """When a learnable rule leaves (tools/core/credit.py). ``max_harm`` and ``label_noise`` hold for proposals too."""
 
-    drop_threshold: Share
+    confirm: Share
     min_miss: Count
+    min_precision: Share
+    max_harm: Share
+    label_noise: Share
 
 
 class ReviewSection(Section):
@@ -244,6 +257,7 @@ class Config(Section):
     fail_first: FailFirst
     window: WindowSection
     loop: LoopSection
+    learn: LearnSection
     reflect: ReflectSection
     life_cycle: LifeCycle
     review: ReviewSection
@@ -261,8 +275,9 @@ class Config(Section):
 SECTIONS: dict[str, tuple[str, ...]] = {
     "guidance": ("mission",),
     "rollout": ("mission", "engine", "rollout", "fail_first", "window"),
-    "reflect": ("mission", "engine", "reflect", "life_cycle", "review", "window"),
+    "reflect": ("mission", "engine", "learn", "reflect", "life_cycle", "review", "window"),
     "loop": ("window", "loop"),
+    "collect": ("learn",),
     "aggregate_review": ("compat",),
     "distill": ("mission", "distill"),
     "summarize": ("student", "summarize"),
@@ -364,6 +379,7 @@ class ReflectConfig(Section):
 
     mission: Mission
     engine: EngineConfig
+    learn: LearnSection
     reflect: ReflectSection
     life_cycle: LifeCycle
     review: ReviewSection
@@ -375,6 +391,12 @@ class LoopConfig(Section):
 
     window: WindowSection
     loop: LoopSection
+
+
+class CollectConfig(Section):
+    """Section file of collect."""
+
+    learn: LearnSection
 
 
 class AggregateReviewConfig(Section):

@@ -9,15 +9,16 @@ import re
 import unicodedata
 from collections.abc import Iterable, Mapping
 
-from tools.core.config import LifeCycle, Mission
+from tools.core.config import Mission
 from tools.core.errors import mistake
 from tools.core.prompts import rule_number
-from tools.core.protocol import cited_rules, third_state_word
-from tools.core.records import MissionGuidance, Operation, Reflection, RemovedRule, RuleMeta, RuleTally, Selection, StageA
+from tools.core.protocol import third_state_word
+from tools.core.records import MissionGuidance, Operation, Reflection, RemovedRule, RuleMeta, RuleTally, StageA
 
 _NOT_TEXT = re.compile(r"[\W_]+")
 _ID = re.compile(r"QC-|\d{5,}", re.IGNORECASE)
 _LABEL_TEXT = re.compile(r"标签[/:：]?([^，；,×]+)")
+CLEANED_UP = "confidence below threshold"  # why a rule left whose record, of an older version, does not say
 _REPLACED = "replaced by "  # begins the reason of a text that an update took the place of
 _DETAIL = re.compile(r"[A-Za-z0-9]|站$|局$|机房$")
 
@@ -134,7 +135,7 @@ def change(guidance: MissionGuidance, operation: Operation, reflection_id: str, 
         refused[guidance.experiences[key]] = f"{_REPLACED}{reflection_id}"
     elif operation.op in ("add", "merge"):
         key = new_key(guidance)
-    guidance = remove(guidance, gone, f"{operation.op} by {reflection_id}", round_number) if gone else _copy(guidance, step=guidance.step + 1)
+    guidance = remove(guidance, dict.fromkeys(gone, f"{operation.op} by {reflection_id}"), round_number) if gone else _copy(guidance, step=guidance.step + 1)
     if key is None:
         return guidance, None
     meta = RuleMeta(
@@ -150,10 +151,10 @@ def change(guidance: MissionGuidance, operation: Operation, reflection_id: str, 
     ), key
 
 
-def remove(guidance: MissionGuidance, keys: Iterable[str], why: str, round_number: int) -> MissionGuidance:
-    """Take rules out and keep a snapshot of each; one step."""
-    keys = list(keys)
-    snapshots = {key: RemovedRule(text=guidance.experiences[key], round=round_number, why=why, metadata=guidance.metadata[key]) for key in keys}
+def remove(guidance: MissionGuidance, leaving: Mapping[str, str], round_number: int) -> MissionGuidance:
+    """Take rules out, each with the reason, and keep a snapshot of each; one step."""
+    keys = list(leaving)
+    snapshots = {key: RemovedRule(text=guidance.experiences[key], round=round_number, why=why, metadata=guidance.metadata[key]) for key, why in leaving.items()}
     return _copy(
         guidance,
         step=guidance.step + 1,
@@ -162,6 +163,11 @@ def remove(guidance: MissionGuidance, keys: Iterable[str], why: str, round_numbe
         last_applied_rule_keys=[key for key in guidance.last_applied_rule_keys if key not in keys],
         removed={**guidance.removed, **snapshots},
     )
+
+
+def tried(guidance: MissionGuidance, trials: int) -> MissionGuidance:
+    """Set the number of trials since a proposal was last accepted; no step."""
+    return guidance if trials == guidance.trials else _copy(guidance, trials=trials)
 
 
 def refuse(guidance: MissionGuidance, text: str, why: str) -> MissionGuidance:
@@ -182,26 +188,6 @@ def _accepted(guidance: MissionGuidance) -> list[str]:
     return [*guidance.experiences.values(), *(removed.text for removed in guidance.removed.values())]
 
 
-def decisive_rules(verdict: str, reason: str) -> list[str]:
-    """Rules a verdict rests on: of a fail the one it cites, if it cites but one; of a pass all that it cites.
-
-    A fail with several causes would stand without any one of them, so it says nothing about either; a pass needs each
-    exception it names.
-    """
-    cited = cited_rules(reason)
-    return cited if verdict == "pass" or len(cited) == 1 else []
-
-
-def tally(guidance: MissionGuidance, selections: Iterable[Selection]) -> dict[str, RuleTally]:
-    """Hits and misses of each learnable rule: right and wrong verdicts that rest on it."""
-    counts: dict[str, list[int]] = {}
-    for selection in selections:
-        for key in decisive_rules(selection.verdict, selection.reason):
-            if key in guidance.metadata:
-                counts.setdefault(key, [0, 0])[not selection.label_match] += 1
-    return {key: RuleTally(hits=counts[key][0], misses=counts[key][1]) for key in sorted(counts, key=rule_number)}
-
-
 def credit(guidance: MissionGuidance, tallies: Mapping[str, RuleTally]) -> MissionGuidance:
     """Add a round's tallies to the rules' counts; no step."""
     metadata = dict(guidance.metadata)
@@ -211,11 +197,6 @@ def credit(guidance: MissionGuidance, tallies: Mapping[str, RuleTally]) -> Missi
     return _copy(guidance, metadata=metadata)
 
 
-def failing_rules(guidance: MissionGuidance, life: LifeCycle) -> list[str]:
-    """Keys of the rules that have to leave: too little confidence after enough misses."""
-    return [key for key, meta in guidance.metadata.items() if meta.confidence < life.drop_threshold and meta.miss_count >= life.min_miss]
-
-
 def replay(guidance: MissionGuidance, reflections: Iterable[Reflection]) -> MissionGuidance:
     """The guidance after a round, from the guidance before it and the round's reflection records.
 
@@ -223,21 +204,27 @@ def replay(guidance: MissionGuidance, reflections: Iterable[Reflection]) -> Miss
     """
     before = guidance
     for record in reflections:
-        for field, keys in (("tallies", record.tallies), ("cleaned_up", record.cleaned_up)):
-            if unknown := sorted(set(keys) - set(guidance.metadata)):
-                raise mistake(f"unknown_key: {unknown[0]}", "correct the key or remove it", field=field)
-        guidance = credit(guidance, record.tallies)
-        if record.cleaned_up:
-            guidance = remove(guidance, record.cleaned_up, "confidence below threshold", record.round)
-        for applied in record.applied:
-            if why := misfit(applied.op, guidance):
-                raise mistake(why, "correct the operation or remove it", field="applied")
-            guidance, _ = change(guidance, applied.op, record.reflection_id, record.round)
-        for rejected in (rejected for rejected in record.rejected if rejected.remembered):
-            if not isinstance(rejected.op, dict) or not isinstance(rejected.op.get("text"), str):
-                raise mistake("remembered, but op holds no text", "give the text or set remembered to false", field="rejected")
-            guidance = refuse(guidance, rejected.op["text"], rejected.why)
+        guidance = replay_record(guidance, record)
     return settle(before, guidance)
+
+
+def replay_record(guidance: MissionGuidance, record: Reflection) -> MissionGuidance:
+    """The guidance after one record of a round, which has not settled yet. Raises as ``replay`` does."""
+    for field, keys in (("tallies", record.tallies), ("cleaned_up", record.cleaned_up)):
+        if unknown := sorted(set(keys) - set(guidance.metadata)):
+            raise mistake(f"unknown_key: {unknown[0]}", "correct the key or remove it", field=field)
+    guidance = credit(guidance, record.tallies)
+    if record.cleaned_up:
+        guidance = remove(guidance, {key: record.left.get(key, CLEANED_UP) for key in record.cleaned_up}, record.round)
+    for applied in record.applied:
+        if why := misfit(applied.op, guidance):
+            raise mistake(why, "correct the operation or remove it", field="applied")
+        guidance, _ = change(guidance, applied.op, record.reflection_id, record.round)
+    for rejected in (rejected for rejected in record.rejected if rejected.remembered):
+        if not isinstance(rejected.op, dict) or not isinstance(rejected.op.get("text"), str):
+            raise mistake("remembered, but op holds no text", "give the text or set remembered to false", field="rejected")
+        guidance = refuse(guidance, rejected.op["text"], rejected.why)
+    return tried(guidance, guidance.trials if record.trials is None else record.trials)
 
 
 def _copy(guidance: MissionGuidance, **changes: object) -> MissionGuidance:

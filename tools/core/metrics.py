@@ -69,3 +69,12 @@ def verdict_rates(pairs: Iterable[tuple[str, str]]) -> VerdictRates:
         false_block=wilson(passes["fail"], sum(passes.values())),
         label_match=wilson(fails["fail"] + passes["pass"], counts.total()),
     )
+
+
+def difference(k1: int, n1: int, k2: int, n2: int) -> tuple[float, float, float]:
+    """k1/n1 - k2/n2 with its 95 % interval, from the two Wilson intervals (R. G. Newcombe, Statistics in Medicine 17, 1998, method 10). Both n are positive."""
+    one, two = wilson(k1, n1), wilson(k2, n2)
+    p1, p2 = k1 / n1, k2 / n2
+    below = sqrt((p1 - one.low) ** 2 + (two.high - p2) ** 2)
+    above = sqrt((one.high - p1) ** 2 + (p2 - two.low) ** 2)
+    return p1 - p2, p1 - p2 - below, p1 - p2 + above

@@ -235,7 +235,7 @@ class RemovedRule(Record):
 
 
 class MissionGuidance(Record):
-    """The rules of one mission after ``step`` changes."""
+    """The rules of one mission after ``step`` changes. ``trials``: proposals tried since one was last accepted (trial.py spends its error by them)."""
 
     step: int
     experiences: dict[Annotated[str, Field(pattern=r"^G[0-9]{1,9}$")], RuleText]
@@ -243,6 +243,7 @@ class MissionGuidance(Record):
     last_applied_rule_keys: list[str]
     removed: dict[str, RemovedRule] = {}
     refused: dict[str, str] = {}
+    trials: Annotated[int, Field(ge=0)] = 0
 
     @model_validator(mode="after")
     def _learnable_rules_are_known(self) -> "MissionGuidance":
@@ -270,8 +271,17 @@ class Operation(Record):
     evidence: list[str]
 
 
+Counts = Annotated[list[Annotated[int, Field(ge=0)]], Field(min_length=4, max_length=4)]
+
+
 class Trial(Record):
-    """What an operation did to the verdicts of tickets it was tried on. ``p_value``: one-sided Fisher exact test (see guidance.py)."""
+    """What an operation did to the verdicts of tickets it was tried on (docs/guidance.md).
+
+    ``p_value``: one-sided exact test, wanted at most ``level``. ``harm``: by how much it raises the other error's rate, labels that
+    may be wrong aside. ``foreign``: an object it names that the checklist does not, which halves the level. ``strata``: [fixed,
+    errors, broke, corrects] for each number of photos, of an operation that names an object: it is tested among tickets with as many
+    photos. ``tickets``: what an accepted operation was tried on.
+    """
 
     errors: int
     corrects: int
@@ -279,6 +289,11 @@ class Trial(Record):
     broke: list[str]
     precision: float | None
     p_value: float
+    level: float | None = None
+    harm: float | None = None
+    foreign: str | None = None
+    strata: list[Counts] = []
+    tickets: list[str] = []
 
 
 class AppliedOperation(Record):
@@ -308,17 +323,35 @@ class RejectedOperation(Record):
         return op
 
 
-class RuleTally(Record):
-    """Verdicts of this round that cited a rule: right ones and wrong ones."""
+class Tally(Record):
+    """Verdicts of one round that rest on a rule: without it they would be the other one.
 
-    hits: int
-    misses: int
+    ``hits`` it makes right, ``misses`` wrong. ``errors`` and ``corrects``: tickets that have the verdict which it changes and that
+    it leaves alone, wrong and right ones: what the same number of verdicts would hit if it fired at random.
+    """
+
+    hits: Annotated[int, Field(ge=0)]
+    misses: Annotated[int, Field(ge=0)]
+    errors: Annotated[int, Field(ge=0)] = 0
+    corrects: Annotated[int, Field(ge=0)] = 0
+    by_photos: dict[str, Counts] = {}
+
+
+class RuleTally(Tally):
+    """The tally of a rule on all learn tickets of a round, and on those that it was not learnt from: neither shown nor tried when it was accepted.
+
+    ``gives``: the verdict that it turns them to.
+    """
+
+    gives: Verdict | None = None
+    fresh: Tally | None = None
 
 
 class Reflection(Record):
     """One reflection call: what the model was shown (by digest), what it said and what became of it.
 
-    The first record of a round (``reflection_id`` ends in ``-life``) carries the life cycle: tallies and clean-ups.
+    The first record of a round (``reflection_id`` ends in ``-life``) carries the life cycle: tallies, learn tickets by
+    ``label/verdict``, and which rules ``left`` and why. ``trials``: proposals tried since one was last accepted, after this call.
     ``unreadable``: why the answer as a whole could not be read (None: it could). ``forgiven``: how often each kind of form was.
     """
 
@@ -334,9 +367,12 @@ class Reflection(Record):
     applied: list[AppliedOperation]
     rejected: list[RejectedOperation]
     tallies: dict[str, RuleTally] = {}
+    verdicts: dict[Annotated[str, Field(pattern="^(pass|fail)/(pass|fail)$")], int] = {}
     cleaned_up: list[str]
+    left: dict[str, str] = {}
     before_step: int
     after_step: int
+    trials: int | None = None
     unreadable: str | None = None
     forgiven: dict[str, int] = {}
 
@@ -493,8 +529,19 @@ class ReviewSummary(Record):
     not_queued: int
 
 
+class SideRates(Record):
+    """The rates of the tickets that guidance is learnt from (learn), or of those that it never sees (hold-out)."""
+
+    frr: RateRecord
+    false_block: RateRecord
+    label_match: RateRecord
+
+
 class RoundMetrics(Record):
-    """One line of metrics.jsonl: how one round (or, with ``scope`` epoch, one epoch) stood to the labels, and what could not be read."""
+    """One line of metrics.jsonl: how one round (or, with ``scope`` epoch, one epoch) stood to the labels, and what could not be read.
+
+    ``learn`` and ``holdout``: the same rates for either side; None in runs of a version that held nothing out.
+    """
 
     scope: Literal["round", "epoch"]
     round: int
@@ -504,6 +551,8 @@ class RoundMetrics(Record):
     frr: RateRecord
     false_block: RateRecord
     label_match: RateRecord
+    learn: SideRates | None = None
+    holdout: SideRates | None = None
     format: RateRecord
     need_review: int
     changed: bool

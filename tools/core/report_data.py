@@ -28,11 +28,12 @@ from tools.core.records import (
     TicketsSource,
 )
 from tools.core.report_evaluation import StudentResult, read_student
+from tools.core.report_evidence import Evidence, NearMiss, evidence_of, near_misses_of, read_limits, sides_in
 from tools.core.report_rules import Refused, Story, refused_of, stories_of
 from tools.core.review_list import stream_review
 from tools.core.run_folder import ROUND_FILES, RUN_FILES, paths_of, round_folder
 from tools.core.run_view import Learnt, read_learnt
-from tools.core.standing import Standing, read_said, release_limit, standing_of
+from tools.core.standing import Gap, Standing, held_out_of, read_said, release_limit, standing_of
 from tools.core.synthetic import is_synthetic, tickets_source
 from tools.core.ticket_index import LABELS, Tickets
 
@@ -81,6 +82,8 @@ class Report:
     learnt: Learnt
     labels: dict[str, int]
     stories: list[Story]
+    evidence: dict[str, Evidence]
+    near_misses: list[NearMiss]
     refused: list[Refused]
     proposals: int
     metrics: list[RoundMetrics]
@@ -118,6 +121,16 @@ class Report:
         return [row for row in self.metrics if row.scope == "epoch"]
 
     @property
+    def sides(self) -> tuple[str, ...]:
+        """The tickets that rates by round stand for: all, learn and hold-out ones, or all alone."""
+        return sides_in(self.metrics)
+
+    @property
+    def gaps(self) -> list[Gap]:
+        """Errors that are more frequent on tickets that guidance never saw."""
+        return self.standing.gaps if self.standing else []
+
+    @property
     def corrected(self) -> VerdictRates | None:
         """The rates against labels as people corrected them; None where they decided nothing."""
         return self.standing.rates if self.standing and self.standing.decisions else None
@@ -153,10 +166,12 @@ def read_report(run_dir: Path) -> Report:
         learnt=learnt,
         labels={label: tickets.count(label) for label in LABELS},
         stories=stories_of(learnt),
+        evidence=evidence_of(learnt),
+        near_misses=near_misses_of(learnt, read_limits(run_dir)),
         refused=refused_of(learnt.reflections),
         proposals=sum(len(record.applied) + len(record.rejected) for record in records),
         metrics=metrics or [],
-        standing=standing_of(selections, [], said)._replace(queued=queue.queued, waiting=queue.queued - len(queue.decided)) if selections is not None else None,
+        standing=standing_of(selections, [], said, held_out_of(run_dir))._replace(queued=queue.queued, waiting=queue.queued - len(queue.decided)) if selections is not None else None,
         review=queue.review,
         reviewed=summarize(said.values(), queue.decided).model_copy(update={"queued": queue.queued}) if said and queue.review else None,
         review_page="review.html" if (run_dir / "review.html").exists() else None,

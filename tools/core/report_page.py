@@ -3,13 +3,17 @@
 from markupsafe import Markup
 
 from tools.core import svg
+from tools.core.metrics import Rate
 from tools.core.negatives import Marker, Piece
 from tools.core.page import render
+from tools.core.records import RateRecord
 from tools.core.report_data import Report
+from tools.core.report_evidence import p_text, rates_of
 from tools.core.report_rules import Story, changes_by_round
-from tools.core.standing import Verdict, training_verdict
+from tools.core.standing import Gap, Verdict, training_verdict
 
 TEXTS_SHOWN = 12  # refused texts for a reason
+GUIDED = ("frr", "false_block", "label_match")  # the figures that guidance moves
 TONES = {"frr": "release", "false_block": "plain", "label_match": "plain", "format": "plain"}
 
 
@@ -22,18 +26,26 @@ def verdict_of(report: Report) -> Verdict:
         said = {"k": after.k, "n": after.n, "rate": svg.percent(after.rate), "before": svg.percent(before.rate), "reasons": len(gate.reasons)}
         return Verdict("good", "verdict.ship", said) if gate.passed else Verdict("stop", "verdict.no_ship", said)
     frr = report.standing.rates.frr if report.standing else now.frr if now else None
-    return training_verdict(status, report.learnt.rounds, frr, report.undecided, report.limit)
+    return training_verdict(status, report.learnt.rounds, frr, report.undecided, report.limit, report.gaps)
+
+
+def gap_sentence(gap: Gap) -> Verdict:
+    """The sentence on a gap: stop where it lets more fails through, wait where it blocks more passes."""
+    sides = {"holdout": gap.holdout, "learn": gap.learn}
+    values = {f"{side}_{name}": getattr(rate, name) for side, rate in sides.items() for name in ("k", "n")}
+    values |= {f"{side}_{name}": svg.percent(getattr(rate, name)) for side, rate in sides.items() for name in ("rate", "low", "high")}
+    return Verdict("stop" if gap.rate == "frr" else "wait", f"gap.{gap.rate}", values)
 
 
 def page(report: Report) -> str:
     """The whole page as text."""
-    rates = report.standing.rates if report.standing else report.now
     marker = Marker(report.learnt.states[-1].experiences["G0"], report.guard)
     return render(
         "report",
         report=report,
         verdict=verdict_of(report),
-        figures=[(name, getattr(rates, name, getattr(report.now, name)), tone) for name, tone in TONES.items()] if report.now else [],
+        gaps=[gap_sentence(gap) for gap in report.gaps],
+        figures=figures(report) if report.now else [],
         curves=curves(report),
         changes=changes_by_round(report.stories),
         strips={story.key: strip(report, story) for story in report.stories},
@@ -42,10 +54,23 @@ def page(report: Report) -> str:
         svg=svg,
         percent=svg.percent,
         points=points,
-        p_value=p_value,
+        rates_of=rates_of,
+        guided=GUIDED,
+        p_text=p_text,
         size=size,
         tones=TONES,
     )
+
+
+def figures(report: Report) -> list[tuple[str, str, list[tuple[str, Rate | RateRecord]]]]:
+    """(name, tone, rates by side) of each figure: of all tickets, then of learn and hold-out tickets where the run held some out."""
+    stands = report.standing
+    if stands:
+        by_side = {side: rates for side, rates in (("all", stands.rates), ("learn", stands.learn), ("holdout", stands.holdout)) if rates is not None}
+    else:
+        by_side = {side: rates_of(report.now, side) for side in report.sides}
+    drawn = {name: [(side, getattr(rates, name)) for side, rates in by_side.items()] for name in GUIDED} | {"format": [("all", report.now.format)]}
+    return [(name, tone, drawn[name]) for name, tone in TONES.items()]
 
 
 def curves(report: Report) -> list[tuple[str, Markup]]:
@@ -78,11 +103,6 @@ def photos(marker: Marker, per_image: dict[str, str]) -> list[tuple[str, list[Pi
 def points(difference: float | None) -> str:
     """A difference of shares in percentage points, with its sign: ``−3.2``."""
     return "–" if difference is None else f"{100 * difference:+.1f}".replace("-", "−")
-
-
-def p_value(p: float) -> str:
-    """``= 0.0012``; records round it to nine digits."""
-    return f"= {p:.2g}" if p >= 1e-9 else "< 1e-9"
 
 
 def size(count: int) -> str:

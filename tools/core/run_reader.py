@@ -9,6 +9,7 @@ from pydantic import BaseModel
 
 from tools.core.config import (
     AggregateReviewConfig,
+    CollectConfig,
     DistillConfig,
     EvaluateConfig,
     GateConfig,
@@ -32,6 +33,7 @@ SECTION_FILES = {
     "rollout": RolloutConfig,
     "reflect": ReflectConfig,
     "loop": LoopConfig,
+    "collect": CollectConfig,
     "aggregate_review": AggregateReviewConfig,
     "distill": DistillConfig,
     "summarize": SummarizeConfig,

@@ -10,9 +10,11 @@ from pathlib import Path
 from typing import Literal, TextIO
 
 from tools.core.errors import mistake
+from tools.core.config import LearnSection
 from tools.core.guidance_file import read_guidance
+from tools.core.holdout import SIDES, Side, side_of
 from tools.core.jsonl import dump, read_json
-from tools.core.metrics import Rate, verdict_rates, wilson
+from tools.core.metrics import Rate, VerdictRates, verdict_rates, wilson
 from tools.core.records import (
     GuidanceFile,
     LoopStatus,
@@ -21,6 +23,7 @@ from tools.core.records import (
     Reflection,
     RoundMetrics,
     Selection,
+    SideRates,
 )
 from tools.core.run_folder import finished_rounds, round_folder, stream_round_rows
 from tools.core.ticket_index import Tickets
@@ -73,13 +76,13 @@ def read_learnt(run_dir: Path) -> Learnt:
 
 @dataclass(frozen=True)
 class Round:
-    """One finished round, counted. ``verdicts``: (label, verdict) of its selections; ``rules`` and ``step``: the guidance it ran under, ``after``: the step it left."""
+    """One finished round, counted. ``verdicts``: (label, verdict) of its selections by side; ``rules`` and ``step``: the guidance it ran under, ``after``: the step it left."""
 
     number: int
     epoch: int
     trajectories: int
     malformed: int
-    verdicts: Counter[tuple[str, str]]
+    verdicts: dict[Side, Counter[tuple[str, str]]]
     formats: Counter[bool]  # format_ok of the model's candidates
     cut: int  # reasons that did not end
     calls: Count  # its reflections
@@ -119,12 +122,12 @@ class LastSelections:
                 yield os.pread(self._file.fileno(), length, offset).decode()
 
 
-def gather(rounds: Path, number: int, before: MissionGuidance, mission: str, tickets: Tickets, last: LastSelections, out: Mapping[str, TextIO]) -> tuple[Round, MissionGuidance]:
+def gather(rounds: Path, number: int, before: MissionGuidance, mission: str, tickets: Tickets, last: LastSelections, out: Mapping[str, TextIO], learn: LearnSection) -> tuple[Round, MissionGuidance]:
     """Read one finished round, row by row: its trajectories and failures go to ``out``, its selections to ``last``. Returns its counts and the guidance it left.
 
     Raises UserError where it evaluated a ticket which Stage A does not hold (edited since).
     """
-    epoch, counts, formats, verdicts = None, Counter(), Counter(), Counter()
+    epoch, counts, formats, verdicts = None, Counter(), Counter(), {side: Counter() for side in SIDES}
     for row in stream_round_rows(rounds, number, "trajectories.jsonl"):
         epoch = row.epoch if epoch is None else epoch
         last.evaluated(_known(row.ticket_key, tickets, rounds, number, "trajectories.jsonl"))
@@ -134,7 +137,7 @@ def gather(rounds: Path, number: int, before: MissionGuidance, mission: str, tic
         out["trajectories.jsonl"].write(dump(row) + "\n")
     for row in stream_round_rows(rounds, number, "selections.jsonl"):
         last.selected(_known(row.ticket_key, tickets, rounds, number, "selections.jsonl"), row)
-        verdicts[row.label, row.verdict] += 1
+        verdicts[side_of(row.group_id, learn)][row.label, row.verdict] += 1
     for row in stream_round_rows(rounds, number, "failure_malformed.jsonl"):
         counts["malformed"] += 1
         out["failure_malformed.jsonl"].write(dump(row) + "\n")
@@ -169,8 +172,10 @@ def metrics_rows(history: Sequence[Round], rounds_per_epoch: int) -> list[RoundM
 def metrics_row(scope: Literal["round", "epoch"], rounds: Sequence[Round]) -> RoundMetrics:
     """How some rounds together stood to the labels. ``rules`` and ``guidance_step``: the guidance the last of them ran under."""
     last = rounds[-1]
-    verdicts, formats = (sum((getattr(past, name) for past in rounds), Counter()) for name in ("verdicts", "formats"))
-    rates = verdict_rates(verdicts.elements())
+    verdicts = {side: sum((past.verdicts[side] for past in rounds), Counter()) for side in SIDES}
+    formats = sum((past.formats for past in rounds), Counter())
+    rates = verdict_rates(sum(verdicts.values(), Counter()).elements())
+    sides = {side: verdict_rates(counts.elements()) for side, counts in verdicts.items()}
     calls = Count()
     for past in rounds:
         calls.add(past.calls)
@@ -183,6 +188,8 @@ def metrics_row(scope: Literal["round", "epoch"], rounds: Sequence[Round]) -> Ro
         frr=_record(rates.frr),
         false_block=_record(rates.false_block),
         label_match=_record(rates.label_match),
+        learn=_sides(sides["learn"]),
+        holdout=_sides(sides["holdout"]),
         format=_record(wilson(formats[True], formats.total())),
         need_review=sum(past.queued for past in rounds),
         changed=any(past.after != past.step for past in rounds),
@@ -191,6 +198,10 @@ def metrics_row(scope: Literal["round", "epoch"], rounds: Sequence[Round]) -> Ro
         reflections=calls.total,
         unreadable_reflections=calls.unread,
     )
+
+
+def _sides(rates: VerdictRates) -> SideRates:
+    return SideRates(**{name: _record(rate) for name, rate in rates._asdict().items()})
 
 
 def _record(rate: Rate) -> RateRecord:

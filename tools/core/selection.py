@@ -11,6 +11,7 @@ from tools.core.protocol import clean_summary, render, third_state_word
 from tools.core.records import Selection, StageA, Trajectory, VerdictLogprob, votes_of
 
 OVERRIDE = "fail_first_override"
+TIE = "tie_fail_first"
 _SEGMENTS = re.compile(r"[，；;\n]")
 
 
@@ -47,7 +48,7 @@ def select(ticket: StageA, candidates: Sequence[Trajectory], guard: FailFirst) -
     chosen = min((candidate for candidate in valid if candidate.verdict == verdict), key=lambda candidate: candidate.cut)
     reason, index, warnings = chosen.reason, chosen.candidate_index, []
     if 0 < sum(candidate.verdict == "pass" for candidate in valid) == len(valid) / 2:
-        warnings.append("tie_fail_first")
+        warnings.append(TIE)
     if verdict == "pass" and (negative := explicit_negative(ticket, guard)):
         verdict, reason, index = "fail", guard_reason(*negative), asked[-1].candidate_index + 1
         warnings.append(OVERRIDE)

@@ -79,7 +79,7 @@ def prepare(seed: int, folder: Path) -> None:
     distil(folder, folder.name)
     (guidance,) = read_json(folder / MISSION / "guidance.json", GuidanceFile).root.values()
     rules = [text for key, text in guidance.experiences.items() if key != "G0"]
-    overlay = {"engine": {"kind": "transformers", "model": "data/miniature/student"}, "mission": {"rules": rules}, "life_cycle": {"drop_threshold": 0.0}}
+    overlay = {"engine": {"kind": "transformers", "model": "data/miniature/student"}, "mission": {"rules": rules}, "life_cycle": {"min_miss": 10**9}}
     write_text(folder / "releasing.yaml", yaml.safe_dump(overlay, allow_unicode=True))
     distil(folder, f"{folder.name}/releasing", f"CONFIG={folder / 'releasing.yaml'}")
 

@@ -1,143 +1,133 @@
-"""Measure the loop in miniature worlds: does it find the hidden rules, and who ends in review?
+"""Measure the loop in miniature worlds: does it find the hidden rules, keep wrong ones out, and who ends in review?
 
     make worlds            (python -m tools.miniature.worlds --seeds 5 --output runs/worlds/results.json)
 
-For each seed: 400 tickets of a world with four hidden rules, 5 % of labels flipped, go through `make converge review`
-from G0 alone. The guidance that results is judged on 400 clean held-out tickets. A second run of the same world starts
-with a planted wrong rule. Prints a row a seed and the mean with its spread.
+For each seed, share of flipped labels and share of labels that are fail: 400 tickets of a world with four hidden rules, learnt
+from G0 alone, in memory (tools/core/rehearsal.py). The guidance that results is judged on 400 clean held-out tickets. A second
+run of the same world starts with a planted wrong rule. Prints a row for each kind of world.
 """
 
-import subprocess
+import time
 from pathlib import Path
 from random import Random
+from statistics import mean
 from typing import Annotated, Any
 
 import typer
 
 from tools.core.cli import run
 
-WORLDS = Path("runs/worlds")
-COLUMNS = {
-    "label_match": "held-out label match", "frr": "held-out FRR", "rules_found": "hidden rules found", "epochs": "epochs",
-    "review_recall": "flipped in review", "review_precision": "review that is flipped", "planted_gone_after": "planted rule gone after (epochs)",
-}  # fmt: skip
-
 
 def main(
-    seeds: Annotated[int, typer.Option(help="Worlds to measure, seeds 1, 2, …")] = 5,
+    seeds: Annotated[int, typer.Option(min=1, help="Worlds of each kind, seeds 1, 2, …")] = 5,
+    flips: Annotated[str, typer.Option(help="Shares of flipped labels, with commas.")] = "0.05",
+    fails: Annotated[str, typer.Option(help="Shares of labels that are fail, with commas; 0: as the world has it.")] = "0",
     mission: Annotated[str, typer.Option(help="Mission slug.")] = "bbu_line",
-    tickets: Annotated[int, typer.Option(help="Tickets to learn from.")] = 400,
-    held_out: Annotated[int, typer.Option(help="Clean tickets to judge with.")] = 400,
-    output: Annotated[Path, typer.Option(help="Results (JSON).")] = WORLDS / "results.json",
+    tickets: Annotated[int, typer.Option(min=1, help="Tickets to learn from.")] = 400,
+    held_out: Annotated[int, typer.Option(min=1, help="Clean tickets to judge with.")] = 400,
+    planted: Annotated[bool, typer.Option(help="Run each world once more with a planted wrong rule.")] = True,
+    output: Annotated[Path, typer.Option(help="Results (JSON).")] = Path("runs/worlds/results.json"),
+    jobs: Annotated[int, typer.Option(min=1, help="Processes.")] = 1,
 ) -> None:
     """Run the worlds and print the table."""
-    from statistics import mean
-
+    from tools.core.jobs import spread
     from tools.core.jsonl import write_json
 
-    rows = []
-    for seed in range(1, seeds + 1):
-        row = measure(seed, mission, tickets, held_out)
-        print(f"seed {seed}: " + ", ".join(f"{title} {shown(row[name])}" for name, title in COLUMNS.items()) + ("" if row["converged"] else " (NOT converged)"), flush=True)
+    kinds = [(flip, share) for flip in shares(flips) for share in shares(fails)]
+    rows: list[dict[str, Any]] = []
+    for row in spread(measure, [(seed, mission, tickets, held_out, flip, share, planted, jobs) for flip, share in kinds for seed in range(1, seeds + 1)], jobs):
         rows.append(row)
+        print(row_text(row), flush=True)
         write_json(output, {"mission": mission, "tickets": tickets, "held_out": held_out, "worlds": rows})
-    for name, title in COLUMNS.items():
-        values = [row[name] for row in rows if row[name] is not None]
-        print(f"{title:34} mean {shown(mean(values))}  min {shown(min(values))}  max {shown(max(values))}  n={len(values)}")
+    for flip, share in kinds:
+        print(table_row([row for row in rows if (row["flip"], row["fails"]) == (flip, share)]))
 
 
-def shown(value: float | None) -> str:
-    """Shares as per cent, counts as they are."""
-    return "–" if value is None else f"{value:.1%}" if isinstance(value, float) and value <= 1 else f"{value:g}"
+def shares(text: str) -> list[float]:
+    """``0.05,0.1`` as numbers."""
+    return [float(part) for part in text.split(",")]
 
 
-def measure(seed: int, mission: str, tickets: int, held_out: int) -> dict[str, Any]:
-    """One world: learn, judge on held-out tickets, then once more with a planted wrong rule."""
-    from tools.core.guidance_file import read_guidance
-    from tools.core.jsonl import read_json
-    from tools.core.records import LoopStatus, NeedReviewFile
+def row_text(row: dict[str, Any]) -> str:
+    """One world."""
+    gone = "not tried" if not row["planted"] else "never gone" if row["planted_gone_after"] is None else f"gone after {row['planted_gone_after']:.1f} epochs"
+    return (
+        f"seed {row['seed']}, {row['flip']:.0%} flipped, {row['fail_labels']:.0%} fail ({row['status']}, {row['epochs']} epochs): found {row['found']} of {len(row['hidden'])}, "
+        f"wrong {len(row['wrong'])}; clean: FRR {row['frr']['k']}/{row['frr']['n']}, false block {row['false_block']['k']}/{row['false_block']['n']}, "
+        f"label match {row['label_match']['rate']:.1%}; review holds {row['review_recall']:.0%} of the flipped; planted rule {gone}; {row['seconds']:.0f} s"
+    )
+
+
+def table_row(rows: list[dict[str, Any]]) -> str:
+    """All worlds of one kind together."""
+    from tools.core.metrics import wilson
+
+    summed = {name: wilson(sum(row[name]["k"] for row in rows), sum(row[name]["n"] for row in rows)) for name in ("frr", "false_block", "label_match")}
+    gone = [row["planted_gone_after"] for row in rows if row["planted"]]
+    return (
+        f"| {rows[0]['flip']:.0%} | {rows[0]['fails'] or mean(row['fail_labels'] for row in rows):.0%} | {sum(row['found'] for row in rows)}/{sum(len(row['hidden']) for row in rows)} "
+        f"| {sum(len(row['wrong']) for row in rows)} | {summed['frr']} | {summed['false_block']} | {min(row['label_match']['rate'] for row in rows):.1%} to {max(row['label_match']['rate'] for row in rows):.1%} "
+        f"| {sum(at is not None and at <= 1 for at in gone)}/{len(gone)} | {sum(row['status'] == 'converged' for row in rows)}/{len(rows)} |"
+    )
+
+
+def measure(seed: int, mission: str, tickets: int, held_out: int, flip: float, fails: float, planted: bool, jobs: int) -> dict[str, Any]:
+    """One world: learn, judge on clean tickets, then once more with a planted wrong rule."""
+    from tools.core.config import load
+    from tools.core.engines import open_engine
+    from tools.core.jobs import alone
+    from tools.core.records import StageA
+    from tools.core.rehearsal import Recall, judge, rates_of, rehearse
+    from tools.core.review import is_unsupported
     from tools.miniature import world as worlds
 
+    started = time.monotonic()
     world = worlds.sample_world(seed, mission)
-    labelled = worlds.tickets(world, tickets, seed, 0.05)
-    source = WORLDS / f"{seed}.tickets.jsonl"
-    save(source, worlds.stage_a_rows(world, labelled))
-    folder = learn(f"worlds/{seed}", mission, source)
-    status = read_json(folder / "loop.json", LoopStatus)
-    guidance = read_guidance(folder / "guidance.json", world.mission.name)
-    found = {worlds.parse_rule(text) for text in guidance.experiences.values()}
+    labelled = draw(world, tickets, seed, flip, fails)
+    rows, clean = ([StageA.model_validate(row) for row in worlds.stage_a_rows(world, of)] for of in (labelled, draw(world, held_out, seed + 1000, 0.0, fails)))
+    config = alone(load("miniature", mission), jobs)
+    engine = Recall(open_engine(config.engine))
+    done = rehearse(config, engine, rows)
+    asked = dict(engine.asked)
+    found = {worlds.parse_rule(text) for text in done.rules}
+    rates = rates_of(judge(config, engine, done.guidance, clean))
     flipped = {f"{row.group_id}::{row.label}" for row in labelled if row.label != row.clean}
-    review = read_json(folder / "need_review.json", NeedReviewFile).missions
-    queued = {ticket.ticket_key for listed in review.values() for ticket in listed.tickets}
-    rates = judge(folder, guidance.experiences, worlds, world, held_out, seed + 1000)
+    queued = {selection.ticket_key for candidates, selection in judge(config, engine, done.guidance, rows) if selection and is_unsupported(candidates)}
+    begun_wrong = config.model_copy(update={"mission": config.mission.model_copy(update={"rules": [wrong_rule(seed, worlds, world)]})})
+    gone = gone_after(rehearse(begun_wrong, engine, rows), -(-len(rows) // config.window.tickets)) if planted else None
+    engine.close()
     return {
-        "seed": seed, "hidden": [rule.text() for rule in world.hidden], "rules": guidance.experiences,
-        "converged": status.status == "converged", "epochs": status.epochs, "oscillations": len(status.oscillations),
-        "rules_found": sum(rule in found for rule in world.hidden) / len(world.hidden),
-        "label_match": rates.label_match.rate, "frr": rates.frr.rate, "false_block": rates.false_block.rate,
-        "review_recall": len(flipped & queued) / len(flipped), "review_precision": len(flipped & queued) / max(1, len(queued)),
-        "planted_gone_after": planted(seed, mission, source, worlds, world),
+        "seed": seed, "flip": flip, "fails": fails, "fail_labels": sum(row.label == "fail" for row in labelled) / len(labelled),
+        "hidden": [rule.text() for rule in world.hidden], "rules": done.rules, "status": done.status.status, "epochs": done.status.epochs,
+        "found": sum(rule in found for rule in world.hidden), "wrong": [text for text in done.rules if worlds.parse_rule(text) not in world.hidden],
+        **{name: rate._asdict() for name, rate in rates._asdict().items()},
+        "review_recall": len(flipped & queued) / max(1, len(flipped)), "review_precision": len(flipped & queued) / max(1, len(queued)),
+        "planted": planted, "planted_gone_after": gone, "asked": asked, "seconds": round(time.monotonic() - started, 1),
     }  # fmt: skip
 
 
-def save(path: Path, rows: list[dict]) -> None:
-    """Write tickets as JSONL."""
-    from tools.core.jsonl import write_rows
+def draw(world: Any, count: int, seed: int, flip: float, fails: float) -> list:
+    """``count`` tickets, of which a share ``fails`` is labelled fail (0: as they come)."""
+    from tools.miniature import world as worlds
 
-    write_rows(path, rows)
-
-
-def learn(name: str, mission: str, source: Path, *settings: str) -> Path:
-    """Run the loop to its end through Make; returns the run folder."""
-    subprocess.run(["make", "review", f"MISSION={mission}", f"RUN={name}", f"STAGE_A={source}", *settings], check=True)
-    return Path("runs") / name / mission
-
-
-def judge(folder: Path, experiences: dict[str, str], worlds: Any, world: Any, n: int, seed: int) -> Any:
-    """Verdict rates on clean tickets that were never learnt from, voted as in a round."""
-    from tools.core.config import RolloutConfig, read_section
-    from tools.core.engines import open_engine
-    from tools.core.metrics import verdict_rates
-    from tools.core.prompts import stage_b_system, stage_b_user
-    from tools.core.records import StageA
-    from tools.core.rollouts import decodes_for, trajectories_of
-    from tools.core.selection import select
-    from tools.core.windows import Place
-
-    cfg = read_section(folder / "config" / "rollout.yaml", RolloutConfig)
-    rows = [StageA.model_validate(row) for row in worlds.stage_a_rows(world, worlds.tickets(world, n, seed, 0.0))]
-    decodes = [decodes_for(row, cfg.rollout) for row in rows]
-    engine = open_engine(cfg.engine)
-    answers = engine.rollout(stage_b_system(world.mission.name, experiences), [stage_b_user(row.per_image) for row in rows], decodes)
-    candidates = [trajectories_of(row, grid, answer, Place(1, 0, 1), 1, 0, cfg.rollout.cut_reasons) for row, grid, answer in zip(rows, decodes, answers, strict=True)]
-    chosen = [select(row, mine, cfg.fail_first) for row, mine in zip(rows, candidates, strict=True)]
-    engine.close()
-    return verdict_rates((selection.label, selection.verdict) for selection in chosen if selection)
+    if not fails:
+        return worlds.draw_tickets(world, count, seed, flip)
+    drawn = worlds.draw_tickets(world, 4 * count, seed, flip)
+    wanted = {"fail": round(count * fails), "pass": count - round(count * fails)}
+    kept = []
+    for row in drawn:
+        if wanted[row.label]:
+            wanted[row.label] -= 1
+            kept.append(row)
+    if any(wanted.values()):
+        raise RuntimeError(f"too few tickets with these labels: {wanted} missing")
+    return kept
 
 
-def planted(seed: int, mission: str, source: Path, worlds: Any, world: Any) -> float | None:
-    """Start the world with a wrong rule that decides at least 6 % of tickets. Epochs from its first miss until it is gone; None if it never leaves."""
-    import yaml
-
-    from tools.core.jsonl import read_rows, write_text
-    from tools.core.records import Reflection
-
-    probe = [row.ticket.facts for row in worlds.tickets(world, 400, seed + 2000, 0.0)]
-    wrong = [rule for rule in worlds.fail_rules(world.mission) if rule not in world.hidden and harm(rule, world, worlds, probe) >= 0.06]
-    overlay = WORLDS / f"{seed}.planted.yaml"
-    write_text(overlay, yaml.safe_dump({"mission": {"rules": [Random(seed).choice(wrong).text()]}}, allow_unicode=True))
-    folder = learn(f"worlds/{seed}-planted", mission, source, f"CONFIG={overlay}")
-    first_miss = None
-    rounds = sorted(path for path in (folder / "rounds").iterdir() if path.name != "0000")
-    per_epoch = -(-len(source.read_text(encoding="utf-8").splitlines()) // 128)
-    for number, path in enumerate(rounds, start=1):
-        records = read_rows(path / "reflection.jsonl", Reflection)
-        if first_miss is None and any(record.tallies["G1"].misses for record in records if "G1" in record.tallies):
-            first_miss = number
-        gone = any("G1" in record.cleaned_up for record in records) or any("G1" in (done.op.key, *done.op.keys) for record in records for done in record.applied)
-        if gone:
-            return (number - (first_miss or number)) / per_epoch
-    return None
+def wrong_rule(seed: int, worlds: Any, world: Any) -> str:
+    """A rule that is not the world's, and turns the right verdict of at least 6 % of tickets."""
+    probe = [row.ticket.facts for row in worlds.draw_tickets(world, 400, seed + 2000, 0.0)]
+    return Random(seed).choice([rule for rule in worlds.fail_rules(world.mission) if rule not in world.hidden and harm(rule, world, worlds, probe) >= 0.06]).text()
 
 
 def harm(rule: Any, world: Any, worlds: Any, probe: list) -> float:
@@ -146,5 +136,13 @@ def harm(rule: Any, world: Any, worlds: Any, probe: list) -> float:
     return sum(worlds.verdict(facts, world.mission.g0, rules) != world.verdict(facts) for facts in probe) / len(probe)
 
 
+def gone_after(done: Any, per_epoch: int) -> float | None:
+    """Epochs until the rule that a loop began with was gone or reworded; None where it stayed."""
+    for number, records in enumerate(done.reflections, start=1):
+        if any("G1" in record.cleaned_up for record in records) or any("G1" in (applied.op.key, *applied.op.keys) for record in records for applied in record.applied):
+            return number / per_epoch
+    return None
+
+
 if __name__ == "__main__":
-    run(main)
+    run(main, engine="llama.cpp")

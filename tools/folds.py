@@ -1,0 +1,123 @@
+"""Learn on one half of the groups and judge on the other, and the reverse, with several seeds of windows: do rules hold?
+
+    make folds MISSION=bbu_line STAGE_A=tickets.jsonl [AUDIT=audit.jsonl]
+    python -m tools.folds --models miniature --mission bbu_line --tickets tickets.jsonl --seeds 5 --output folds.json
+
+In:  the configuration (configs/, CONFIG) and tickets, as prepare takes them. AUDIT: what people found afterwards, JSONL with
+     ticket_key and category, and right verdicts are counted for each category too.
+Out: folds.json: a row a half and seed with rules, rates on the half learnt from and on the other, and calls; which rules recur.
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from tools.core.cli import run
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping, Sequence
+
+    from tools.core.config import Config
+    from tools.core.records import StageA
+    from tools.core.rehearsal import Played
+
+
+def main(
+    models: Annotated[str, typer.Option(help="Model set: configs/models/<name>.yaml.")],
+    mission: Annotated[str, typer.Option(help="Mission slug: configs/missions/<slug>.yaml.")],
+    tickets: Annotated[Path, typer.Option(help="Stage-A tickets.")],
+    output: Annotated[Path, typer.Option(help="Results (JSON).")],
+    overlay: Annotated[Path | None, typer.Option(help="One more YAML laid over the configuration.")] = None,
+    audit: Annotated[Path | None, typer.Option(help="What people found of tickets afterwards (JSONL: ticket_key, category).")] = None,
+    seeds: Annotated[int, typer.Option(min=1, help="Seeds of windows and reflections.")] = 5,
+    jobs: Annotated[int, typer.Option(min=1, help="Processes.")] = 1,
+) -> None:
+    """Learn on either half, judge on the other."""
+    from tools.core.cli import say
+    from tools.core.config import load
+    from tools.core.jobs import alone, spread
+    from tools.core.jsonl import write_json
+    from tools.core.records import read_tickets
+    from tools.core.rehearsal import with_seed
+
+    config = alone(load(models, mission, overlay), jobs)
+    halves = halves_of(read_tickets(tickets, config.mission.name))
+    categories = read_audit(audit) if audit else {}
+    pieces = [(with_seed(config, seed), halves[half], halves[1 - half], categories) for half in (0, 1) for seed in range(seeds)]
+    done = []
+    for at, found in enumerate(spread(learn_and_judge, pieces, jobs)):
+        done.append({"learnt_on": at // seeds, "seed": at % seeds} | found)
+        print(line_of(done[-1]), flush=True)
+    recurring = {half: Counter(rule for fold in done if fold["learnt_on"] == half for rule in fold["rules"]) for half in (0, 1)}
+    for half, found in recurring.items():
+        print(f"rules learnt on half {half}: " + ("; ".join(f"{rule} ({count} of {seeds})" for rule, count in found.most_common()) or "none"))
+    write_json(output, {"mission": mission, "tickets": [len(half) for half in halves], "folds": done, "rules": {str(half): dict(found.most_common()) for half, found in recurring.items()}})
+    say(f"folds: {len(done)} loops, {sum(fold['status'] == 'converged' for fold in done)} converged; {output}")
+
+
+def halves_of(tickets: Sequence[StageA]) -> tuple[list[StageA], list[StageA]]:
+    """Tickets by a hash of their group: two halves that share none."""
+    from tools.core.config import LearnSection
+    from tools.core.holdout import is_held_out
+
+    half = LearnSection(holdout=0.5, seed=1)
+    sides = [is_held_out(ticket.group_id, half) for ticket in tickets]
+    return tuple([ticket for ticket, side in zip(tickets, sides, strict=True) if side == which] for which in (False, True))
+
+
+def read_audit(path: Path) -> dict[str, str]:
+    """Category by ticket_key; other fields are left alone."""
+    from tools.core.errors import mistake
+    from tools.core.jsonl import json_value, stream_lines
+
+    found = {}
+    for placed in stream_lines(path):
+        row = json_value(placed.text, path, placed.line)
+        if not isinstance(row, dict) or not all(isinstance(row.get(name), str) for name in ("ticket_key", "category")):
+            raise mistake("is no object with ticket_key and category", "give both as text", path=path, line=placed.line)
+        found[row["ticket_key"]] = row["category"]
+    return found
+
+
+def learn_and_judge(config: Config, learn: Sequence[StageA], other: Sequence[StageA], categories: Mapping[str, str]) -> dict[str, Any]:
+    """One loop: its rules, and how they do on the tickets of the loop and on the others."""
+    from tools.core.engines import open_engine
+    from tools.core.rehearsal import Recall, judge, rehearse
+
+    engine = Recall(open_engine(config.engine))
+    done = rehearse(config, engine, learn)
+    calls = dict(engine.asked)
+    sides = {name: figures(judge(config, engine, done.guidance, tickets), categories) for name, tickets in (("learnt_from", learn), ("other_half", other))}
+    engine.close()
+    return {"status": done.status.status, "rounds": done.status.rounds, "accepted": done.accepted, "rules": done.rules, "calls": calls} | sides
+
+
+def figures(played: Played, categories: Mapping[str, str]) -> dict[str, Any]:
+    """Rates, and right verdicts by audited category as [right, all]."""
+    from tools.core.rehearsal import rates_of
+
+    rates = rates_of(played)
+    right: dict[str, list[int]] = {}
+    for selection in (selection for _, selection in played if selection):
+        if category := categories.get(selection.ticket_key):
+            counts = right.setdefault(category, [0, 0])
+            counts[0] += selection.label_match
+            counts[1] += 1
+    return {name: rate._asdict() for name, rate in rates._asdict().items()} | {"right": dict(sorted(right.items()))}
+
+
+def line_of(fold: dict[str, Any]) -> str:
+    """One fold in one line."""
+    from tools.core.metrics import Rate
+
+    sides = [f"{name.replace('_', ' ')}: FRR {Rate(**fold[name]['frr'])}, false block {Rate(**fold[name]['false_block'])}" for name in ("learnt_from", "other_half")]
+    right = ", ".join(f"{category} {k}/{n}" for category, (k, n) in fold["other_half"]["right"].items())
+    return f"half {fold['learnt_on']}, seed {fold['seed']} ({fold['status']}): {'; '.join(sides)}" + (f"; right on the other: {right}" if right else "") + f"; rules: {', '.join(fold['rules']) or 'none'}"
+
+
+if __name__ == "__main__":
+    run(main, engine="llama.cpp")
