@@ -21,6 +21,11 @@ def tally(hits: int, misses: int, errors: int = 0, corrects: int = 0) -> Tally:
     return Tally(hits=hits, misses=misses, errors=errors, corrects=corrects)
 
 
+def one_photo(hits: int, misses: int, errors: int, corrects: int) -> Tally:
+    """A tally of tickets with one photo each."""
+    return Tally(hits=hits, misses=misses, errors=errors, corrects=corrects, by_photos={"1": [hits, misses, errors, corrects]})
+
+
 def credited(world: World, rules: MissionGuidance, cites: str, born: dict[str, Birth] = {}, judges=follows) -> tuple[dict[str, RuleTally], FakeEngine]:
     """Tallies of a round whose verdicts an obedient model gave, each citing the same rules."""
     engine = FakeEngine(judges=judges)
@@ -31,7 +36,7 @@ def credited(world: World, rules: MissionGuidance, cites: str, born: dict[str, B
 def test_a_rule_is_credited_with_the_verdicts_that_turn_without_it():
     world = World(unreadable=(UNREADABLE, "fail", 5), spare=(UNREADABLE, "pass", 1), tidy=(TIDY, "pass", 7), loose=(LOOSE, "fail", 2))
     tallies, engine = credited(world, guidance(G1=RIGHT_RULE), "G1")
-    seen = tally(5, 1, errors=2, corrects=7)  # what it leaves: two fails that pass, seven passes
+    seen = one_photo(5, 1, errors=2, corrects=7)  # what it leaves: two fails that pass, seven passes
     assert tallies == {"G1": RuleTally(**seen.model_dump(), gives="fail", fresh=seen)}
     assert len(engine.judged) == 15 and not any("G1:" in system for system, _ in engine.judged)
 
@@ -51,7 +56,7 @@ def test_a_verdict_with_two_causes_rests_on_neither():
 def test_a_pass_rests_on_the_exception_without_which_it_would_fail():
     world = World(waived=(MESSY, "pass", 6), messy=(MESSY, "fail", 1), gone=(GONE, "fail", 5), spare=(GONE, "pass", 2), tidy=(TIDY, "pass", 3))
     tallies, _ = credited(world, guidance(G1="出现散乱可豁免", G2="出现缺失则不通过"), "G1")
-    seen = tally(6, 1, errors=2, corrects=5).model_copy(update={"by_photos": {"1": [6, 1, 2, 5]}})  # it leaves seven fails; 散乱 is an object
+    seen = one_photo(6, 1, errors=2, corrects=5)  # it leaves seven fails
     assert tallies == {"G1": RuleTally(**seen.model_dump(), gives="pass", fresh=seen)}
 
 
@@ -121,7 +126,7 @@ def test_tickets_that_a_rule_was_learnt_from_are_not_fresh_whether_it_turns_them
     world = World(unreadable=(UNREADABLE, "fail", 5), spare=(UNREADABLE, "pass", 2), tidy=(TIDY, "pass", 7), loose=(LOOSE, "fail", 3))
     learnt_from = {"unreadable-0::fail", "unreadable-1::fail", "spare-0::pass", "tidy-0::pass", "loose-0::fail", "elsewhere::fail"}
     tallies, _ = credited(world, guidance(G1=RIGHT_RULE), "G1", {"G1": Birth(frozenset(learnt_from), 0.02)})
-    assert tallies == {"G1": RuleTally(hits=5, misses=2, errors=3, corrects=7, gives="fail", fresh=tally(3, 1, errors=2, corrects=6))}
+    assert tallies == {"G1": RuleTally(**one_photo(5, 2, errors=3, corrects=7).model_dump(), gives="fail", fresh=one_photo(3, 1, errors=2, corrects=6))}
 
 
 # -- what a rule was learnt from

@@ -170,7 +170,7 @@ def test_a_rule_is_credited_only_with_verdicts_that_cite_it_and_turn_without_it(
     world = World(unreadable=(UNREADABLE, "fail", 8), tidy=(TIDY, "pass", 16), gone=("螺丝/缺失×1", "fail", 6), spare=("备件/缺失×1", "pass", 1), messy=(MESSY, "fail", 4))
     guidance = guidance_of(G1=RIGHT_RULE, G2="出现缺失则不通过", G3="出现散乱则不通过")
     (life, _), after, _ = world.learn(answer(), guidance=guidance, cites="G2、G3")
-    seen = {"hits": 6, "misses": 1, "errors": 0, "corrects": 16}  # of the passes it leaves, all are right
+    seen = {"hits": 6, "misses": 1, "errors": 0, "corrects": 16, "by_photos": {"1": [6, 1, 0, 16]}}  # of the passes it leaves, all are right
     assert life.tallies == {"G2": RuleTally(**seen, gives="fail", fresh=Tally(**seen))}  # nobody cites G1, and G3 decides nothing
     assert life.verdicts == {"fail/fail": 18, "pass/fail": 1, "pass/pass": 16}
     assert (after.metadata["G1"].hit_count, after.metadata["G3"].hit_count, after.metadata["G3"].miss_count) == (0, 0, 0)
@@ -476,7 +476,7 @@ def test_a_rule_stays_if_the_epoch_after_it_bears_it_out_and_leaves_if_no_verdic
     past = Past.of([world.selections(guidance_of())], {1: records})
     (life,), stays, _ = world.learn(guidance=after, cites="G1", round=2, past=past)
     assert life.left == {} and "G1" in stays.experiences
-    assert life.tallies["G1"] == RuleTally(hits=8, misses=0, errors=0, corrects=16, gives="fail", fresh=Tally(hits=0, misses=0))  # it was tried on all of them
+    assert life.tallies["G1"] == RuleTally(hits=8, misses=0, errors=0, corrects=16, by_photos={"1": [8, 0, 0, 16]}, gives="fail", fresh=Tally(hits=0, misses=0))  # it was tried on all of them
     (life,), without, _ = world.learn(guidance=after, round=2, past=past)
     assert life.left == {"G1": "not_confirmed: 0 right, 0 wrong on tickets that it was not learnt from (p 1), 0 and 0 on all (p 1)"}
     assert list(without.experiences) == ["G0"] and without.removed["G1"].round == 2

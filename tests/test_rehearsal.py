@@ -119,7 +119,7 @@ def test_the_loop_in_memory_learns_what_the_loop_on_disk_does(made, config, rehe
     for number, records in enumerate(rehearsed.reflections, start=1):
         assert records == [row for _, row in stream_file(round_folder(made / "rounds", number) / "reflection.jsonl", Reflection)]
     assert read_guidance(round_folder(made / "rounds", rehearsed.status.rounds) / "guidance.json", config.mission.name) == rehearsed.guidance
-    assert rehearsed.accepted >= 2 and rehearsed.rules == list(rehearsed.guidance.experiences.values())[1:]
+    assert rehearsed.accepted >= 1 and rehearsed.rules == list(rehearsed.guidance.experiences.values())[1:]
 
 
 def test_a_window_played_in_memory_is_answered_as_on_disk(made, config, engine, tickets):

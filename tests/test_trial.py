@@ -14,6 +14,7 @@ from tools.core.trial import (
     Sample,
     Table,
     counts,
+    counts_photos,
     does_harm,
     does_nothing,
     draw_sample,
@@ -358,3 +359,11 @@ def test_a_rule_that_only_follows_the_number_of_photos_shows_nothing_among_ticke
 
 def test_large_counts_are_no_burden():
     assert 0 <= exact_p([Table(40_000, 60_000, 10_000, 60_000)]) < 1e-9
+
+
+@pytest.mark.parametrize(
+    ("text", "counts"),
+    [("照片少于3张则不通过", True), ("至少须有2张照片", True), ("图片数量不足则不通过", True), ("出现无关图片则不通过", False), ("须见设备显示完整，缺失则不通过", False), ("出现无法识别则不通过", False)],
+)
+def test_only_a_rule_about_the_number_of_photos_is_tested_among_all_tickets_at_once(text, counts):
+    assert counts_photos(text) is counts

@@ -7,7 +7,7 @@ In:  the configuration (configs/, CONFIG) and tickets, as prepare takes them.
 Out: placebo.json: a row a loop with what it accepted and what survived.
 
 Labels are permuted within the mission, and in as many loops more within each number of photos. There a rule about the number of
-photos stays as true as it was: it names no object, and is counted apart.
+photos stays as true as it was, and is counted apart.
 """
 
 from __future__ import annotations
@@ -93,11 +93,11 @@ def permuted(tickets: Sequence[StageA], class_of: Callable[[StageA], Hashable], 
 
 
 def line_of(way: str, rows: Sequence[dict[str, Any]]) -> str:
-    """What the loops of one way of permuting came to, rules that name no object apart."""
+    """What the loops of one way of permuting came to, rules about the number of photos apart."""
     from tools.core.metrics import wilson
-    from tools.core.trial import names_an_object
+    from tools.core.trial import counts_photos
 
-    wrong = [[rule for rule in row["survived"] if way == "mission" or names_an_object(rule)] for row in rows]
+    wrong = [[rule for rule in row["survived"] if way == "mission" or not counts_photos(rule)] for row in rows]
     clean = wilson(sum(not rules for rules in wrong), len(rows))
     kept = sorted({rule for rules in wrong for rule in rules})
     return f"within {way}: {sum(row['accepted'] for row in rows)} rules accepted in {len(rows)} loops; no wrong rule survived in {clean}" + (f"; survived: {', '.join(kept)}" if kept else "")

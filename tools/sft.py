@@ -74,8 +74,9 @@ def _teach(config: Path, train: Path, val: Path, output_dir: Path) -> None:
         cli.say(f"sft: {metrics['steps']} steps of {metrics['rows_per_step']} rows on language layers {layers[0]}-{layers[-1]}; {measured}; {output_dir}")
 
 
-# What several processes learnt with: let go at once after their last exchange, torch's thread for it, which still lets go of that exchange's
-# tensors, and the thread that waits for it to end wait for each other for ever (~ProcessGroupGloo joins while it holds the interpreter).
+# What several processes learnt with is never let go. Right after the last exchange torch's thread for it, which still lets go of that
+# exchange's tensors, and the one that waits for it to end would wait for each other for ever (~ProcessGroupGloo joins while it holds the
+# interpreter); at Python's own end the thread still runs and C++ aborts. So they end without either: see the last lines.
 _KEPT_TO_THE_END: list[object] = []
 
 
@@ -155,4 +156,9 @@ def write_results(model: "PeftModel", base: Path, names: list[str], metrics: dic
 
 
 if __name__ == "__main__":
-    cli.run(main, result="sft", engine="torch", writes="output_dir")
+    try:
+        cli.run(main, result="sft", engine="torch", writes="output_dir")
+    except SystemExit as end:
+        if os.environ.get("WORLD_SIZE", "1") != "1":
+            os._exit(end.code if isinstance(end.code, int) else int(end.code is not None))
+        raise

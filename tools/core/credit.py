@@ -18,7 +18,7 @@ from tools.core.prompts import rule_number, stage_b_system, stage_b_user
 from tools.core.protocol import cited_rules
 from tools.core.records import MissionGuidance, Reflection, RuleTally, Selection, StageA, Tally
 from tools.core.selection import OVERRIDE, TIE
-from tools.core.trial import Table, exact_p, harm_of, names_an_object, photo_class
+from tools.core.trial import Table, counts_photos, exact_p, harm_of, photo_class
 
 _FOUR = ("hits", "misses", "errors", "corrects")
 _UNDECIDED = {OVERRIDE, TIE}
@@ -66,7 +66,7 @@ def tallies_of(
         decided = [selection for selection in turned if selection.verdict == gives]
         left = [selection for selection in selections if selection.verdict != gives and OVERRIDE not in selection.warnings]
         learnt_from = born[key].tickets if key in born else ()
-        photos = {row.ticket_key: photo_class(tickets[row.ticket_key]) for row in (*decided, *left)} if names_an_object(guidance.experiences[key]) else None
+        photos = {row.ticket_key: photo_class(tickets[row.ticket_key]) for row in (*decided, *left)} if not counts_photos(guidance.experiences[key]) else None
         fresh = _count(*([row for row in rows if row.ticket_key not in learnt_from] for rows in (decided, left)), photos)
         tallies[key] = RuleTally(**_count(decided, left, photos).model_dump(), gives=gives, fresh=fresh)
     return tallies
@@ -136,7 +136,7 @@ def lives_on_the_base_rate(tally: Tally) -> bool:
 
 
 def p_value(tally: Tally) -> float:
-    """One-sided exact test that what a rule turns is wrong no more often than what it leaves, among tickets with as many photos where it names an object."""
+    """One-sided exact test that what a rule turns is wrong no more often than what it leaves, among tickets with as many photos unless it is about their number."""
     return exact_p(_strata(tally))
 
 

@@ -14,7 +14,7 @@ from tools.core.progress import progress
 from tools.core.prompts import reflect_system, stage_b_system, stage_b_user
 from tools.core.records import MUTE_TRIAL, AppliedOperation, MissionGuidance, Operation, Reflection, RejectedOperation, Selection, StageA, Trial
 from tools.core.reflection import DIRECTIONS, Answer, Group, answer_schema, groups_of, read_completion
-from tools.core.trial import Sample, counts, does_harm, does_nothing, draw_sample, foreign_object, level_of, names_an_object, photo_class, verdict_on, weigh
+from tools.core.trial import Sample, counts, counts_photos, does_harm, does_nothing, draw_sample, foreign_object, level_of, photo_class, verdict_on, weigh
 from tools.core.windows import Place
 
 
@@ -121,7 +121,7 @@ class Learner:
         limits = self.cfg.reflect.trial
         foreign = foreign_object(text, self.guidance.experiences["G0"]) if text else None
         level = (limits.early if self.growing else level_of(self.guidance.trials, limits.spend)) * (limits.foreign if foreign else 1)
-        photos = {key: photo_class(self.tickets[key]) for key in after} if text and names_an_object(text) else None
+        photos = {key: photo_class(self.tickets[key]) for key in after} if text and not counts_photos(text) else None
         return weigh(sample, before, after, noise=self.cfg.life_cycle.label_noise, level=level, foreign=foreign, photos=photos), after
 
 

@@ -279,8 +279,7 @@ class Trial(Record):
 
     ``p_value``: one-sided exact test, wanted at most ``level``. ``harm``: by how much it raises the other error's rate, labels that
     may be wrong aside. ``foreign``: an object it names that the checklist does not, which halves the level. ``strata``: [fixed,
-    errors, broke, corrects] for each number of photos, of an operation that names an object: it is tested among tickets with as many
-    photos. ``tickets``: what an accepted operation was tried on.
+    errors, broke, corrects] for each number of photos: among tickets with as many it is tested, unless it is about their number. ``tickets``: what an accepted operation was tried on.
     """
 
     errors: int

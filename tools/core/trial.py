@@ -2,9 +2,9 @@
 
 A new rule easily rides on the base rate: where two labels of three are fail, any rule that fails more tickets
 "improves" label match. A change is accepted only if it explains errors: among tickets of one verdict it must change
-wrong ones more often than right ones (one-sided exact test), and most of what it changes must become right. A rule that names
-an object is tested among tickets with as many photos: where there are few photos everything is missing more often, and
-labels may follow their number.
+wrong ones more often than right ones (one-sided exact test), and most of what it changes must become right. A rule that
+is not about the number of photos is tested among tickets with as many: where there are few photos everything is missing more
+often, and labels may follow their number.
 
 A run tries many changes, so the level of the test falls with each that finds nothing: ``level_of`` spends a budget of
 false acceptances over all trials since the last acceptance (the LORD rule of A. Javanmard and A. Montanari, Annals of
@@ -31,6 +31,7 @@ _GENERIC = re.compile(
     "不通过|通过|判定|视为|作为|依据|理由|情形|情况|豁免|如果|或者|以及|并且|任一|任何|全部|所有|方可|才能|不得|不可|[且若则的与和或及须需有无未即可张一二三两]"
 )
 DISCARD = 0.5
+_PHOTO_COUNT = re.compile("(照片|图片|张).*(少于|多于|不足|至少|超过|数量)|(少于|多于|不足|至少|超过|数量).*(照片|图片|张)")
 _OBJECT = re.compile(r"[一-鿿]{2,}")
 
 
@@ -132,21 +133,17 @@ def level_of(trials: int, spend: float) -> float:
 
 def foreign_object(text: str, checklist: str) -> str | None:
     """The first thing a rule names that shares no two characters with the checklist; None where all it names is there."""
-    return next((found for found in _objects(text) if not any(found[at : at + 2] in checklist for at in range(len(found) - 1))), None)
+    return next((found for found in _OBJECT.findall(_GENERIC.sub("，", text)) if not any(found[at : at + 2] in checklist for at in range(len(found) - 1))), None)
 
 
-def names_an_object(text: str) -> bool:
-    """Whether a rule names anything; one about the number of photos does not."""
-    return bool(_objects(text))
+def counts_photos(text: str) -> bool:
+    """Whether a rule is about the number of photos, which tests among tickets with as many would be blind to."""
+    return bool(_PHOTO_COUNT.search(text))
 
 
 def photo_class(ticket: StageA) -> int:
     """The number of a ticket's photos, as tests part them: those with more than six stand together."""
     return min(len(ticket.per_image), 7)
-
-
-def _objects(text: str) -> list[str]:
-    return _OBJECT.findall(_GENERIC.sub("，", text))
 
 
 def weigh(
