@@ -74,10 +74,10 @@ STRICT = "Verdict: {}\nReason: 依据见规则(G0)"
 @pytest.mark.parametrize(
     ("verdict_form", "reflection_form", "words"),
     [
-        (STRICT, "{}", "2 calls, "),
-        (STRICT, "```json\n{}\n```", "forgiven in 2 answers: 2 fence"),
-        (STRICT, "<think>\n\n</think>\n\n好的：\n```\n{}\n```\n", "2 fence, 2 prose, 2 thinking"),
-        (STRICT, "想了想</think>\ufeff{}", "2 bom, 2 thinking"),
+        (STRICT, "{}", "3 calls, "),
+        (STRICT, "```json\n{}\n```", "forgiven in 3 answers: 3 fence"),
+        (STRICT, "<think>\n\n</think>\n\n好的：\n```\n{}\n```\n", "3 fence, 3 prose, 3 thinking"),
+        (STRICT, "想了想</think>\ufeff{}", "3 bom, 3 thinking"),
         ("Verdict：{}\nReason：依据见规则(G0)", "{}", "96 answers in another form (96 full_width, 96 header)"),
         ("先看照片</think>\n\nVerdict: {}\nReason: 依据见规则(G0)", "{}", "(96 thinking)"),
         ("**Verdict:** {}。\r\n**Reason:** 依据见规则(G0)\r\n\r\n", "```\n{}", "(96 bold, 96 full_stop, 96 line_ends)"),
@@ -93,9 +93,9 @@ def test_a_teacher_that_is_wrong_in_form_alone_teaches_all_the_same(tmp_path, mo
 @pytest.mark.parametrize(
     ("verdict_form", "reflection_form", "words"),
     [
-        (STRICT, "规则：机柜门敞开时不通过", "2 of 2 reflections of its epoch cannot be read (2 not_json)"),
-        (STRICT, "{}\n或者\n{\"operations\":[]}", "(2 two_objects)"),
-        (STRICT, "", "(2 empty)"),
+        (STRICT, "规则：机柜门敞开时不通过", "3 of 3 reflections of its epoch cannot be read (3 not_json)"),
+        (STRICT, "{}\n或者\n{\"operations\":[]}", "(3 two_objects)"),
+        (STRICT, "", "(3 empty)"),
         ("结论：{}\n理由：见规则", "{}", "96 of 96 answers of its epoch cannot be read (96 no_verdict)"),
         ("Verdict: {}，但需复核\nReason: 看不清", "{}", "(96 third_state)"),
     ],
