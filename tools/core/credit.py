@@ -59,7 +59,7 @@ def tallies_of(
     for key in sorted(citing, key=rule_number):
         without = stage_b_system(mission, {name: text for name, text in guidance.experiences.items() if name != key})
         judged = engine.judge(without, [stage_b_user(tickets[selection.ticket_key].per_image) for selection in citing[key]])
-        turned = [selection for selection, logprob in zip(citing[key], judged, strict=True) if _likelier(logprob) not in (None, selection.verdict)]
+        turned = [selection for selection, logprob in zip(citing[key], judged, strict=True) if likelier(logprob) not in (None, selection.verdict)]
         if not turned:
             continue
         ((gives, _),) = Counter(selection.verdict for selection in turned).most_common(1)
@@ -72,7 +72,8 @@ def tallies_of(
     return tallies
 
 
-def _likelier(logprob: Mapping[str, float | None]) -> str | None:
+def likelier(logprob: Mapping[str, float | None]) -> str | None:
+    """The likelier verdict of a judgement; None where the engine named none."""
     known = {verdict: value for verdict, value in logprob.items() if value is not None}
     return max(known, key=known.get) if known else None
 

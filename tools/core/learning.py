@@ -6,7 +6,7 @@ from collections.abc import Collection, Mapping, Sequence
 from typing import NamedTuple
 
 from tools.core.config import ReflectConfig
-from tools.core.credit import Birth, births, leaving, tallies_of
+from tools.core.credit import Birth, births, leaving, likelier, tallies_of
 from tools.core.engines import Decode, Engine
 from tools.core.guidance import change, credit, details_of, normal, refusal, refuse, remove, settle, tried
 from tools.core.holdout import to_learn_from
@@ -76,9 +76,9 @@ class Learner:
         """
         system = stage_b_system(self.cfg.mission.name, guidance.experiences)
         judged = self.engine.judge(system, [stage_b_user(self.tickets[selection.ticket_key].per_image) for selection in selections])
-        known = [{verdict: value for verdict, value in logprob.items() if value is not None} for logprob in judged]
+        known = [likelier(logprob) for logprob in judged]
         self.mute = bool(known) and not any(known)
-        return {seen.ticket_key: max(said, key=said.get) if said else seen.verdict for seen, said in zip(selections, known, strict=True)}
+        return {seen.ticket_key: said or seen.verdict for seen, said in zip(selections, known, strict=True)}
 
     def consider(self, operation: Operation, direction: str, reflection_id: str, details: set[str]) -> AppliedOperation | RejectedOperation:
         """Check an operation, try it, and change the guidance where it is accepted."""

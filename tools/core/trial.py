@@ -110,11 +110,6 @@ def exact_p(strata: Iterable[Table]) -> float:
     return float(ways[seen - least :].sum() / ways.sum())
 
 
-def fisher_exact(changed_errors: int, errors: int, changed_corrects: int, corrects: int) -> float:
-    """``exact_p`` of one table."""
-    return exact_p([Table(changed_errors, errors, changed_corrects, corrects)])
-
-
 def _log_comb(n: int, k: int) -> float:
     return lgamma(n + 1) - lgamma(k + 1) - lgamma(n - k + 1)
 
