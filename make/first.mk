@@ -47,7 +47,7 @@ measure = @RUN_LOG= $(PREPARE) --goals plan --dry-run -- bash -c '$(call TOOL,$(
 folds: | $(READY) ## learn on half of the groups, judge on the other half, over five seeds: do rules hold (AUDIT=path)
 	$(call measure,folds,$${AUDIT:+--audit "$$AUDIT"})
 placebo: | $(READY) ## learn from permuted labels: how many rules are accepted, how many survive
-	$(call measure,placebo)
+	$(call measure,placebo,)
 
 # -- what people said, brought in; and learnt from
 review-apply: | $(READY) ## bring decisions in (DECISIONS=path), or say how the review stands; then make distill
