@@ -42,8 +42,9 @@ R := $(RUNS)/$(RUN)/$(MISSION)
 export RUN_LOG := $(abspath $(R)/run.log)
 export RUN_STARTED ?= $(shell date +%s)
 TOOL = $(PY) -m tools.$(1)
+MINIATURE = $(PY) -m miniature.$(1)
 SUBMAKE := $(MAKE)
-# The make that a person called: it owns the folders that its tools write into (tools/core/lock.py), and without it they stop.
+# The make that a person called: it owns the folders that its tools write into (verdicts/command/lock.py), and without it they stop.
 ifeq (undefined,$(origin MAKE_ROOT))
 export MAKE_ROOT := $(shell echo "$$PPID:$$(cut -d ' ' -f 22 /proc/$$PPID/stat 2>/dev/null):$$(uname -n)")
 endif
@@ -82,16 +83,16 @@ chaos: | $(READY_STUDENT) ## count what bad inputs, kills and size do to every t
 	@env -u MAKE_ROOT $(call TOOL,chaos_kills) --kills 200
 	@env -u MAKE_ROOT $(call TOOL,chaos_size) --tickets 10000 --tickets 100000 --tickets 1000000 --folder "$${TMPDIR:-/tmp}/chaos-size"
 worlds: | $(READY) ## measure the loop in five miniature worlds (held-out rates, hidden rules found, review)
-	@$(call TOOL,miniature.worlds) --jobs "$$JOBS"
+	@$(call MINIATURE,measure.worlds) --jobs "$$JOBS"
 schemas: | $(READY) ## export the records as JSON Schemas, and docs/formats.md
 	@$(call TOOL,schemas) --output-dir schemas --notes docs/formats.yaml --page docs/formats.md
 student-worlds: | $(READY_STUDENT) ## measure the student in three worlds, taught as in the demo and with one thing changed at a time (hours on two cores)
-	@$(call TOOL,miniature.student_worlds)
+	@$(call MINIATURE,measure.students)
 miniature-teacher: | $(READY_STUDENT) ## train the miniature teacher from scratch (a GPU, ten minutes) and export it
-	@$(call TOOL,miniature.train_teacher) --output-dir checkpoints/miniature-teacher
-	@$(call TOOL,miniature.export_gguf) --input-dir checkpoints/miniature-teacher --output data/miniature/teacher.gguf
+	@$(call MINIATURE,teacher.train) --output-dir checkpoints/miniature-teacher
+	@$(call MINIATURE,teacher.export_gguf) --input-dir checkpoints/miniature-teacher --output data/miniature/teacher.gguf
 miniature-student: | $(READY_STUDENT) ## train the miniature student from the teacher's weights (a GPU, sixteen minutes)
-	@$(call TOOL,miniature.import_gguf) --input data/miniature/teacher.gguf --output-dir checkpoints/miniature-student
-	@$(call TOOL,miniature.train_student) --language checkpoints/miniature-student/teacher.safetensors --tokenizer checkpoints/miniature-student/tokenizer.json --minutes 16 --output-dir checkpoints/miniature-student
+	@$(call MINIATURE,teacher.import_gguf) --input data/miniature/teacher.gguf --output-dir checkpoints/miniature-student
+	@$(call MINIATURE,student.train) --language checkpoints/miniature-student/teacher.safetensors --tokenizer checkpoints/miniature-student/tokenizer.json --minutes 16 --output-dir checkpoints/miniature-student
 clean: | $(READY) ## delete one run, and nothing that is none: make clean RUN=demo MISSION=bbu_line
 	@RUN_LOG= $(call TOOL,clean) --runs '$(RUNS)' $(if $(filter RUN,$(NAMED)),--run-name '$(RUN)' --mission '$(MISSION)')

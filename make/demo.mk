@@ -2,7 +2,7 @@
 # student's old tasks, and those it is judged on. A twentieth of the first has a wrong label.
 ifneq (,$(GRAPH))
 DRAWN := runs/demo/photos
-draw = $(call TOOL,miniature.photos) --mission bbu_line --seed 1 --output $(@D)
+draw = $(call MINIATURE,drawing.photos) --mission bbu_line --seed 1 --output $(@D)
 $(DRAWN)/tickets/bbu_line.truth.jsonl:
 	@$(draw) --tickets 320 --tickets-seed 11 --flip 0.05
 $(DRAWN)/old/bbu_line.truth.jsonl:

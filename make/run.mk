@@ -1,6 +1,6 @@
 # The graph of a run: tickets -> [rollout -> reflect -> apply]* -> collect -> review, distill. One rule a file. Make goes by
 # time; what it cannot see (an input of any age put in the place of another, one that is gone) comes from prepare in STALE.
-# A tool that is started for time's sake alone finds its inputs as they were and keeps what it has (tools/core/made.py).
+# A tool that is started for time's sake alone finds its inputs as they were and keeps what it has (verdicts/base/made.py).
 STALE ?=
 MADE_ANEW ?=
 ifneq (,$(strip $(STALE)))

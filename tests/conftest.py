@@ -4,7 +4,7 @@ import os
 import sys
 
 import pytest
-from browser import chromium, open_page  # noqa: F401 -- fixtures
+from tests.support.browser import chromium, open_page  # noqa: F401 -- fixtures
 
 
 @pytest.fixture(autouse=True)

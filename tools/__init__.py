@@ -1,4 +1,4 @@
-"""Tools of one step each; how a tool starts is told in tools/core/cli.py."""
+"""Tools of one step each; how a tool starts is told in verdicts/command/cli.py."""
 
 import signal
 import sys

@@ -14,7 +14,7 @@ from typing import Annotated
 
 import typer
 
-from tools.core import cli
+from verdicts.command import cli
 
 
 def main(
@@ -27,13 +27,13 @@ def main(
     output_dir: Annotated[Path, typer.Option(help="Run folder to write into.")],
 ) -> None:
     """Gather what the rounds queued for people into one list, ready to read."""
-    from tools.core.config import AggregateReviewConfig, read_section
-    from tools.core.jsonl import dump, read_json, whole_files, write_rows
-    from tools.core.records import LoopStatus
-    from tools.core.review_list import write_review
-    from tools.core.review_queue import ReviewQueue
-    from tools.core.run_folder import stream_round_rows
-    from tools.core.ticket_index import Tickets
+    from verdicts.config.config import AggregateReviewConfig, read_section
+    from verdicts.base.jsonl import dump, read_json, whole_files, write_rows
+    from verdicts.records.records import LoopStatus
+    from verdicts.review.list_file import write_review
+    from verdicts.review.waiting import ReviewQueue
+    from verdicts.records.run_folder import stream_round_rows
+    from verdicts.records.ticket_index import Tickets
 
     compat = read_section(config, AggregateReviewConfig).compat
     status = read_json(loop, LoopStatus)

@@ -14,7 +14,7 @@ from typing import Annotated
 
 import typer
 
-from tools.core.cli import run
+from verdicts.command.cli import run
 
 
 def main(
@@ -25,13 +25,13 @@ def main(
     start: Annotated[bool, typer.Option("--start", help="Write the guidance a run starts from.")] = False,
 ) -> None:
     """Write guidance.json."""
-    from tools.core import guidance as rules
-    from tools.core.cli import say
-    from tools.core.config import GuidanceConfig, read_section
-    from tools.core.errors import UserError
-    from tools.core.guidance_file import read_guidance, write_guidance
-    from tools.core.jsonl import read_numbered
-    from tools.core.records import Reflection
+    from verdicts.guidance import rules
+    from verdicts.command.cli import say
+    from verdicts.config.config import GuidanceConfig, read_section
+    from verdicts.base.errors import UserError
+    from verdicts.guidance.file import read_guidance, write_guidance
+    from verdicts.base.jsonl import read_numbered
+    from verdicts.records.records import Reflection
 
     mission = read_section(config, GuidanceConfig).mission
     if start:

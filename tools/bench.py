@@ -12,13 +12,13 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from tools.core.cli import run
+from verdicts.command.cli import run
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
-    from tools.core.config import Config
-    from tools.core.engines import Decode
+    from verdicts.config.config import Config
+    from verdicts.engines import Decode
 
 GOAL = 5.0  # times as fast
 PROBE = 6  # tickets
@@ -35,12 +35,12 @@ def main(
     """Print a table of both rates and their ratio."""
     from statistics import median
 
-    from tools.core.cli import say
-    from tools.core.config import load
-    from tools.core.engines.llama_cpp import LlamaCppEngine
-    from tools.core.errors import mistake
-    from tools.core.prompts import stage_b_system, stage_b_user
-    from tools.core.rollouts import decodes_for
+    from verdicts.command.cli import say
+    from verdicts.config.config import load
+    from verdicts.engines.llama.engine import LlamaCppEngine
+    from verdicts.base.errors import mistake
+    from verdicts.stage_b.prompts import stage_b_system, stage_b_user
+    from verdicts.rounds.trajectories import decodes_for
 
     cfg = load(models, mission)
     if cfg.engine.kind != "llama_cpp":
@@ -69,12 +69,12 @@ def main(
 
 def take(cfg: "Config", stage_a: Path | None, count: int) -> list:
     """The first ``count`` tickets of a file, or of the miniature's world of this mission."""
-    from tools.core.records import StageA, read_tickets
+    from verdicts.records.records import StageA, read_tickets
 
     if stage_a is not None:
         return read_tickets(stage_a, cfg.mission.name)[:count]
-    from tools.miniature.world import sample_world, stage_a_rows
-    from tools.miniature.world import tickets as draw_tickets
+    from miniature.world.world import sample_world, stage_a_rows
+    from miniature.world.world import tickets as draw_tickets
 
     world = sample_world(1, cfg.mission.slug)
     return [StageA.model_validate(row) for row in stage_a_rows(world, draw_tickets(world, count, 1, 0.05))]

@@ -2,7 +2,7 @@
 
     python -m tools.chaos_inputs --count 20000 --seed 1 [--output docs/inputs.md]
 
-In:  tests/chaos_samples.py, which builds a small run and every other kind of file that tools read.
+In:  tests/support/chaos_samples.py, which builds a small run and every other kind of file that tools read.
 Out: a table on stdout (Markdown): read, refused in one sentence, tracebacks, hangs, files overwritten by a tool that refused.
      Exits with 1 where one of the last three is not 0; each such input is kept in --keep.
 
@@ -22,10 +22,10 @@ from typing import Annotated, Any
 
 import typer
 
-from tools.core import cli
+from verdicts.command import cli
 
 HANG_S = 2.0
-TESTS = Path(__file__).resolve().parents[1] / "tests"
+ROOT = Path(__file__).resolve().parents[1]
 BAD = ("traceback", "hang", "overwritten")
 COLUMNS = ("inputs", "read", "refused", *BAD)
 
@@ -47,7 +47,7 @@ def main(
     lines = table(found)
     print("\n".join(lines))
     if output:
-        from tools.core.jsonl import write_text
+        from verdicts.base.jsonl import write_text
 
         write_text(output, "\n".join(lines) + "\n")
     for what in harm[:20]:
@@ -76,10 +76,10 @@ def run_all(count: int, seed: int, tools_share: float, workers: int, keep: Path 
 
 def play(seed: int, count: int, tools_share: float, keep: Path | None) -> tuple[dict[str, Counter], list[str]]:
     """One worker's share."""
-    sys.path.insert(0, str(TESTS))
-    from chaos_samples import Samples
+    sys.path.insert(0, str(ROOT))
+    from tests.support.chaos_samples import Samples
 
-    from tools.core.mutations import mutate
+    from verdicts.measure.mutations import mutate
 
     os.fsync = lambda _: None  # a test of readers, not of the disk
     os.environ["QUIET"] = "1"
@@ -123,7 +123,7 @@ def name_of(shown: str) -> str:
 
 def outcome(way: Any, given: Any) -> tuple[str, str]:
     """What a reader or a tool did: (a word of COLUMNS, the last line it said)."""
-    from tools.core.errors import UserError
+    from verdicts.base.errors import UserError
 
     signal.setitimer(signal.ITIMER_PROF, HANG_S)
     try:
@@ -134,7 +134,7 @@ def outcome(way: Any, given: Any) -> tuple[str, str]:
         return "hang", ""
     except Exception as error:  # noqa: BLE001 -- whatever it is, it is counted
         place = traceback.extract_tb(error.__traceback__)[-1]
-        own = next((frame for frame in reversed(traceback.extract_tb(error.__traceback__)) if "/tools/" in frame.filename), place)
+        own = next((frame for frame in reversed(traceback.extract_tb(error.__traceback__)) if Path(frame.filename).is_relative_to(ROOT) and "/.venv/" not in frame.filename), place)
         return "traceback", f"{type(error).__name__}: {str(error)[:150]} ({Path(own.filename).name}:{own.lineno})"
     finally:
         signal.setitimer(signal.ITIMER_PROF, 0)

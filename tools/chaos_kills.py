@@ -25,7 +25,7 @@ from typing import Annotated
 
 import typer
 
-from tools.core.cli import run
+from verdicts.command.cli import run
 
 MARK = "CHAOS_KILLS"
 CHAIN = 4
@@ -78,7 +78,7 @@ def main(
     """Print a table, a line a job."""
     import tempfile
 
-    from tools.core.cli import say
+    from verdicts.command.cli import say
 
     with tempfile.TemporaryDirectory(prefix="chaos-") as work:
         bench = Bench(Path(work).resolve(), random.Random(seed))
@@ -145,10 +145,10 @@ class Bench:
         (work / "c.yaml").write_text(OVERLAY, encoding="utf-8")
         (work / "mix.yaml").write_text(MIX.format(run=self.folder, work=work), encoding="utf-8")
         drawn = [
-            tool("miniature.world", mission="bbu_line", seed=3, tickets=24, flip=0.05, output=work / "tickets.jsonl", truth=work / "truth.jsonl"),
-            tool("miniature.world", mission="bbu_line", seed=9, tickets=12, flip=0.0, output=work / "held.jsonl", truth=work / "held.truth.jsonl"),
-            tool("miniature.photos", tickets=5, tickets_seed=11, output=work / "photos"),
-            tool("miniature.photos", tickets=4, tickets_seed=13, output=work / "held"),
+            drawing("world.world", mission="bbu_line", seed=3, tickets=24, flip=0.05, output=work / "tickets.jsonl", truth=work / "truth.jsonl"),
+            drawing("world.world", mission="bbu_line", seed=9, tickets=12, flip=0.0, output=work / "held.jsonl", truth=work / "held.truth.jsonl"),
+            drawing("drawing.photos", tickets=5, tickets_seed=11, output=work / "photos"),
+            drawing("drawing.photos", tickets=4, tickets_seed=13, output=work / "held"),
         ]
         for command in [*drawn, [*self.make(), "distill"], tool("prepare", models="miniature", mission="bbu_line", run_dir=self.folder, overlay=work / "c.yaml"), self.jobs()["fuse"].command]:
             done = subprocess.run(command, env=self.environment(), capture_output=True, text=True)
@@ -244,6 +244,11 @@ def switched_on() -> None:
 def tool(name: str, **options: object) -> list[str]:
     """The command of a tool; ``run_dir=path`` becomes ``--run-dir path``."""
     return [sys.executable, "-m", f"tools.{name}", *on(**options)]
+
+
+def drawing(name: str, **options: object) -> list[str]:
+    """The command that draws tickets or photos of the miniature."""
+    return [sys.executable, "-m", f"miniature.{name}", *on(**options)]
 
 
 def on(**options: object) -> list[str]:

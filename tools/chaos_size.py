@@ -22,7 +22,7 @@ from typing import Annotated, NamedTuple, TextIO
 
 import typer
 
-from tools.core.cli import run
+from verdicts.command.cli import run
 
 MODELS, SLUG = "miniature", "bbu_line"
 SEGMENTS = (
@@ -138,7 +138,7 @@ def drawn(number: int) -> Drawn:
 
 def draw_tickets(path: Path, count: int) -> None:
     """Write Stage-A tickets of three to seven photos."""
-    from tools.core.config import load
+    from verdicts.config.config import load
 
     mission = load(MODELS, SLUG, None).mission.name
     path.parent.mkdir(parents=True, exist_ok=True)
@@ -163,11 +163,11 @@ def summary(number: int, photo: int) -> str:
 
 def draw_rounds(run_dir: Path, shape: Shape) -> None:
     """Write what the rounds of a converged run leave, and loop.json."""
-    from tools.core.config import load
-    from tools.core.guidance_file import write_guidance
-    from tools.core.jsonl import write_json
-    from tools.core.records import LoopStatus, MissionGuidance, RuleMeta
-    from tools.core.run_folder import round_folder
+    from verdicts.config.config import load
+    from verdicts.guidance.file import write_guidance
+    from verdicts.base.jsonl import write_json
+    from verdicts.records.records import LoopStatus, MissionGuidance, RuleMeta
+    from verdicts.records.run_folder import round_folder
 
     mission, rounds, count = load(MODELS, SLUG, None).mission, run_dir / "rounds", shape.tickets
     per_epoch = ceil(count / shape.window)

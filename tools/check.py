@@ -12,15 +12,15 @@ from typing import Annotated
 
 import typer
 
-from tools.core import cli
+from verdicts.command import cli
 
 
 def main(run_dir: Annotated[Path, typer.Option(help="runs/<RUN>/<MISSION>.")]) -> None:
     """Check every file of a run and the rules between them."""
-    from tools.core.errors import UserError, mistake
-    from tools.core.run_checks import WARNINGS, Rules
-    from tools.core.run_folder import finished_rounds
-    from tools.core.run_reader import SHOWN, Problems, Row, Run, read_run
+    from verdicts.base.errors import UserError, mistake
+    from verdicts.runs.checks import WARNINGS, Rules
+    from verdicts.records.run_folder import finished_rounds
+    from verdicts.runs.reader import SHOWN, Problems, Row, Run, read_run
 
     if not run_dir.is_dir():
         raise mistake("no such run folder", "check MISSION and RUN", path=run_dir)
@@ -60,7 +60,7 @@ def main(run_dir: Annotated[Path, typer.Option(help="runs/<RUN>/<MISSION>.")]) -
 
 def reading(run_dir: Path, rounds: int) -> list[str]:
     """What of the run's answers and reflections could not be read, and that the loop stopped for it."""
-    from tools.core.unreadable import reading_of, stop_of_run
+    from verdicts.rounds.unreadable import reading_of, stop_of_run
 
     counts = reading_of(run_dir, rounds)
     figures = [f"     {name} that could not be read: {count.unread}/{count.total}" + (f" ({count.in_words})" if count.unread else "") for name, count in counts.items()]

@@ -11,7 +11,7 @@ from typing import Annotated
 
 import typer
 
-from tools.core import cli
+from verdicts.command import cli
 
 VAL = ".val.jsonl"
 
@@ -20,7 +20,7 @@ def main(input: Annotated[Path, typer.Option(help="Fused file (JSONL).")]) -> No
     """Check a fused training file as sft will read it."""
     from collections import Counter
 
-    from tools.core.fused_rows import read_fused
+    from verdicts.corpus.rows import read_fused
 
     rows = Counter((row.task, row.source) for row in read_fused(input, allow_empty=input.name.endswith(VAL)))
     if not rows:

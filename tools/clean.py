@@ -11,7 +11,7 @@ from typing import Annotated
 
 import typer
 
-from tools.core.cli import run
+from verdicts.command.cli import run
 
 
 def main(
@@ -22,8 +22,8 @@ def main(
     """Delete one run."""
     import shutil
 
-    from tools.core.cli import say
-    from tools.core.errors import UserError, mistake
+    from verdicts.command.cli import say
+    from verdicts.base.errors import UserError, mistake
 
     if not run_name or not mission:
         raise UserError("make clean deletes one run: name it, RUN=demo (MISSION=bbu_line)")

@@ -13,11 +13,11 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from tools.core import cli
+from verdicts.command import cli
 
 if TYPE_CHECKING:
-    from tools.core.guidance_diff import Change
-    from tools.core.run_diff import End, Verdicts
+    from verdicts.guidance.diff import Change
+    from verdicts.runs.diff import End, Verdicts
 
 TICKETS_SHOWN = 20
 
@@ -27,9 +27,9 @@ def main(
     b: Annotated[Path, typer.Option(help="Run folder B.")],
 ) -> None:
     """Compare how two runs of one mission ended."""
-    from tools.core.errors import mistake
-    from tools.core.plain import plain_lines
-    from tools.core.run_diff import compare_knobs, compare_rules, compare_verdicts, read_end
+    from verdicts.base.errors import mistake
+    from verdicts.base.plain import plain_lines
+    from verdicts.runs.diff import compare_knobs, compare_rules, compare_verdicts, read_end
 
     for folder in (a, b):
         if not folder.is_dir():
@@ -62,7 +62,7 @@ def rule_lines(changes: list[Change], ends: tuple[End, End]) -> list[str]:
 
 def verdict_lines(found: Verdicts, a: End, b: End) -> list[str]:
     """How many tickets B mends and breaks, and the first of them with both verdicts' reasons."""
-    from tools.core.run_diff import by_label
+    from verdicts.runs.diff import by_label
 
     lines = [f"Verdicts: {found.both} tickets in both, {len(found.fixed) + len(found.broke)} differ"]
     lines.append(f"  fixed (wrong in A, right in B): {by_label(found.fixed)}")
@@ -81,7 +81,7 @@ def verdict_lines(found: Verdicts, a: End, b: End) -> list[str]:
 
 def rate_lines(a: End, b: End) -> list[str]:
     """The rates of the last verdicts side by side, each with its 95 % interval."""
-    from tools.core.run_diff import rates_of
+    from verdicts.runs.diff import rates_of
 
     before, after = rates_of(a.selections.values()), rates_of(b.selections.values())
     names = {"frr": "FRR", "false_block": "false block", "label_match": "label match"}
@@ -92,7 +92,7 @@ def rate_lines(a: End, b: End) -> list[str]:
 
 def review_lines(a: End, b: End) -> list[str]:
     """Which tickets only one of the runs sends to people."""
-    from tools.core.run_diff import by_label
+    from verdicts.runs.diff import by_label
 
     lines = [f"Review: {len(a.review)} tickets in A, {len(b.review)} in B, {len(a.review & b.review)} in both"]
     for word, keys in (("no longer", sorted(a.review - b.review)), ("new", sorted(b.review - a.review))):

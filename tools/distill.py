@@ -23,10 +23,10 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from tools.core import cli
+from verdicts.command import cli
 
 if TYPE_CHECKING:
-    from tools.core.standing import Standing, Verdict
+    from verdicts.runs.standing import Standing, Verdict
 
 
 def main(
@@ -40,17 +40,17 @@ def main(
     decisions: Annotated[Path | None, typer.Option(help="review_decisions.jsonl: what people said of queued tickets, where they said something.")] = None,
 ) -> None:
     """Turn the converged epoch's selected answers into chat training data."""
-    from tools.core import corpus
-    from tools.core.config import DistillConfig, read_section
-    from tools.core.corpus_files import Answers, Judging, Reasons, write_corpus
-    from tools.core.guidance_file import read_guidance
-    from tools.core.jsonl import read_json
-    from tools.core.records import LoopStatus, read_decisions
-    from tools.core.review_list import stream_review
-    from tools.core.made import does_not_use
-    from tools.core.standing import held_out_of, release_limit, standing_of, training_verdict
-    from tools.core.synthetic import named
-    from tools.core.ticket_index import Tickets
+    from verdicts.corpus import distill as corpus
+    from verdicts.config.config import DistillConfig, read_section
+    from verdicts.corpus.files import Answers, Judging, Reasons, write_corpus
+    from verdicts.guidance.file import read_guidance
+    from verdicts.base.jsonl import read_json
+    from verdicts.records.records import LoopStatus, read_decisions
+    from verdicts.review.list_file import stream_review
+    from verdicts.base.made import does_not_use
+    from verdicts.runs.standing import held_out_of, release_limit, standing_of, training_verdict
+    from verdicts.records.synthetic import named
+    from verdicts.records.ticket_index import Tickets
 
     started, cfg = time.time(), read_section(config, DistillConfig)
     if not cfg.distill.enabled:
@@ -78,7 +78,7 @@ def main(
 
 def ending(run_dir: Path, standing: Standing, verdict: Verdict, took: str) -> list[str]:
     """What a user wants at the end: how the run stands, whether to train on it, where its files are, what to call next, how long it took."""
-    from tools.core.standing import MAY_TRAIN
+    from verdicts.runs.standing import MAY_TRAIN
 
     run = run_dir if len(run_dir.parts) > 2 else run_dir.resolve()  # runs/<RUN>/<MISSION>
     where = [*([] if run.parts[-3] == "runs" and len(run.parts) == 3 else [f"RUNS={run.parents[1]}"]), f"RUN={run.parent.name}", f"MISSION={run.name}"]
@@ -111,7 +111,7 @@ def took(started: float) -> str:
 
 def used(path: Path) -> bool:
     """Whether a file is there; noted either way, so that its coming makes the corpus again."""
-    from tools.core.made import uses
+    from verdicts.base.made import uses
 
     uses(path)
     return path.exists()

@@ -17,15 +17,15 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from tools.core import cli
+from verdicts.command import cli
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from tools.core.config import EvaluateConfig, EvaluateSection
-    from tools.core.evaluation import Answer, Evaluation, MadeFrom, Named
-    from tools.core.held_out import Question
-    from tools.core.part_file import PartFile
+    from verdicts.config.config import EvaluateConfig, EvaluateSection
+    from verdicts.evaluation.scores import Answer, Evaluation, MadeFrom, Named
+    from verdicts.evaluation.questions import Question
+    from verdicts.base.part_file import PartFile
 
 
 def main(
@@ -40,16 +40,16 @@ def main(
     only_groups_of: Annotated[Path | None, typer.Option(help="distill.val.jsonl: take tickets of its groups alone.")] = None,
 ) -> None:
     """Ask a student held-out questions and score its answers."""
-    from tools.core.config import EvaluateConfig, read_section
-    from tools.core.engines.fingerprint import checkpoint_hash
-    from tools.core.evaluation import Evaluation, MadeFrom, Named, answers_path, tally, taught_from
-    from tools.core.guidance_file import read_guidance
-    from tools.core.held_out import digest_of, read_held_out_tickets, read_photo_questions, read_trained, sample, ticket_questions
-    from tools.core.jsonl import write_json, write_rows
-    from tools.core.part_file import PartFile
-    from tools.core.prompts import stage_b_system
-    from tools.core.questions import files_digest, text_digest
-    from tools.core.student import check_folder
+    from verdicts.config.config import EvaluateConfig, read_section
+    from verdicts.models.fingerprint import checkpoint_hash
+    from verdicts.evaluation.scores import Evaluation, MadeFrom, Named, answers_path, tally, taught_from
+    from verdicts.guidance.file import read_guidance
+    from verdicts.evaluation.questions import digest_of, read_held_out_tickets, read_photo_questions, read_trained, sample, ticket_questions
+    from verdicts.base.jsonl import write_json, write_rows
+    from verdicts.base.part_file import PartFile
+    from verdicts.stage_b.prompts import stage_b_system
+    from verdicts.evaluation.question_files import files_digest, text_digest
+    from verdicts.student.student import check_folder
 
     cfg = read_section(config, EvaluateConfig)
     rules = read_guidance(guidance, cfg.mission.name)
@@ -88,8 +88,8 @@ def main(
 
 def earlier(output: Path, student: "Named", asked: str, made_from: "MadeFrom", step: int) -> "Evaluation | None":
     """The evaluation that is there, with today's names, if this student gave it to the same questions; None where it is of others, or was edited."""
-    from tools.core.errors import UserError
-    from tools.core.gate import read_evaluation, refuse_edited
+    from verdicts.base.errors import UserError
+    from verdicts.evaluation.gate import read_evaluation, refuse_edited
 
     try:
         old, _ = read_evaluation(output)
@@ -117,9 +117,9 @@ def batches(questions: "Sequence[Question]", limits: "EvaluateSection") -> list[
 
 def ask(student: Path, cfg: "EvaluateConfig", questions: "Sequence[Question]", part: "PartFile") -> "list[Answer]":
     """All answers, scored, in the order of the questions; goes on behind the batches that the part file holds."""
-    from tools.core.evaluation import score
-    from tools.core.progress import progress
-    from tools.core.student import Row, Student
+    from verdicts.evaluation.scores import score
+    from verdicts.base.progress import progress
+    from verdicts.student.student import Row, Student
 
     todo = batches(questions, cfg.evaluate)
     said = part.load(follows=lambda before, batch: len(before) < len(todo) and len(batch) == len(todo[len(before)]))
@@ -138,7 +138,7 @@ def ask(student: Path, cfg: "EvaluateConfig", questions: "Sequence[Question]", p
 
 def sentence(found: "Evaluation", output: Path) -> str:
     """The count sentence."""
-    from tools.core.metrics import Rate
+    from verdicts.stats.rates import Rate
 
     chat, summary, dense = found.chat, found.summary, found.dense
     frr, blocks, form, exact = (str(Rate(**rate.model_dump())) for rate in (chat.frr, chat.false_block, chat.format, summary.exact))

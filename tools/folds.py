@@ -16,14 +16,14 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from tools.core.cli import run
+from verdicts.command.cli import run
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
-    from tools.core.config import Config
-    from tools.core.records import StageA
-    from tools.core.rehearsal import Played
+    from verdicts.config.config import Config
+    from verdicts.records.records import StageA
+    from verdicts.measure.rehearsal import Played
 
 
 def main(
@@ -37,12 +37,12 @@ def main(
     jobs: Annotated[int, typer.Option(min=1, help="Processes.")] = 1,
 ) -> None:
     """Learn on either half, judge on the other."""
-    from tools.core.cli import say
-    from tools.core.config import load
-    from tools.core.jobs import alone, spread
-    from tools.core.jsonl import write_json
-    from tools.core.records import read_tickets
-    from tools.core.rehearsal import with_seed
+    from verdicts.command.cli import say
+    from verdicts.config.config import load
+    from verdicts.measure.jobs import alone, spread
+    from verdicts.base.jsonl import write_json
+    from verdicts.records.records import read_tickets
+    from verdicts.measure.rehearsal import with_seed
 
     config = alone(load(models, mission, overlay), jobs)
     halves = halves_of(read_tickets(tickets, config.mission.name))
@@ -61,8 +61,8 @@ def main(
 
 def halves_of(tickets: Sequence[StageA]) -> tuple[list[StageA], list[StageA]]:
     """Tickets by a hash of their group: two halves that share none."""
-    from tools.core.config import LearnSection
-    from tools.core.holdout import is_held_out
+    from verdicts.config.config import LearnSection
+    from verdicts.rounds.holdout import is_held_out
 
     half = LearnSection(holdout=0.5, seed=1)
     sides = [is_held_out(ticket.group_id, half) for ticket in tickets]
@@ -71,8 +71,8 @@ def halves_of(tickets: Sequence[StageA]) -> tuple[list[StageA], list[StageA]]:
 
 def read_audit(path: Path) -> dict[str, str]:
     """Category by ticket_key; other fields are left alone."""
-    from tools.core.errors import mistake
-    from tools.core.jsonl import json_value, stream_lines
+    from verdicts.base.errors import mistake
+    from verdicts.base.jsonl import json_value, stream_lines
 
     found = {}
     for placed in stream_lines(path):
@@ -85,8 +85,8 @@ def read_audit(path: Path) -> dict[str, str]:
 
 def learn_and_judge(config: Config, learn: Sequence[StageA], other: Sequence[StageA], categories: Mapping[str, str]) -> dict[str, Any]:
     """One loop: its rules, and how they do on the tickets of the loop and on the others."""
-    from tools.core.engines import open_engine
-    from tools.core.rehearsal import Recall, judge, rehearse
+    from verdicts.engines import open_engine
+    from verdicts.measure.rehearsal import Recall, judge, rehearse
 
     engine = Recall(open_engine(config.engine))
     done = rehearse(config, engine, learn)
@@ -98,7 +98,7 @@ def learn_and_judge(config: Config, learn: Sequence[StageA], other: Sequence[Sta
 
 def figures(played: Played, categories: Mapping[str, str]) -> dict[str, Any]:
     """Rates, and right verdicts by audited category as [right, all]."""
-    from tools.core.rehearsal import rates_of
+    from verdicts.measure.rehearsal import rates_of
 
     rates = rates_of(played)
     right: dict[str, list[int]] = {}
@@ -112,7 +112,7 @@ def figures(played: Played, categories: Mapping[str, str]) -> dict[str, Any]:
 
 def line_of(fold: dict[str, Any]) -> str:
     """One fold in one line."""
-    from tools.core.metrics import Rate
+    from verdicts.stats.rates import Rate
 
     sides = [f"{name.replace('_', ' ')}: FRR {Rate(**fold[name]['frr'])}, false block {Rate(**fold[name]['false_block'])}" for name in ("learnt_from", "other_half")]
     right = ", ".join(f"{category} {k}/{n}" for category, (k, n) in fold["other_half"]["right"].items())

@@ -17,13 +17,13 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from tools.core import cli
+from verdicts.command import cli
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from tools.core.fusion import Manifest
-    from tools.core.fusion_config import Source
+    from verdicts.corpus.mix import Manifest
+    from verdicts.corpus.mix_config import Source
 
 DEFAULT = Path("configs/fusion/default.yaml")
 
@@ -36,12 +36,12 @@ def main(
     name: Annotated[str | None, typer.Option(help="Name of the output, where it is not the config's.")] = None,
 ) -> None:
     """Mix dense, summary and chat sources into one training file."""
-    from tools.core.fusion import account, manifest, plan, table
-    from tools.core.fusion_config import left_out, read_fusion
-    from tools.core.fusion_files import index_sources, token_counter, write
-    from tools.core.jsonl import write_json
-    from tools.core.made import uses
-    from tools.core.progress import progress
+    from verdicts.corpus.mix import account, manifest, plan, table
+    from verdicts.corpus.mix_config import left_out, read_fusion
+    from verdicts.corpus.index import index_sources, token_counter, write
+    from verdicts.base.jsonl import write_json
+    from verdicts.base.made import uses
+    from verdicts.base.progress import progress
 
     places = where(config, corpus, old, name)
     config, name = config or DEFAULT, name or (config or DEFAULT).stem
@@ -68,7 +68,7 @@ def main(
 
 def where(config: Path | None, corpus: Path | None, old: Path | None, name: str | None) -> dict[str, str]:
     """What the config's places stand for. Raises UserError where neither a config nor a corpus is given, or the corpus is none."""
-    from tools.core.errors import mistake
+    from verdicts.base.errors import mistake
 
     if config is None and corpus is None:
         raise mistake("neither is given", "give a fusion config, or the run folder whose corpus is to be learnt", field="--config, --corpus")
@@ -84,8 +84,8 @@ def where(config: Path | None, corpus: Path | None, old: Path | None, name: str 
 
 def warnings(made: "Manifest", absent: "Sequence[Source]") -> list[str]:
     """What a person should know before a student learns from this mix."""
-    from tools.core.fused_rows import one_sided
-    from tools.core.protocol import WORD
+    from verdicts.corpus.rows import one_sided
+    from verdicts.stage_b.protocol import WORD
 
     said = []
     if absent:

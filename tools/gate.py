@@ -17,12 +17,12 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from tools.core import cli
+from verdicts.command import cli
 
 if TYPE_CHECKING:
-    from tools.core.evaluation import F1Record
-    from tools.core.gate import Difference, GateRecord
-    from tools.core.records import RateRecord
+    from verdicts.evaluation.scores import F1Record
+    from verdicts.evaluation.gate import Difference, GateRecord
+    from verdicts.records.records import RateRecord
 
 
 def main(
@@ -34,10 +34,10 @@ def main(
     questions: Annotated[str | None, typer.Option(help="Digest of the held-out questions, or its first digits: both have to be about them.")] = None,
 ) -> None:
     """Compare a student before and after training, and say whether it may ship."""
-    from tools.core.config import GateConfig, read_section
-    from tools.core.gate import judge, paired, read_evaluation, refuse_edited, refuse_other_questions, refuse_other_student
-    from tools.core.jsonl import json_text, write_text_if_changed
-    from tools.core.plain import plain_lines
+    from verdicts.config.config import GateConfig, read_section
+    from verdicts.evaluation.gate import judge, paired, read_evaluation, refuse_edited, refuse_other_questions, refuse_other_student
+    from verdicts.base.jsonl import json_text, write_text_if_changed
+    from verdicts.base.plain import plain_lines
 
     cfg = read_section(config, GateConfig)
     old, new = read_evaluation(before), read_evaluation(after)
@@ -63,7 +63,7 @@ def main(
 
 def table(found: "GateRecord") -> list[str]:
     """The comparison as aligned lines: scores, then counts, then McNemar."""
-    from tools.core.gate import CHAT, RETAINED
+    from verdicts.evaluation.gate import CHAT, RETAINED
 
     old, new = found.before, found.after
     rows: list[tuple[str, ...]] = [("", "before", "after", "change in points"), ("student", old.student.folder, new.student.folder, "")]
@@ -91,8 +91,8 @@ def moved(by: "Difference") -> str:
 
 def shown(score: "RateRecord | F1Record") -> str:
     """``80.0% [49.0%, 94.3%] (8/10)``; for an F1 its hits, given and wanted."""
-    from tools.core.evaluation import F1Record
-    from tools.core.metrics import Rate
+    from verdicts.evaluation.scores import F1Record
+    from verdicts.stats.rates import Rate
 
     if isinstance(score, F1Record):
         return f"{score.f1:.1%} ({score.hits} of {score.given} given, {score.wanted} wanted)"

@@ -15,7 +15,7 @@ from typing import Annotated
 
 import typer
 
-from tools.core.cli import run
+from verdicts.command.cli import run
 
 
 def main(
@@ -25,12 +25,12 @@ def main(
     output: Annotated[Path, typer.Option(help="loop.json to write when the loop ends.")],
 ) -> None:
     """Print the next round as four digits, or write loop.json."""
-    from tools.core.cli import say
-    from tools.core.config import LoopConfig, read_section
-    from tools.core.jsonl import write_json
-    from tools.core.loop import guidance_states, status_of, supersede
-    from tools.core.ticket_index import Tickets
-    from tools.core.unreadable import stop_after
+    from verdicts.command.cli import say
+    from verdicts.config.config import LoopConfig, read_section
+    from verdicts.base.jsonl import write_json
+    from verdicts.guidance.loop import guidance_states, status_of, supersede
+    from verdicts.records.ticket_index import Tickets
+    from verdicts.rounds.unreadable import stop_after
 
     cfg = read_section(config, LoopConfig)
     tickets = Tickets(stage_a)

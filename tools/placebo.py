@@ -20,11 +20,11 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from tools.core.cli import run
+from verdicts.command.cli import run
 
 if TYPE_CHECKING:
-    from tools.core.config import Config
-    from tools.core.records import StageA
+    from verdicts.config.config import Config
+    from verdicts.records.records import StageA
 
 WAYS: dict[str, Callable[[StageA], Hashable]] = {"mission": lambda ticket: None, "photo_count": lambda ticket: len(ticket.per_image)}
 
@@ -40,11 +40,11 @@ def main(
     jobs: Annotated[int, typer.Option(min=1, help="Processes.")] = 1,
 ) -> None:
     """Count the rules that are accepted and that survive where there is nothing to learn."""
-    from tools.core.cli import say
-    from tools.core.config import load
-    from tools.core.jobs import alone, spread
-    from tools.core.jsonl import write_json
-    from tools.core.records import read_tickets
+    from verdicts.command.cli import say
+    from verdicts.config.config import load
+    from verdicts.measure.jobs import alone, spread
+    from verdicts.base.jsonl import write_json
+    from verdicts.records.records import read_tickets
 
     config = alone(load(models, mission, overlay), jobs)
     rows = read_tickets(tickets, config.mission.name)
@@ -58,8 +58,8 @@ def main(
 
 def play_seeds(config: Config, rows: Sequence[StageA], way: str, seeds: Sequence[int], most: int) -> list[dict[str, Any]]:
     """Loops on labels permuted one way, with one engine: what a loop asks again is answered from memory."""
-    from tools.core.engines import open_engine
-    from tools.core.rehearsal import Recall, rehearse, with_seed
+    from verdicts.engines import open_engine
+    from verdicts.measure.rehearsal import Recall, rehearse, with_seed
 
     engine, done = Recall(open_engine(config.engine)), []
     for seed in seeds:
@@ -94,8 +94,8 @@ def permuted(tickets: Sequence[StageA], class_of: Callable[[StageA], Hashable], 
 
 def line_of(way: str, rows: Sequence[dict[str, Any]]) -> str:
     """What the loops of one way of permuting came to, rules about the number of photos apart."""
-    from tools.core.metrics import wilson
-    from tools.core.trial import counts_photos
+    from verdicts.stats.rates import wilson
+    from verdicts.guidance.trial import counts_photos
 
     wrong = [[rule for rule in row["survived"] if way == "mission" or not counts_photos(rule)] for row in rows]
     clean = wilson(sum(not rules for rules in wrong), len(rows))

@@ -17,13 +17,13 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from tools.core.cli import run
+from verdicts.command.cli import run
 
 if TYPE_CHECKING:
-    from tools.core.config import Config
-    from tools.core.engines import Engine
-    from tools.core.planning import Cost, Probe
-    from tools.core.records import StageA
+    from verdicts.config.config import Config
+    from verdicts.engines import Engine
+    from verdicts.runs.cost import Cost, Probe
+    from verdicts.records.records import StageA
 
 
 def main(
@@ -33,13 +33,13 @@ def main(
     overlay: Annotated[Path | None, typer.Option(help="One more YAML laid over the configuration.")] = None,
 ) -> None:
     """Predict what a run takes."""
-    from tools.core.cli import say
-    from tools.core.config import load
-    from tools.core.engines import open_engine
-    from tools.core.plain import plain_lines
-    from tools.core.planning import duration, run_cost
-    from tools.core.records import read_tickets
-    from tools.core.windows import place_of, tickets_of
+    from verdicts.command.cli import say
+    from verdicts.config.config import load
+    from verdicts.engines import open_engine
+    from verdicts.base.plain import plain_lines
+    from verdicts.runs.cost import duration, run_cost
+    from verdicts.records.records import read_tickets
+    from verdicts.rounds.windows import place_of, tickets_of
 
     config = load(models, mission, overlay)
     rows = read_tickets(tickets, config.mission.name)
@@ -58,14 +58,14 @@ def main(
 
 def measure(config: Config, engine: Engine, window: list[StageA], open_s: float) -> Probe:
     """Play, reflect on and judge the probe's tickets, with a clock and a count of tokens at each step."""
-    from tools.core import guidance
-    from tools.core.jsonl import dump
-    from tools.core.planning import Probe
-    from tools.core.prompts import reflect_system, stage_b_system, stage_b_user
-    from tools.core.reflection import answer_schema, groups_of, read_answer
-    from tools.core.rollouts import decodes_for, trajectories_of
-    from tools.core.selection import select
-    from tools.core.windows import place_of
+    from verdicts.guidance import rules as guidance
+    from verdicts.base.jsonl import dump
+    from verdicts.runs.cost import Probe
+    from verdicts.stage_b.prompts import reflect_system, stage_b_system, stage_b_user
+    from verdicts.guidance.reflection import answer_schema, groups_of, read_answer
+    from verdicts.rounds.trajectories import decodes_for, trajectories_of
+    from verdicts.stage_b.selection import select
+    from verdicts.rounds.windows import place_of
 
     start, count = guidance.start(config.mission), engine.count_tokens
     system, users = stage_b_system(config.mission.name, start.experiences), [stage_b_user(ticket.per_image) for ticket in window]
@@ -107,7 +107,7 @@ def measure(config: Config, engine: Engine, window: list[StageA], open_s: float)
 
 def reflect_decode(config: Config):
     """How a reflection call is sampled."""
-    from tools.core.engines import Decode
+    from verdicts.engines import Decode
 
     return Decode(config.reflect.temperature, config.reflect.top_p, config.reflect.max_new_tokens, config.reflect.seed)
 
@@ -118,13 +118,13 @@ def start_seconds() -> float:
     import sys
 
     clock = time.monotonic()
-    subprocess.run([sys.executable, "-c", "import tools.core.learning, tools.core.run_folder"], check=True)
+    subprocess.run([sys.executable, "-c", "import verdicts.guidance.learning, verdicts.records.run_folder"], check=True)
     return time.monotonic() - clock
 
 
 def table(config: Config, probe: Probe, tickets: int, rounds: int, costs: dict[int, Cost]) -> list[str]:
     """What was measured, and what it comes to by number of epochs."""
-    from tools.core.planning import amount, duration
+    from verdicts.runs.cost import amount, duration
 
     wrong, answered = sum(probe.wrong.values()), sum(probe.wrong.values()) + sum(probe.right.values())
     columns = [f"{count} epoch{'s' if count > 1 else ''}" for count in costs]

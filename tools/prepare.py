@@ -10,7 +10,7 @@
 A variable that is not named is what the run was made with; another name for it is refused, unless REMAKE=1 says so. A file
 is rewritten only when its content changes. The run's own stage_a.jsonl may be edited by hand: it is taken anew only when its
 source has changed. The command behind ``--`` then runs in this process's place, with all variables settled in its
-environment, and STALE: the results that were made from other inputs than those there now (tools/core/made.py).
+environment, and STALE: the results that were made from other inputs than those there now (verdicts/base/made.py).
 
 With --dry-run nothing is written; each file that would be is printed with the reason (or handed to the command as ``-W``).
 """
@@ -21,10 +21,10 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from tools.core.cli import run
+from verdicts.command.cli import run
 
 if TYPE_CHECKING:
-    from tools.core.naming import Choice, MadeWith
+    from verdicts.runs.naming import Choice, MadeWith
 
 STUDENT_TOOLS = ("summarize", "sft", "evaluate", "gate")  # they can do without tickets, and a knob of theirs touches no round
 LEARNERS = {"fuse", "sft", "evaluate", "gate"}  # goals that need a corpus
@@ -46,9 +46,9 @@ def main(
     command: Annotated[list[str] | None, typer.Argument(help="What to run then, in this process's place.")] = None,
 ) -> None:
     """Write the section files and the run's tickets, then run the command."""
-    from tools.core.errors import mistake
-    from tools.core.freshness import Fresh, refuse_unknown_mix
-    from tools.core.naming import RUN_GOALS, SUMMARIES, Choice, remember, remembered
+    from verdicts.base.errors import mistake
+    from verdicts.runs.freshness import Fresh, refuse_unknown_mix
+    from verdicts.runs.naming import RUN_GOALS, SUMMARIES, Choice, remember, remembered
 
     refuse_control_characters(STAGE_A=tickets, CONFIG=overlay, PHOTOS=photos, HELD_OUT=held_out)
     refuse_unknown_mix(fusion)
@@ -79,7 +79,7 @@ def main(
 
 def refuse_control_characters(**paths: str | None) -> None:
     """Raise UserError for a path with a line end or the like in it: it would forge lines in messages, and make folds it."""
-    from tools.core.errors import UserError
+    from verdicts.base.errors import UserError
 
     for variable, path in paths.items():
         if any(not character.isprintable() for character in path or ""):
@@ -87,14 +87,14 @@ def refuse_control_characters(**paths: str | None) -> None:
 
 
 def _draws(made: "MadeWith") -> set[str]:
-    from tools.core.naming import DRAWS
+    from verdicts.runs.naming import DRAWS
 
     return DRAWS if made.models == "miniature" else set()
 
 
 def settle(choice: "Choice", was: "MadeWith", student: bool, models: str | None, overlay: str | None, photos: str | None, fusion: str | None) -> "MadeWith":
     """What the run is made with from now on. The student's tools may have a CONFIG of their own."""
-    from tools.core.naming import MadeWith, Named
+    from verdicts.runs.naming import MadeWith, Named
 
     config, own = was.config, was.student_config
     if not student:
@@ -110,7 +110,7 @@ def settle(choice: "Choice", was: "MadeWith", student: bool, models: str | None,
 
 def sections(made: "MadeWith", mission: str, run_dir: Path, tickets: bool) -> dict[Path, str]:
     """The text of each section file; without tickets those of the student's tools alone."""
-    from tools.core.config import SECTIONS, load, section_text
+    from verdicts.config.config import SECTIONS, load, section_text
 
     of_run = load(made.models, mission, Path(made.config.path) if made.config else None) if tickets or not made.student_config else None
     own = load(made.models, mission, Path(made.student_config.path)) if made.student_config else of_run
@@ -119,8 +119,8 @@ def sections(made: "MadeWith", mission: str, run_dir: Path, tickets: bool) -> di
 
 def not_yet(texts: dict[Path, str], taken: tuple[str, bool] | None, run_dir: Path) -> dict[Path, str]:
     """The files that are to be written -> why."""
-    from tools.core.config import read_yaml
-    from tools.core.naming import section_differences
+    from verdicts.config.config import read_yaml
+    from verdicts.runs.naming import section_differences
 
     new = {path: "it is not there" if not path.exists() else section_differences(read_yaml(path), text) for path, text in texts.items()}
     if taken and new_source(Path(taken[0]), run_dir) is not None:
@@ -130,8 +130,8 @@ def not_yet(texts: dict[Path, str], taken: tuple[str, bool] | None, run_dir: Pat
 
 def write(texts: dict[Path, str], taken: tuple[str, bool] | None, mission: str, run_dir: Path) -> None:
     """Take the tickets and write the sections, each where it says something new."""
-    from tools.core.config import mission_name
-    from tools.core.jsonl import write_text_if_changed
+    from verdicts.config.config import mission_name
+    from verdicts.base.jsonl import write_text_if_changed
 
     if taken:
         source, drawn = Path(taken[0]), taken[1]
@@ -144,22 +144,22 @@ def write(texts: dict[Path, str], taken: tuple[str, bool] | None, mission: str, 
 
 def draw(mission: str, output: Path) -> None:
     """Draw 400 synthetic tickets of the miniature's world, and say so."""
-    from tools.core.cli import complain
-    from tools.miniature import world
+    from verdicts.command.cli import complain
+    from miniature.world import world
 
     complain(f"SYNTHETIC tickets: nothing is named (STAGE_A, PHOTOS) and there is no data/{mission}/stage_a.jsonl, so this run is made of tickets drawn by code")
     world.main(mission=mission, seed=7, tickets=400, flip=0.05, mark_synthetic=True, output=output, truth=output.with_name("truth.jsonl"))
 
 
 def drawn_photos(folder: Path) -> bool:
-    """Whether photos were drawn by tools.miniature.photos: the truth of their tickets lies beside them."""
+    """Whether photos were drawn by miniature.drawing.photos: the truth of their tickets lies beside them."""
     return folder.with_name(f"{folder.name}.truth.jsonl").exists()
 
 
 def new_source(source: Path, run_dir: Path) -> str | None:
     """The source's hash where the run should take it ("" where it is no file, for reading to name); None where the run's copy stands."""
-    from tools.core.digests import sha256_of
-    from tools.core.naming import remembered
+    from verdicts.base.digests import sha256_of
+    from verdicts.runs.naming import remembered
 
     kept = remembered(run_dir)[1] if (run_dir / "stage_a.jsonl").exists() else None
     if kept and kept.source == str(source) and not source.exists():
@@ -176,10 +176,10 @@ def take_tickets(source: Path, mission: str, run_dir: Path, *, synthetic: bool =
 
     import shutil
 
-    from tools.core.cli import say
-    from tools.core.jsonl import whole_files, write_json
-    from tools.core.records import TicketsSource
-    from tools.core.ticket_index import Tickets
+    from verdicts.command.cli import say
+    from verdicts.base.jsonl import whole_files, write_json
+    from verdicts.records.records import TicketsSource
+    from verdicts.records.ticket_index import Tickets
 
     rows = Tickets(source, mission)
     with open(source, encoding="utf-8-sig") as text, whole_files(run_dir / "stage_a.jsonl") as (copy,):
@@ -190,7 +190,7 @@ def take_tickets(source: Path, mission: str, run_dir: Path, *, synthetic: bool =
 
 def environment(made: "MadeWith", taken: tuple[str, bool] | None, run_dir: Path, held_out: str | None, goals: set[str], everything: bool) -> dict[str, str]:
     """What the command finds in its environment, beside what is there already."""
-    from tools.core.freshness import Fresh, questions_of
+    from verdicts.runs.freshness import Fresh, questions_of
 
     fresh = Fresh(run_dir, made.fusion, made.photos)
     given = {"MODELS": made.models, "FUSION": fresh.student, "MIX": fresh.mix, "STALE": " ".join(fresh.stale(everything)), "MADE_ANEW": "1" if everything else ""}

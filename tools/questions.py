@@ -11,7 +11,7 @@ from typing import Annotated
 
 import typer
 
-from tools.core import cli
+from verdicts.command import cli
 
 
 def main(
@@ -19,7 +19,7 @@ def main(
     mission: Annotated[str, typer.Option(help="The mission's slug.")],
 ) -> None:
     """Say which held-out questions a folder holds: a digest that names them by content."""
-    from tools.core.questions import files_digest, held_out_files
+    from verdicts.evaluation.question_files import files_digest, held_out_files
 
     print(files_digest(held_out_files(held_out, mission)))
 

@@ -17,7 +17,7 @@ from typing import Annotated
 
 import typer
 
-from tools.core.cli import run
+from verdicts.command.cli import run
 
 
 def main(
@@ -30,20 +30,20 @@ def main(
     decided: Annotated[Path | None, typer.Option(help="What people have said of tickets since: round 1 begins to learn, and takes it down as --decisions.")] = None,
 ) -> None:
     """Reflect on the errors of a round."""
-    from tools.core.cli import say
-    from tools.core.config import ReflectConfig, read_section
-    from tools.core.decisions import for_learning
-    from tools.core.engines import open_engine
-    from tools.core.guidance_file import read_guidance
-    from tools.core.jsonl import read_numbered, write_rows
-    from tools.core.learning import learn
-    from tools.core.past import read_past
-    from tools.core.records import Selection, Trajectory, read_decisions
-    from tools.core.review import queue
-    from tools.core.run_folder import stream_file
-    from tools.core.ticket_index import Tickets
-    from tools.core.unreadable import forgiven_in, unread_in
-    from tools.core.windows import place_of
+    from verdicts.command.cli import say
+    from verdicts.config.config import ReflectConfig, read_section
+    from verdicts.review.decisions import for_learning
+    from verdicts.engines import open_engine
+    from verdicts.guidance.file import read_guidance
+    from verdicts.base.jsonl import read_numbered, write_rows
+    from verdicts.guidance.learning import learn
+    from verdicts.guidance.past import read_past
+    from verdicts.records.records import Selection, Trajectory, read_decisions
+    from verdicts.review.queue import queue
+    from verdicts.records.run_folder import stream_file
+    from verdicts.records.ticket_index import Tickets
+    from verdicts.rounds.unreadable import forgiven_in, unread_in
+    from verdicts.rounds.windows import place_of
 
     cfg = read_section(config, ReflectConfig)
     tickets = Tickets(stage_a, cfg.mission.name)
@@ -79,9 +79,9 @@ def main(
 
 def take_down(decided: Path, decisions: Path, tickets: Mapping) -> None:
     """Keep what people have said so far as what this learning knows; what they say later changes it only by make relearn."""
-    from tools.core import made
-    from tools.core.jsonl import write_text_if_changed
-    from tools.core.records import read_decisions
+    from verdicts.base import made
+    from verdicts.base.jsonl import write_text_if_changed
+    from verdicts.records.records import read_decisions
 
     made.does_not_use(decided)
     if decided.exists():
@@ -91,7 +91,7 @@ def take_down(decided: Path, decisions: Path, tickets: Mapping) -> None:
 
 def refuse_misfits(path: Path, numbered: list, tickets: Mapping) -> None:
     """Raise UserError at the first (line, selection) that contradicts its ticket or itself, as an edit by hand may."""
-    from tools.core.errors import mistake
+    from verdicts.base.errors import mistake
 
     seen: dict[str, int] = {}
     for line, selection in numbered:

@@ -12,7 +12,7 @@ from typing import Annotated
 
 import typer
 
-from tools.core.cli import run
+from verdicts.command.cli import run
 
 
 def main(
@@ -20,11 +20,11 @@ def main(
     output: Annotated[Path, typer.Option(help="The page.")],
 ) -> None:
     """Write the report of a run."""
-    from tools.core.cli import say
-    from tools.core.jsonl import write_text
-    from tools.core.report_data import read_report
-    from tools.core.report_page import page
-    from tools.core.synthetic import named
+    from verdicts.command.cli import say
+    from verdicts.base.jsonl import write_text
+    from verdicts.report.data import read_report
+    from verdicts.report.page import page
+    from verdicts.records.synthetic import named
 
     report = read_report(run_dir)
     text = page(report)

@@ -16,7 +16,7 @@ from typing import Annotated
 
 import typer
 
-from tools.core import cli
+from verdicts.command import cli
 
 
 def main(
@@ -25,14 +25,14 @@ def main(
     export: Annotated[Path | None, typer.Option(help="Write the queue as CSV to fill in; an existing file is refused.")] = None,
 ) -> None:
     """Bring in what people decided of queued tickets."""
-    from tools.core.decision_tables import read_given, write_table
-    from tools.core.decisions import changes, merge, sentence, summarize
-    from tools.core.errors import mistake
-    from tools.core.jsonl import dump, read_json, write_json, write_text, write_text_if_changed
-    from tools.core.records import NeedReviewFile, read_decisions
-    from tools.core.standing import read_standing
-    from tools.core.synthetic import named
-    from tools.core.ticket_index import Tickets
+    from verdicts.review.spreadsheet import read_given, write_table
+    from verdicts.review.decisions import changes, merge, sentence, summarize
+    from verdicts.base.errors import mistake
+    from verdicts.base.jsonl import dump, read_json, write_json, write_text, write_text_if_changed
+    from verdicts.records.records import NeedReviewFile, read_decisions
+    from verdicts.runs.standing import read_standing
+    from verdicts.records.synthetic import named
+    from verdicts.records.ticket_index import Tickets
 
     known = Tickets(run_dir / "stage_a.jsonl")
     queue = [ticket for mission in read_json(run_dir / "need_review.json", NeedReviewFile).missions.values() for ticket in mission.tickets]

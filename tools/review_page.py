@@ -13,7 +13,7 @@ from typing import Annotated
 
 import typer
 
-from tools.core import cli
+from verdicts.command import cli
 
 
 def main(
@@ -22,16 +22,16 @@ def main(
     photos: Annotated[Path | None, typer.Option(help="Folder that holds the photos, at any depth.")] = None,
 ) -> None:
     """Write the need-review queue as one page."""
-    from tools.core.config import RolloutConfig, read_section
-    from tools.core.errors import mistake
-    from tools.core.guidance_file import read_guidance
-    from tools.core.jsonl import read_json, write_text
-    from tools.core.naming import remembered
-    from tools.core.negatives import Marker
-    from tools.core.records import NeedReviewFile, read_decisions
-    from tools.core.review_page import Photos, page, page_data
-    from tools.core.synthetic import is_synthetic, named
-    from tools.core.ticket_index import Tickets
+    from verdicts.config.config import RolloutConfig, read_section
+    from verdicts.base.errors import mistake
+    from verdicts.guidance.file import read_guidance
+    from verdicts.base.jsonl import read_json, write_text
+    from verdicts.runs.naming import remembered
+    from verdicts.review.highlight import Marker
+    from verdicts.records.records import NeedReviewFile, read_decisions
+    from verdicts.review.page import Photos, page, page_data
+    from verdicts.records.synthetic import is_synthetic, named
+    from verdicts.records.ticket_index import Tickets
 
     cfg = read_section(run_dir / "config" / "rollout.yaml", RolloutConfig)
     review = read_json(run_dir / "need_review.json", NeedReviewFile).missions.get(cfg.mission.name)

@@ -15,7 +15,7 @@ from typing import Annotated
 
 import typer
 
-from tools.core.cli import run
+from verdicts.command.cli import run
 
 
 def main(
@@ -26,14 +26,14 @@ def main(
     output_dir: Annotated[Path, typer.Option(help="Folder of the round.")],
 ) -> None:
     """Sample the candidates of a window, read them and choose a verdict for each ticket."""
-    from tools.core.cli import say
-    from tools.core.config import RolloutConfig, read_section
-    from tools.core.guidance_file import read_guidance
-    from tools.core.jsonl import write_rows
-    from tools.core.rollouts import failures_of, forgiven_in
-    from tools.core.selection import guard_row, select
-    from tools.core.ticket_index import Tickets
-    from tools.core.windows import place_of, tickets_of
+    from verdicts.command.cli import say
+    from verdicts.config.config import RolloutConfig, read_section
+    from verdicts.guidance.file import read_guidance
+    from verdicts.base.jsonl import write_rows
+    from verdicts.rounds.trajectories import failures_of, forgiven_in
+    from verdicts.stage_b.selection import guard_row, select
+    from verdicts.records.ticket_index import Tickets
+    from verdicts.rounds.windows import place_of, tickets_of
 
     cfg = read_section(config, RolloutConfig)
     tickets = Tickets(stage_a, cfg.mission.name)
@@ -66,13 +66,13 @@ def play(cfg, window, rules, place, round_number, output_dir):
     import time
     from types import SimpleNamespace
 
-    from tools.core.engines import open_engine
-    from tools.core.made import code_digest
-    from tools.core.progress import progress
-    from tools.core.prompts import stage_b_system, stage_b_user
-    from tools.core.part_file import PartFile
-    from tools.core.records import Trajectory
-    from tools.core.rollouts import belongs, decodes_for, trajectories_of
+    from verdicts.engines import open_engine
+    from verdicts.base.made import code_digest
+    from verdicts.base.progress import progress
+    from verdicts.stage_b.prompts import stage_b_system, stage_b_user
+    from verdicts.base.part_file import PartFile
+    from verdicts.records.records import Trajectory
+    from verdicts.rounds.trajectories import belongs, decodes_for, trajectories_of
 
     engine = open_engine(cfg.engine)
     system = stage_b_system(cfg.mission.name, rules.experiences)

@@ -11,7 +11,7 @@ from typing import Annotated
 
 import typer
 
-from tools.core import cli
+from verdicts.command import cli
 
 
 def schema_name(model: str) -> str:
@@ -25,16 +25,16 @@ def main(
     page: Annotated[Path | None, typer.Option(help="Page on formats to write, with --notes.")] = None,
 ) -> None:
     """Export a JSON Schema for each record model, and the page on formats."""
-    from tools.core.jsonl import write_json
-    from tools.core.run_folder import ROUND_FILES, RUN_FILES
+    from verdicts.base.jsonl import write_json
+    from verdicts.records.run_folder import ROUND_FILES, RUN_FILES
 
     models = {model.__name__: model for model in (*RUN_FILES.values(), *ROUND_FILES.values())}
     for name, model in sorted(models.items()):
         write_json(output_dir / schema_name(name), model.model_json_schema())
     if page and notes:
-        from tools.core import formats
-        from tools.core.config import read_yaml
-        from tools.core.jsonl import write_text
+        from verdicts.runs import formats
+        from verdicts.config.config import read_yaml
+        from verdicts.base.jsonl import write_text
 
         write_text(page, formats.page(read_yaml(notes)))
     cli.say(f"schemas: {len(models)} in {output_dir}")

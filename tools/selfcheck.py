@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from tools.core.cli import run
+from verdicts.command.cli import run
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -29,9 +29,9 @@ def main(
     record: Annotated[bool, typer.Option("--record", help="Store the answers as the right ones: after training the embedded teacher anew.")] = False,
 ) -> None:
     """Answer the stored prompts, compare, and say in one sentence what came of it."""
-    from tools.core.cli import say
-    from tools.core.engines import trust
-    from tools.core.errors import mistake
+    from verdicts.command.cli import say
+    from verdicts.engines import trust
+    from verdicts.base.errors import mistake
 
     if record:
         return store()
@@ -54,8 +54,8 @@ def compute() -> None:
     import resource
     import sys
 
-    from tools.core.engines.trust import DIFFERS, loaded_files
-    from tools.core.errors import UserError
+    from verdicts.engines.trust import DIFFERS, loaded_files
+    from verdicts.base.errors import UserError
 
     resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
     stored = expected()
@@ -73,9 +73,9 @@ def expected() -> dict[str, Any]:
     """The stored prompts and answers. Raises UserError where they, or the teacher they belong to, are not what they were."""
     import json
 
-    from tools.core.engines.fingerprint import sampled_hash
-    from tools.core.engines.trust import EXPECTED
-    from tools.core.errors import mistake
+    from verdicts.models.fingerprint import sampled_hash
+    from verdicts.engines.trust import EXPECTED
+    from verdicts.base.errors import mistake
 
     model, restore = EXPECTED.with_name("teacher.gguf"), "restore data/miniature (`git checkout -- data/miniature`)"
     for path in (EXPECTED, model):
@@ -92,9 +92,9 @@ def answers(stored: dict[str, Any]) -> list[dict[str, Any]]:
 
     Where it has a GPU, the answers of the GPU are followed by those of the processor alone.
     """
-    from tools.core.config import EngineConfig, Thinking
-    from tools.core.engines import trust
-    from tools.core.engines.llama_cpp import LlamaCppEngine
+    from verdicts.config.config import EngineConfig, Thinking
+    from verdicts.engines import trust
+    from verdicts.engines.llama.engine import LlamaCppEngine
 
     trust.trust()
     found: list[dict[str, Any]] = []
@@ -116,7 +116,7 @@ def answered(engine: Any, system: str, users: "Sequence[str]") -> list[dict[str,
     """Verdict probabilities, read in batches, and greedy texts, written token by token."""
     from math import exp, nan
 
-    from tools.core.engines import Decode
+    from verdicts.engines import Decode
 
     written = engine.rollout(system, users, [[Decode(0.0, 1.0, MOST_TOKENS, 1)]] * len(users))
     return [
@@ -148,10 +148,10 @@ def store() -> None:
     """Write the answers of this machine into the file of stored prompts."""
     import json
 
-    from tools.core.cli import say
-    from tools.core.engines.fingerprint import sampled_hash
-    from tools.core.engines.trust import EXPECTED
-    from tools.core.jsonl import write_text
+    from verdicts.command.cli import say
+    from verdicts.models.fingerprint import sampled_hash
+    from verdicts.engines.trust import EXPECTED
+    from verdicts.base.jsonl import write_text
 
     stored = json.loads(EXPECTED.read_text(encoding="utf-8"))
     stored["teacher"] = sampled_hash(EXPECTED.with_name("teacher.gguf"))

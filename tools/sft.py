@@ -19,16 +19,16 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from tools.core import cli
-from tools.core.errors import UserError, mistake
+from verdicts.command import cli
+from verdicts.base.errors import UserError, mistake
 
 CHANGES_NO_WEIGHT = {"save_steps", "log_steps", "max_tokens", "allow_one_sided"}  # knobs that a state to go on from need not share
 
 if TYPE_CHECKING:
     from peft import PeftModel
 
-    from tools.core.config import SftConfig
-    from tools.core.sft_rows import Rows
+    from verdicts.config.config import SftConfig
+    from verdicts.sft.rows import Rows
 
 
 def main(
@@ -50,11 +50,11 @@ def main(
 
 
 def _teach(config: Path, train: Path, val: Path, output_dir: Path) -> None:
-    from tools.core.config import SftConfig, read_section
-    from tools.core.sft_lora import top_layers
-    from tools.core.sft_merge import check_folders
-    from tools.core.sft_rows import Rows
-    from tools.core.student import Encoder, check_content, check_folder
+    from verdicts.config.config import SftConfig, read_section
+    from verdicts.sft.lora import top_layers
+    from verdicts.sft.merge import check_folders
+    from verdicts.sft.rows import Rows
+    from verdicts.student.student import Encoder, check_content, check_folder
 
     cfg = read_section(config, SftConfig)
     base = Path(cfg.student.model)
@@ -86,13 +86,13 @@ def learn(cfg: "SftConfig", layers: list[int], rows: "Rows", held_out: "Rows", o
     import transformers
     from accelerate import Accelerator
 
-    from tools.core.checkpoints import load_model
-    from tools.core.engines.fingerprint import checkpoint_hash
-    from tools.core.sft_lora import adapt, adapted, lora_config
-    from tools.core.sft_merge import base_hashes
-    from tools.core.sft_train import STATE, Learner, Trainer, val_losses
-    from tools.core.student import as_checkpoint
-    from tools.core.whole_file import writing
+    from verdicts.models.checkpoints import load_model
+    from verdicts.models.fingerprint import checkpoint_hash
+    from verdicts.sft.lora import adapt, adapted, lora_config
+    from verdicts.sft.merge import base_hashes
+    from verdicts.sft.train import STATE, Learner, Trainer, val_losses
+    from verdicts.student.student import as_checkpoint
+    from verdicts.base.whole_file import writing
 
     gpu = torch.cuda.is_available()
     accelerator = Accelerator(cpu=not gpu, mixed_precision="bf16" if gpu else "no")
@@ -140,8 +140,8 @@ def write_results(model: "PeftModel", base: Path, names: list[str], metrics: dic
     """Write adapter, merged checkpoint and metrics below state/, then move them out and remove state/."""
     import shutil
 
-    from tools.core.jsonl import write_json
-    from tools.core.sft_merge import METRICS, merge, publish
+    from verdicts.base.jsonl import write_json
+    from verdicts.sft.merge import METRICS, merge, publish
 
     state = output_dir / "state"
     made = state / "made"

@@ -15,14 +15,14 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from tools.core import cli
+from verdicts.command import cli
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-    from tools.core.corpus import OneSided
-    from tools.core.guidance_diff import Change
-    from tools.core.records import (
+    from verdicts.corpus.distill import OneSided
+    from verdicts.guidance.diff import Change
+    from verdicts.records.records import (
         LoopStatus,
         MissionGuidance,
         NeedReviewFile,
@@ -32,9 +32,9 @@ if TYPE_CHECKING:
         RuleMeta,
         Trial,
     )
-    from tools.core.report_evidence import Evidence, NearMiss
-    from tools.core.run_view import Learnt
-    from tools.core.standing import Standing
+    from verdicts.report.evidence import Evidence, NearMiss
+    from verdicts.runs.view import Learnt
+    from verdicts.runs.standing import Standing
 
 KEYS_SHOWN = 3
 SIDES = {"all": "all", "learn": "learn", "holdout": "hold-out"}
@@ -43,16 +43,16 @@ EVIDENCE = {"all": "learn tickets", "fresh": "tickets it was not learnt from"}
 
 def main(run_dir: Annotated[Path, typer.Option(help="runs/<RUN>/<MISSION>.")]) -> None:
     """Print what a run has learnt."""
-    from tools.core.corpus import read_one_sided
-    from tools.core.freshness import out_of_date
-    from tools.core.jsonl import read_json, read_rows
-    from tools.core.plain import plain_lines
-    from tools.core.records import NeedReviewFile, RoundMetrics
-    from tools.core.report_evidence import near_misses_of, read_limits
-    from tools.core.run_folder import RUN_FILES, paths_of
-    from tools.core.run_view import read_learnt
-    from tools.core.standing import read_said, read_standing, release_limit
-    from tools.core.synthetic import BANNER, is_synthetic
+    from verdicts.corpus.distill import read_one_sided
+    from verdicts.runs.freshness import out_of_date
+    from verdicts.base.jsonl import read_json, read_rows
+    from verdicts.base.plain import plain_lines
+    from verdicts.records.records import NeedReviewFile, RoundMetrics
+    from verdicts.report.evidence import near_misses_of, read_limits
+    from verdicts.records.run_folder import RUN_FILES, paths_of
+    from verdicts.runs.view import read_learnt
+    from verdicts.runs.standing import read_said, read_standing, release_limit
+    from verdicts.records.synthetic import BANNER, is_synthetic
 
     metrics, review = run_dir / "metrics.jsonl", run_dir / "need_review.json"
     learnt = read_learnt(run_dir)
@@ -84,8 +84,8 @@ def heading(mission: str, status: LoopStatus | None, rounds: int) -> str:
 
 def guidance_lines(learnt: Learnt) -> list[str]:
     """The starting guidance, each round's changes, and the guidance at the end with the evidence on its rules."""
-    from tools.core.guidance_diff import changes_between, latest_metadata
-    from tools.core.report_evidence import evidence_of
+    from verdicts.guidance.diff import changes_between, latest_metadata
+    from verdicts.report.evidence import evidence_of
 
     states, evidence = learnt.states, evidence_of(learnt)
     known = latest_metadata(states[-1])
@@ -102,7 +102,7 @@ def guidance_lines(learnt: Learnt) -> list[str]:
 
 def rule_lines(guidance: MissionGuidance, evidence: Mapping[str, Evidence]) -> list[str]:
     """The rules, one a line, in key order, each with the evidence on it below."""
-    from tools.core.prompts import render_guidance, rule_number
+    from verdicts.stage_b.prompts import render_guidance, rule_number
 
     rules = [(key, render_guidance({key: guidance.experiences[key]})) for key in sorted(guidance.experiences, key=rule_number)]
     return [line for key, text in rules for line in (f"    {text}", *(evidence_lines(evidence[key]) if key in evidence else []))]
@@ -131,7 +131,7 @@ def change_lines(change: Change, known: Mapping[str, RuleMeta], evidence: Mappin
 
 def trial_text(trial: Trial) -> str:
     """What a trial showed: p-value and the level it had to meet, harm, a foreign object; tickets fixed and broken with the first few of them."""
-    from tools.core.report_evidence import p_text
+    from verdicts.report.evidence import p_text
 
     level = f", at most {trial.level:.2g} wanted" if trial.level is not None else ""
     harm = f", harm {trial.harm:.1%}" if trial.harm is not None else ""
@@ -148,7 +148,7 @@ def keys_text(keys: list[str]) -> str:
 
 def near_lines(near: list[NearMiss]) -> list[str]:
     """The proposals that more tickets would decide."""
-    from tools.core.report_evidence import p_text
+    from verdicts.report.evidence import p_text
 
     lines = ["What more tickets would decide: refused for want of evidence alone"]
     for miss in near:
@@ -158,7 +158,7 @@ def near_lines(near: list[NearMiss]) -> list[str]:
 
 def metrics_lines(rows: list[RoundMetrics]) -> list[str]:
     """A table of whole epochs, a line for all tickets and one for either side; rounds stand in where no epoch is whole yet."""
-    from tools.core.report_evidence import rates_of, sides_in
+    from verdicts.report.evidence import rates_of, sides_in
 
     shown = [row for row in rows if row.scope == "epoch"] or rows
     columns = ["FRR", "false block", "label match", "format"]
@@ -175,7 +175,7 @@ def metrics_lines(rows: list[RoundMetrics]) -> list[str]:
 
 def reading_lines(run_dir: Path, rounds: int) -> list[str]:
     """What could not be read over all rounds, by reason."""
-    from tools.core.unreadable import by_reason, reading_of
+    from verdicts.rounds.unreadable import by_reason, reading_of
 
     counts = reading_of(run_dir, rounds)
     found = [f"  {count.unread} of {count.total} {name}" + (f" ({by_reason(count.reasons)})" if count.unread else "") for name, count in counts.items()]
@@ -184,14 +184,14 @@ def reading_lines(run_dir: Path, rounds: int) -> list[str]:
 
 def rate_text(rate: RateRecord) -> str:
     """``12.5% [2.2%, 47.1%] (1/8)``."""
-    from tools.core.metrics import Rate
+    from verdicts.stats.rates import Rate
 
     return str(Rate(**rate.model_dump()))
 
 
 def standing_lines(standing: Standing, learnt: Learnt, limit: float | None, one_sided: OneSided | None) -> list[str]:
     """Where the run stands with all decisions counted, and whether to train on it: the report's figures and its sentence before a gate has spoken."""
-    from tools.core.standing import MAY_TRAIN, training_verdict
+    from verdicts.runs.standing import MAY_TRAIN, training_verdict
 
     verdict = training_verdict(learnt.status, learnt.rounds, standing.rates.frr, standing.waiting, limit, standing.gaps)
     said = [*standing.gaps, standing, *standing.by_side, f"train: {MAY_TRAIN[verdict.tone]}. {verdict}", *([one_sided] if one_sided else [])]

@@ -15,7 +15,7 @@ from typing import Annotated
 
 import typer
 
-from tools.core import cli
+from verdicts.command import cli
 
 
 def main(
@@ -25,15 +25,15 @@ def main(
     output: Annotated[Path, typer.Option(help="Stage-A tickets to write (JSONL).")],
 ) -> None:
     """Turn each photo of a mission's tickets into one line of facts."""
-    from tools.core import made
-    from tools.core.config import SummarizeConfig, mission_name, read_section
-    from tools.core.errors import mistake
-    from tools.core.jsonl import write_rows
-    from tools.core.part_file import PartFile
-    from tools.core.photos_in import look_at_all, read_input
-    from tools.core.progress import progress
-    from tools.core.student import Student, check_folder
-    from tools.core.summaries import Answer, answer_batches, compose, plan, settings_digest, still_good
+    from verdicts.base import made
+    from verdicts.config.config import SummarizeConfig, mission_name, read_section
+    from verdicts.base.errors import mistake
+    from verdicts.base.jsonl import write_rows
+    from verdicts.base.part_file import PartFile
+    from verdicts.photos.intake import look_at_all, read_input
+    from verdicts.base.progress import progress
+    from verdicts.student.student import Student, check_folder
+    from verdicts.student.summaries import Answer, answer_batches, compose, plan, settings_digest, still_good
 
     cfg = read_section(config, SummarizeConfig)
     name, folder = mission_name(mission), Path(cfg.student.model)

@@ -13,10 +13,10 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from tools.core.cli import run
+from verdicts.command.cli import run
 
 if TYPE_CHECKING:
-    from tools.core.graph import Answer, Graph
+    from verdicts.runs.make_graph import Answer, Graph
 
 CAUSES_SHOWN = 5
 NEEDS_SHOWN = 12
@@ -32,9 +32,9 @@ def main(
     make: Annotated[str, typer.Option(help="The make to ask.")] = "make",
 ) -> None:
     """Say why a file would be made again."""
-    from tools.core.errors import mistake
-    from tools.core.graph import Graph
-    from tools.core.plain import plain_lines
+    from verdicts.base.errors import mistake
+    from verdicts.runs.make_graph import Graph
+    from verdicts.base.plain import plain_lines
 
     if file == Path():
         raise mistake("no file is given", "name one: make why FILE=runs/miniature/bbu_line/guidance.json")
@@ -68,7 +68,7 @@ def folder_of_run(file: Path) -> Path | None:
 def configuration(folder: Path, models: str | None, tickets: str | None, overlay: str | None, fusion: str | None) -> tuple[dict[str, str], dict[str, str]]:
     """What prepare, which runs before all else, would write into the run (path -> why), and what it would settle for make."""
     from tools import prepare
-    from tools.core.naming import Choice, remembered
+    from verdicts.runs.naming import Choice, remembered
 
     choice = Choice(folder, remake=True)
     was, source = remembered(folder)
@@ -81,8 +81,8 @@ def configuration(folder: Path, models: str | None, tickets: str | None, overlay
 
 def reasons(answer: Answer, file: Path, changed: dict[str, str], run: Path | None) -> list[str]:
     """Why a file would be made again: for each root cause the chain that leads to it. Empty where times alone differ, and no content."""
-    from tools.core.graph import STALE, chains, steps_text
-    from tools.core.made import stale
+    from verdicts.runs.make_graph import STALE, chains, steps_text
+    from verdicts.base.made import stale
 
     other = stale([run, Path("data/fused"), Path("checkpoints")]) if run else {}
     found = [chain for chain in chains(answer, str(file)) if chain[-1] in changed or not by_time_alone(chain, run)]
@@ -111,7 +111,7 @@ def reasons(answer: Answer, file: Path, changed: dict[str, str], run: Path | Non
 
 def by_time_alone(chain: list[str], run: Path | None) -> bool:
     """Whether the file that a cause would make again was made from it as it stands: then its tool keeps the file."""
-    from tools.core.made import changes, notes_below, outputs_of, run_folder
+    from verdicts.base.made import changes, notes_below, outputs_of, run_folder
 
     if len(chain) < 2 or not Path(chain[-1]).exists() or run is None:
         return False
@@ -130,7 +130,7 @@ def when(path: str) -> str:
 
 def standing(graph: Graph, file: Path, folder: Path | None, run: Path | None) -> list[str]:
     """What is to be said of a file that would stay as it is. What it was made from is known from its note, else from make's rule."""
-    from tools.core.made import code_digest, notes_below, outputs_of
+    from verdicts.base.made import code_digest, notes_below, outputs_of
 
     needs = graph.prerequisites(str(file))
     note = next((noted for at, noted in notes_below([run, Path("data/fused"), Path("checkpoints")] if run else []) if file in outputs_of(at, noted)), None)
@@ -153,7 +153,7 @@ def standing(graph: Graph, file: Path, folder: Path | None, run: Path | None) ->
 
 def consequences(graph: Graph, file: Path, changed: dict[str, str]) -> list[str]:
     """What an edit of the file would cost: the steps that `make distill fuse` would take more than without it."""
-    from tools.core.graph import steps_text
+    from verdicts.runs.make_graph import steps_text
 
     goals = ["distill", *(["fuse"] if Path("data/fused").is_dir() else [])]
     without = set(graph.ask(goals, changed).steps)

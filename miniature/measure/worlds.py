@@ -1,0 +1,148 @@
+"""Measure the loop in miniature worlds: does it find the hidden rules, keep wrong ones out, and who ends in review?
+
+    make worlds            (python -m miniature.measure.worlds --seeds 5 --output runs/worlds/results.json)
+
+For each seed, share of flipped labels and share of labels that are fail: 400 tickets of a world with four hidden rules, learnt
+from G0 alone, in memory (verdicts/measure/rehearsal.py). The guidance that results is judged on 400 clean held-out tickets. A second
+run of the same world starts with a planted wrong rule. Prints a row for each kind of world.
+"""
+
+import time
+from pathlib import Path
+from random import Random
+from statistics import mean
+from typing import Annotated, Any
+
+import typer
+
+from verdicts.command.cli import run
+
+
+def main(
+    seeds: Annotated[int, typer.Option(min=1, help="Worlds of each kind, seeds 1, 2, …")] = 5,
+    flips: Annotated[str, typer.Option(help="Shares of flipped labels, with commas.")] = "0.05",
+    fails: Annotated[str, typer.Option(help="Shares of labels that are fail, with commas; 0: as the world has it.")] = "0",
+    mission: Annotated[str, typer.Option(help="Mission slug.")] = "bbu_line",
+    tickets: Annotated[int, typer.Option(min=1, help="Tickets to learn from.")] = 400,
+    held_out: Annotated[int, typer.Option(min=1, help="Clean tickets to judge with.")] = 400,
+    planted: Annotated[bool, typer.Option(help="Run each world once more with a planted wrong rule.")] = True,
+    output: Annotated[Path, typer.Option(help="Results (JSON).")] = Path("runs/worlds/results.json"),
+    jobs: Annotated[int, typer.Option(min=1, help="Processes.")] = 1,
+) -> None:
+    """Run the worlds and print the table."""
+    from verdicts.measure.jobs import spread
+    from verdicts.base.jsonl import write_json
+
+    kinds = [(flip, share) for flip in shares(flips) for share in shares(fails)]
+    rows: list[dict[str, Any]] = []
+    for row in spread(measure, [(seed, mission, tickets, held_out, flip, share, planted, jobs) for flip, share in kinds for seed in range(1, seeds + 1)], jobs):
+        rows.append(row)
+        print(row_text(row), flush=True)
+        write_json(output, {"mission": mission, "tickets": tickets, "held_out": held_out, "worlds": rows})
+    for flip, share in kinds:
+        print(table_row([row for row in rows if (row["flip"], row["fails"]) == (flip, share)]))
+
+
+def shares(text: str) -> list[float]:
+    """``0.05,0.1`` as numbers."""
+    return [float(part) for part in text.split(",")]
+
+
+def row_text(row: dict[str, Any]) -> str:
+    """One world."""
+    gone = "not tried" if not row["planted"] else "never gone" if row["planted_gone_after"] is None else f"gone after {row['planted_gone_after']:.1f} epochs"
+    return (
+        f"seed {row['seed']}, {row['flip']:.0%} flipped, {row['fail_labels']:.0%} fail ({row['status']}, {row['epochs']} epochs): found {row['found']} of {len(row['hidden'])}, "
+        f"wrong {len(row['wrong'])}; clean: FRR {row['frr']['k']}/{row['frr']['n']}, false block {row['false_block']['k']}/{row['false_block']['n']}, "
+        f"label match {row['label_match']['rate']:.1%}; review holds {row['review_recall']:.0%} of the flipped; planted rule {gone}; {row['seconds']:.0f} s"
+    )
+
+
+def table_row(rows: list[dict[str, Any]]) -> str:
+    """All worlds of one kind together."""
+    from verdicts.stats.rates import wilson
+
+    summed = {name: wilson(sum(row[name]["k"] for row in rows), sum(row[name]["n"] for row in rows)) for name in ("frr", "false_block", "label_match")}
+    gone = [row["planted_gone_after"] for row in rows if row["planted"]]
+    return (
+        f"| {rows[0]['flip']:.0%} | {rows[0]['fails'] or mean(row['fail_labels'] for row in rows):.0%} | {sum(row['found'] for row in rows)}/{sum(len(row['hidden']) for row in rows)} "
+        f"| {sum(len(row['wrong']) for row in rows)} | {summed['frr']} | {summed['false_block']} | {min(row['label_match']['rate'] for row in rows):.1%} to {max(row['label_match']['rate'] for row in rows):.1%} "
+        f"| {sum(at is not None and at <= 1 for at in gone)}/{len(gone)} | {sum(row['status'] == 'converged' for row in rows)}/{len(rows)} |"
+    )
+
+
+def measure(seed: int, mission: str, tickets: int, held_out: int, flip: float, fails: float, planted: bool, jobs: int) -> dict[str, Any]:
+    """One world: learn, judge on clean tickets, then once more with a planted wrong rule."""
+    from verdicts.config.config import load
+    from verdicts.engines import open_engine
+    from verdicts.measure.jobs import alone
+    from verdicts.records.records import StageA
+    from verdicts.measure.rehearsal import Recall, judge, rates_of, rehearse
+    from verdicts.review.queue import is_unsupported
+    from miniature.world import world as worlds
+
+    started = time.monotonic()
+    world = worlds.sample_world(seed, mission)
+    labelled = draw(world, tickets, seed, flip, fails)
+    rows, clean = ([StageA.model_validate(row) for row in worlds.stage_a_rows(world, of)] for of in (labelled, draw(world, held_out, seed + 1000, 0.0, fails)))
+    config = alone(load("miniature", mission), jobs)
+    engine = Recall(open_engine(config.engine))
+    done = rehearse(config, engine, rows)
+    asked = dict(engine.asked)
+    found = {worlds.parse_rule(text) for text in done.rules}
+    rates = rates_of(judge(config, engine, done.guidance, clean))
+    flipped = {f"{row.group_id}::{row.label}" for row in labelled if row.label != row.clean}
+    queued = {selection.ticket_key for candidates, selection in judge(config, engine, done.guidance, rows) if selection and is_unsupported(candidates)}
+    begun_wrong = config.model_copy(update={"mission": config.mission.model_copy(update={"rules": [wrong_rule(seed, worlds, world)]})})
+    gone = gone_after(rehearse(begun_wrong, engine, rows), -(-len(rows) // config.window.tickets)) if planted else None
+    engine.close()
+    return {
+        "seed": seed, "flip": flip, "fails": fails, "fail_labels": sum(row.label == "fail" for row in labelled) / len(labelled),
+        "hidden": [rule.text() for rule in world.hidden], "rules": done.rules, "status": done.status.status, "epochs": done.status.epochs,
+        "found": sum(rule in found for rule in world.hidden), "wrong": [text for text in done.rules if worlds.parse_rule(text) not in world.hidden],
+        **{name: rate._asdict() for name, rate in rates._asdict().items()},
+        "review_recall": len(flipped & queued) / max(1, len(flipped)), "review_precision": len(flipped & queued) / max(1, len(queued)),
+        "planted": planted, "planted_gone_after": gone, "asked": asked, "seconds": round(time.monotonic() - started, 1),
+    }  # fmt: skip
+
+
+def draw(world: Any, count: int, seed: int, flip: float, fails: float) -> list:
+    """``count`` tickets, of which a share ``fails`` is labelled fail (0: as they come)."""
+    from miniature.world import world as worlds
+
+    if not fails:
+        return worlds.draw_tickets(world, count, seed, flip)
+    drawn = worlds.draw_tickets(world, 4 * count, seed, flip)
+    wanted = {"fail": round(count * fails), "pass": count - round(count * fails)}
+    kept = []
+    for row in drawn:
+        if wanted[row.label]:
+            wanted[row.label] -= 1
+            kept.append(row)
+    if any(wanted.values()):
+        raise RuntimeError(f"too few tickets with these labels: {wanted} missing")
+    return kept
+
+
+def wrong_rule(seed: int, worlds: Any, world: Any) -> str:
+    """A rule that is not the world's, and turns the right verdict of at least 6 % of tickets."""
+    probe = [row.ticket.facts for row in worlds.draw_tickets(world, 400, seed + 2000, 0.0)]
+    return Random(seed).choice([rule for rule in worlds.fail_rules(world.mission) if rule not in world.hidden and harm(rule, world, worlds, probe) >= 0.06]).text()
+
+
+def harm(rule: Any, world: Any, worlds: Any, probe: list) -> float:
+    """The share of tickets whose right verdict the rule turns."""
+    rules = {**world.rules, "G1": rule}
+    return sum(worlds.verdict(facts, world.mission.g0, rules) != world.verdict(facts) for facts in probe) / len(probe)
+
+
+def gone_after(done: Any, per_epoch: int) -> float | None:
+    """Epochs until the rule that a loop began with was gone or reworded; None where it stayed."""
+    for number, records in enumerate(done.reflections, start=1):
+        if any("G1" in record.cleaned_up for record in records) or any("G1" in (applied.op.key, *applied.op.keys) for record in records for applied in record.applied):
+            return number / per_epoch
+    return None
+
+
+if __name__ == "__main__":
+    run(main, engine="llama.cpp")

@@ -1,0 +1,65 @@
+"""verdicts.base.part_file: what is whole is kept, what is torn or foreign is forgotten."""
+
+import pytest
+
+from verdicts.base.part_file import PartFile
+
+
+def test_what_was_appended_is_loaded_in_order(tmp_path):
+    part = PartFile(tmp_path / "new" / "part", "inputs")
+    assert part.load() == []
+    part.append([["电线", True]])
+    part.append([])
+    assert part.load() == [[["电线", True]], []]
+
+
+def test_a_line_torn_at_any_byte_is_forgotten_and_overwritten(tmp_path):
+    part = PartFile(tmp_path / "part", "inputs")
+    part.load()
+    part.append("first")
+    whole = part.path.read_bytes()
+    part.append(["电线", {"捆扎整齐": 1}])
+    both = part.path.read_bytes()
+    assert any(both[at] & 0xC0 == 0x80 for at in range(len(whole), len(both)))  # inside a Chinese character too
+    for at in range(len(whole), len(both)):
+        part.path.write_bytes(both[:at])
+        assert part.load() == ["first"]
+        assert part.path.read_bytes() == whole
+    part.append("second")
+    assert part.load() == ["first", "second"]
+
+
+@pytest.mark.parametrize("at", [0, 1, 5, 6])
+def test_a_digest_torn_or_without_its_line_end_means_nothing_is_done(tmp_path, at):
+    part = PartFile(tmp_path / "part", "inputs")
+    part.path.write_bytes(b"inputs"[:at])
+    assert part.load() == []
+
+
+def test_a_damaged_line_ends_the_list_unless_each_value_stands_for_itself(tmp_path):
+    part = PartFile(tmp_path / "part", "inputs")
+    part.load()
+    for value in (1, 2, 3, 4):
+        part.append(value)
+    damaged = part.path.read_bytes().replace(b"2\n", b"\0\0\n")
+    part.path.write_bytes(damaged)
+    assert part.load(lambda value: value != 3) == [1, 4]
+    assert part.load() == [1, 4]
+    part.path.write_bytes(damaged)
+    assert part.load() == [1]
+
+
+def test_forgetting_twice_does_no_harm(tmp_path):
+    part = PartFile(tmp_path / "part", "inputs")
+    part.load()
+    part.remove()
+    part.remove()
+    assert not part.path.exists()
+
+
+def test_a_file_of_other_inputs_is_begun_again(tmp_path):
+    old = PartFile(tmp_path / "part", "inputs")
+    old.load()
+    old.append(1)
+    assert PartFile(old.path, "other inputs").load() == []
+    assert old.load() == []

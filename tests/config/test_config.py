@@ -1,0 +1,171 @@
+"""Configuration is merged from layers, strictly; every knob has its value in configs/."""
+
+from pathlib import Path
+
+import pytest
+import yaml
+
+from verdicts.config.config import (
+    CONFIGS,
+    SECTIONS,
+    Config,
+    DistillConfig,
+    load,
+    merge,
+    read_section,
+    section_text,
+)
+from verdicts.base.errors import UserError
+from verdicts.runs.reader import SECTION_FILES
+
+ROOT = Path(__file__).resolve().parents[2]
+MISSIONS = ["bbu_cable", "bbu_install", "bbu_line", "bbu_wind", "rru_cable", "rru_install", "rru_position"]
+MODELS = ["miniature", "qwen3"]
+
+
+@pytest.fixture
+def layers(tmp_path, monkeypatch) -> Path:
+    """A folder that is run in, with a copy of the shipped configs."""
+    for path in (ROOT / CONFIGS).rglob("*.yaml"):
+        copy = tmp_path / path.relative_to(ROOT)
+        copy.parent.mkdir(parents=True, exist_ok=True)
+        copy.write_bytes(path.read_bytes())
+    monkeypatch.chdir(tmp_path)
+    return tmp_path / CONFIGS
+
+
+def change(path: Path, **sections: object) -> None:
+    path.write_text(yaml.safe_dump(merge(yaml.safe_load(path.read_text(encoding="utf-8")), sections), allow_unicode=True), encoding="utf-8")
+
+
+def problem(models: str = "miniature", mission: str = "bbu_line", overlay: Path | None = None) -> str:
+    with pytest.raises(UserError) as caught:
+        load(models, mission, overlay)
+    assert "\n" not in str(caught.value)
+    return str(caught.value)
+
+
+@pytest.mark.parametrize("mission", MISSIONS)
+@pytest.mark.parametrize("models", MODELS)
+def test_every_shipped_mission_loads_with_every_model_set_and_distills(layers, models, mission):
+    config = load(models, mission)
+    assert config.mission.slug == mission
+    assert config.distill.enabled
+
+
+def test_the_shipped_files_are_the_ones_tested(layers):
+    assert sorted(path.stem for path in (layers / "missions").glob("*.yaml")) == MISSIONS
+    assert sorted(path.stem for path in (layers / "models").glob("*.yaml")) == MODELS
+
+
+def test_distillation_is_off_where_no_layer_turns_it_on(layers):
+    mission = layers / "missions" / "bbu_line.yaml"
+    text = yaml.safe_load(mission.read_text(encoding="utf-8"))
+    del text["distill"]
+    mission.write_text(yaml.safe_dump(text, allow_unicode=True), encoding="utf-8")
+    assert load("miniature", "bbu_line").distill.enabled is False
+
+
+def test_a_later_layer_wins_mappings_merge_and_lists_replace():
+    assert merge({"a": {"b": 1, "c": 2}, "d": [1, 2]}, {"a": {"c": 3}, "d": [4]}) == {"a": {"b": 1, "c": 3}, "d": [4]}
+
+
+def test_an_overlay_is_the_last_word(layers):
+    overlay = layers.parent / "mine.yaml"
+    overlay.write_text("distill: {val_share: 0.5}\n")
+    assert load("miniature", "bbu_line", overlay).distill.val_share == 0.5
+
+
+def test_an_unknown_mission_or_model_set_is_named_with_the_known_ones(layers):
+    assert problem(mission="bbu_lime").startswith("unknown MISSION 'bbu_lime'; choose one of bbu_cable, bbu_install, bbu_line")
+    assert problem(models="gpt").startswith("unknown MODELS 'gpt'; choose one of miniature, qwen3")
+
+
+def test_an_unknown_section_is_named_in_its_own_file(layers):
+    change(layers / "models" / "miniature.yaml", rolout={"seed": 1})
+    assert problem().startswith("configs/models/miniature.yaml:")
+    assert problem().endswith("rolout: unknown field; did you mean 'rollout'?")
+
+
+def test_an_unknown_knob_is_named_with_the_nearest_known_one(layers):
+    change(layers / "missions" / "bbu_line.yaml", distill={"val_shared": 0.1})
+    assert problem().startswith("configs/missions/bbu_line.yaml:")
+    assert problem().endswith("distill.val_shared: unknown field; did you mean 'val_share'?")
+
+
+def test_a_missing_knob_is_an_error_not_a_default(layers):
+    base = yaml.safe_load((layers / "base.yaml").read_text(encoding="utf-8"))
+    del base["distill"]["seed"]
+    (layers / "base.yaml").write_text(yaml.safe_dump(base, allow_unicode=True), encoding="utf-8")
+    assert "distill.seed: missing; add it" in problem()
+
+
+@pytest.mark.parametrize(("text", "message"), [("a: [1\n", "not valid YAML"), ("- 1\n", "holds no mapping"), ("", "holds no mapping")])
+def test_a_file_that_is_no_mapping_is_named(layers, text, message):
+    overlay = layers.parent / "mine.yaml"
+    overlay.write_text(text)
+    assert str(overlay) in problem(overlay=overlay) and message in problem(overlay=overlay)
+
+
+def test_a_wrong_value_is_shown(layers):
+    change(layers / "missions" / "bbu_line.yaml", distill={"conflict_policy": "ignore"})
+    assert "distill.conflict_policy: input should be 'drop', 'downweight', 'mark' or 'keep' (\"ignore\")" in problem()
+
+
+@pytest.mark.parametrize(
+    ("sections", "message"),
+    [
+        ({"learn": {"holdout": 1.0}}, "learn.holdout: input should be less than 1 (1.0)"),
+        ({"learn": {"holdout": -0.1}}, "learn.holdout: input should be greater than or equal to 0 (-0.1)"),
+        ({"reflect": {"trial": {"rounds": 0}}}, "reflect.trial.rounds: input should be greater than 0 (0)"),
+        ({"reflect": {"trial": {"spend": 1.5}}}, "reflect.trial.spend: input should be less than or equal to 1 (1.5)"),
+        ({"reflect": {"trial": {"alpha": 0.005}}}, "reflect.trial.alpha: unknown field"),  # of an older version
+        ({"life_cycle": {"drop_threshold": 0.65}}, "life_cycle.drop_threshold: unknown field"),
+    ],
+)
+def test_what_learning_is_told_is_checked(layers, sections, message):
+    change(layers / "missions" / "bbu_line.yaml", **sections)
+    assert message in problem()
+
+
+def test_collect_is_told_what_learning_is_told_of_the_hold_out(layers, tmp_path):
+    config = load("miniature", "bbu_line")
+    read = {}
+    for tool in ("collect", "reflect"):
+        (tmp_path / f"{tool}.yaml").write_text(section_text(config, tool), encoding="utf-8")
+        read[tool] = read_section(tmp_path / f"{tool}.yaml", SECTION_FILES[tool])
+    assert read["collect"].learn == read["reflect"].learn == config.learn
+
+
+def test_per_verdict_reasons_without_a_grammar_are_refused(layers):
+    change(layers / "models" / "miniature.yaml", engine={"grammar": False})
+    assert "reasons: per_verdict needs grammar: true and thinking off; set reasons: all" in problem()
+
+
+def test_a_section_file_reads_back_and_holds_only_its_sections(layers, tmp_path):
+    config = load("miniature", "bbu_line")
+    for tool in SECTIONS:
+        path = tmp_path / f"{tool}.yaml"
+        path.write_text(section_text(config, tool), encoding="utf-8")
+        assert set(SECTION_FILES[tool].model_fields) == set(SECTIONS[tool])
+        section = read_section(path, SECTION_FILES[tool])
+        assert all(getattr(section, name) == getattr(config, name) for name in SECTIONS[tool])
+
+
+def test_a_knob_of_one_tool_leaves_the_other_section_files_as_they_are(layers):
+    before = load("miniature", "bbu_line")
+    change(layers / "missions" / "bbu_line.yaml", distill={"seed": 99})
+    after = load("miniature", "bbu_line")
+    assert [tool for tool in SECTIONS if section_text(before, tool) != section_text(after, tool)] == ["distill"]
+
+
+def test_a_section_file_edited_by_hand_is_checked(tmp_path):
+    path = tmp_path / "distill.yaml"
+    path.write_text("distil: {}\n")
+    with pytest.raises(UserError, match=r"distill.yaml:.*distil: unknown field; did you mean 'distill'\?"):
+        read_section(path, DistillConfig)
+
+
+def test_every_section_of_the_configuration_reaches_a_tool():
+    sections = {name for names in SECTIONS.values() for name in names}
+    assert sections | {"plan"} == set(Config.model_fields)  # plan reads the merged configuration: it runs before there is a run

@@ -1,0 +1,57 @@
+"""What a model reads is rendered in one place, and a label is never in it."""
+
+import inspect
+
+from tests.support.builders import G0, MISSION, ticket
+
+from verdicts.stage_b import prompts
+from verdicts.stage_b.prompts import (
+    Case,
+    reflect_system,
+    reflect_user,
+    render_guidance,
+    stage_b_system,
+    stage_b_user,
+)
+
+
+def test_rules_stand_in_the_order_of_their_numbers():
+    assert render_guidance({"G10": "十", "G0": "零", "G2": "二"}) == "G0: 零\nG2: 二\nG10: 十"
+
+
+def test_the_system_message_holds_mission_and_rules():
+    text = stage_b_system(MISSION, {"G0": G0, "G3": "出现标签无法识别则不通过"})
+    assert f"任务：{MISSION}\n" in text
+    assert f"G0: {G0}\nG3: 出现标签无法识别则不通过\n" in text
+
+
+def test_the_user_message_holds_cleaned_summaries_one_photo_a_line():
+    text = stage_b_user({"image_1": "BBU设备/需复核备注:无法判断", "image_2": "电线/散乱\n×1"})
+    assert text.endswith("image_1: BBU设备/备注:无法判断\nimage_2: 电线/散乱 ×1")
+
+
+def test_braces_in_summaries_and_rules_stay_text():
+    assert "标签/{0}{x}" in stage_b_user({"image_1": "标签/{0}{x}"})
+    assert "规则{mission}" in stage_b_system(MISSION, {"G0": "规则{mission}"})
+
+
+def test_stage_b_cannot_be_told_a_label_or_an_id():
+    for function in (stage_b_system, stage_b_user):
+        assert not {"label", "ticket", "group_id", "ticket_key"} & set(inspect.signature(function).parameters)
+
+
+def test_a_reflection_case_shows_label_and_verdict_in_the_model_s_words():
+    case = Case("fail", "pass", ticket("QC-7").per_image)
+    text = reflect_user([case, Case("pass", "fail", {"image_1": "x"})])
+    assert "案例1 人工:不通过 模型:通过\nimage_1: 螺丝" in text
+    assert "案例2 人工:通过 模型:不通过\nimage_1: x" in text
+    assert "QC-7" not in text
+
+
+def test_the_reflection_prompt_shows_its_json_form_with_single_braces():
+    assert '{"operations":[{"op":"add"' in reflect_system(MISSION, {"G0": G0}) + reflect_user([])
+
+
+def test_every_prompt_file_named_here_is_there():
+    named = {prompts.STAGE_B_SYSTEM, prompts.STAGE_B_USER, prompts.REFLECT_SYSTEM, prompts.REFLECT_USER}
+    assert named <= {path.name for path in prompts.PROMPTS_DIR.glob("*.txt")}

@@ -1,0 +1,45 @@
+"""Progress with rate and ETA: a bar on a terminal, a plain line now and then elsewhere, nothing when QUIET is set."""
+
+import os
+import sys
+import time
+from typing import Any
+
+from verdicts.base.plain import plain
+
+SECONDS_BETWEEN_LINES = 20
+
+
+def progress(name: str, total: int, done: int = 0, unit: str = "tickets") -> Any:
+    """A context manager over ``total`` units of which ``done`` are done already; ``update()`` counts one. ``name`` may hold a path."""
+    name = plain(name)
+    if sys.stderr.isatty():
+        from tqdm import tqdm
+
+        return tqdm(desc=name, total=total, initial=done, unit=f" {unit}", leave=False, disable=bool(os.environ.get("QUIET")))
+    return Lines(name, total, done, unit)
+
+
+class Lines:
+    """Progress for a log: a line every ``SECONDS_BETWEEN_LINES``."""
+
+    def __init__(self, name: str, total: int, done: int, unit: str):
+        self.name, self.total, self.done, self.unit = name, total, done, unit
+        self.first, self.started = done, time.monotonic()
+        self.said = self.started
+
+    def __enter__(self) -> "Lines":
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        pass
+
+    def update(self, count: int = 1) -> None:
+        """Count units; say so now and then."""
+        self.done += count
+        now = time.monotonic()
+        if now - self.said < SECONDS_BETWEEN_LINES or os.environ.get("QUIET"):
+            return
+        self.said = now
+        rate = (self.done - self.first) / (now - self.started)
+        print(f"{self.name}: {self.done}/{self.total} {self.unit}, {rate:.1f}/s, {(self.total - self.done) / rate:.0f} s left", file=sys.stderr, flush=True)

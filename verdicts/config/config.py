@@ -1,0 +1,440 @@
+"""Configuration: YAML files merged into frozen models. Every knob has its one value in configs/.
+
+``configs/base.yaml`` holds all; ``configs/models/<set>.yaml`` and ``configs/missions/<slug>.yaml`` hold only what
+differs; ``CONFIG=<file>`` lays one more file over them. A later file wins, mappings merge, lists replace. There are
+no defaults in code: a missing knob is as much an error as an unknown one. Each tool then reads its own section file
+(``runs/<RUN>/<MISSION>/config/<tool>.yaml``), rewritten only when its content changes.
+"""
+
+from pathlib import Path
+from typing import Annotated, Any, Literal, TypeVar
+
+import yaml
+from pydantic import BaseModel, ConfigDict, Field, model_validator
+
+from verdicts.base.errors import mistake
+from verdicts.base.jsonl import validate
+from verdicts.records.records import Line
+from verdicts.base.yaml_text import read_value
+
+CONFIGS = Path("configs")
+Share = Annotated[float, Field(ge=0, le=1)]
+Count = Annotated[int, Field(gt=0)]
+
+
+class Section(BaseModel):
+    """A frozen part of the configuration; unknown and missing keys are errors."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True, strict=True)
+
+
+class Thinking(Section):
+    """Teacher thinking before the answer; never kept in any record."""
+
+    enabled: bool
+    max_new_tokens: Count
+
+
+class EngineConfig(Section):
+    """Which model answers and how it is run (see configs/base.yaml for the meaning of each knob)."""
+
+    kind: Literal["llama_cpp", "openai", "transformers"]
+    model: str
+    base_url: str
+    api_key_env: str
+    context_tokens: Count
+    batch_tokens: Count
+    slots: Count
+    chunk: Count
+    n_threads: Annotated[int, Field(ge=0)]
+    n_gpu_layers: int
+    grammar: bool
+    reasons: Literal["per_verdict", "all"]
+    thinking: Thinking
+    timeout_s: Annotated[float, Field(gt=0)]
+    retries: Annotated[int, Field(ge=0)]
+    concurrency: Count
+
+    @model_validator(mode="after")
+    def _reasons_per_verdict_need_the_header(self) -> "EngineConfig":
+        if self.kind == "llama_cpp" and self.reasons == "per_verdict" and (not self.grammar or self.thinking.enabled):
+            raise ValueError("reasons: per_verdict needs grammar: true and thinking off; set reasons: all")
+        return self
+
+
+class Mission(Section):
+    """One inspection item. ``g0`` is the read-only checklist; ``rules`` are learnable rules to start from."""
+
+    slug: Annotated[str, Field(pattern=r"^[a-z0-9_]+$")]
+    name: Line
+    g0: Line
+    rules: list[Line]
+    high_risk: bool
+
+
+class Sampling(Section):
+    """Temperature and nucleus of one candidate."""
+
+    temperature: Annotated[float, Field(ge=0)]
+    top_p: Annotated[float, Field(gt=0, le=1)]
+
+
+class RolloutSection(Section):
+    """The sampling grid: ``samples`` candidates for each entry of ``grid``."""
+
+    grid: Annotated[list[Sampling], Field(min_length=1)]
+    samples: Count
+    max_new_tokens: Count
+    cut_reasons: Literal["keep", "refuse"]
+    seed: int
+
+
+class FailFirst(Section):
+    """Overrides a pass where a summary segment holds all words of one of ``negatives``."""
+
+    enabled: bool
+    negatives: list[Annotated[list[str], Field(min_length=1)]]
+
+
+class WindowSection(Section):
+    """Which tickets a round sees: at most ``tickets`` of a seeded permutation."""
+
+    tickets: Count
+    seed: int
+
+
+class LoopSection(Section):
+    """When the loop gives up: ``max_unreadable`` is the share of an epoch's answers, or of its reflections, that may be unreadable."""
+
+    max_epochs: Count
+    max_unreadable: Share
+
+
+class LearnSection(Section):
+    """Which groups guidance never learns from: a share of them, by a hash of ``seed`` and group_id (verdicts/rounds/holdout.py)."""
+
+    holdout: Annotated[float, Field(ge=0, lt=1)]
+    seed: int
+
+
+class TrialSection(Section):
+    """When a proposed rule is accepted (verdicts/guidance/trial.py)."""
+
+    errors: Count
+    corrects: Count
+    rounds: Count
+    min_fixed: Count
+    spend: Share
+    early: Share
+    foreign: Share
+    min_precision: Share
+
+
+class ReflectSection(Section):
+    """Reflection calls a round: up to ``groups`` of ``group_size`` wrong tickets for each direction of error."""
+
+    group_size: Count
+    groups: Count
+    prompt_tokens: Count
+    temperature: Annotated[float, Field(ge=0)]
+    top_p: Annotated[float, Field(gt=0, le=1)]
+    max_new_tokens: Count
+    grammar: bool
+    max_operations: Count
+    max_rule_chars: Count
+    max_rules: Count
+    seed: int
+    trial: TrialSection
+
+
+class LifeCycle(Section):
+    """When a learnable rule leaves (verdicts/guidance/credit.py). ``max_harm`` and ``label_noise`` hold for proposals too."""
+
+    confirm: Share
+    min_miss: Count
+    min_precision: Share
+    max_harm: Share
+    label_noise: Share
+
+
+class ReviewSection(Section):
+    """Which tickets go to a person."""
+
+    policy: Literal["unsupported", "label_suspect"]
+
+
+class Compat(Section):
+    """Files for old scripts."""
+
+    manual_review_queue: bool
+
+
+class DistillSection(Section):
+    """The chat corpus and the SFT split."""
+
+    enabled: bool = False
+    val_share: Share
+    seed: int
+    conflict_policy: Literal["drop", "downweight", "mark", "keep"]
+    conflict_weight: Annotated[float, Field(gt=0, le=1)]
+    audit_sample: Annotated[int, Field(ge=0)]
+
+
+class StudentSection(Section):
+    """The student: a Qwen3-VL checkpoint folder; ``max_photo_pixels`` 0 takes its own limit, ``n_threads`` 0 torch's own choice."""
+
+    model: str
+    max_photo_pixels: Annotated[int, Field(ge=0)]
+    n_threads: Annotated[int, Field(ge=0)]
+
+
+class SummarizeSection(Section):
+    """Stage A: photos answered together, length of a summary, and what a photo may be."""
+
+    batch: Count
+    max_new_tokens: Count
+    max_photo_mb: Annotated[float, Field(gt=0)]
+    max_photo_megapixels: Annotated[float, Field(gt=0)]
+
+
+class SftSection(Section):
+    """LoRA on the top language layers. Rows of the tasks in ``keep`` hold the student to what the base would say there."""
+
+    top_layers: Count
+    rank: Count
+    alpha: Count
+    dropout: Share
+    targets: Annotated[list[Literal["q_proj", "k_proj", "v_proj", "o_proj", "gate_proj", "up_proj", "down_proj"]], Field(min_length=1)]
+    keep: list[Literal["chat", "dense", "summary"]]
+    learning_rate: Annotated[float, Field(gt=0)]
+    warmup_share: Share
+    epochs: Annotated[float, Field(gt=0)]
+    batch_rows: Count
+    accumulate: Count
+    max_tokens: Count
+    max_grad_norm: Annotated[float, Field(gt=0)]
+    weight_decay: Annotated[float, Field(ge=0)]
+    save_steps: Count
+    log_steps: Count
+    allow_one_sided: bool
+    seed: int
+
+
+class EvaluateSection(Section):
+    """Held-out tickets and photos, and how they are answered."""
+
+    batch: Count
+    max_new_tokens: Count
+    max_new_tokens_dense: Count
+    tickets: Count
+    photos: Count
+    seed: int
+
+
+class GateSection(Section):
+    """When the student may ship (shares, 0.01 is one point), and how the intervals of changes are drawn."""
+
+    max_frr: Share
+    max_false_block: Share
+    min_format: Share
+    max_retention_loss: Share
+    resamples: Count
+    seed: int
+
+
+class PlanSection(Section):
+    """How many tickets tools.plan probes."""
+
+    tickets: Count
+
+
+class Config(Section):
+    """Everything, merged."""
+
+    mission: Mission
+    engine: EngineConfig
+    rollout: RolloutSection
+    fail_first: FailFirst
+    window: WindowSection
+    loop: LoopSection
+    learn: LearnSection
+    reflect: ReflectSection
+    life_cycle: LifeCycle
+    review: ReviewSection
+    compat: Compat
+    plan: PlanSection
+    distill: DistillSection
+    student: StudentSection
+    summarize: SummarizeSection
+    sft: SftSection
+    evaluate: EvaluateSection
+    gate: GateSection
+
+
+# What each tool reads; a knob outside a tool's sections cannot make its outputs stale.
+SECTIONS: dict[str, tuple[str, ...]] = {
+    "guidance": ("mission",),
+    "rollout": ("mission", "engine", "rollout", "fail_first", "window"),
+    "reflect": ("mission", "engine", "learn", "reflect", "life_cycle", "review", "window"),
+    "loop": ("window", "loop"),
+    "collect": ("learn",),
+    "aggregate_review": ("compat",),
+    "distill": ("mission", "distill"),
+    "summarize": ("student", "summarize"),
+    "sft": ("student", "sft"),
+    "evaluate": ("mission", "student", "evaluate"),
+    "gate": ("gate",),
+}
+
+Part = TypeVar("Part", bound=BaseModel)
+
+
+def load(models: str, mission: str, overlay: Path | None = None, configs: Path = CONFIGS) -> Config:
+    """Merge base, model set, mission and overlay into one checked configuration."""
+    paths = [configs / "base.yaml", _named(configs / "models", models, "MODELS"), _named(configs / "missions", mission, "MISSION")]
+    layers = {path: read_yaml(path) for path in [*paths, *([overlay] if overlay else [])]}
+    merged: dict[str, Any] = {"mission": {"slug": mission}}
+    for part in layers.values():
+        merged = merge(merged, part)
+    return validate(merged, Config, lambda loc: next((path for path in reversed(layers) if _holds(layers[path], loc)), paths[0]))
+
+
+def mission_name(slug: str, configs: Path = CONFIGS) -> str:
+    """The name that records give a mission (``bbu_line`` -> ``BBU接地线检查``)."""
+    path = _named(configs / "missions", slug, "MISSION")
+    section = read_yaml(path).get("mission")
+    return validate({"slug": slug} | section if isinstance(section, dict) else section, Mission, path).name
+
+
+def _holds(part: Any, loc: tuple[int | str, ...]) -> bool:
+    """Whether a layer of configuration says something at ``loc``."""
+    for name in loc:
+        if not isinstance(part, dict) or name not in part:
+            return isinstance(name, int)  # lists are replaced whole: the layer that holds the list holds its items
+        part = part[name]
+    return True
+
+
+def _named(folder: Path, name: str, variable: str) -> Path:
+    path = folder / f"{name}.yaml"
+    if not path.exists():
+        known = ", ".join(sorted(p.stem for p in folder.glob("*.yaml")))
+        raise mistake(f"unknown {variable} {name!r}", f"choose one of {known}, or add {path}")
+    return path
+
+
+def merge(base: dict[str, Any], over: dict[str, Any]) -> dict[str, Any]:
+    """Lay ``over`` on ``base``: mappings merge, all else replaces."""
+    merged = dict(base)
+    for key, value in over.items():
+        merged[key] = merge(merged[key], value) if isinstance(value, dict) and isinstance(merged.get(key), dict) else value
+    return merged
+
+
+def flat(part: dict[str, Any], prefix: str = "") -> dict[str, Any]:
+    """Nested mappings as one: ``{"engine": {"slots": 16}}`` -> ``{"engine.slots": 16}``. Lists stay whole."""
+    values: dict[str, Any] = {}
+    for key, value in part.items():
+        values.update(flat(value, f"{prefix}{key}.") if isinstance(value, dict) else {f"{prefix}{key}": value})
+    return values
+
+
+def read_yaml(path: Path) -> dict[str, Any]:
+    """Read a YAML file that is one mapping; raises UserError with path and line."""
+    value = read_value(path)
+    if not isinstance(value, dict):
+        raise mistake("holds no mapping", "write `section:` lines as in configs/base.yaml", path=path)
+    return value
+
+
+def section_text(config: Config, tool: str) -> str:
+    """The section file of one tool, as YAML text."""
+    data = config.model_dump(mode="json", include=set(SECTIONS[tool]))
+    return yaml.safe_dump({name: data[name] for name in SECTIONS[tool]}, allow_unicode=True, sort_keys=False)
+
+
+def read_section(path: Path, model: type[Part]) -> Part:
+    """Read a tool's section file into the tool's own model (its fields name the sections it uses)."""
+    return validate(read_yaml(path), model, path)
+
+
+class GuidanceConfig(Section):
+    """What the starting guidance is made of."""
+
+    mission: Mission
+
+
+class RolloutConfig(Section):
+    """Section file of rollout."""
+
+    mission: Mission
+    engine: EngineConfig
+    rollout: RolloutSection
+    fail_first: FailFirst
+    window: WindowSection
+
+
+class ReflectConfig(Section):
+    """Section file of reflect."""
+
+    mission: Mission
+    engine: EngineConfig
+    learn: LearnSection
+    reflect: ReflectSection
+    life_cycle: LifeCycle
+    review: ReviewSection
+    window: WindowSection
+
+
+class LoopConfig(Section):
+    """Section file of the loop."""
+
+    window: WindowSection
+    loop: LoopSection
+
+
+class CollectConfig(Section):
+    """Section file of collect."""
+
+    learn: LearnSection
+
+
+class AggregateReviewConfig(Section):
+    """Section file of aggregate_review."""
+
+    compat: Compat
+
+
+class DistillConfig(Section):
+    """Section file of distill."""
+
+    mission: Mission
+    distill: DistillSection
+
+
+class SummarizeConfig(Section):
+    """Section file of summarize."""
+
+    student: StudentSection
+    summarize: SummarizeSection
+
+
+class SftConfig(Section):
+    """Section file of sft."""
+
+    student: StudentSection
+    sft: SftSection
+
+
+class EvaluateConfig(Section):
+    """Section file of evaluate."""
+
+    mission: Mission
+    student: StudentSection
+    evaluate: EvaluateSection
+
+
+class GateConfig(Section):
+    """Section file of gate."""
+
+    gate: GateSection

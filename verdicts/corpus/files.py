@@ -1,0 +1,151 @@
+"""The corpus as files, one row in memory at a time: the answers it is made of, and what is written of them."""
+
+from collections import Counter
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from verdicts.config.config import DistillConfig
+from verdicts.corpus.distill import FILES, Fate, Item, Sample, Validation, chat_row, dropped_row, fate, sft_row
+from verdicts.base.errors import mistake
+from verdicts.base.jsonl import Places, dump, stream_placed, stream_rows, whole_files
+from verdicts.stage_b.protocol import parse, render
+from verdicts.records.records import ReviewDecision, ReviewReason, Selection, StageA, ticket_key
+from verdicts.review.list_file import stream_review
+from verdicts.review.waiting import REASONS
+from verdicts.records.ticket_index import Column, Tickets
+
+
+class Answers:
+    """The run's selections, in their order and by ticket: 16 bytes of memory each.
+
+    Refuses an unknown ticket, one given twice, an older guidance, and a reason that breaks the protocol.
+    """
+
+    def __init__(self, path: Path, tickets: Tickets, step: int):
+        self.path, self._tickets = path, tickets
+        self._line, self._offset, self._length = Column("I"), Column("Q"), Column("I")
+        for placed, row in stream_placed(path, Selection):
+            number = self._checked(row, placed.line, step)
+            self._line[number], self._offset[number], self._length[number] = placed.line, placed.offset, placed.length
+        self._places = Places(path)
+
+    def _checked(self, row: Selection, line: int, step: int) -> int:
+        """The ticket's number; raises UserError for an answer that no corpus may hold."""
+        number, key = self._tickets.number(row.ticket_key), row.ticket_key
+        if number is None:
+            raise mistake(f"{key!r} is not a ticket of this stage_a.jsonl", "correct or delete the line", path=self.path, line=line, field="ticket_key")
+        if first := self._line[number]:
+            raise mistake(f"{key!r} stands on line {first} already", "keep one of the two", path=self.path, line=line, field="ticket_key")
+        if row.guidance_step != step:
+            what = f"answered under step {row.guidance_step}, guidance.json is at step {step}"
+            raise mistake(what, "make the run's view again (collect)", path=self.path, line=line, field="guidance_step")
+        if why := parse(render(row.verdict, row.reason)).why:
+            raise mistake(f"breaks the two-line protocol ({why})", "write one line without a third state", path=self.path, line=line, field="reason")
+        return number
+
+    def __iter__(self) -> Iterator[Selection]:
+        return stream_rows(self.path, Selection)
+
+    def get(self, key: str) -> Selection | None:
+        """A ticket's answer, read again; None where it has none."""
+        number = self._tickets.number(key)
+        if number is None or not self._line[number]:
+            return None
+        return self._places.row(self._offset[number], self._length[number], Selection)
+
+
+class Reasons:
+    """Why tickets wait for people, from need_review.json: a byte a ticket."""
+
+    def __init__(self, path: Path, tickets: Tickets):
+        self._tickets, self._reason = tickets, Column("B")
+        for _, ticket in stream_review(path, {}):
+            if (number := tickets.number(ticket.ticket_key)) is not None:
+                self._reason[number] = 1 + REASONS.index(ticket.reason_code)
+
+    def get(self, key: str) -> ReviewReason | None:
+        """Why a ticket waits, None where it does not."""
+        number = self._tickets.number(key)
+        reason = 0 if number is None else self._reason[number]
+        return REASONS[reason - 1] if reason else None
+
+
+@dataclass(frozen=True)
+class Judging:
+    """All that decides on the rows of a corpus. ``review``: why tickets wait; ``decisions``: what people said."""
+
+    cfg: DistillConfig
+    experiences: Mapping[str, str]
+    tickets: Tickets
+    answers: Answers
+    review: Reasons
+    decisions: Mapping[str, ReviewDecision]
+
+    def fates(self) -> Iterator[tuple[StageA, Selection, Fate]]:
+        """Every selected answer with its ticket and its fate, in the order given."""
+        for answer in self.answers:
+            ticket = self.tickets[answer.ticket_key]
+            found = self._fate(ticket, answer)
+            yield ticket, answer, Fate(ticket.label, dropped="duplicate") if self._doubles(ticket, found) else found
+
+    def items(self) -> Iterator[Item]:
+        """The same, with the conversation of each."""
+        for ticket, answer, found in self.fates():
+            yield Item(ticket, answer, chat_row(self.cfg.mission.name, self.experiences, ticket, answer), found)
+
+    def validation(self) -> Validation:
+        """Which groups validate, of those that keep a row."""
+        groups = Validation(self.cfg.distill.val_share, self.cfg.distill.seed)
+        for ticket, _, found in self.fates():
+            if not found.dropped:
+                groups.see(ticket.group_id)
+        return groups
+
+    def _fate(self, ticket: StageA, answer: Selection) -> Fate:
+        key = ticket.ticket_key
+        return fate(ticket.label, answer.verdict, self.decisions.get(key), self.review.get(key), self.cfg.distill)
+
+    def _doubles(self, ticket: StageA, found: Fate) -> bool:
+        """Whether a corrected row's group has the same photos under that label already: it would teach the same twice."""
+        if "label_corrected" not in found.flags:
+            return False
+        key = ticket_key(ticket.group_id, found.label)
+        answer = self.answers.get(key)
+        if answer is None:
+            return False
+        other = self.tickets[key]
+        kept = self._fate(other, answer)
+        return not kept.dropped and "label_corrected" not in kept.flags and list(other.per_image.values()) == list(ticket.per_image.values())
+
+
+@dataclass
+class Written:
+    """What a corpus came to. ``dropped``: by reason word; ``corrected``: kept rows whose label people corrected."""
+
+    train: int = 0
+    val: int = 0
+    corrected: int = 0
+    dropped: Counter[str] = field(default_factory=Counter)
+
+
+def write_corpus(judging: Judging, folder: Path) -> Written:
+    """Write the five files of a corpus, all of them or, where anything is raised, none."""
+    written, validation, settings = Written(), judging.validation(), judging.cfg.distill
+    sample = Sample(settings.audit_sample if judging.cfg.mission.high_risk else 0, settings.seed)
+    with whole_files(*(folder / name for name in FILES)) as (chat, train, val, dropped, audit):
+        for item in judging.items():
+            chat.write(dump(item.chat) + "\n")
+            sample.see(item)
+            written.corrected += "label_corrected" in item.fate.flags
+            if item.fate.dropped:
+                written.dropped[item.fate.dropped] += 1
+                dropped.write(dump(dropped_row(item)) + "\n")
+            elif item.ticket.group_id in validation:
+                written.val += 1
+                val.write(dump(sft_row(item)) + "\n")
+            else:
+                written.train += 1
+                train.write(dump(sft_row(item)) + "\n")
+        audit.writelines(dump(row) + "\n" for row in sample.rows(validation))
+    return written

@@ -1,0 +1,200 @@
+"""Rows by their place: an index over all source files, and the fused file written from it.
+
+A row costs 32 bytes of memory however long it is: where it stands, what its answer weighs, its side of a split.
+"""
+
+import hashlib
+import json
+import os
+from array import array
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import ExitStack, contextmanager
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from verdicts.corpus.distill import hash_share
+from verdicts.base.errors import mistake
+from verdicts.corpus.rows import TEMPLATES, ChatSourceRow, ImageRow, check_photos, parse_line, stream, verdict_of
+from verdicts.corpus.mix_config import Fusion, Source, wrong
+from verdicts.base.jsonl import dump
+from verdicts.records.records import Record, Verdict
+from verdicts.base.whole_file import beside
+
+VERDICTS: tuple[Verdict | None, ...] = (None, "pass", "fail")
+CountTokens = Callable[[str], int]  # loss tokens of one answer
+Rows = np.ndarray  # row numbers of an Index, int64
+
+
+class OutputFile(Record):
+    """An output as it was written."""
+
+    path: str
+    sha256: str
+    rows: int
+
+
+@dataclass
+class IndexedFile:
+    """One source file: the source's number, whether its rows validate, and its state when it was read."""
+
+    path: Path
+    source: int
+    validates: bool
+    sha256: str = ""
+    size: int = 0
+    mtime_ns: int = 0
+    rows: int = 0
+
+
+@dataclass
+class Index:
+    """Columns over all rows of all files, in the order read. ``fail``: the label of a chat row; ``verdict``: what it states. ``side``: a number in [0, 1) that is equal for rows of one group."""
+
+    files: list[IndexedFile] = field(default_factory=list)
+    file: array = field(default_factory=lambda: array("H"))
+    offset: array = field(default_factory=lambda: array("Q"))
+    length: array = field(default_factory=lambda: array("I"))
+    tokens: array = field(default_factory=lambda: array("I"))
+    fail: array = field(default_factory=lambda: array("B"))
+    verdict: array = field(default_factory=lambda: array("B"))  # a place in VERDICTS
+    side: array = field(default_factory=lambda: array("d"))
+
+    def __len__(self) -> int:
+        return len(self.offset)
+
+    def column(self, name: str) -> np.ndarray:
+        """A column as a numpy array over the same memory."""
+        column = getattr(self, name)
+        return np.frombuffer(column, dtype=column.typecode)
+
+    def add(self, file: IndexedFile, template: str, count: CountTokens, seed: int, tick: Callable[[int], Any]) -> None:
+        """Read one file to its end; ``tick`` is told the bytes read. Raises UserError at the first bad row and for an empty file."""
+        state, digest = os.stat(file.path), hashlib.sha256()
+        self.files.append(file)
+        before = len(self)
+        for line, offset, raw in stream(file.path, digest):
+            row = parse_line(raw, TEMPLATES[template][1], file.path, line)
+            if isinstance(row, ImageRow):
+                check_photos(row.images, file.path.parent, file.path, line)
+            self.file.append(len(self.files) - 1)
+            self.offset.append(offset)
+            self.length.append(len(raw))
+            self.tokens.append(sum(count(message.content) for message in row.messages if message.role == "assistant"))
+            self.fail.append(isinstance(row, ChatSourceRow) and row.label == "fail")
+            self.verdict.append(VERDICTS.index(verdict_of(row.messages) if isinstance(row, ChatSourceRow) else None))
+            self.side.append(hash_share(seed, group_of(row, file.path)))
+            tick(len(raw))
+        file.sha256, file.size, file.mtime_ns, file.rows = digest.hexdigest(), state.st_size, state.st_mtime_ns, len(self) - before
+        if not file.rows and not file.validates:
+            raise mistake("the file holds no record", "give a file with at least one JSON object a line", path=file.path)
+
+    def rows_of(self, source: int, validates: bool) -> Rows:
+        """The rows of a source's training or validation files."""
+        wanted = [at for at, file in enumerate(self.files) if file.source == source and file.validates == validates]
+        return np.flatnonzero(np.isin(self.column("file"), wanted))
+
+    def line_of(self, row: int) -> int:
+        """The line of a row in its file, from 1 (reads the file again)."""
+        return next(line for line, offset, _ in stream(self.files[self.file[row]].path) if offset == self.offset[row])
+
+
+def group_of(row: ImageRow | ChatSourceRow, path: Path) -> str:
+    """What must stay on one side of a split: the group_id, or else the first photo, so that a photo's dense and summary rows go together."""
+    return row.group_id if isinstance(row, ChatSourceRow) or row.group_id else os.path.normpath(path.parent / row.images[0])
+
+
+def tokenizer_file(tokenizer: str) -> Path | None:
+    """The tokenizer.json that ``mix.tokenizer`` names, itself or the checkpoint folder that holds it; None for ""."""
+    path = Path(tokenizer)
+    return None if not tokenizer else path / "tokenizer.json" if path.is_dir() else path
+
+
+def token_counter(tokenizer: str, config: Path) -> tuple[CountTokens, str]:
+    """How an answer's loss tokens are counted (its tokens and one for the end of turn, or else its characters), and what to call the unit."""
+    path = tokenizer_file(tokenizer)
+    if path is None:
+        return len, "characters (mix.tokenizer names none)"
+    if not path.is_file():
+        raise wrong(
+            config,
+            ("mix", "tokenizer"),
+            f"no such file ({path})",
+            'name a tokenizer.json or a checkpoint folder that holds one, or write "" to count characters',
+        )
+    from tokenizers import Tokenizer
+
+    encode = Tokenizer.from_file(str(path)).encode
+    return lambda text: len(encode(text, add_special_tokens=False)) + 1, f"tokens of {path}"
+
+
+def index_sources(config: Fusion, count: CountTokens, tick: Callable[[int], Any]) -> Index:
+    """Read and check every file of every source."""
+    index = Index()
+    for at, source in enumerate(config.sources):
+        for validates, paths in ((False, source.paths), (True, source.val.paths or [])):
+            for name in paths:
+                index.add(IndexedFile(Path(name), at, validates), source.template, count, config.seed, tick)
+    return index
+
+
+def fused_row(raw: bytes, source: Source, folder: str) -> dict[str, Any]:
+    """A source's row, already checked, as a row of the fused file (fused_rows.FusedRow). Label, mission and flags of a chat row stay behind.
+
+    ``folder`` is where the row's file lies, as the output is to name it: photos that the row names from there are named so.
+    """
+    row = json.loads(raw)
+    return {
+        "messages": [{"role": message["role"], "content": message["content"]} for message in row["messages"]],
+        "images": [os.path.normpath(os.path.join(folder, image)) for image in row.get("images", [])],
+        "task": source.dataset,
+        "source": source.name,
+        "weight": float(row.get("weight", 1.0) * source.weight),
+        "group_id": row.get("group_id", ""),
+    }
+
+
+def write(index: Index, parts: Mapping[str, Rows], config: Fusion, folder: Path, name: str, tick: Callable[[], Any]) -> dict[str, OutputFile]:
+    """Write ``<name>.<part>.jsonl`` for each part, all beside their places before the first is renamed. Raises UserError where a source changed meanwhile."""
+    places = {part: folder / f"{name}.{part}.jsonl" for part in parts}
+    with ExitStack() as whole:
+        temporary = {part: whole.enter_context(beside(place)) for part, place in places.items()}
+        hashes = {part: write_rows_of(index, rows, config, temporary[part], tick) for part, rows in parts.items()}
+    return {part: OutputFile(path=str(place), sha256=hashes[part], rows=len(parts[part])) for part, place in places.items()}
+
+
+def write_rows_of(index: Index, rows: Rows, config: Fusion, path: Path, tick: Callable[[], Any]) -> str:
+    """Write the rows in this order, reading each by its place; returns the file's SHA-256."""
+    digest, named = hashlib.sha256(), os.path.abspath if config.image_paths == "absolute" else os.path.relpath
+    folders = [named(file.path.parent) for file in index.files]
+    with opened(index.files) as handles, open(path, "wb") as out:
+        for row in rows.tolist():
+            at = index.file[row]
+            raw = os.pread(handles[at], index.length[row], index.offset[row])
+            line = (dump(fused_row(raw, config.sources[index.files[at].source], folders[at])) + "\n").encode()
+            digest.update(line)
+            out.write(line)
+            tick()
+    return digest.hexdigest()
+
+
+@contextmanager
+def opened(files: Sequence[IndexedFile]) -> Iterator[list[int]]:
+    """File handles for reading by place; raises UserError where a file is no longer what was indexed, before or after."""
+    handles = [os.open(file.path, os.O_RDONLY) for file in files]
+    try:
+        _same(files, handles)
+        yield handles
+        _same(files, handles)
+    finally:
+        for handle in handles:
+            os.close(handle)
+
+
+def _same(files: Sequence[IndexedFile], handles: Sequence[int]) -> None:
+    for file, handle in zip(files, handles, strict=True):
+        state = os.fstat(handle)
+        if (state.st_size, state.st_mtime_ns) != (file.size, file.mtime_ns):
+            raise mistake("changed while it was read", "run fuse again", path=file.path)

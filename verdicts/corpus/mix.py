@@ -1,0 +1,251 @@
+"""Fusion: mix sources into one training file in a stated proportion, without holding a row in memory.
+
+1. ``index_sources`` reads every source once and checks each row and its photos (fusion_files.py).
+2. ``plan`` chooses rows by number: whole passes over a source, then part of one, in an order that depends on nothing but
+   the seed, the source's name and the row's number; then one order for all.
+3. ``write`` reads the chosen rows by their place in the files and writes them out (fusion_files.py).
+
+The mix: the source ``anchor`` is taken whole (its failed tickets ``fail_oversample`` times) and fixes the scale; any
+other source gets ``ratio / ratio of the anchor`` times the anchor's rows, or loss tokens with ``by: loss_tokens``, and is
+cut or repeated to fit. A source with ``rows`` gets that many rows, whatever the scale.
+"""
+
+import hashlib
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+
+import numpy as np
+
+from verdicts.base.errors import mistake
+from verdicts.corpus.mix_config import Fusion, wrong
+from verdicts.corpus.index import VERDICTS, Index, OutputFile, Rows, tokenizer_file
+from verdicts.records.records import Record, Verdict
+
+
+class InputFile(Record):
+    """An input as it was read."""
+
+    path: str
+    sha256: str
+    bytes: int
+    rows: int | None
+
+
+class SourceShare(Record):
+    """What one source gives. ``distinct_rows``: rows written at least once; shares are of all written training rows."""
+
+    name: str
+    dataset: str
+    rows_read: int
+    fail_rows_read: int
+    train_rows: int
+    distinct_rows: int
+    fail_rows: int
+    loss_tokens: int
+    row_share: float
+    loss_share: float
+    val_rows: int
+
+
+class Manifest(Record):
+    """<name>.manifest.json: what went in, what came out, in which shares, by which config.
+
+    ``verdicts``: training rows of chats by the verdict they state; ``left_out``: optional sources of which no file was there.
+    """
+
+    name: str
+    seed: int
+    mixed_by: str
+    loss_counted_in: str
+    inputs: list[InputFile]
+    outputs: dict[str, OutputFile]
+    sources: list[SourceShare]
+    verdicts: dict[Verdict, int]
+    left_out: list[str]
+    config: Fusion
+
+
+def split(index: Index, config: Fusion, path: Path) -> list[tuple[Rows, Rows]]:
+    """The training and the validation rows of each source; a group that validates in any of them trains in none.
+
+    Raises UserError where a source without a share would train on such a group, and where a share leaves nothing to train on.
+    """
+    side = index.column("side")
+    files = [(index.rows_of(at, validates=False), index.rows_of(at, validates=True)) for at in range(len(config.sources))]
+    held = [
+        side[val] if source.val.share is None else chosen_groups(side[train], source.val.share)
+        for source, (train, val) in zip(config.sources, files, strict=True)
+    ]
+    parts = []
+    for at, (source, (train, val)) in enumerate(zip(config.sources, files, strict=True)):
+        validates = np.isin(side[train], np.concatenate(held))
+        if validates.any() and not source.val.share:
+            row = int(train[validates][0])
+            holder = next(other.name for other, groups in zip(config.sources, held, strict=True) if side[row] in groups)
+            todo = f"keep each group (group_id, or else the first photo) on one side: delete the row, or give source {source.name} a val share"
+            raise mistake(f"source {holder} validates on its group", todo, path=index.files[index.file[row]].path, line=index.line_of(row))
+        if validates.all():
+            raise wrong(path, ("sources", at, "val", "share"), f"leaves nothing to train on ({source.val.share:g})", "lower it")
+        parts.append((train[~validates], np.concatenate([val, train[validates]])))
+    return parts
+
+
+def chosen_groups(side: np.ndarray, share: float) -> np.ndarray:
+    """The groups, by their seeded hash, that validate: those below the share. The rule of corpus.validation_groups, which keeps names instead."""
+    groups = np.unique(side)
+    chosen = groups[groups < share]
+    if share in (0, 1):
+        return chosen
+    if len(groups) < 2:
+        return groups[:0]
+    if not len(chosen):
+        return groups[:1]
+    return chosen[:-1] if len(chosen) == len(groups) else chosen
+
+
+def order_of(n: int, seed: int, name: str) -> np.ndarray:
+    """A permutation of range(n) that depends on seed and name alone: numbers sorted by their SplitMix64 hash (Steele et al. 2014).
+
+    numpy's own generators may change between its versions; this may not.
+    """
+    start = int.from_bytes(hashlib.sha256(f"{seed}:{name}".encode()).digest()[:8], "big")
+    key = np.arange(1, n + 1, dtype=np.uint64) * np.uint64(0x9E3779B97F4A7C15) + np.uint64(start)
+    key = (key ^ (key >> np.uint64(30))) * np.uint64(0xBF58476D1CE4E5B9)
+    key = (key ^ (key >> np.uint64(27))) * np.uint64(0x94D049BB133111EB)
+    return np.argsort(key ^ (key >> np.uint64(31)), kind="stable")
+
+
+def oversample(rows: Rows, fail: np.ndarray, factor: float, seed: int, name: str) -> Rows:
+    """Rows with the failed tickets ``factor`` times: 2.5 takes each twice and a seeded half of them once more."""
+    failed = rows[fail[rows] == 1]
+    more = failed[order_of(len(failed), seed, f"{name}:fail")[: round(len(failed) * (factor % 1))]]
+    return np.concatenate([rows, *[failed] * (int(factor) - 1), more])
+
+
+def draw(rows: Rows, units: np.ndarray, target: float, seed: int, name: str) -> Rows:
+    """Rows whose units sum up to the target as nearly as whole rows can: whole passes, then the start of a seeded order. At least one row."""
+    order = rows[order_of(len(rows), seed, f"{name}:draw")]
+    running = np.cumsum(units[order], dtype=np.int64)
+    passes, rest = divmod(target, int(running[-1]))
+    count = int(np.searchsorted(running, rest, side="right"))
+    below = int(running[count - 1]) if count else 0
+    if count < len(order) and running[count] - rest < rest - below:
+        count += 1
+    if not passes:
+        count = max(1, count)
+    return np.concatenate([np.tile(order, int(passes)), order[:count]])
+
+
+def plan(index: Index, config: Fusion, path: Path) -> tuple[Rows, Rows]:
+    """The rows of the training file (with repeats) and of the validation file, each in the order they are written."""
+    ones, tokens = np.ones(len(index), dtype=np.uint32), index.column("tokens")
+    units = ones if config.mix.by == "rows" else tokens
+    parts = split(index, config, path)
+    pools = [
+        oversample(train, index.column("fail"), source.fail_oversample or 1, config.seed, source.name)
+        for source, (train, _) in zip(config.sources, parts, strict=True)
+    ]
+    anchor = config.anchor
+    whole = pools[anchor] if (rows := config.sources[anchor].rows) is None else draw(pools[anchor], ones, rows, config.seed, config.mix.anchor)
+    scale = int(units[whole].sum(dtype=np.int64)) / (config.sources[anchor].ratio or 1)
+    chosen = []
+    for at, (source, pool) in enumerate(zip(config.sources, pools, strict=True)):
+        if at == anchor:
+            chosen.append(whole)
+        elif source.ratio is not None:
+            chosen.append(draw(pool, units, scale * source.ratio, config.seed, source.name))
+        else:
+            chosen.append(draw(pool, ones, source.rows or 0, config.seed, source.name))
+    has_photo = np.array([config.sources[file.source].dataset != "chat" for file in index.files])[index.column("file")]
+    train, val = np.concatenate(chosen), np.concatenate([rows for _, rows in parts])
+    first, second = (lead_with_photo(rows[order_of(len(rows), config.seed, name)], has_photo) for name, rows in (("train", train), ("val", val)))
+    return first, second
+
+
+def lead_with_photo(rows: Rows, has_photo: np.ndarray) -> Rows:
+    """Swap the first row with photos to the front: Arrow guesses a column's type from its start, and ``images: []`` alone has none."""
+    with_photo = np.flatnonzero(has_photo[rows])
+    if len(with_photo):
+        rows[[0, with_photo[0]]] = rows[[with_photo[0], 0]]
+    return rows
+
+
+def verdicts(index: Index, train: Rows) -> dict[Verdict, int]:
+    """Training rows by the verdict that their answer states, with repeats."""
+    stated = np.bincount(index.column("verdict")[train], minlength=len(VERDICTS))
+    return {verdict: int(count) for verdict, count in zip(VERDICTS, stated, strict=True) if verdict}
+
+
+def manifest(
+    index: Index, config: Fusion, path: Path, name: str, rows: Mapping[str, Rows], outputs: Mapping[str, OutputFile], unit: str, missing: Sequence[str]
+) -> Manifest:
+    """The account of one fusion: every file that decides the output with its hash, and what each source gives."""
+    fixed = [file for file in (path, tokenizer_file(config.mix.tokenizer)) if file]
+    read = [InputFile(path=str(file), sha256=hashlib.sha256(file.read_bytes()).hexdigest(), bytes=file.stat().st_size, rows=None) for file in fixed]
+    return Manifest(
+        name=name,
+        seed=config.seed,
+        mixed_by=config.mix.by,
+        loss_counted_in=unit,
+        inputs=read + [InputFile(path=str(file.path), sha256=file.sha256, bytes=file.size, rows=file.rows) for file in index.files],
+        outputs=dict(outputs),
+        sources=shares(index, config, rows["train"], rows["val"]),
+        verdicts=verdicts(index, rows["train"]),
+        left_out=list(missing),
+        config=config,
+    )
+
+
+def shares(index: Index, config: Fusion, train: Rows, val: Rows) -> list[SourceShare]:
+    """What each source gives, in rows and in loss tokens, before weights."""
+    owner = np.array([file.source for file in index.files])[index.column("file")]
+    tokens, fail = index.column("tokens"), index.column("fail")
+    all_tokens = int(tokens[train].sum(dtype=np.int64))
+    found = []
+    for at, source in enumerate(config.sources):
+        read, mine = np.flatnonzero(owner == at), train[owner[train] == at]
+        loss = int(tokens[mine].sum(dtype=np.int64))
+        found.append(
+            SourceShare(
+                name=source.name,
+                dataset=source.dataset,
+                rows_read=len(read),
+                fail_rows_read=int(fail[read].sum(dtype=np.int64)),
+                train_rows=len(mine),
+                distinct_rows=len(np.unique(mine)),
+                fail_rows=int(fail[mine].sum(dtype=np.int64)),
+                loss_tokens=loss,
+                row_share=round(len(mine) / len(train), 6),
+                loss_share=round(loss / all_tokens, 6),
+                val_rows=int((owner[val] == at).sum()),
+            )
+        )
+    return found
+
+
+def table(found: Sequence[SourceShare]) -> list[str]:
+    """The shares as aligned lines of text."""
+    head = ("source", "dataset", "read", "train", "of which fail", "passes", "share of rows", "loss tokens", "share of loss", "val")
+    lines = [head]
+    for one in found:
+        fail = f"{one.fail_rows:,}" if one.dataset == "chat" else "-"
+        passes = f"{one.train_rows / one.distinct_rows:.2f}" if one.distinct_rows else "-"
+        shown = (
+            f"{one.rows_read:,}",
+            f"{one.train_rows:,}",
+            fail,
+            passes,
+            f"{one.row_share:.1%}",
+            f"{one.loss_tokens:,}",
+            f"{one.loss_share:.1%}",
+            f"{one.val_rows:,}",
+        )
+        lines.append((one.name, one.dataset, *shown))
+    widths = [max(len(line[at]) for line in lines) for at in range(len(head))]
+    return ["  ".join(cell.ljust(width) if at < 2 else cell.rjust(width) for at, (cell, width) in enumerate(zip(line, widths, strict=True))) for line in lines]
+
+
+def account(name: str, found: Sequence[SourceShare]) -> str:
+    """The count sentence: rows read = in train + not drawn + in val."""
+    read, used, val, lines = (sum(getattr(one, field) for one in found) for field in ("rows_read", "distinct_rows", "val_rows", "train_rows"))
+    return f"fuse {name}: {read} rows read = {used} in train ({lines} lines with repeats) + {read - used - val} not drawn + {val} in val"

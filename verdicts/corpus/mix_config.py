@@ -1,0 +1,185 @@
+"""configs/fusion/<name>.yaml: which sources a training file is mixed from, and in what proportion (docs/fusion.md)."""
+
+import math
+import re
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Annotated, Literal
+
+import yaml
+from pydantic import Field, ValidationError, ValidationInfo, field_validator, model_validator
+
+from verdicts.config.config import Count, Section, Share, read_yaml
+from verdicts.base.errors import UserError, mistake
+from verdicts.corpus.rows import TEMPLATES, Task
+from verdicts.base.jsonl import validate
+from verdicts.base.text_files import read_text
+from verdicts.base.yaml_text import compose
+
+PLACES = ("corpus", "old", "mission")  # a run's folder of a mission, the folder of the student's old tasks, the mission's slug
+PLACE = re.compile(r"\{(\w+)\}")
+
+
+class Mix(Section):
+    """``by``: what ratios compare. ``anchor``: the source that is taken whole. ``tokenizer``: what counts loss tokens, "" for characters."""
+
+    by: Literal["rows", "loss_tokens"]
+    anchor: str
+    tokenizer: str
+
+
+class Val(Section):
+    """Where a source's validation rows come from: a share of its groups, or files of their own."""
+
+    share: Share | None = None
+    paths: Annotated[list[str], Field(min_length=1)] | None = None
+
+    @model_validator(mode="after")
+    def _one_of_both(self) -> "Val":
+        if (self.share is None) == (self.paths is None):
+            raise ValueError("give either share or paths; share: 0 for no validation rows")
+        return self
+
+
+class Source(Section):
+    """One source: its files, its part of the mix, the weight of its rows' loss. Of an ``optional`` one what is not there is left out."""
+
+    name: Annotated[str, Field(pattern=r"^[a-z0-9_]+$")]
+    dataset: Task
+    template: Literal["chatml", "dense", "summary"]
+    paths: Annotated[list[str], Field(min_length=1)]
+    val: Val
+    ratio: float | None = None
+    rows: Count | None = None
+    weight: Annotated[float, Field(gt=0)]
+    fail_oversample: float | None = None
+    optional: bool = False
+
+    @field_validator("template")
+    @classmethod
+    def _template_of_the_dataset(cls, template: str, info: ValidationInfo) -> str:
+        dataset = info.data.get("dataset")
+        if dataset and TEMPLATES[template][0] != dataset:
+            right = next(name for name, (task, _) in TEMPLATES.items() if task == dataset)
+            raise ValueError(f"{template!r} is no template for dataset {dataset}; write {right}")
+        return template
+
+    @field_validator("ratio")
+    @classmethod
+    def _ratio_above_zero(cls, ratio: float | None) -> float | None:
+        if ratio is not None and not 0 < ratio < math.inf:
+            raise ValueError(f"a ratio must be above 0 ({ratio:g}); to leave a source out, delete it")
+        return ratio
+
+    @field_validator("fail_oversample")
+    @classmethod
+    def _no_less_than_once(cls, factor: float | None) -> float | None:
+        if factor is not None and not 1 <= factor < math.inf:
+            raise ValueError(f"must be 1 or more ({factor:g}); 1 takes every ticket once")
+        return factor
+
+    @model_validator(mode="after")
+    def _complete(self) -> "Source":
+        if (self.ratio is None) == (self.rows is None):
+            raise ValueError(f"source {self.name} needs either ratio or rows; keep one of them")
+        if (self.fail_oversample is None) == (self.dataset == "chat"):
+            raise ValueError(
+                f"source {self.name}: fail_oversample belongs to dataset chat and to no other; {'add it' if self.dataset == 'chat' else 'remove it'}"
+            )
+        return self
+
+
+class Fusion(Section):
+    """One mix. ``image_paths``: how photos are named in the output, relative to the working directory or absolute."""
+
+    seed: int
+    image_paths: Literal["relative", "absolute"]
+    mix: Mix
+    sources: Annotated[list[Source], Field(min_length=1)]
+
+    @property
+    def anchor(self) -> int:
+        """The number of the source that is taken whole."""
+        return [source.name for source in self.sources].index(self.mix.anchor)
+
+
+def read_fusion(path: Path, places: Mapping[str, str] | None = None) -> Fusion:
+    """Read a fusion config; raises UserError naming file, line and key, also for a source file that is not there.
+
+    ``places``: what ``{corpus}``, ``{old}`` and ``{mission}`` stand for in the sources' paths. Optional sources of which no file
+    is there are left out.
+    """
+    value = read_yaml(path)
+    try:
+        config = Fusion.model_validate(value)
+    except ValidationError as error:
+        first = min(error.errors(), key=lambda e: e["type"] != "extra_forbidden")  # the one that validate names
+        validate(value, Fusion, path, line_of(path, first["loc"]))
+        raise
+    names = [source.name for source in config.sources]
+    if config.mix.anchor not in names:
+        raise wrong(path, ("mix", "anchor"), f"no source is named {config.mix.anchor!r}", f"name one of {', '.join(names)}")
+    found = []
+    for at, source in enumerate(config.sources):
+        if source.name in names[:at]:
+            raise wrong(path, ("sources", at, "name"), f"two sources are named {source.name}", "give each its own name")
+        source = in_place(source, places or {})
+        if source.optional:
+            source = source.model_copy(update={"paths": [name for name in source.paths if Path(name).is_file()]})
+        check_files(path, ("sources", at, "paths"), source.paths)
+        if source.paths:
+            check_files(path, ("sources", at, "val", "paths"), source.val.paths or [])
+            found.append(source)
+        elif source.name == config.mix.anchor:
+            raise wrong(path, ("sources", at, "paths"), "none of the anchor's files is there", "make one first, or correct the paths")
+    return config.model_copy(update={"sources": found})
+
+
+def in_place(source: Source, places: Mapping[str, str]) -> Source:
+    """A source with the places that its paths name written out."""
+
+    def written(name: str) -> str:
+        return PLACE.sub(lambda word: places.get(word[1], word[0]), name)
+
+    val = source.val.model_copy(update={"paths": source.val.paths and [written(name) for name in source.val.paths]})
+    return source.model_copy(update={"paths": [written(name) for name in source.paths], "val": val})
+
+
+def left_out(path: Path, config: Fusion, places: Mapping[str, str]) -> list[Source]:
+    """The optional sources of a config that are not in the mix, with the paths where they were looked for."""
+    there = {source.name for source in config.sources}
+    return [in_place(source, places) for source in Fusion.model_validate(read_yaml(path)).sources if source.name not in there]
+
+
+def check_files(config: Path, loc: tuple[int | str, ...], paths: list[str]) -> None:
+    """Raise UserError for the first path that is no file, at its line of the config."""
+    for at, name in enumerate(paths):
+        if Path(name).is_file():
+            continue
+        if place := PLACE.search(name):
+            todo = "give --corpus RUNS/RUN/MISSION" if place[1] in PLACES else f"write one of {', '.join(f'{{{known}}}' for known in PLACES)}"
+            raise wrong(config, (*loc, at), f"nothing to put in place of {place[0]} ({name})", todo)
+        what = "is a folder" if Path(name).is_dir() else "no such file"
+        raise wrong(config, (*loc, at), f"{what} ({name})", "make it first, or correct the path (relative to the working directory)")
+
+
+def wrong(config: Path, loc: tuple[int | str, ...], what: str, todo: str) -> UserError:
+    """An error at the line of the config where ``loc`` stands."""
+    return mistake(what, todo, path=config, line=line_of(config, loc), field=".".join(map(str, loc)))
+
+
+def line_of(path: Path, loc: tuple[int | str, ...]) -> int:
+    """The line, from 1, of the key or item at ``loc`` in a YAML file, or of the nearest thing around it that exists."""
+    node = compose(read_text(path), path)
+    line = 1
+    for part in loc:
+        if isinstance(node, yaml.MappingNode):
+            found = next(((key, value) for key, value in node.value if key.value == part), None)
+        elif isinstance(node, yaml.SequenceNode) and isinstance(part, int) and part < len(node.value):
+            found = (node.value[part], node.value[part])
+        else:
+            found = None
+        if not found:
+            break
+        line, node = found[0].start_mark.line + 1, found[1]
+    return line

@@ -1,0 +1,246 @@
+"""The default engine: a GGUF file in this process, decoded in batches on llama.cpp's low-level API.
+
+The system message (prompt, guidance) is decoded once a call, a ticket once, and its candidates fork from there by
+sharing cells. A small model on the CPU runs as one single-threaded context a core (they never wait for each other,
+which is what makes threads slow on a busy machine); a large one, or one on a GPU, as one context.
+
+Same machine, same build, same chunk: same bytes. Chunks start from one state (the prefix in the first cells, all else
+free), so neither resuming nor the number of contexts changes a bit of any answer.
+"""
+
+import queue
+import time
+from collections import deque
+from collections.abc import Callable, Iterator, Sequence
+from concurrent.futures import Future, ThreadPoolExecutor
+from dataclasses import dataclass
+from functools import partial
+from importlib.metadata import version
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from verdicts.engines import NO_VERDICT, OVER_LENGTH, Completion, Decode, check_calls, chunks
+from verdicts.models import chat_template as chat
+from verdicts.engines.llama import sequences as programs
+from verdicts.models.fingerprint import sampled_hash
+from verdicts.engines.llama.json_grammar import gbnf
+from verdicts.engines.llama.runtime import MAX_SEQUENCES, Context, Grammar, Model, Run
+from verdicts.engines.sampling import LARGE_VOCABULARY
+from verdicts.engines.llama.schedule import Job, Schedule
+from verdicts.models.threads import cores, worthwhile
+from verdicts.engines.llama.two_line import TwoLine
+from verdicts.base.errors import mistake
+
+if TYPE_CHECKING:
+    from verdicts.config.config import EngineConfig
+
+SMALL_MODEL = 256 * 2**20  # bytes: below this a CPU core has a context of its own
+MOST_CONTEXTS = 8
+MOST_CANDIDATES = 64  # of a ticket, where engine.slots asks for no more
+_OVER_LENGTH = Completion("", NO_VERDICT, OVER_LENGTH)
+
+
+@dataclass
+class _Ticket:
+    """A ticket to run: its program, where its answers appear, the most tokens one of them may have, and its sequences."""
+
+    program: programs.Program
+    answers: list
+    max_new_tokens: int
+    width: int
+    widest: int
+
+
+class LlamaCppEngine:
+    """See ``verdicts.engines.Engine``. ``threads``: how many it computes with. Raises UserError for a missing or broken
+    file and for settings that do not go together."""
+
+    def __init__(self, config: "EngineConfig") -> None:
+        path = Path(config.model)
+        if not path.is_file():
+            raise mistake("no such model file", "check engine.model, or fetch it (`hf download Qwen/Qwen3-32B-GGUF Qwen3-32B-Q4_K_M.gguf --local-dir models`)", path=path, field="engine.model")
+        self.config = config
+        self.model = Model(path, config.n_gpu_layers)
+        self.fingerprint = {"engine": "llama_cpp", "model": path.name, "sha256": sampled_hash(path), "version": version("llama_cpp_python")}
+        self.pieces = chat.pieces(self.model.chat_template(), bos=self.model.token_text("bos"), eos=self.model.token_text("eos"), thinking=config.thinking.enabled, source=str(path))
+        plan = TwoLine(self.model.plain_ids, self.model.pieces, self.model.barred, self.model.eog)
+        self.voice = programs.Voice(plan, self.model.text, self.model.pieces, self._thinking())
+        self.tail = self.model.template_ids(self.pieces.tail)
+        self.samplers = ThreadPoolExecutor(min(8, cores())) if self.model.vocab_size > LARGE_VOCABULARY else None
+        self.contexts: queue.SimpleQueue[Context] = queue.SimpleQueue()
+        on_cpu = config.n_gpu_layers == 0 or not self.model.lib.llama_supports_gpu_offload()
+        self.apart = on_cpu and self.model.bytes < SMALL_MODEL
+        wanted = config.n_threads or cores()
+        self.threads = min(wanted, MOST_CONTEXTS) if self.apart else wanted
+        self._open = [self._context() for _ in range(self.threads if self.apart else 1)]
+        if not self.apart:
+            self.threads = config.n_threads or (self._probe(self._open[0]) if on_cpu else min(4, cores()))
+            self._set_threads(self._open[0], self.threads)
+        for context in self._open:
+            self.contexts.put(context)
+        self.runners = ThreadPoolExecutor(len(self._open))
+
+    def _thinking(self) -> programs.Thinking | None:
+        if not self.config.thinking.enabled:
+            return None
+        closing = self.model.template_ids("</think>")
+        if len(closing) != 1:
+            raise mistake("the model has no </think> token", "set thinking.enabled to false", field="engine.thinking.enabled")
+        opened = self.pieces.tail.rstrip().endswith("<think>")
+        return programs.Thinking([] if opened else self.model.template_ids("<think>\n"), closing + self.model.plain_ids("\n\n"), self.config.thinking.max_new_tokens)
+
+    def _context(self) -> Context:
+        config = self.config
+        context = Context(self.model, cells=config.context_tokens, batch_tokens=min(config.batch_tokens, config.context_tokens), sequences=min(1 + max(2 * config.slots, MOST_CANDIDATES), MAX_SEQUENCES), n_threads=1)
+        return context
+
+    def _set_threads(self, context: Context, count: int) -> None:
+        self.model.lib.llama_set_n_threads(context.handle, count, count)
+
+    def _probe(self, context: Context) -> int:
+        """Threads worth having for one context, by decoding a few tokens with 1, 2, 4 …"""
+
+        def seconds(count: int) -> float:
+            self._set_threads(context, count)
+            start = time.perf_counter()
+            context.decode([Run([0], 0, self.tail[-1:] * 16, False)])
+            context.clear()
+            return time.perf_counter() - start
+
+        return worthwhile(seconds, cores())
+
+    # --- the interface
+
+    def rollout(self, system: str, users: Sequence[str], decodes: Sequence[Sequence[Decode]]) -> Iterator[list[Completion]]:
+        """Answer each ticket once for each of its decode settings; see ``Engine.rollout``."""
+        check_calls(users, decodes)
+        return self._run(system, users, decodes, self._rollout_ticket, self.config.slots)
+
+    def judge(self, system: str, users: Sequence[str]) -> list[dict[str, float | None]]:
+        """Verdict log-probabilities of each ticket; see ``Engine.judge``."""
+        return [seen for seen, in self._run(system, users, users, self._judge_ticket, self.config.slots)]
+
+    def complete(self, system: str, users: Sequence[str], decodes: Sequence[Decode], json_schema: dict | None = None) -> list[Completion]:
+        """Free text for each prompt, or JSON of a schema, held by llama.cpp's own grammar; see ``Engine.complete``."""
+        check_calls(users, decodes)
+        grammar = None if json_schema is None else partial(Grammar, self.model, gbnf(json_schema))
+        make = partial(self._complete_ticket, grammar=grammar)
+        return [written for written, in self._run(system, users, decodes, make, max(1, self.config.slots // 4))]
+
+    def count_tokens(self, text: str) -> int:
+        """Tokens of ``text`` as data."""
+        return len(self.model.plain_ids(text))
+
+    def close(self) -> None:
+        """Free contexts and weights."""
+        self.runners.shutdown()
+        if self.samplers:
+            self.samplers.shutdown()
+        for context in self._open:
+            context.close()
+        self._open = []
+        self.model.close()
+
+    # --- what one ticket asks for
+
+    def _rollout_ticket(self, prompt: list[int], settings: Sequence[Decode]) -> _Ticket:
+        answers = [_OVER_LENGTH] * len(settings)
+        config, writers = self.config, [programs.Writer.of(decode) for decode in settings]
+        together = config.grammar and not self.voice.thinking
+        few = together and config.reasons == "per_verdict"
+        if together:
+            program = programs.shared_verdict(self.voice, prompt, writers, few, answers.__setitem__)
+        else:
+            program = programs.apart(self.voice, prompt, writers, config.grammar, answers.__setitem__)
+        widest = min(2, len(writers)) if few else len(writers)
+        return _Ticket(program, answers, max(decode.max_new_tokens for decode in settings), 1 if few else widest, widest)
+
+    def _judge_ticket(self, prompt: list[int], _: str) -> _Ticket:
+        answers = [NO_VERDICT]
+        return _Ticket(programs.judge(self.voice, prompt, partial(answers.__setitem__, 0)), answers, 0, 1, 1)
+
+    def _complete_ticket(self, prompt: list[int], decode: Decode, grammar: Callable[[], Grammar] | None) -> _Ticket:
+        answers = [_OVER_LENGTH]
+        writer, put = programs.Writer.of(decode), partial(answers.__setitem__, 0)
+        program = programs.by_grammar(self.voice, prompt, writer, grammar, put) if grammar else programs.free(self.voice, prompt, writer, put)
+        return _Ticket(program, answers, decode.max_new_tokens, 1, 1)
+
+    def _job(self, context: Context, prompt: Sequence[int], ticket: _Ticket) -> Job | None:
+        """The job of a ticket, or None where it does not fit: in the cells, or in the length the model was trained for."""
+        thinking = self.voice.thinking
+        branch = self.voice.plan.longest + ticket.max_new_tokens
+        branch += thinking.max_new_tokens + len(thinking.opening) + len(thinking.closing) if thinking else 0
+        cells = len(prompt) + ticket.widest * branch
+        length = len(context.prefix) + len(prompt) + branch
+        if ticket.widest >= context.sequences:
+            raise mistake(f"too few for a ticket's {ticket.widest} candidates ({self.config.slots})", "raise it or sample less", field="engine.slots")
+        fits = len(context.prefix) + cells <= context.cells and length <= self.model.train_context
+        return Job(ticket.program, cells, ticket.width, ticket.widest) if fits else None
+
+    # --- prompts, prefixes and workers
+
+    def _prefix(self, system: str) -> list[int]:
+        model = self.model
+        head = model.template_ids(self.pieces.head)
+        bos = model.bos_ids()
+        ids = (bos if head[: len(bos)] != bos else []) + head + model.plain_ids(system) + model.template_ids(self.pieces.middle)
+        most = min(self.config.context_tokens, model.train_context)
+        if len(ids) >= most:
+            raise mistake(f"the system message has {len(ids)} tokens, the context {most}", "raise engine.context_tokens or shorten the guidance", field="engine.context_tokens")
+        return ids
+
+    def _prompt(self, user: str) -> list[int]:
+        return self.model.plain_ids(user) + self.tail
+
+    def _run(self, system: str, users: Sequence[str], settings: Sequence, make: Callable[[list[int], Any], _Ticket], together: int) -> Iterator[list]:
+        """Run tickets chunk by chunk, in units on the contexts, a chunk ahead of the reader; yields each ticket's answers in order.
+
+        A chunk is put in the order of its token ids, so that neighbours share beginnings. On a small model's contexts it
+        is cut into units of ``together`` tickets: more would scan each other's cells.
+        """
+        prefix = self._prefix(system)
+        waiting: deque[list[tuple[list[int], Future[list[list]]]]] = deque()
+        try:
+            for part in chunks(len(users), self.config.chunk):
+                prompts = {i: self._prompt(users[i]) for i in part}
+                order = sorted(part, key=prompts.__getitem__)
+                size = together if self.apart else len(order)
+                units = [order[start : start + size] for start in range(0, len(order), size)]
+                waiting.append([(unit, self.runners.submit(self._unit, prefix, [prompts[i] for i in unit], [settings[i] for i in unit], make)) for unit in units])
+                if len(waiting) > 1:
+                    yield from _collected(waiting.popleft())
+            while waiting:
+                yield from _collected(waiting.popleft())
+        finally:  # a reader that stops early, or a failed unit: let what runs end, start nothing new
+            for _, future in (pair for units in waiting for pair in units):
+                future.cancel()
+
+    def _unit(self, prefix: list[int], prompts: Sequence[list[int]], settings: Sequence, make: Callable[[list[int], Any], _Ticket]) -> list[list]:
+        """Run tickets on one context from its canonical state: the prefix in the first cells, all else free."""
+        context = self.contexts.get()
+        try:
+            if context.prefix != prefix:
+                self._decode_prefix(context, prefix)
+            tickets = [make(prompt, setting) for prompt, setting in zip(prompts, settings)]
+            jobs = [job for prompt, ticket in zip(prompts, tickets) if (job := self._job(context, prompt, ticket))]
+            slots = self.config.slots
+            Schedule(context, len(prefix), slots, 0 if self.apart else slots // 2, self.samplers).run(jobs)
+            return [ticket.answers for ticket in tickets]
+        except BaseException:
+            context.prefix = None  # its cells are in no known state
+            raise
+        finally:
+            self.contexts.put(context)
+
+    def _decode_prefix(self, context: Context, prefix: list[int]) -> None:
+        context.prefix = None
+        context.clear()
+        for start in range(0, len(prefix), context.batch_tokens):
+            context.decode([Run([0], start, prefix[start : start + context.batch_tokens], False)])
+        context.prefix = prefix
+
+
+def _collected(units: Sequence[tuple[list[int], Future[list[list]]]]) -> Iterator[list]:
+    """Answers of one chunk in the order of its tickets, when all its units have ended."""
+    answers = {i: answer for unit, future in units for i, answer in zip(unit, future.result())}
+    return (answers[i] for i in sorted(answers))

@@ -1,0 +1,148 @@
+"""Held-out questions: Stage-B tickets and photos the student never trained on, sampled by group.
+
+A question holds what the student sees (``messages``, ``images``) and, apart from it, what is right (``label`` or
+``expected``). A group or photo that stands in the trained file is an error: nothing is left out silently.
+"""
+
+import hashlib
+import json
+import os
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import NamedTuple, TypeVar
+
+from verdicts.corpus.distill import hash_share
+from verdicts.base.errors import mistake
+from verdicts.corpus.rows import FusedRow, ImageRow, Task, check_photos, parse_line, stream
+from verdicts.base.jsonl import read_numbered, read_rows
+from verdicts.stage_b.prompts import stage_b_system, stage_b_user
+from verdicts.records.records import SftRow, StageA, Verdict, read_tickets
+from verdicts.student.scores import parse_dense
+
+
+@dataclass(frozen=True)
+class Question:
+    """One question. ``key`` names it among those of its task; ``label`` is a ticket's, ``expected`` the answer wanted of a photo."""
+
+    task: Task
+    key: str
+    group_id: str
+    messages: tuple[Mapping[str, str], ...]
+    images: tuple[Path, ...] = ()
+    label: Verdict | None = None
+    expected: str | None = None
+
+
+class Trained(NamedTuple):
+    """What a student trained on: group ids, and absolute paths of photos."""
+
+    path: Path
+    groups: frozenset[str]
+    photos: frozenset[str]
+
+
+Of = TypeVar("Of", StageA, Question)
+
+
+def read_trained(path: Path) -> Trained:
+    """Groups and photos of a fused training file; raises UserError at its first bad line and where it holds none."""
+    groups: set[str] = set()
+    photos: set[str] = set()
+    for line, _, raw in stream(path):
+        row = parse_line(raw, FusedRow, path, line)
+        groups.add(row.group_id)
+        photos.update(map(os.path.abspath, row.images))
+    if not groups:
+        raise mistake("the file holds no record", "make it again with fuse", path=path)
+    return Trained(path, frozenset(groups - {""}), frozenset(photos))
+
+
+def read_held_out_tickets(path: Path, mission: str, trained: Trained, only_groups_of: Path | None) -> list[StageA]:
+    """The held-out tickets of one mission, narrowed to the groups of a distill.val.jsonl where one is given.
+
+    Raises UserError for a bad line, for a ticket the student trained on, and where no ticket is left.
+    """
+    tickets = read_tickets(path, mission)
+    if only_groups_of:
+        wanted = {row.group_id for row in read_rows(only_groups_of, SftRow)}
+        tickets = [ticket for ticket in tickets if ticket.group_id in wanted]
+        if not tickets:
+            raise mistake(f"none of its tickets is of a group in {only_groups_of}", "give both files of one run", path=path)
+    for ticket in tickets:
+        _refuse_trained(ticket.ticket_key, ticket.group_id, [str(path.parent / image) for image in ticket.images], trained, path, None)
+    return tickets
+
+
+def ticket_questions(tickets: Sequence[StageA], mission: str, experiences: Mapping[str, str]) -> list[Question]:
+    """Stage B as the rollout asks it: the run's guidance, a ticket's summaries, and never its label."""
+    system = {"role": "system", "content": stage_b_system(mission, experiences)}
+    return [
+        Question("chat", ticket.ticket_key, ticket.group_id, (system, {"role": "user", "content": stage_b_user(ticket.per_image)}), label=ticket.label)
+        for ticket in tickets
+    ]
+
+
+def read_photo_questions(path: Path, task: Task, trained: Trained) -> list[Question]:
+    """The rows of a dense or summary source: all messages but the last are the prompt, the last is the answer wanted.
+
+    Raises UserError for a bad line, a photo that is not there or stands twice, a wanted answer that cannot be scored, and a
+    row the student trained on.
+    """
+    questions: list[Question] = []
+    seen: dict[str, int] = {}
+    for line, row in read_numbered(path, ImageRow):
+        check_photos(row.images, path.parent, path, line)
+        key = " ".join(row.images)
+        if key in seen:
+            raise mistake(f"{key!r} stands on line {seen[key]} already", "keep one of the two", path=path, line=line, field="images")
+        seen[key] = line
+        group = row.group_id or row.images[0]
+        _refuse_trained(key, row.group_id, [str(path.parent / image) for image in row.images], trained, path, line)
+        *asked, answer = row.messages
+        if task == "dense" and parse_dense(answer.content) is None:
+            what = "the answer is no JSON list of boxes with x1 < x2 and y1 < y2 in 0-1000"
+            raise mistake(what, "correct it, or give the file as --summary", path=path, line=line, field="messages")
+        messages = tuple({"role": message.role, "content": message.content} for message in asked)
+        questions.append(Question(task, key, group, messages, tuple(path.parent / image for image in row.images), expected=answer.content))
+    return questions
+
+
+def _refuse_trained(name: str, group: str, photos: Sequence[str], trained: Trained, path: Path, line: int | None) -> None:
+    todo = f"hold it out: evaluate on groups that are not in {trained.path}"
+    if group in trained.groups:
+        raise mistake(f"{name!r} is of group {group!r}, which the student trained on", todo, path=path, line=line, field="group_id")
+    for photo in photos:
+        if os.path.abspath(photo) in trained.photos:
+            raise mistake(f"{name!r} has photo {photo!r}, which the student trained on", todo, path=path, line=line, field="images")
+
+
+def sample(rows: Sequence[Of], most: int, seed: int, knob: str) -> list[Of]:
+    """At most ``most`` rows by whole groups, in file order. Groups go by their seeded hash (the rule of the corpus split) until one does not fit.
+
+    Raises UserError where not one group fits; ``knob`` names the setting.
+    """
+    sizes: dict[str, int] = {}
+    for row in rows:
+        sizes[row.group_id] = sizes.get(row.group_id, 0) + 1
+    chosen: set[str] = set()
+    room = most
+    for group in sorted(sizes, key=lambda name: (hash_share(seed, name), name)):
+        room -= sizes[group]
+        if room < 0:
+            break
+        chosen.add(group)
+    if not chosen:
+        raise mistake(f"{most} is fewer than a group holds ({max(sizes.values())})", "raise it", field=knob)
+    return [row for row in rows if row.group_id in chosen]
+
+
+def digest_of(questions: Sequence[Question], settings: Sequence[int]) -> str:
+    """SHA-256 over all that decides what is asked and what is right: prompts, bytes of photos, answers wanted, and ``settings``."""
+    digest = hashlib.sha256(json.dumps(list(settings)).encode())
+    for question in questions:
+        asked = [question.task, question.key, question.label, question.expected, list(map(dict, question.messages))]
+        digest.update(json.dumps(asked).encode())
+        for image in question.images:
+            digest.update(hashlib.sha256(image.read_bytes()).digest())
+    return digest.hexdigest()

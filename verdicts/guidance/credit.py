@@ -1,0 +1,222 @@
+"""Credit: what rests on a rule, how that compares with chance, and when a rule has to leave.
+
+A verdict rests on a rule that it cites if it turns when the rule is left out. So a rule is a small classifier: among tickets
+that have the other verdict without it, it picks some. Its hits are compared with what the same number of verdicts would hit
+if it fired at random among those tickets: its **lift** is the share of right ones among what it turns, less that among all
+it could turn. Where two labels of three are fail, a rule that fails tickets blindly hits 68 % and lifts nothing.
+"""
+
+from collections import Counter, defaultdict
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import NamedTuple
+
+from verdicts.config.config import LifeCycle
+from verdicts.engines import Engine
+from verdicts.stats.rates import difference, wilson
+from verdicts.stage_b.prompts import rule_number, stage_b_system, stage_b_user
+from verdicts.stage_b.protocol import cited_rules
+from verdicts.records.records import MissionGuidance, Reflection, RuleTally, Selection, StageA, Tally
+from verdicts.stage_b.selection import OVERRIDE, TIE
+from verdicts.guidance.trial import Table, counts_photos, exact_p, harm_of, photo_class
+
+_FOUR = ("hits", "misses", "errors", "corrects")
+_UNDECIDED = {OVERRIDE, TIE}
+
+
+class Birth(NamedTuple):
+    """What a rule was learnt from: the tickets that reflection was shown and that it was tried on, and the level of that trial."""
+
+    tickets: frozenset[str]
+    level: float
+
+
+def births(reflections: Iterable[Reflection]) -> dict[str, Birth]:
+    """The births of the rules that these records accepted, by key. A rule whose record has no trial (by hand) counts as tried at level 1."""
+    found = {}
+    for record in reflections:
+        for applied in record.applied:
+            if applied.key is not None:
+                trial = applied.trial
+                level = 1.0 if trial is None or trial.level is None else trial.level
+                found[applied.key] = Birth(frozenset(record.ticket_keys) | frozenset(trial.tickets if trial else ()), level)
+    return found
+
+
+def tallies_of(
+    mission: str, guidance: MissionGuidance, selections: Sequence[Selection], tickets: Mapping[str, StageA], engine: Engine, born: Mapping[str, Birth]
+) -> dict[str, RuleTally]:
+    """What rests on each learnable rule among the selections of a round: one judgement for each rule that a verdict cites.
+
+    A verdict that the guard gave rests on no rule, nor does one that a tie gave. Where a rule turns verdicts both ways, the way of most of them counts.
+    """
+    citing: dict[str, list[Selection]] = defaultdict(list)
+    for selection in selections:
+        if not _UNDECIDED & set(selection.warnings):
+            for key in set(cited_rules(selection.reason)) & guidance.metadata.keys():
+                citing[key].append(selection)
+    tallies = {}
+    for key in sorted(citing, key=rule_number):
+        without = stage_b_system(mission, {name: text for name, text in guidance.experiences.items() if name != key})
+        judged = engine.judge(without, [stage_b_user(tickets[selection.ticket_key].per_image) for selection in citing[key]])
+        turned = [selection for selection, logprob in zip(citing[key], judged, strict=True) if likelier(logprob) not in (None, selection.verdict)]
+        if not turned:
+            continue
+        ((gives, _),) = Counter(selection.verdict for selection in turned).most_common(1)
+        decided = [selection for selection in turned if selection.verdict == gives]
+        left = [selection for selection in selections if selection.verdict != gives and OVERRIDE not in selection.warnings]
+        learnt_from = born[key].tickets if key in born else ()
+        photos = {row.ticket_key: photo_class(tickets[row.ticket_key]) for row in (*decided, *left)} if not counts_photos(guidance.experiences[key]) else None
+        fresh = _count(*([row for row in rows if row.ticket_key not in learnt_from] for rows in (decided, left)), photos)
+        tallies[key] = RuleTally(**_count(decided, left, photos).model_dump(), gives=gives, fresh=fresh)
+    return tallies
+
+
+def likelier(logprob: Mapping[str, float | None]) -> str | None:
+    """The likelier verdict of a judgement; None where the engine named none."""
+    known = {verdict: value for verdict, value in logprob.items() if value is not None}
+    return max(known, key=known.get) if known else None
+
+
+def _count(decided: Sequence[Selection], left: Sequence[Selection], photos: Mapping[str, int] | None) -> Tally:
+    def four(photo_count: int | None = None) -> list[int]:
+        rows = [[row.label_match for row in of if photo_count is None or photos[row.ticket_key] == photo_count] for of in (decided, left)]
+        return [sum(rows[0]), len(rows[0]) - sum(rows[0]), len(rows[1]) - sum(rows[1]), sum(rows[1])]
+
+    classes = sorted({photos[row.ticket_key] for row in (*decided, *left)}) if photos else []
+    return Tally(**dict(zip(_FOUR, four(), strict=True)), by_photos={str(count): four(count) for count in classes})
+
+
+def total(tallies: Iterable[Tally]) -> Tally:
+    """Tallies of several rounds as one."""
+    sums, by_photos = [0, 0, 0, 0], defaultdict(lambda: [0, 0, 0, 0])
+    for tally in tallies:
+        sums = _added(sums, [getattr(tally, name) for name in _FOUR])
+        for count, four in tally.by_photos.items():
+            by_photos[count] = _added(by_photos[count], four)
+    return Tally(**dict(zip(_FOUR, sums, strict=True)), by_photos=dict(sorted(by_photos.items())))
+
+
+def _added(one: Sequence[int], other: Sequence[int]) -> list[int]:
+    return [a + b for a, b in zip(one, other, strict=True)]
+
+
+@dataclass(frozen=True)
+class Lift:
+    """How much more often than at random a rule's verdicts are right, with a 95 % interval. ``chance``: how often at random."""
+
+    rate: float
+    chance: float
+    lift: float
+    low: float
+    high: float
+
+    def __str__(self) -> str:
+        return f"{self.rate:.0%} right, {self.chance:.0%} by chance: lift {100 * self.lift:+.0f} points [{100 * self.low:+.0f}, {100 * self.high:+.0f}]"
+
+
+def lift_of(tally: Tally) -> Lift | None:
+    """The lift of what a tally counts; None where the rule turned nothing, or there was nothing else to turn.
+
+    Turned and untouched tickets are two samples; the interval is that of the difference of their rates (metrics.difference),
+    scaled, since the base rate holds the turned ones as well: rate - chance = (rate - rate of the rest) * rest / all.
+    """
+    turned, rest = tally.hits + tally.misses, tally.errors + tally.corrects
+    if not turned or not rest:
+        return None
+    share = rest / (turned + rest)
+    apart, low, high = (share * value for value in difference(tally.hits, turned, tally.errors, rest))
+    rate = tally.hits / turned
+    return Lift(rate, rate - apart, apart, low, high)
+
+
+def lives_on_the_base_rate(tally: Tally) -> bool:
+    """Whether nothing shows that a rule does better than chance: the lower bound of its lift is not above zero, or it has none."""
+    lift = lift_of(tally)
+    return lift is None or lift.low <= 0
+
+
+def p_value(tally: Tally) -> float:
+    """One-sided exact test that what a rule turns is wrong no more often than what it leaves, among tickets with as many photos unless it is about their number."""
+    return exact_p(_strata(tally))
+
+
+def _strata(tally: Tally) -> list[Table]:
+    fours = list(tally.by_photos.values()) or [[getattr(tally, name) for name in _FOUR]]
+    return [Table(hits, hits + errors, misses, misses + corrects) for hits, misses, errors, corrects in fours]
+
+
+class Account(NamedTuple):
+    """What is known of a rule over the last epoch: ``all`` learn tickets, and the ``fresh`` ones that it was not learnt from.
+
+    ``gives``: the verdict that it turns tickets to. ``rounds``: how many rounds of an epoch it has been in force, at most all.
+    """
+
+    all: Tally
+    fresh: Tally
+    gives: str | None
+    rounds: int
+
+
+def account_of(key: str, created_round: int, lives: Mapping[int, Reflection], last: int, per_epoch: int) -> Account:
+    """A rule's account after round ``last``, from the life-cycle records of rounds (by number) over the last epoch's worth of them."""
+    since = max(created_round, last - per_epoch) + 1
+    seen = [lives[number].tallies[key] for number in range(since, last + 1) if number in lives and key in lives[number].tallies]
+    gives = Counter(tally.gives for tally in seen if tally.gives).most_common(1)
+    return Account(total(seen), total([tally.fresh for tally in seen if tally.fresh]), gives[0][0] if gives else None, last + 1 - since)
+
+
+def leaving(
+    guidance: MissionGuidance, lives: Mapping[int, Reflection], born: Mapping[str, Birth], life: LifeCycle, last: int, per_epoch: int
+) -> dict[str, str]:
+    """The rules that have to leave after round ``last``, each with the reason. ``lives``: the life-cycle records so far, that of ``last`` included."""
+    verdicts: Counter[tuple[str, str]] = Counter()
+    for number in range(max(0, last - per_epoch) + 1, last + 1):
+        if number in lives:
+            verdicts.update({tuple(pair.split("/")): count for pair, count in lives[number].verdicts.items()})
+    why = {}
+    for key, meta in guidance.metadata.items():
+        account = account_of(key, meta.created_round, lives, last, per_epoch)
+        found = _fault(account, life, verdicts, per_epoch)
+        if found is None and last == meta.created_round + per_epoch:
+            found = _unconfirmed(account, life, born.get(key))
+        if found:
+            why[key] = found
+    return why
+
+
+def _fault(account: Account, life: LifeCycle, verdicts: Mapping[tuple[str, str], int], per_epoch: int) -> str | None:
+    """What counts against a rule at any time: it is wrong too often, no better than chance, or (over a whole epoch) does harm."""
+    seen = account.all
+    if seen.misses < life.min_miss:
+        return None
+    turned = seen.hits + seen.misses
+    said = f"{seen.hits} right, {seen.misses} wrong"
+    if wilson(seen.hits, turned).high < life.min_precision * (1 - life.label_noise):
+        return f"breaks_too_many: {said}"
+    lift = lift_of(seen)
+    if lift is not None and lift.high <= 0:
+        return f"no_lift: {said}, {lift.chance:.0%} by chance"
+    if account.rounds == per_epoch:
+        labelled = sum(count for (label, _), count in verdicts.items() if label != account.gives)
+        harm = harm_of(seen.hits, seen.misses, labelled, life.label_noise)
+        if harm > life.max_harm:
+            return f"does_harm: {said}, {harm:.1%} more of the other error"
+    return None
+
+
+def _unconfirmed(account: Account, life: LifeCycle, birth: Birth | None) -> str | None:
+    """Whether its first epoch fails to confirm a rule.
+
+    Either tickets that it was not learnt from do so at ``confirm``, or all tickets at a level as much stricter than that of its
+    trial, since some of them were chosen for showing it; at the trial's own level where the others are too few to show anything.
+    A rule that a run began with (no birth) is not asked while it has done little wrong: it may be about what is rare.
+    """
+    if birth is None and account.all.misses < life.min_miss:
+        return None
+    p_fresh, p_all = p_value(account.fresh), p_value(account.all)
+    fresh, seen = account.fresh, account.all
+    telling = exact_p(table.best for table in _strata(fresh)) <= life.confirm
+    if p_fresh <= life.confirm or p_all <= (birth.level if birth else 1) * (life.confirm if telling or not birth else 1):
+        return None
+    return f"not_confirmed: {fresh.hits} right, {fresh.misses} wrong on tickets that it was not learnt from (p {p_fresh:.2g}), {seen.hits} and {seen.misses} on all (p {p_all:.2g})"

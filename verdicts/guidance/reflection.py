@@ -1,0 +1,202 @@
+"""Reflection: from groups of wrong tickets to operations on guidance.
+
+It learns from two kinds of error: gt=fail and pred=pass (a false release: a failing scene or a missing key
+evidence), and gt=pass and pred=fail (a false block: an exception, or a negative of another mission).
+"""
+
+import random
+import re
+import unicodedata
+from collections import Counter
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any, NamedTuple
+
+from pydantic import ValidationError
+
+from verdicts.config.config import ReflectSection
+from verdicts.review.decisions import OTHER
+from verdicts.engines import LENGTH, STOP, Completion
+from verdicts.guidance.model_json import read_object
+from verdicts.stage_b.prompts import Case, reflect_user
+from verdicts.records.records import Operation, RejectedOperation, Selection, StageA
+
+# direction of error -> the (wrong) verdict its tickets have
+DIRECTIONS = {"false_release": "pass", "false_block": "fail"}
+_FIELDS = {"add": {"text"}, "update": {"key", "text"}, "delete": {"key"}, "merge": {"keys", "text"}}
+_ANY_FIELD = set().union(*_FIELDS.values())
+_NOTHING = (None, "", [])
+
+# Kinds of form that are forgiven in the fields, beside those of verdicts/guidance/model_json.py.
+FORGIVEN = {
+    "unknown_field": "a field that no operation has",
+    "empty_field": "a field of another operation that holds nothing",
+    "key_blanks": "blanks around a key",
+    "single_operation": "one operation where a list of them is wanted",
+    "not_a_list": "one case number, or several in one text, where a list is wanted",
+    "case_words": "case numbers as words or fractions: 案例1, Case 1, 1.0",
+}
+_CASE = re.compile(r"\s*(?:案例|case)?\s*[#:]?\s*(\d{1,6})\s*", re.IGNORECASE)
+_BETWEEN = re.compile(r"[,，、;；]")
+
+
+class Group(NamedTuple):
+    """Wrong tickets of one direction that are shown together; case numbers count from 1 in this order.
+
+    Their label is the one that the direction says: a person may have corrected the one they came with.
+    """
+
+    direction: str
+    tickets: list[StageA]
+
+    @property
+    def user(self) -> str:
+        """The user message of the reflection call."""
+        verdict = DIRECTIONS[self.direction]
+        return reflect_user([Case(OTHER[verdict], verdict, ticket.per_image) for ticket in self.tickets])
+
+
+def groups_of(
+    selections: Sequence[Selection], tickets: Mapping[str, StageA], section: ReflectSection, seed: str, count_tokens: Callable[[str], int]
+) -> list[Group]:
+    """Cut a window's errors into groups: seeded order, at most ``groups`` a direction, each within ``prompt_tokens``."""
+    groups = []
+    for direction, verdict in DIRECTIONS.items():
+        wrong = [tickets[selection.ticket_key] for selection in selections if selection.verdict == verdict and not selection.label_match]
+        random.Random(f"{seed}/{direction}").shuffle(wrong)
+        for start in range(0, min(len(wrong), section.groups * section.group_size), section.group_size):
+            group = Group(direction, wrong[start : start + section.group_size])
+            while len(group.tickets) > 1 and count_tokens(group.user) > section.prompt_tokens:
+                group = Group(direction, group.tickets[:-1])
+            groups.append(group)
+    return groups
+
+
+class Answer(NamedTuple):
+    """A reflection answer read: what it proposes, what of it is no operation, which tickets it cannot explain.
+
+    ``forgiven``: how often each kind of form was forgiven. ``unreadable``: why the answer as a whole could not be read; then
+    it proposes nothing, and is no refused operation either.
+    """
+
+    operations: list[Operation]
+    rejected: list[RejectedOperation]
+    unexplainable: list[str]
+    forgiven: dict[str, int]
+    unreadable: str | None
+
+
+def read_completion(completion: Completion, ticket_keys: Sequence[str]) -> Answer:
+    """Read what a reflection call gave. One that never came, or was cut off in the middle, is unreadable for that reason."""
+    if completion.finish not in (STOP, LENGTH):
+        return _unreadable(completion.finish)
+    answer = read_answer(completion.text, ticket_keys)
+    return _unreadable("cut_off") if answer.unreadable and completion.finish == LENGTH else answer
+
+
+def read_answer(text: str, ticket_keys: Sequence[str]) -> Answer:
+    """Read the JSON answer of a reflection call. Case numbers become ticket keys; form is forgiven and counted (``FORGIVEN``
+    here and in verdicts/guidance/model_json.py), what is meant is never guessed."""
+    value, kinds, why = read_object(text)
+    forgiven = Counter(kinds)
+    fields = _fields(value, forgiven) if isinstance(value, dict) else None
+    if why or fields is None or "operations" not in fields:
+        return _unreadable(why or "not_an_answer: one object with operations (and unexplainable) is expected")
+    raws = fields["operations"]
+    if isinstance(raws, dict) and "op" in raws:
+        forgiven["single_operation"] += 1
+        raws = [raws]
+    if not isinstance(raws, list):
+        return _unreadable("not_an_answer: operations is no list")
+    forgiven["unknown_field"] += len(set(fields) - {"operations", "unexplainable"})
+    operations, rejected = [], []
+    for raw in raws:
+        operation = _operation(raw, ticket_keys, forgiven)
+        if isinstance(operation, Operation):
+            operations.append(operation)
+        else:
+            rejected.append(RejectedOperation(op=raw, why=operation))
+    unexplainable = _keys(fields.get("unexplainable"), ticket_keys, forgiven)
+    if unexplainable is None:
+        rejected.append(RejectedOperation(op=None, why="unknown_case_number: in unexplainable"))
+    return Answer(operations, rejected, unexplainable or [], dict(sorted((+forgiven).items())), None)
+
+
+def _unreadable(why: str) -> Answer:
+    return Answer([], [], [], {}, why)
+
+
+def _fields(raw: dict[str, Any], forgiven: Counter[str]) -> dict[str, Any] | None:
+    """An object with the blanks around its keys gone; None where two of them become one."""
+    fields = {name.strip(): value for name, value in raw.items()}
+    forgiven["key_blanks"] += sum(name != name.strip() for name in raw)
+    return fields if len(fields) == len(raw) else None
+
+
+def _operation(raw: Any, ticket_keys: Sequence[str], forgiven: Counter[str]) -> Operation | str:
+    """One operation, or why it is none."""
+    fields = _fields(raw, forgiven) if isinstance(raw, dict) else None
+    if fields is None or not isinstance(fields.get("op"), str) or fields["op"] not in _FIELDS:
+        return "unknown_operation"
+    wanted = _FIELDS[fields["op"]]
+    if missing := sorted(wanted - set(fields)):
+        return f"missing_field: {missing[0]}"
+    others = set(fields) - wanted - {"op", "rationale", "evidence"}
+    if foreign := sorted(name for name in others & _ANY_FIELD if fields[name] not in _NOTHING):
+        return f"unknown_field: {foreign[0]}"  # such as an add with a key: it may have been meant as an update
+    forgiven["unknown_field"] += len(others - _ANY_FIELD)
+    forgiven["empty_field"] += len(others & _ANY_FIELD)
+    evidence = _keys(fields.get("evidence"), ticket_keys, forgiven)
+    if evidence is None:
+        return "unknown_case_number"
+    kept = {name: value for name, value in fields.items() if name not in others and (name != "rationale" or value is not None)}
+    try:
+        return Operation.model_validate({**kept, "evidence": evidence})
+    except ValidationError as error:
+        return f"bad_value: {'.'.join(map(str, error.errors()[0]['loc']))}"
+
+
+def _keys(said: Any, ticket_keys: Sequence[str], forgiven: Counter[str]) -> list[str] | None:
+    """Case numbers as ticket keys, or None where one is no case."""
+    if said is None:
+        return []
+    if not isinstance(said, list):
+        forgiven["not_a_list"] += 1
+        said = [said]
+    said = [part for one in said for part in (_BETWEEN.split(one) if isinstance(one, str) else [one]) if part != ""]
+    numbers = [_number(one) for one in said]
+    if any(number is None or not 1 <= number <= len(ticket_keys) for number in numbers):
+        return None
+    forgiven["case_words"] += any(type(one) is not int for one in said)
+    return [ticket_keys[number - 1] for number in dict.fromkeys(numbers)]
+
+
+def _number(said: Any) -> int | None:
+    """A case number: ``1``, ``1.0``, ``"1"``, ``"案例1"``, ``"Case 1"``; None for anything else."""
+    if type(said) is int:
+        return said
+    if type(said) is float:
+        return int(said) if said.is_integer() and abs(said) < 1e6 else None
+    found = _CASE.fullmatch(unicodedata.normalize("NFKC", said)) if isinstance(said, str) else None
+    return int(found[1]) if found else None
+
+
+def answer_schema(rule_keys: Sequence[str], cases: int, max_rule_chars: int) -> dict[str, Any]:
+    """The JSON schema of an answer, for engines that hold a model to one. ``rule_keys``: the learnable rules in force.
+
+    Texts may be twice as long as a rule: one that is too long is refused for that, not cut into another rule.
+    """
+    text = {"type": "string", "maxLength": 2 * max_rule_chars}
+    evidence = {"type": "array", "items": {"type": "integer", "enum": list(range(1, cases + 1))}, "maxItems": cases}
+    key = {"type": "string", "enum": list(rule_keys)}
+    keys = {"type": "array", "items": key, "minItems": 2, "maxItems": len(rule_keys)}
+    own: dict[str, dict[str, Any]] = {"add": {"text": text}}
+    if rule_keys:
+        own |= {"update": {"key": key, "text": text}, "delete": {"key": key}}
+    if len(rule_keys) > 1:
+        own |= {"merge": {"keys": keys, "text": text}}
+    kinds = [_object({"op": {"type": "string", "enum": [op]}, **fields, "rationale": text, "evidence": evidence}) for op, fields in own.items()]
+    return _object({"operations": {"type": "array", "items": {"anyOf": kinds}, "maxItems": 2 * cases}, "unexplainable": evidence})
+
+
+def _object(properties: dict[str, Any]) -> dict[str, Any]:
+    return {"type": "object", "properties": properties, "required": list(properties), "additionalProperties": False}

@@ -1,0 +1,113 @@
+"""The loop in memory: learn from some tickets, judge others, again and again, to see what learning itself does.
+
+Nothing is written. Answers are kept by what was asked, so a loop that asks what an earlier one asked costs nothing.
+"""
+
+from collections.abc import Iterator, Sequence
+from typing import NamedTuple
+
+from verdicts.config.config import Config, LoopConfig, ReflectConfig
+from verdicts.engines import Completion, Decode, Engine
+from verdicts.guidance.rules import start
+from verdicts.guidance.learning import Past, learn
+from verdicts.guidance.loop import status_of
+from verdicts.stats.rates import VerdictRates, verdict_rates
+from verdicts.stage_b.prompts import stage_b_system, stage_b_user
+from verdicts.records.records import LoopStatus, MissionGuidance, Reflection, Selection, StageA, Trajectory
+from verdicts.rounds.trajectories import decodes_for, trajectories_of
+from verdicts.stage_b.selection import select
+from verdicts.rounds.windows import Place, place_of, tickets_of
+
+
+class Recall:
+    """An engine that answers from memory what it was asked before. ``asked``: how many calls of each kind a caller made, answered from memory or not."""
+
+    def __init__(self, engine: Engine):
+        self.engine, self.fingerprint, self.count_tokens, self.close = engine, engine.fingerprint, engine.count_tokens, engine.close
+        self.asked = {"rollout": 0, "judge": 0, "complete": 0}
+        self._answers: dict[tuple, list[Completion]] = {}
+        self._verdicts: dict[tuple[str, str], dict[str, float | None]] = {}
+
+    def rollout(self, system: str, users: Sequence[str], decodes: Sequence[Sequence[Decode]]) -> Iterator[list[Completion]]:
+        """As Engine.rollout."""
+        self.asked["rollout"] += len(users)
+        keys = [(system, user, tuple(grid)) for user, grid in zip(users, decodes, strict=True)]
+        new = {key: (user, grid) for key, user, grid in zip(keys, users, decodes, strict=True) if key not in self._answers}
+        self._answers.update(zip(new, self.engine.rollout(system, [user for user, _ in new.values()], [grid for _, grid in new.values()]) if new else (), strict=True))
+        return iter([self._answers[key] for key in keys])
+
+    def judge(self, system: str, users: Sequence[str]) -> list[dict[str, float | None]]:
+        """As Engine.judge."""
+        self.asked["judge"] += len(users)
+        new = list(dict.fromkeys(user for user in users if (system, user) not in self._verdicts))
+        self._verdicts.update(zip(((system, user) for user in new), self.engine.judge(system, new) if new else (), strict=True))
+        return [self._verdicts[system, user] for user in users]
+
+    def complete(self, system: str, users: Sequence[str], decodes: Sequence[Decode], json_schema: dict | None = None) -> list[Completion]:
+        """As Engine.complete."""
+        self.asked["complete"] += len(users)
+        return self.engine.complete(system, users, decodes, json_schema=json_schema)
+
+
+class Rehearsed(NamedTuple):
+    """A loop that came to its end. ``reflections[n]``: the records of round n + 1."""
+
+    guidance: MissionGuidance
+    status: LoopStatus
+    reflections: list[list[Reflection]]
+
+    @property
+    def accepted(self) -> int:
+        """How many proposals were accepted."""
+        return sum(len(record.applied) for records in self.reflections for record in records)
+
+    @property
+    def rules(self) -> list[str]:
+        """Texts of the learnable rules at the end."""
+        return [text for key, text in self.guidance.experiences.items() if key != "G0"]
+
+
+def rehearse(config: Config, engine: Engine, tickets: Sequence[StageA]) -> Rehearsed:
+    """Run the loop on some tickets to its end."""
+    reflect = ReflectConfig(**{name: getattr(config, name) for name in ReflectConfig.model_fields})
+    loop = LoopConfig(window=config.window, loop=config.loop)
+    by_key = {ticket.ticket_key: ticket for ticket in tickets}
+    states, chosen, reflections = [start(config.mission)], [], []
+    while (status := status_of(states, len(tickets), loop)).status == "running":
+        number = len(states)
+        place = place_of(number, len(tickets), config.window.tickets)
+        window = tickets_of(place, tickets, config.window.seed)
+        selections = [selection for _, selection in play(config, engine, states[-1], window, place, number) if selection]
+        tried_on = chosen[: -config.reflect.trial.rounds : -1]
+        records, after = learn(reflect, engine, states[-1], by_key, selections, Past.of(tried_on, dict(enumerate(reflections, start=1))), place, number)
+        chosen.append(selections)
+        reflections.append(records)
+        states.append(after)
+    return Rehearsed(states[-1], status, reflections)
+
+
+Played = list[tuple[list[Trajectory], Selection | None]]
+
+
+def play(config: Config, engine: Engine, guidance: MissionGuidance, window: Sequence[StageA], place: Place, number: int) -> Played:
+    """One window under one guidance, voted as in a round: candidates and selection of each ticket."""
+    decodes = [decodes_for(ticket, config.rollout) for ticket in window]
+    answers = engine.rollout(stage_b_system(config.mission.name, guidance.experiences), [stage_b_user(ticket.per_image) for ticket in window], decodes)
+    rows = [trajectories_of(*asked, place, number, guidance.step, config.rollout.cut_reasons) for asked in zip(window, decodes, answers, strict=True)]
+    return [(candidates, select(ticket, candidates, config.fail_first)) for ticket, candidates in zip(window, rows, strict=True)]
+
+
+def judge(config: Config, engine: Engine, guidance: MissionGuidance, tickets: Sequence[StageA]) -> Played:
+    """Tickets under a guidance, outside any loop."""
+    return play(config, engine, guidance, tickets, Place(1, 0, 1), 1)
+
+
+def rates_of(played: Played) -> VerdictRates:
+    """The rates of verdicts against labels."""
+    return verdict_rates((selection.label, selection.verdict) for _, selection in played if selection)
+
+
+def with_seed(config: Config, seed: int) -> Config:
+    """The same configuration with other windows and other reflections; answers to tickets stay as they are."""
+    window = config.window.model_copy(update={"seed": config.window.seed + seed})
+    return config.model_copy(update={"window": window, "reflect": config.reflect.model_copy(update={"seed": config.reflect.seed + seed})})

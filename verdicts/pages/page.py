@@ -1,0 +1,54 @@
+"""Self-contained pages: a template, its texts in two languages, its style and its script become one HTML file.
+
+    verdicts/pages/<name>.html  Jinja, everything escaped unless it is Markup
+    verdicts/pages/<name>.yaml  interface texts, ``key: [English, 中文]``
+    verdicts/pages/<name>.css   inlined, as is <name>.js
+
+The page's Content-Security-Policy allows this style and this script by their hashes and nothing else: no request leaves
+it, and text from data could not run even if it were not escaped.
+"""
+
+import base64
+import hashlib
+from collections.abc import Mapping
+from pathlib import Path
+
+import jinja2
+from markupsafe import Markup
+
+from verdicts.config.config import read_yaml
+
+PAGES = Path(__file__).parent
+
+
+class Texts:
+    """Interface texts, each given out in both languages; the page's style shows one of them."""
+
+    def __init__(self, texts: Mapping[str, list[str]]):
+        self.texts = texts
+
+    def __call__(self, key: str, **values: object) -> Markup:
+        """Both languages of a text with its ``{places}`` filled in, escaped. KeyError for a text that is not there."""
+        english, chinese = (Markup(text).format(**values) for text in self.texts[key])
+        return Markup('<span class="en" lang="en">{}</span><span class="zh" lang="zh-CN">{}</span>').format(english, chinese)
+
+    def gloss(self, group: str, word: str) -> Markup:
+        """What a word from data means, where there is a text ``group.word`` for it; else nothing."""
+        key = f"{group}.{word}"
+        return self(key) if key in self.texts else Markup("")
+
+
+def render(name: str, **values: object) -> str:
+    """The page ``name`` filled in. The template sees ``t`` (the texts), ``css``, ``js``, ``policy`` and ``values``."""
+    css, js = ((PAGES / f"{name}.{kind}").read_text(encoding="utf-8") for kind in ("css", "js"))
+    policy = f"default-src 'none'; style-src '{csp_source(css)}'; script-src '{csp_source(js)}'; base-uri 'none'; form-action 'none'"
+    env = jinja2.Environment(
+        loader=jinja2.FileSystemLoader(PAGES), autoescape=True, undefined=jinja2.StrictUndefined, trim_blocks=True, lstrip_blocks=True
+    )  # fmt: skip
+    texts = Texts(read_yaml(PAGES / f"{name}.yaml"))
+    return env.get_template(f"{name}.html").render(t=texts, css=Markup(css), js=Markup(js), policy=policy, **values)
+
+
+def csp_source(text: str) -> str:
+    """A source of Content-Security-Policy Level 3, §2.3.1."""
+    return "sha256-" + base64.b64encode(hashlib.sha256(text.encode()).digest()).decode()

@@ -1,0 +1,281 @@
+"""What a report of a run shows, read from the run's files. Nothing here writes, runs a model or looks at a clock."""
+
+from collections import Counter
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import yaml
+
+from verdicts.config.config import FailFirst, read_yaml
+from verdicts.corpus.distill import OneSided, read_one_sided
+from verdicts.review.decisions import summarize
+from verdicts.base.errors import mistake
+from verdicts.models.fingerprint import sampled_hash, checkpoint_hash
+from verdicts.runs.freshness import out_of_date
+from verdicts.base.jsonl import Row, read_json, read_rows, stream_rows, validate
+from verdicts.stats.rates import VerdictRates, wilson
+from verdicts.records.records import (
+    LoopStatus,
+    Malformed,
+    MissionReview,
+    RateRecord,
+    ReviewDecision,
+    ReviewSummary,
+    RoundMetrics,
+    Selection,
+    TicketsSource,
+)
+from verdicts.report.evaluation import StudentResult, read_student
+from verdicts.report.evidence import Evidence, NearMiss, evidence_of, near_misses_of, read_limits, sides_in
+from verdicts.report.rules import Refused, Story, refused_of, stories_of
+from verdicts.review.list_file import stream_review
+from verdicts.records.run_folder import ROUND_FILES, RUN_FILES, paths_of, round_folder
+from verdicts.runs.view import Learnt, read_learnt
+from verdicts.runs.standing import Gap, Standing, held_out_of, read_said, release_limit, standing_of
+from verdicts.records.synthetic import is_synthetic, tickets_source
+from verdicts.records.ticket_index import LABELS, Tickets
+
+TICKETS_SHOWN = 20  # of the review list; review.html has them all
+
+
+class FileCount(NamedTuple):
+    """One name of a run's files: how many there are, their records and bytes."""
+
+    name: str
+    files: int
+    records: int
+    size: int
+
+
+class ModelFile(NamedTuple):
+    """A model that the configuration names. ``sha256`` is "" where the file is not there or the model is no file."""
+
+    role: str
+    kind: str
+    model: str
+    sha256: str
+
+
+class WhyMalformed(NamedTuple):
+    """Failures for one reason: of candidates (with the rate), or of whole tickets (``rate`` None)."""
+
+    why: str
+    count: int
+    rate: RateRecord | None
+
+
+class Section(NamedTuple):
+    """A section of the configuration as YAML, and the tools' files that hold it so."""
+
+    name: str
+    tools: list[str]
+    text: str
+
+
+@dataclass(frozen=True)
+class Report:
+    """Everything on the page. None or empty: the run has no such file (yet)."""
+
+    run: str
+    learnt: Learnt
+    labels: dict[str, int]
+    stories: list[Story]
+    evidence: dict[str, Evidence]
+    near_misses: list[NearMiss]
+    refused: list[Refused]
+    proposals: int
+    metrics: list[RoundMetrics]
+    standing: Standing | None  # of the run's selections and review list
+    review: MissionReview | None  # its first TICKETS_SHOWN tickets
+    review_page: str | None
+    malformed: list[WhyMalformed] | None
+    candidates: int
+    student: StudentResult | None
+    reviewed: ReviewSummary | None
+    guard: FailFirst
+    limit: float | None
+    sections: list[Section]
+    models: list[ModelFile]
+    source: TicketsSource | None
+    synthetic: bool
+    one_sided: OneSided | None
+    out_of_date: str
+    files: list[FileCount]
+
+    @property
+    def mission(self) -> str:
+        return self.learnt.mission
+
+    @property
+    def status(self) -> LoopStatus | None:
+        return self.learnt.status
+
+    @property
+    def rounds(self) -> list[RoundMetrics]:
+        return [row for row in self.metrics if row.scope == "round"]
+
+    @property
+    def epochs(self) -> list[RoundMetrics]:
+        return [row for row in self.metrics if row.scope == "epoch"]
+
+    @property
+    def sides(self) -> tuple[str, ...]:
+        """The tickets that rates by round stand for: all, learn and hold-out ones, or all alone."""
+        return sides_in(self.metrics)
+
+    @property
+    def gaps(self) -> list[Gap]:
+        """Errors that are more frequent on tickets that guidance never saw."""
+        return self.standing.gaps if self.standing else []
+
+    @property
+    def corrected(self) -> VerdictRates | None:
+        """The rates against labels as people corrected them; None where they decided nothing."""
+        return self.standing.rates if self.standing and self.standing.decisions else None
+
+    @property
+    def undecided(self) -> int:
+        """Tickets that wait for people."""
+        if self.review is None:
+            return self.now.need_review if self.now else 0
+        return self.standing.waiting if self.standing else self.review.count
+
+    @property
+    def now(self) -> RoundMetrics | None:
+        """The last whole epoch, or the last round where no epoch is whole; None without metrics."""
+        return (self.epochs or self.rounds or [None])[-1]
+
+
+def read_report(run_dir: Path) -> Report:
+    """Read a run. Raises UserError for a folder in which no run has started, and for a file that is not what it should be."""
+    learnt = read_learnt(run_dir)
+    config = read_config(run_dir)
+    tickets = Tickets(run_dir / "stage_a.jsonl")
+    metrics = _all(run_dir / "metrics.jsonl", RoundMetrics)
+    failures = _stream(run_dir / "failure_malformed.jsonl", Malformed)
+    candidates = sum(row.format.n for row in metrics or [] if row.scope == "round")
+    guard = config.get("rollout", {}).get("fail_first", {"enabled": False, "negatives": []})
+    records = [record for records in learnt.reflections for record in records]
+    said = read_said(run_dir)
+    queue = ReviewOnPage(run_dir / "need_review.json", learnt.mission, said)
+    selections = _stream(run_dir / "selections.jsonl", Selection)
+    return Report(
+        run="/".join(run_dir.resolve().parts[-2:]),
+        learnt=learnt,
+        labels={label: tickets.count(label) for label in LABELS},
+        stories=stories_of(learnt),
+        evidence=evidence_of(learnt),
+        near_misses=near_misses_of(learnt, read_limits(run_dir)),
+        refused=refused_of(learnt.reflections),
+        proposals=sum(len(record.applied) + len(record.rejected) for record in records),
+        metrics=metrics or [],
+        standing=standing_of(selections, [], said, held_out_of(run_dir))._replace(queued=queue.queued, waiting=queue.queued - len(queue.decided)) if selections is not None else None,
+        review=queue.review,
+        reviewed=summarize(said.values(), queue.decided).model_copy(update={"queued": queue.queued}) if said and queue.review else None,
+        review_page="review.html" if (run_dir / "review.html").exists() else None,
+        malformed=None if failures is None else why_malformed(failures, candidates),
+        candidates=candidates,
+        student=read_student(run_dir),
+        guard=validate(guard, FailFirst, run_dir / "config" / "rollout.yaml"),
+        limit=release_limit(run_dir),
+        sections=sections_of(config),
+        models=models_of(config),
+        source=tickets_source(run_dir),
+        synthetic=is_synthetic(run_dir),
+        one_sided=read_one_sided(run_dir / "distill.train.jsonl"),
+        out_of_date=out_of_date(run_dir),
+        files=file_counts(run_dir, learnt.rounds),
+    )
+
+
+class ReviewOnPage:
+    """A mission's review list as far as a page shows it. ``review``: with its first tickets alone, None where there is no list; ``decided``: tickets of it that people decided."""
+
+    def __init__(self, path: Path, mission: str, said: Mapping[str, ReviewDecision]):
+        self.review: MissionReview | None = None
+        self.queued, self.decided, first, heads = 0, [], [], {}
+        for listed in stream_review(path, heads) if path.exists() else ():
+            if listed.mission == mission:
+                self.queued += 1
+                self.decided += [listed.ticket] if listed.ticket.ticket_key in said else []
+                first += [listed.ticket] if len(first) < TICKETS_SHOWN else []
+        if mission in heads:
+            self.review = heads[mission].model_copy(update={"tickets": first})
+
+
+def _all(path: Path, model: type[Row]) -> list[Row] | None:
+    return read_rows(path, model, allow_empty=True) if path.exists() else None
+
+
+def _stream(path: Path, model: type[Row]) -> Iterator[Row] | None:
+    return stream_rows(path, model, allow_empty=True) if path.exists() else None
+
+
+def _one(path: Path, model: type[Row]) -> Row | None:
+    return read_json(path, model) if path.exists() else None
+
+
+def why_malformed(failures: Iterable[Malformed], candidates: int) -> list[WhyMalformed]:
+    """Failures by reason, the most frequent first; those of candidates as shares of all candidates."""
+    counts = Counter((failure.why, failure.candidate_index is not None) for failure in failures)
+    ranked = sorted(counts.items(), key=lambda item: (-item[1], item[0]))
+    rates = [RateRecord(**wilson(count, candidates)._asdict()) if single and count <= candidates else None for (_, single), count in ranked]
+    return [WhyMalformed(why, count, rate) for ((why, _), count), rate in zip(ranked, rates, strict=True)]
+
+
+def read_config(run_dir: Path) -> dict[str, dict[str, Any]]:
+    """The section files of the run by tool, as they are: an old run may lack knobs that are new. Raises UserError for a section that is no mapping."""
+    config = {path.stem: read_yaml(path) for path in sorted((run_dir / "config").glob("*.yaml"))}
+    for tool, sections in config.items():
+        for name, section in sections.items():
+            if not isinstance(section, dict):
+                raise mistake("holds no mapping", "write its knobs below it", path=run_dir / "config" / f"{tool}.yaml", field=name)
+    return config
+
+
+def sections_of(config: dict[str, dict[str, Any]]) -> list[Section]:
+    """Each section once, with the tools that were told it; twice where two of them were told different things."""
+    told: dict[tuple[str, str], list[str]] = {}
+    for tool, sections in config.items():
+        for name, value in sections.items():
+            text = yaml.safe_dump(value, allow_unicode=True, sort_keys=False)
+            told.setdefault((name, text), []).append(tool)
+    return [Section(name, tools, text) for (name, text), tools in sorted(told.items())]
+
+
+def models_of(config: dict[str, dict[str, Any]]) -> list[ModelFile]:
+    """The teacher of rollout and reflect, and the student, with hashes of the files as they are now. No file of a run keeps one."""
+    found: dict[tuple[str, str], list[str]] = {}
+    for tool in ("rollout", "reflect"):
+        if engine := config.get(tool, {}).get("engine"):
+            found.setdefault((str(engine.get("kind", "")), str(engine.get("model", ""))), []).append(tool)
+    for tool in ("summarize", "sft", "evaluate"):
+        if model := config.get(tool, {}).get("student", {}).get("model"):
+            found.setdefault(("transformers", str(model)), []).append(tool)
+    return [ModelFile(", ".join(tools), kind, model, _model_hash(model)) for (kind, model), tools in found.items()]
+
+
+def _model_hash(model: str) -> str:
+    """As the engines' fingerprints have it; "" where there is neither a file nor a checkpoint folder."""
+    path = Path(model)
+    if not model or not path.exists():
+        return ""
+    return checkpoint_hash(path) if path.is_dir() else sampled_hash(path)
+
+
+def file_counts(run_dir: Path, rounds: int) -> list[FileCount]:
+    """Counts of the run's own files, then of its rounds' files together."""
+    counts = [_count(name, paths_of(run_dir, name)) for name in RUN_FILES]
+    counts += [_count(f"rounds/*/{name}", [round_folder(run_dir / "rounds", number) / name for number in range(rounds + 1)]) for name in ROUND_FILES]
+    return [count for count in counts if count.files]
+
+
+def _count(name: str, paths: Iterable[Path]) -> FileCount:
+    there = [path for path in paths if path.is_file()]
+    records = 0
+    for path in there:
+        with path.open("rb") as file:
+            records += 1 if path.suffix == ".json" else sum(1 for line in file if line.strip())
+    return FileCount(name, len(there), records, sum(path.stat().st_size for path in there))

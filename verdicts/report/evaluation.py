@@ -1,0 +1,89 @@
+"""The students before and after, and the gate's verdicts, as far as RUN/evaluation/ holds them: a folder for each student and its questions."""
+
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+from verdicts.evaluation.scores import Evaluation, F1Record
+from verdicts.evaluation.gate import CHAT, RETAINED, Difference, GateRecord, McNemar
+from verdicts.base.jsonl import read_json
+from verdicts.records.records import RateRecord
+
+
+@dataclass(frozen=True)
+class Compared:
+    """One score before and after; ``change`` None: no gate has compared them."""
+
+    name: str
+    before: RateRecord | F1Record | None
+    after: RateRecord | F1Record | None
+    change: Difference | None
+
+    @property
+    def is_rate(self) -> bool:
+        return isinstance(self.before or self.after, RateRecord)
+
+
+@dataclass(frozen=True)
+class StudentResult:
+    """What the page shows of one pair of student and questions. ``gate`` None: it has not spoken on these evaluations.
+
+    ``name``: its folder below evaluation/, empty in a run of an older version. ``pairs``: all of the run, this one among them.
+    """
+
+    name: str
+    before: Evaluation | None
+    after: Evaluation | None
+    gate: GateRecord | None
+    pairs: "tuple[StudentResult, ...]" = ()
+
+    @property
+    def asked(self) -> Evaluation:
+        """The later evaluation."""
+        return self.sides[-1][1]
+
+    @property
+    def sides(self) -> list[tuple[str, Evaluation]]:
+        return [(when, side) for when, side in (("before", self.before), ("after", self.after)) if side]
+
+    @property
+    def scores(self) -> list[Compared]:
+        changes = self.gate.chat | self.gate.retention if self.gate else {}
+        return [
+            Compared(name, self.before and score.of(self.before), self.after and score.of(self.after), changes.get(name))
+            for name, score in (CHAT | RETAINED).items()
+        ]
+
+    @property
+    def mcnemar(self) -> dict[str, McNemar]:
+        return self.gate.mcnemar if self.gate else {}
+
+
+def read_student(run_dir: Path) -> StudentResult | None:
+    """The pair to show: the last by name among those of the run's own student (its checkpoint's path names the run or its mission),
+    else the last of all, and rather one that the gate has judged; None where nothing was evaluated.
+    """
+    folder = run_dir / "evaluation"
+    places = [folder, *sorted(path for path in folder.glob("*") if path.is_dir())]
+    pairs = [found for place in places if (found := read_pair(place, "" if place == folder else place.name))]
+    if not pairs:
+        return None
+    own = set(run_dir.resolve().parts[-2:]) | {"-".join(run_dir.resolve().parts[-2:])}
+    shown = max(enumerate(pairs), key=lambda pair: (_is_of(own, pair[1]), pair[1].gate is not None, pair[0]))[1]
+    return replace(shown, pairs=tuple(pairs))
+
+
+def _is_of(names: set[str], pair: StudentResult) -> bool:
+    return pair.after is not None and not names.isdisjoint(Path(pair.after.student.folder).parts)
+
+
+def read_pair(folder: Path, name: str) -> StudentResult | None:
+    """Read before.json, after.json and gate.json of one folder; None where none is there. The gate's own copies count, as long as no newer evaluation lies beside them."""
+    gate = read_json(folder / "gate.json", GateRecord) if (folder / "gate.json").exists() else None
+    before, after = (read_json(folder / side, Evaluation) if (folder / side).exists() else None for side in ("before.json", "after.json"))
+    if gate and all(made is None or _says(made) == _says(judged) for made, judged in ((before, gate.before), (after, gate.after))):
+        return StudentResult(name, gate.before, gate.after, gate)
+    return StudentResult(name, before, after, None) if before or after else None
+
+
+def _says(evaluation: Evaluation) -> tuple:
+    return evaluation.student.sha256, evaluation.questions, evaluation.tickets, evaluation.chat, evaluation.summary, evaluation.dense

@@ -1,0 +1,140 @@
+"""What shows that the rules of a run work, and which of those it refused more tickets would decide."""
+
+from collections.abc import Iterable, Mapping
+from pathlib import Path
+from typing import NamedTuple
+
+from verdicts.config.config import LifeCycle, TrialSection, read_yaml
+from verdicts.guidance.credit import Account, Lift, account_of, lift_of, lives_on_the_base_rate
+from verdicts.guidance.rules import normal
+from verdicts.guidance.diff import latest_metadata
+from verdicts.rounds.holdout import SIDES
+from verdicts.base.jsonl import validate
+from verdicts.records.records import RoundMetrics, SideRates, Tally
+from verdicts.runs.view import Learnt
+from verdicts.guidance.trial import more_tickets, near_misses
+
+NEAR_MISSES_SHOWN = 5
+
+
+class Side(NamedTuple):
+    """Evidence on some tickets. ``name``: all (learn tickets) or fresh (those of them that the rule was not learnt from)."""
+
+    name: str
+    tally: Tally
+    lift: Lift | None
+
+
+class Evidence(NamedTuple):
+    """What rested on a rule over the last epoch it was in force, which ended with round ``last``. ``alive``: it still is."""
+
+    account: Account
+    last: int
+    alive: bool
+
+    @property
+    def first(self) -> int:
+        """The first round that counts."""
+        return self.last + 1 - self.account.rounds
+
+    @property
+    def sides(self) -> list[Side]:
+        """The evidence on all learn tickets, then on fresh ones."""
+        return [Side(name, tally, lift_of(tally)) for name, tally in (("all", self.account.all), ("fresh", self.account.fresh))]
+
+    @property
+    def on_the_base_rate(self) -> bool:
+        """Whether it is in force and nothing shows that it does better than chance."""
+        return self.alive and lives_on_the_base_rate(self.account.all)
+
+
+def evidence_of(learnt: Learnt) -> dict[str, Evidence]:
+    """The evidence on every rule that ever was in force during a round, by key.
+
+    A rule of a run whose version did not count what rests on rules by leaving them out has none.
+    """
+    lives = {number: records[0] for number, records in enumerate(learnt.reflections, start=1) if records}
+    now, per_epoch = learnt.states[-1], rounds_per_epoch(learnt)
+    found = {}
+    for key, meta in latest_metadata(now).items():
+        last = now.removed[key].round if key in now.removed else learnt.rounds
+        account = account_of(key, meta.created_round, lives, last, per_epoch)
+        if any(lives[number].verdicts for number in range(last + 1 - account.rounds, last + 1) if number in lives):
+            found[key] = Evidence(account, last, key in now.metadata)
+    return found
+
+
+def rounds_per_epoch(learnt: Learnt) -> int:
+    """How many rounds an epoch has; where the loop has not been judged yet, the most that one had so far."""
+    if learnt.status:
+        return learnt.status.rounds_per_epoch
+    epochs = [records[0].epoch for records in learnt.reflections if records]
+    return max(map(epochs.count, set(epochs)), default=1)
+
+
+def sides_in(rows: Iterable[RoundMetrics]) -> tuple[str, ...]:
+    """The tickets that rates stand for: all, and learn and hold-out ones where any of these rounds judged tickets that were held out."""
+    held_out = any(row.holdout and row.holdout.label_match.n for row in rows)
+    return ("all", *SIDES) if held_out else ("all",)
+
+
+def rates_of(row: RoundMetrics, side: str) -> RoundMetrics | SideRates:
+    """The rates of a round or epoch on one side."""
+    return row if side == "all" else getattr(row, side)
+
+
+class Limits(NamedTuple):
+    """What the run wanted of a proposal."""
+
+    trial: TrialSection
+    life: LifeCycle
+
+
+def read_limits(run_dir: Path) -> Limits | None:
+    """What the run was told to want of proposals; None where it was told nothing, or by a version that had other knobs."""
+    path = run_dir / "config" / "reflect.yaml"
+    told = read_yaml(path) if path.exists() else {}
+    reflect, life = told.get("reflect"), told.get("life_cycle")
+    trial = reflect.get("trial") if isinstance(reflect, Mapping) else None
+    if not (_has(trial, TrialSection) and _has(life, LifeCycle)):
+        return None
+    return Limits(validate(trial, TrialSection, path), validate(life, LifeCycle, path))
+
+
+def _has(section: object, model: type[TrialSection | LifeCycle]) -> bool:
+    return isinstance(section, Mapping) and model.model_fields.keys() <= section.keys()
+
+
+class NearMiss(NamedTuple):
+    """A proposal refused for want of evidence alone: ``times`` as many tickets would have shown at its level what its trial showed."""
+
+    text: str
+    p_value: float
+    level: float
+    times: int
+
+
+def near_misses_of(learnt: Learnt, limits: Limits | None) -> list[NearMiss]:
+    """The proposals that the fewest more tickets would decide: texts that are not in force, each by its best trial, the nearest first."""
+    if limits is None:
+        return []
+    best: dict[str, NearMiss] = {}
+    in_force = {normal(text) for text in learnt.states[-1].experiences.values()}
+    for rejected in (rejected for records in learnt.reflections for record in records for rejected in record.rejected):
+        trial, text = rejected.trial, rejected.op.get("text") if isinstance(rejected.op, dict) else None
+        if trial is None or not isinstance(text, str) or normal(text) in in_force or not near_misses([trial], *limits):
+            continue
+        times = more_tickets(trial)
+        if times is not None:
+            found = NearMiss(text, trial.p_value, trial.level, times)
+            best[normal(text)] = min(best.get(normal(text), found), found, key=_nearness)
+    return sorted(best.values(), key=_nearness)[:NEAR_MISSES_SHOWN]
+
+
+def _nearness(miss: NearMiss) -> tuple[int, float, str]:
+    return miss.times, miss.p_value, miss.text
+
+
+def p_text(p: float) -> str:
+    """``= 0.0012``; records round it to nine digits."""
+    return f"= {p:.2g}" if p >= 1e-9 else "< 1e-9"

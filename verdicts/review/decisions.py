@@ -1,0 +1,76 @@
+"""What people decide of queued tickets, and what that changes.
+
+A decision is laid over a ticket, never written into it: a ticket keeps the key and the label it came with
+(``group_id::label``), so a corrected label cannot collide with the group's other ticket, and records of a run still agree
+with the tickets it was given. Whoever uses labels (learning, the corpus) looks at them through this module.
+
+    label_wrong   the label is the other one: learning and corpus use that
+    model_wrong   the label stands, the model erred: learning keeps the ticket, the corpus leaves its answer out
+    exclude       no use in the ticket: learning and corpus leave it out
+    unsure        nobody can tell: learning keeps the ticket, the corpus leaves it out
+"""
+
+from collections import Counter
+from collections.abc import Iterable, Mapping
+from typing import get_args
+
+from verdicts.stats.rates import Rate, wilson
+from verdicts.records.records import Decision, RateRecord, ReviewDecision, ReviewSummary, ReviewTicket, Selection, Verdict
+
+OTHER: dict[Verdict, Verdict] = {"pass": "fail", "fail": "pass"}
+
+
+def label_after(label: Verdict, said: ReviewDecision | None) -> Verdict:
+    """The label to use: the other one where a person called it wrong."""
+    return OTHER[label] if said and said.decision == "label_wrong" else label
+
+
+def for_learning(selections: Iterable[Selection], said: Mapping[str, ReviewDecision]) -> list[Selection]:
+    """The selections that learning sees, in their order: without excluded tickets, wrong labels corrected (and label_match with them)."""
+    seen = []
+    for selection in selections:
+        decision = said.get(selection.ticket_key)
+        if decision and decision.decision == "exclude":
+            continue
+        label = label_after(selection.label, decision)
+        seen.append(selection.model_copy(update={"label": label, "label_match": selection.verdict == label}))
+    return seen
+
+
+def merge(before: Mapping[str, ReviewDecision], given: Mapping[str, ReviewDecision]) -> list[ReviewDecision]:
+    """All decisions, sorted by ticket; a given one replaces the one before."""
+    return [decision for _, decision in sorted({**before, **given}.items())]
+
+
+def changes(before: Mapping[str, ReviewDecision], given: Mapping[str, ReviewDecision]) -> str:
+    """What a merge does, counted: ``3 given = 1 new + 1 changed + 1 unchanged; 4 others kept``."""
+    found = Counter("new" if key not in before else "changed" if before[key] != decision else "unchanged" for key, decision in given.items())
+    parts = " + ".join(f"{found[word]} {word}" for word in ("new", "changed", "unchanged"))
+    return f"{len(given)} given = {parts}; {len(before.keys() - given.keys())} others kept"
+
+
+def summarize(decisions: Iterable[ReviewDecision], queue: Iterable[ReviewTicket]) -> ReviewSummary:
+    """How the review stands. A rate's n counts every decided ticket of the queue, whatever the decision."""
+    label = {ticket.ticket_key: ticket.gt_label for ticket in queue}
+    all_decisions = list(decisions)
+    decided = [decision for decision in all_decisions if decision.ticket_key in label]
+    words = Counter(decision.decision for decision in decided)
+    return ReviewSummary(
+        queued=len(label),
+        decided=len(decided),
+        decisions={word: words[word] for word in get_args(Decision)},
+        label_error=_errors(decided),
+        label_error_by_label={side: _errors([decision for decision in decided if label[decision.ticket_key] == side]) for side in get_args(Verdict)},
+        not_queued=len(all_decisions) - len(decided),
+    )
+
+
+def _errors(decided: list[ReviewDecision]) -> RateRecord:
+    rate = wilson(sum(decision.decision == "label_wrong" for decision in decided), len(decided))
+    return RateRecord(**rate._asdict())
+
+
+def sentence(summary: ReviewSummary) -> str:
+    """The summary in words."""
+    rest = f"; {summary.not_queued} decisions on tickets that are not queued" if summary.not_queued else ""
+    return f"{summary.decided} of {summary.queued} queued tickets decided; label errors {Rate(**summary.label_error.model_dump())}{rest}"

@@ -1,0 +1,116 @@
+"""The review page: what it holds, and how template, style, script and data become one file.
+
+The page's Content-Security-Policy allows its own style and script by their hashes (CSP Level 3, §2.3.1) and images from
+files; no request leaves it.
+"""
+
+import hashlib
+import json
+import os
+from collections import defaultdict
+from collections.abc import Mapping, Sequence
+from html import escape
+from pathlib import Path
+from typing import Any
+from urllib.parse import quote
+
+from verdicts.review.highlight import Marker, Piece
+from verdicts.pages.page import PAGES, csp_source
+from verdicts.photos.files import ENDINGS
+from verdicts.stage_b.protocol import cited_rules
+from verdicts.records.records import MissionGuidance, ReviewDecision, ReviewTicket
+from verdicts.records.synthetic import BANNER, BANNER_ZH
+
+
+
+class Photos:
+    """Photos of a folder by the names that tickets give them, as addresses relative to the page."""
+
+    def __init__(self, folder: Path, page: Path):
+        self.folder, self.base = folder.resolve(), page.resolve().parent
+        self.by_name: dict[str, list[Path]] = defaultdict(list)
+        for root, _, names in os.walk(self.folder):
+            for name in sorted(names):
+                if Path(name).suffix.lower() in ENDINGS:
+                    self.by_name[name].append(Path(root, name))
+
+    def address(self, ticket: ReviewTicket, name: str) -> str | None:
+        """The photo's address: ``folder/name``, else the one file of that name (in a folder named after the group, where several have it). None: not there."""
+        direct = self.folder / name
+        found = self.by_name.get(Path(name).name, [])
+        if direct not in found:
+            of_group = [path for path in found if path.parent.name == ticket.group_id]
+            found = of_group or found
+            if len(found) != 1:
+                return None
+            direct = found[0]
+        return quote(Path(os.path.relpath(direct, self.base)).as_posix())
+
+
+def page_data(
+    run: str, mission: str, tickets: Sequence[ReviewTicket], guidance: MissionGuidance, said: Mapping[str, ReviewDecision], marker: Marker, photos: Photos | None
+) -> dict[str, Any]:
+    """All that the page shows, as JSON. ``queue`` is a digest of which tickets are queued: decisions in a browser belong to it.
+
+    Summaries repeat themselves: a photo's ``facts`` are places in ``pieces``, which holds each piece once.
+    """
+    keys = "\n".join(sorted(ticket.ticket_key for ticket in tickets))
+    rules = {key: {"text": text, "removed": None} for key, text in guidance.experiences.items()}
+    rules |= {key: {"text": rule.text, "removed": rule.round} for key, rule in guidance.removed.items()}
+    table: dict[Piece, int] = {}
+    shown = [_ticket(ticket, marker, photos, table) for ticket in tickets]
+    return {
+        "run": run,
+        "mission": mission,
+        "queue": hashlib.sha256(keys.encode()).hexdigest()[:16],
+        "pictured": photos is not None,
+        "rules": rules,
+        "required": marker.required,
+        "said": {key: [decision.decision, decision.note] for key, decision in said.items()},
+        "pieces": [piece._asdict() if piece.kind else piece.text for piece in table],
+        "tickets": shown,
+    }
+
+
+def _ticket(ticket: ReviewTicket, marker: Marker, photos: Photos | None, table: dict[Piece, int]) -> dict[str, Any]:
+    reasons = " ".join([ticket.pred_reason, *(candidate.reason for candidate in ticket.candidates)])
+    return {
+        "key": ticket.ticket_key,
+        "group": ticket.group_id,
+        "label": ticket.gt_label,
+        "verdict": ticket.pred_verdict,
+        "reason": ticket.pred_reason,
+        "suspect": ticket.reason_code == "label_suspect",
+        "times": ticket.times_queued,
+        "round": ticket.last_round,
+        "odds": ticket.log_odds_against_label,
+        "rules": cited_rules(reasons),
+        "candidates": [candidate.model_dump() for candidate in ticket.candidates],
+        "photos": [
+            _photo(name, marker.pieces(summary), marker, photos and photos.address(ticket, name), table)
+            for name, summary in zip(ticket.images, ticket.per_image.values(), strict=True)
+        ],
+    }
+
+
+def _photo(name: str, pieces: Sequence[Piece], marker: Marker, src: str | None, table: dict[Piece, int]) -> dict[str, Any]:
+    facts = [table.setdefault(piece, len(table)) for piece in pieces]
+    return {"name": name, "facts": facts, "evidence": marker.evidence(pieces)} | ({"src": src} if src else {})
+
+
+def page(data: Mapping[str, Any]) -> str:
+    """The page as HTML. A run on drawn tickets says so above everything, in both languages and without a script."""
+    html, css, js = ((PAGES / f"review.{kind}").read_text(encoding="utf-8") for kind in ("html", "css", "js"))
+    policy = f"default-src 'none'; style-src '{csp_source(css)}'; script-src '{csp_source(js)}'; img-src 'self' file:; base-uri 'none'; form-action 'none'"
+    banner = f'<p class="synthetic" id="synthetic" role="note">{BANNER_ZH} {escape(BANNER)}</p>\n' if data.get("synthetic") else ""
+    parts = {"policy": policy, "css": css, "js": js, "banner": banner, "data": _json(data)}
+    first, *rest = html.split("{{")
+    return first + "".join(parts[name] + text for name, text in (piece.split("}}", 1) for piece in rest))
+
+
+def _json(data: Mapping[str, Any]) -> str:
+    """JSON that no text can end: ``<`` is escaped, so that neither ``</script>`` nor ``<!--`` can stand in it."""
+    text = json.dumps(data, ensure_ascii=False, separators=(",", ":"))
+    for char in "<\u2028\u2029":
+        text = text.replace(char, f"\\u{ord(char):04x}")
+    return text

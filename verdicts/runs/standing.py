@@ -1,0 +1,157 @@
+"""How a run stands, decisions of people counted: its rates, what waits for review, whether to train on it.
+
+One definition for all who say it: the report, show, and the last lines of distill and review_apply.
+"""
+
+from collections import Counter
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import NamedTuple
+
+from verdicts.config.config import CollectConfig, LearnSection, read_section, read_yaml
+from verdicts.review.decisions import for_learning
+from verdicts.base.errors import mistake
+from verdicts.rounds.holdout import Side, side_of
+from verdicts.base.jsonl import stream_rows
+from verdicts.stats.rates import Rate, VerdictRates, difference, stands, verdict_rates
+from verdicts.records.records import LoopStatus, RateRecord, ReviewDecision, ReviewTicket, Selection, read_decisions
+from verdicts.review.list_file import stream_review
+from verdicts.pages.page import PAGES
+from verdicts.pages.svg import percent
+from verdicts.records.ticket_index import Tickets
+
+TEXTS = PAGES / "report.yaml"
+MAY_TRAIN = {"good": "yes", "wait": "not yet", "stop": "no"}
+
+
+class Standing(NamedTuple):
+    """``rates``: the last verdict on each ticket against labels as people corrected them, excluded tickets left out.
+
+    ``learn`` and ``holdout``: the same for the tickets that guidance was learnt from and for those that it never saw; None for a
+    run that held nothing out. ``queued``: tickets of the review list; ``waiting``: those of them that nobody has decided.
+    ``decisions``: all of the run.
+    """
+
+    rates: VerdictRates
+    learn: VerdictRates | None
+    holdout: VerdictRates | None
+    decisions: int
+    queued: int
+    waiting: int
+
+    def __str__(self) -> str:
+        counted = f", {self.decisions} decisions counted" if self.decisions else ""
+        of = f" of {self.queued} queued" if self.waiting != self.queued else ""
+        return f"FRR {self.rates.frr}{counted}; {self.waiting}{of} tickets wait for review"
+
+    @property
+    def by_side(self) -> list[str]:
+        """A line a rate, learn and hold-out tickets side by side; empty where nothing was held out."""
+        if self.learn is None or self.holdout is None:
+            return []
+        names = {"frr": "FRR", "false_block": "false block", "label_match": "label match"}
+        return [f"{shown}: learn {getattr(self.learn, name)}, hold-out {getattr(self.holdout, name)}" for name, shown in names.items()]
+
+    @property
+    def gaps(self) -> list["Gap"]:
+        """The errors that are more frequent on hold-out tickets than noise explains."""
+        if self.learn is None or self.holdout is None:
+            return []
+        pairs = [(name, getattr(self.learn, name), getattr(self.holdout, name)) for name in ("frr", "false_block")]
+        return [Gap(*pair) for pair in pairs if pair[1].n and pair[2].n and difference(pair[2].k, pair[2].n, pair[1].k, pair[1].n)[1] > 0]
+
+
+class Gap(NamedTuple):
+    """A rate of errors (frr or false_block) whose difference between hold-out and learn tickets has a 95 % interval above zero."""
+
+    rate: str
+    learn: Rate
+    holdout: Rate
+
+    def __str__(self) -> str:
+        name = {"frr": "FRR", "false_block": "false block"}[self.rate]
+        return f"GAP: {name} is {self.holdout} on tickets that guidance never saw, {self.learn} on those that it was learnt from: beyond noise; do not trust the rules yet"
+
+
+def standing_of(
+    selections: Iterable[Selection], queue: Iterable[ReviewTicket], said: Mapping[str, ReviewDecision], learn: LearnSection | None
+) -> Standing:
+    """How verdicts and review list stand under what people said. ``selections``: the run's view, one a ticket."""
+    pairs: dict[Side, Counter[tuple[str, str]]] = {"learn": Counter(), "holdout": Counter()}
+    for selection in selections:
+        side = side_of(selection.group_id, learn) if learn else "learn"
+        pairs[side].update((seen.label, seen.verdict) for seen in for_learning([selection], said))
+    rates, learnt, kept = (verdict_rates(counts.elements()) for counts in (sum(pairs.values(), Counter()), pairs["learn"], pairs["holdout"]))
+    listed = Counter(ticket.ticket_key not in said for ticket in queue)
+    held = learn is not None and learn.holdout > 0
+    return Standing(rates, learnt if held else None, kept if held else None, len(said), listed.total(), listed[True])
+
+
+def held_out_of(run_dir: Path) -> LearnSection | None:
+    """What the run holds out; None for one of a version that held nothing out."""
+    path = run_dir / "config" / "collect.yaml"
+    return read_section(path, CollectConfig).learn if path.exists() else None
+
+
+def read_standing(run_dir: Path) -> Standing | None:
+    """The same from a run's files; None where the run's view or its review list is not there yet."""
+    selections, review = run_dir / "selections.jsonl", run_dir / "need_review.json"
+    if not (selections.exists() and review.exists()):
+        return None
+    queue = (ticket for _, ticket in stream_review(review, {}))
+    return standing_of(stream_rows(selections, Selection, allow_empty=True), queue, read_said(run_dir), held_out_of(run_dir))
+
+
+def read_said(run_dir: Path) -> dict[str, ReviewDecision]:
+    """What people said of the run's tickets, nothing where no file says it."""
+    path = run_dir / "review_decisions.jsonl"
+    return read_decisions(path, Tickets(run_dir / "stage_a.jsonl")) if path.exists() else {}
+
+
+def release_limit(run_dir: Path) -> float | None:
+    """The most false releases that the gate lets pass, as the run was told; None where it was told nothing."""
+    path = run_dir / "config" / "gate.yaml"
+    section = read_yaml(path).get("gate") if path.exists() else None
+    limit = section.get("max_frr") if isinstance(section, dict) else None
+    if isinstance(limit, bool) or not isinstance(limit, int | float | None):
+        raise mistake(f"is no number ({limit!r})", "write a share such as 0.05", path=path, field="gate.max_frr")
+    return limit
+
+
+@dataclass(frozen=True)
+class Verdict:
+    """One sentence to act on: ``key`` names its text, ``values`` fill it. ``tone``: good, wait or stop."""
+
+    tone: str
+    key: str
+    values: dict[str, object]
+
+    def __str__(self) -> str:
+        """The sentence in English, as the report has it."""
+        return read_yaml(TEXTS)[self.key][0].format(**self.values)
+
+
+def training_verdict(status: LoopStatus | None, rounds: int, frr: Rate | RateRecord | None, waiting: int, limit: float | None, gaps: Sequence[Gap] = ()) -> Verdict:
+    """Whether the student may be trained on this run: what the last verdicts say, judged by the whole interval. ``frr`` None: not known.
+
+    A run whose rules do worse on tickets that they were not learnt from (``gaps``) is never ready.
+    """
+    if status is None or status.status == "running":
+        return Verdict("wait", "verdict.running", {"rounds": rounds})
+    if status.status == "unreadable":
+        return Verdict("stop", "verdict.unreadable", {"rounds": status.rounds})
+    if status.status == "max_epochs":
+        return Verdict("stop", "verdict.max_epochs", {"epochs": status.epochs})
+    if frr is None or frr.rate is None:
+        return Verdict("wait", "verdict.unknown", {})
+    said = {"k": frr.k, "n": frr.n, "rate": percent(frr.rate), "high": percent(frr.high), "review": waiting}
+    if limit is None:
+        return Verdict("wait", "verdict.no_limit", said)
+    said["limit"] = percent(limit)
+    how = stands(frr, limit)
+    if how == "above":
+        return Verdict("stop", "verdict.over" if waiting else "verdict.over_reviewed", said)
+    if how == "unsure":
+        return Verdict("wait", "verdict.unsure", said)
+    return Verdict("wait", "verdict.gap", said) if gaps else Verdict("good", "verdict.within", said)

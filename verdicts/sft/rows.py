@@ -1,0 +1,104 @@
+"""The fused file as sft sees it: every row checked and measured before any weight is loaded, read again when its turn comes."""
+
+import hashlib
+from collections import Counter
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from verdicts.base.errors import mistake
+from verdicts.corpus.rows import FusedRow, check_photos, one_sided, parse_line, stream, verdict_of
+from verdicts.photos.files import MAX_ASPECT, NotAPhoto, stored_size
+from verdicts.base.progress import progress
+from verdicts.stage_b.protocol import WORD
+from verdicts.records.records import Verdict
+from verdicts.student.student import Row, Seen
+
+if TYPE_CHECKING:
+    from verdicts.student.student import Encoded, Encoder
+
+
+@dataclass(frozen=True, slots=True)
+class Fact:
+    """What a plan needs of a row: its place in the file (line from 1, bytes) and its sizes in tokens."""
+
+    line: int
+    offset: int
+    size: int
+    task: str
+    weight: float
+    tokens: int
+    learnt: int
+    verdict: Verdict | None
+
+
+class Rows:
+    """A fused file, checked; rows stay in the file (one in memory takes some hundred bytes, whatever its length).
+
+    Raises UserError for the first bad row (unknown role, missing answer, missing photo, …), for rows longer than
+    ``max_tokens``, and for a file without rows unless ``allow_empty``. ``sha256`` is the file's.
+    """
+
+    def __init__(self, path: Path, encoder: "Encoder", max_tokens: int, *, allow_empty: bool = False) -> None:
+        self.path, self.encoder = path, encoder
+        digest = hashlib.sha256()
+        self.facts: list[Fact] = []
+        with progress(f"sft: checking {path.name}", path.stat().st_size if path.is_file() else 0, unit="bytes") as bar:
+            for line, offset, raw in stream(path, digest):
+                self.facts.append(self._fact(line, offset, raw))
+                bar.update(len(raw))
+        self.sha256 = digest.hexdigest()
+        if not self.facts and not allow_empty:
+            raise mistake("the file holds no record", "make it again with fuse", path=path)
+        long = [fact for fact in self.facts if fact.tokens > max_tokens]
+        if long:
+            others = f", and {len(long) - 1} more rows are too long" if len(long) > 1 else ""
+            what = f"{long[0].tokens} tokens, more than sft.max_tokens ({max_tokens}){others}"
+            raise mistake(what, f"raise it to {max(fact.tokens for fact in long)}, or shorten or delete the row", path=path, line=long[0].line)
+
+    def _fact(self, line: int, offset: int, raw: bytes) -> Fact:
+        row = parse_line(raw, FusedRow, self.path, line)
+        check_photos(row.images, Path(), self.path, line)
+        # ids alone: a photo's number of them follows from its size, so that no photo is decoded here
+        counts = [self._photo_tokens(image, line, at) for at, image in enumerate(row.images)]
+        encoded = self.encoder.encode(_conversation(row), seen=Seen(None, None, counts))
+        verdict = verdict_of(row.messages) if row.task == "chat" else None
+        return Fact(line, offset, len(raw), row.task, row.weight, len(encoded.ids), sum(encoded.learn), verdict)
+
+    def _photo_tokens(self, image: str, line: int, at: int) -> int:
+        """Ids that a photo takes, from its header: as many when it is turned."""
+        place = {"path": self.path, "line": line, "field": f"images.{at}"}
+        try:
+            with open(image, "rb") as file:
+                wide, high = stored_size(file)
+        except OSError as error:
+            raise mistake(f"cannot be read ({image}: {error.strerror})", "correct the path or delete the row", **place) from None
+        except NotAPhoto as error:
+            raise mistake(f"not a photo ({image}: {error})", "replace the file or delete the row", **place) from None
+        if max(wide, high) > MAX_ASPECT * min(wide, high):
+            raise mistake(f"too narrow a photo ({image}: {wide} × {high})", "replace the file or delete the row", **place)
+        return self.encoder.photo_tokens(wide, high)
+
+    def encode(self, index: int) -> "Encoded":
+        """A row's ids and pixels."""
+        fact = self.facts[index]
+        with open(self.path, "rb") as file:
+            file.seek(fact.offset)
+            raw = file.read(fact.size)
+        return self.encoder.encode(_conversation(parse_line(raw, FusedRow, self.path, fact.line)))
+
+    def check_both_sides(self) -> None:
+        """Raise UserError where all chat rows that state a verdict state the same one."""
+        verdicts = Counter(fact.verdict for fact in self.facts if fact.verdict)
+        if only := one_sided(verdicts):
+            what = f"all {verdicts[only]} chat rows say {WORD[only]}: the student would learn to say nothing else"
+            raise mistake(what, "add tickets of the other verdict, or set sft.allow_one_sided: true", path=self.path, field="sft.allow_one_sided")
+
+    def counts(self) -> dict[str, dict[str, int]]:
+        """Rows and learnt tokens of each task."""
+        rows = Counter(fact.task for fact in self.facts)
+        return {task: {"rows": rows[task], "learnt_tokens": sum(fact.learnt for fact in self.facts if fact.task == task)} for task in sorted(rows)}
+
+
+def _conversation(row: FusedRow) -> Row:
+    return Row([message.model_dump() for message in row.messages], [Path(image) for image in row.images])

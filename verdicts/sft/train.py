@@ -1,0 +1,232 @@
+"""The training loop: a loss over answers alone, steps that can be repeated to the byte, a state to go on from.
+
+Nothing is drawn at random between steps but dropout, and that from (seed, step, process): the state to resume from is the
+adapter, the optimiser and what was logged.
+"""
+
+import hashlib
+import io
+import json
+import math
+from collections import Counter
+from collections.abc import Callable, Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import nullcontext
+from pathlib import Path
+from typing import Any
+
+import torch
+from accelerate import Accelerator
+from torch.nn import functional as F
+
+from verdicts.config.config import SftSection
+from verdicts.base.errors import UserError, mistake
+from verdicts.base.progress import progress
+from verdicts.sft.steps import Plan, learning_rate
+from verdicts.sft.rows import Rows
+from verdicts.student.student import NOT_LEARNT
+from verdicts.base.whole_file import beside
+
+STATE = "state.pt"
+
+
+class Learner(torch.nn.Module):
+    """The adapted student as a function from a batch to the loss of each learnt token (natural log), in the batch's order.
+
+    Padding is on the right, where causal attention never looks back from a token that counts; so there is no attention
+    mask. The output layer runs on learnt positions alone. What lies below the first adapted layer keeps no activations.
+
+    While training, tokens of ``kept`` have another loss: the divergence KL(base ‖ student) of what the student without its
+    adapter would say there (Li and Hoiem, Learning without Forgetting, 2016). It is 0 where nothing was forgotten, where the
+    loss of an answer would pull at what the base cannot know better.
+    """
+
+    def __init__(self, model: Any) -> None:
+        super().__init__()
+        self.model = model  # a PeftModel
+
+    def forward(self, batch: dict[str, torch.Tensor], kept: torch.Tensor | None = None) -> torch.Tensor:
+        """``batch`` as ``Encoder.batch`` makes it, padded right, and which learnt tokens are kept -> [learnt tokens]."""
+        targets = batch["labels"][:, 1:]
+        learnt = targets != NOT_LEARNT
+        logits = self._logits(batch, learnt)
+        losses = F.cross_entropy(logits, targets[learnt], reduction="none")
+        if kept is None or not kept.any():
+            return losses
+        with torch.no_grad(), self.model.disable_adapter():
+            base = self._logits(batch, learnt)[kept].log_softmax(-1)
+        divergence = F.kl_div(logits[kept].log_softmax(-1), base, reduction="none", log_target=True).sum(-1)
+        return losses.masked_scatter(kept, divergence)
+
+    def _logits(self, batch: dict[str, torch.Tensor], learnt: torch.Tensor) -> torch.Tensor:
+        """Scores over the vocabulary in float32 at the positions before learnt tokens."""
+        student = self.model.get_base_model()
+        given = {name: value for name, value in batch.items() if name not in ("labels", "attention_mask")}
+        hidden = student.model(**given, use_cache=False).last_hidden_state
+        return student.lm_head(hidden[:, :-1][learnt]).float()
+
+    def learning(self) -> dict[str, torch.nn.Parameter]:
+        """The parameters that learn, by name."""
+        return {name: parameter for name, parameter in self.named_parameters() if parameter.requires_grad}
+
+
+class Batch:
+    """Rows as tensors on the device, and for each learnt token its weight and whether it is of a task that is kept."""
+
+    def __init__(self, rows: Rows, picked: Sequence[int], device: torch.device, kept_tasks: Sequence[str] = ()) -> None:
+        facts = [rows.facts[index] for index in picked]
+        self.tensors = {name: value.to(device) for name, value in rows.encoder.batch([rows.encode(index) for index in picked], left=False).items()}
+        self.weights = torch.cat([torch.full((fact.learnt,), fact.weight) for fact in facts]).to(device)
+        self.kept = torch.cat([torch.full((fact.learnt,), fact.task in kept_tasks) for fact in facts]).to(device)
+        self.tasks = [(fact.task, fact.learnt) for fact in facts]
+
+
+def ahead(make: Callable[[Any], Batch], wanted: Iterator[Any]) -> Iterator[Batch]:
+    """Make batches in order, the next one in a thread while the caller works on the last."""
+    with ThreadPoolExecutor(1) as thread:
+        coming = None
+        for what in wanted:
+            coming, ready = thread.submit(make, what), coming
+            if ready:
+                yield ready.result()
+        if coming:
+            yield coming.result()
+
+
+def val_losses(learner: torch.nn.Module, rows: Rows, accelerator: Accelerator, size: int, name: str) -> dict[str, float]:
+    """Mean loss of a learnt token of each task, row weights aside. Every process takes its share of the rows; all get the result."""
+    if not rows.facts:
+        return {}
+    tasks = sorted({fact.task for fact in rows.facts})
+    order = sorted(range(len(rows.facts)), key=lambda index: rows.facts[index].tokens)
+    cuts = [order[at : at + size] for at in range(0, len(order), size)][accelerator.process_index :: accelerator.num_processes]
+    sums = torch.zeros(len(tasks), 2, dtype=torch.float64)
+    learner.eval()
+    with torch.inference_mode(), accelerator.autocast(), progress(f"sft: val loss {name}", len(cuts), unit="batches") as bar:
+        for batch in ahead(lambda picked: Batch(rows, picked, accelerator.device), iter(cuts)):
+            losses = learner(batch.tensors).double().cpu().split([learnt for _, learnt in batch.tasks])
+            for (task, learnt), loss in zip(batch.tasks, losses, strict=True):
+                sums[tasks.index(task)] += torch.tensor([loss.sum(), learnt])
+            bar.update()
+    total = accelerator.reduce(sums.to(accelerator.device), "sum").cpu()
+    return {task: rounded(float(total[at, 0] / total[at, 1])) for at, task in enumerate(tasks)}
+
+
+class Trainer:
+    """Steps of one run. ``folder`` holds the state to go on from; ``run`` is what must be the same for that."""
+
+    def __init__(self, learner: Learner, rows: Rows, config: SftSection, accelerator: Accelerator, folder: Path, run: dict[str, Any]) -> None:
+        self.rows, self.config, self.accelerator, self.folder = rows, config, accelerator, folder
+        self.run = hashlib.sha256(json.dumps(run, sort_keys=True).encode()).hexdigest()
+        self.plan = Plan([fact.task for fact in rows.facts], [fact.tokens for fact in rows.facts], config, accelerator.num_processes)
+        self.parameters = learner.learning()
+        self.optimizer = torch.optim.AdamW(self.parameters.values(), lr=config.learning_rate, weight_decay=config.weight_decay)
+        self.learner = accelerator.prepare(learner)
+        self.before: dict[str, float] | None = None  # validation loss of the untouched student
+        self.history: list[dict[str, Any]] = []  # of each step done
+
+    def train(self) -> None:
+        """Do the steps that are not done yet, with a state every ``save_steps`` and at the end."""
+        begun, process = len(self.history), self.accelerator.process_index
+        picked = (picked for step in range(begun, self.plan.steps) for picked in self.plan.batches(step, process))
+        batches = ahead(lambda rows: Batch(self.rows, rows, self.accelerator.device, self.config.keep), picked)
+        self.learner.train()
+        with progress("sft: training", self.plan.steps, done=begun, unit="steps") as bar:
+            for step in range(begun, self.plan.steps):
+                self.history.append(self._step(step, batches))
+                if len(self.history) % self.config.save_steps == 0 or len(self.history) == self.plan.steps:
+                    self.save()
+                bar.update()
+        if not all(bool(torch.isfinite(value).all()) for value in self.parameters.values()):
+            raise mistake("what was learnt is no number", "lower it, or look for rows with an extreme weight", field="sft.learning_rate")
+
+    def _step(self, step: int, batches: Iterator[Batch]) -> dict[str, Any]:
+        """One update: the mean over the learnt tokens of all its batches and processes, each token by its row's weight."""
+        facts = [self.rows.facts[index] for index in self.plan.rows(step)]
+        learnt = sum(fact.learnt for fact in facts)
+        rate = learning_rate(step, self.plan.steps, self.config)
+        torch.manual_seed(int.from_bytes(hashlib.sha256(f"{self.config.seed}:{step}:{self.accelerator.process_index}".encode()).digest()[:8]))
+        loss = torch.zeros((), device=self.accelerator.device)
+        for at in range(self.config.accumulate):
+            batch, last = next(batches), at == self.config.accumulate - 1
+            with nullcontext() if last else self.accelerator.no_sync(self.learner):
+                part = (self.learner(batch.tensors, batch.kept) * batch.weights).sum() / learnt
+                # Processes' gradients are averaged, and this is a sum.
+                self.accelerator.backward(part * self.accelerator.num_processes)
+            loss += part.detach()
+        torch.nn.utils.clip_grad_norm_(self.parameters.values(), self.config.max_grad_norm)
+        for group in self.optimizer.param_groups:
+            group["lr"] = rate
+        self.optimizer.step()
+        self.optimizer.zero_grad(set_to_none=True)
+        tokens = Counter[str]()
+        for fact in facts:
+            tokens[fact.task] += fact.learnt
+        total = float(self.accelerator.reduce(loss, "sum"))
+        if not math.isfinite(total):
+            raise mistake(f"the loss of step {step + 1} is no number ({total})", "lower sft.learning_rate, or look for rows with an extreme weight", field="sft.learning_rate")
+        return {"loss": total, "lr": rate, "learnt_tokens": dict(sorted(tokens.items()))}
+
+    def save(self) -> None:
+        """Write the state, led by a line with its SHA-256, beside and rename it: one that is there is whole."""
+        if self.accelerator.is_main_process:
+            held = {name: value.detach().cpu() for name, value in self.parameters.items()}
+            state = {"run": self.run, "learnt": held, "optimizer": self.optimizer.state_dict(), "before": self.before, "history": self.history}
+            packed = io.BytesIO()  # torch says nothing of a full disk but a traceback
+            torch.save(state, packed)
+            with beside(self.folder / STATE) as temporary, open(temporary, "wb") as file:
+                file.write(f"{hashlib.sha256(packed.getbuffer()).hexdigest()}\n".encode())
+                file.write(packed.getbuffer())
+        self.accelerator.wait_for_everyone()
+
+    def resume(self) -> bool:
+        """Go on from the state where there is one of the very same run. Returns whether there was; raises UserError for a damaged one."""
+        path = self.folder / STATE
+        if not path.is_file():
+            return False
+        state = read_state(path)
+        if state["run"] != self.run:
+            return False
+        try:
+            with torch.no_grad():
+                for name, parameter in self.parameters.items():
+                    parameter.copy_(state["learnt"][name])
+            self.optimizer.load_state_dict(state["optimizer"])
+            self.before, self.history = state["before"], state["history"]
+        except (KeyError, RuntimeError, ValueError, TypeError) as error:
+            raise damaged(path, str(error)) from None
+        return True
+
+    def log(self) -> list[dict[str, Any]]:
+        """The history by ``log_steps``: mean loss, the last rate, learnt tokens by task."""
+        lines = []
+        for at in range(0, len(self.history), self.config.log_steps):
+            part = self.history[at : at + self.config.log_steps]
+            tokens = sum((Counter(step["learnt_tokens"]) for step in part), Counter[str]())
+            loss = sum(step["loss"] for step in part) / len(part)
+            lines.append({"step": at + len(part), "loss": rounded(loss), "lr": rounded(part[-1]["lr"]), "learnt_tokens": dict(sorted(tokens.items()))})
+        return lines
+
+
+def read_state(path: Path) -> dict[str, Any]:
+    """What ``Trainer.save`` wrote. Raises UserError for a file that is not just that."""
+    digest, _, content = path.read_bytes().partition(b"\n")
+    if hashlib.sha256(content).hexdigest().encode() != digest:
+        raise damaged(path, "its content is not what was written")
+    try:
+        state = torch.load(io.BytesIO(content), map_location="cpu", weights_only=True)
+    except Exception as error:  # a zip, a pickle and torch may each raise their own
+        raise damaged(path, type(error).__name__) from None
+    if not isinstance(state, dict) or not {"run", "learnt", "optimizer", "before", "history"} <= state.keys():
+        raise damaged(path, "it lacks parts")
+    return state
+
+
+def damaged(path: Path, why: str) -> UserError:
+    """The error for a state that cannot be gone on from."""
+    return mistake(f"the training state is damaged, or of another version ({why.splitlines()[0][:120] if why else 'unreadable'})", f"delete {path.parent} to train from the start", path=path)
+
+
+def rounded(value: float) -> float:
+    """Six significant digits: enough to read, few enough to compare."""
+    return float(f"{value:.6g}")

@@ -1,0 +1,184 @@
+"""Photos to one fact line each: batches of similar size, answers kept beside the output so that a killed run goes on.
+
+A photo's answer may depend, by rounding, on the batch it stands in. Batches are therefore cut from the whole list of
+usable photos, and an answer is taken up again only where its whole batch is the same: a run that was killed ends in the
+bytes of one that was not.
+"""
+
+import hashlib
+import io
+import json
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+from typing import NamedTuple
+
+from verdicts.config.config import SummarizeConfig
+from verdicts.models.fingerprint import checkpoint_hash
+from verdicts.models.threads import cores
+from verdicts.photos.files import NotAPhoto, open_photo
+from verdicts.photos.intake import Group, Intake, Unfit
+from verdicts.stage_b.prompts import photo_user
+from verdicts.records.records import Record, Refusal, Refused, StageA
+from verdicts.student.student import Row, Seen, Student
+from verdicts.student.scores import has_coordinates
+
+READERS = 4  # threads that read photos while the model answers the batch before
+
+
+class Answer(Record):
+    """What became of one photo: a summary, or a reason to refuse it. ``sha256``: of the file's bytes, "" where they could not be read."""
+
+    image: str
+    sha256: str
+    summary: str
+    reason: Refusal | None
+    detail: str
+
+
+def plan(sizes: Mapping[str, tuple[int, int]], tokens: Callable[[int, int], int], batch: int) -> list[list[str]]:
+    """Cut photos (path -> width and height) into batches, those of similar length together, the longest first: what does not fit fails at once."""
+    ordered = sorted(sizes, key=lambda image: (-tokens(*sizes[image]), image))
+    return [ordered[start : start + batch] for start in range(0, len(ordered), batch)]
+
+
+def settings_digest(cfg: SummarizeConfig, student: Student) -> str:
+    """Names everything but the photos that an answer depends on: weights, prompt, knobs, arithmetic."""
+    import torch
+    import transformers
+
+    arithmetic = [student.model.device.type, str(student.model.dtype), torch.__version__, transformers.__version__]
+    knobs = [cfg.summarize.batch, cfg.summarize.max_new_tokens, cfg.student.max_photo_pixels]
+    return hashlib.sha256(json.dumps([checkpoint_hash(student.folder), photo_user("summary"), knobs, arithmetic]).encode()).hexdigest()
+
+
+def still_good(batches: Sequence[Sequence[str]]) -> Callable[[Sequence[Answer]], bool]:
+    """Whether saved answers are those of a batch that is planned again, whose files still hold the same bytes, and could be answers of a student."""
+    wanted = {tuple(batch) for batch in batches}
+    return lambda saved: (
+        tuple(answer.image for answer in saved) in wanted
+        and all(_sha256(answer.image) == answer.sha256 and (answer.reason is not None or fault(answer.summary, True) is None) for answer in saved)
+    )
+
+
+def _sha256(image: str) -> str:
+    try:
+        with open(image, "rb") as file:
+            return hashlib.file_digest(file, "sha256").hexdigest()
+    except OSError:
+        return ""
+
+
+class _Read(NamedTuple):
+    """A photo read ahead: its file's hash and its pixels, or why there are none."""
+
+    sha256: str
+    seen: Seen | None
+    unfit: Unfit | None
+
+
+def answer_batches(student: Student, batches: Sequence[Sequence[str]], max_new_tokens: int) -> Iterator[list[Answer]]:
+    """Answer batch after batch; the photos of the next one are read meanwhile."""
+
+    def read(image: str) -> _Read:
+        sha256 = ""
+        try:
+            content = Path(image).read_bytes()
+            sha256 = hashlib.sha256(content).hexdigest()
+            return _Read(sha256, student.see([open_photo(io.BytesIO(content))]), None)
+        except NotAPhoto as error:
+            return _Read(sha256, None, Unfit(error.reason, str(error)))
+        except OSError as error:
+            return _Read(sha256, None, Unfit("unreadable", error.strerror or str(error)))
+
+    with ThreadPoolExecutor(min(READERS, cores())) as pool:
+        coming = [pool.submit(read, image) for image in batches[0]] if batches else []
+        for batch, following in zip(batches, [*batches[1:], []], strict=True):
+            now, coming = coming, [pool.submit(read, image) for image in following]
+            yield _answer(student, batch, [future.result() for future in now], max_new_tokens)
+
+
+def _answer(student: Student, batch: Sequence[str], read: Sequence[_Read], max_new_tokens: int) -> list[Answer]:
+    """Answer the readable photos of one batch together."""
+    messages = [{"role": "user", "content": photo_user("summary")}]
+    rows = [student.encode(Row(messages, [Path(image)]), generate=True, seen=one.seen) for image, one in zip(batch, read, strict=True) if one.seen]
+    written = iter(student.answer_encoded(rows, max_new_tokens))
+    answers = []
+    for image, one in zip(batch, read, strict=True):
+        if one.unfit:
+            answers.append(Answer(image=image, sha256=one.sha256, summary="", reason=one.unfit.reason, detail=one.unfit.detail))
+            continue
+        text, ended = next(written)
+        line = " ".join(part for part in map(str.strip, text.splitlines()) if part)
+        reason = fault(line, ended)
+        answers.append(Answer(image=image, sha256=one.sha256, summary="" if reason else line, reason=reason, detail=line if reason else ""))
+    return answers
+
+
+def fault(line: str, ended: bool) -> Refusal | None:
+    """Why an answer is no summary: a fact line is whole, says something and states no places."""
+    if not ended:
+        return "cut_off"
+    if not line:
+        return "empty_summary"
+    return "coordinates" if has_coordinates(line) else None
+
+
+class Outcome(NamedTuple):
+    """Tickets in the order of their groups, what was refused in the order of the input, and photos and groups that came in."""
+
+    tickets: list[StageA]
+    refused: list[Refused]
+    photos: int
+    groups: int
+    nested: int
+
+    def sentence(self) -> str:
+        """The counts: what came in is what was kept and what was refused."""
+        reasons: dict[str, int] = {}
+        for row in self.refused:
+            if row.image is not None:
+                reasons[row.reason] = reasons.get(row.reason, 0) + 1
+        lost = sum(reasons.values())
+        why = f" ({', '.join(f'{count} {reason}' for reason, count in sorted(reasons.items()))})" if reasons else ""
+        groups = f"{self.groups} groups in = {len(self.tickets)} kept + {self.groups - len(self.tickets)} refused"
+        inside = f"; {self.nested} photos in folders inside their group" if self.nested else ""
+        return f"{self.photos} photos in = {self.photos - lost} kept + {lost} refused{why}; {groups}{inside}{self._to_convert()}"
+
+    def _to_convert(self) -> str:
+        """What was given in a format that is not read here, by format."""
+        kinds: dict[str, int] = {}
+        for row in self.refused:
+            kind, found, _ = row.detail.partition(": convert it to JPEG")
+            if found:
+                kinds[kind] = kinds.get(kind, 0) + 1
+        return f"; convert {', '.join(f'{count} {kind}' for kind, count in sorted(kinds.items()))} to JPEG" if kinds else ""
+
+
+def compose(intake: Intake, mission: str, unfit: Mapping[str, Unfit], answers: Mapping[str, Answer]) -> Outcome:
+    """Put the answers back into their groups. ``unfit``: photos that were not shown to the student."""
+    tickets: list[StageA] = []
+    refused = list(intake.strays)
+    for group in intake.groups:
+        kept = []
+        for image in group.images:
+            reason, detail = _refusal(group, image, unfit, answers)
+            if reason:
+                refused.append(Refused(image=image, group_id=group.group_id, label=group.label, reason=reason, detail=detail))
+            else:
+                kept.append(image)
+        if kept:
+            per_image = {f"image_{n}": answers[image].summary for n, image in enumerate(kept, start=1)}
+            tickets.append(StageA(group_id=group.group_id, mission=mission, label=group.label, images=kept, per_image=per_image))
+        else:
+            refused.append(Refused(image=None, group_id=group.group_id, label=group.label, reason=group.unfit or "no_photo_left", detail=group.detail))
+    photos = len(intake.strays) + sum(len(group.images) for group in intake.groups)
+    return Outcome(tickets, refused, photos, len(intake.groups), sum(group.nested for group in intake.groups))
+
+
+def _refusal(group: Group, image: str, unfit: Mapping[str, Unfit], answers: Mapping[str, Answer]) -> tuple[Refusal | None, str]:
+    if group.unfit:
+        return group.unfit, ""
+    if image in unfit:
+        return unfit[image].reason, unfit[image].detail
+    return answers[image].reason, answers[image].detail
