@@ -64,7 +64,14 @@ def existing(variable, values, folder):
     known = sorted(path.stem for path in folder.glob("*.yaml"))
     if name in known:
         return None
-    return "unknown %s %r; %schoose one of %s, or add %s/%s.yaml" % (variable, name, near(name, known)[2:].replace("?", "? ") if near(name, known) else "", ", ".join(known), folder, name)
+    return "unknown %s %r; %schoose one of %s, or add %s/%s.yaml" % (
+        variable,
+        name,
+        near(name, known)[2:].replace("?", "? ") if near(name, known) else "",
+        ", ".join(known),
+        folder,
+        name,
+    )
 
 
 def main():

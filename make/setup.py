@@ -32,7 +32,9 @@ HERE = Path(__file__).resolve().parent
 CONSTRAINTS, PROJECT, PARTS = HERE.parent / "constraints.txt", HERE.parent / "pyproject.toml", HERE / "llama.cmake"
 WHEELS, SELFCHECK = HERE.parent / ".wheels", HERE.parent / "tools" / "selfcheck.py"
 PORTABLE = "-DGGML_NATIVE=OFF"
-FOR_A_PROCESSOR = re.compile(r"-DGGML_(NATIVE|AMX|AVX|FMA|BMI2|F16C|SSE42|CPU_ARM|CPU_ALL|BACKEND_DL)\w*=")  # options a portable build goes without
+FOR_A_PROCESSOR = re.compile(
+    r"-DGGML_(NATIVE|AMX|AVX|FMA|BMI2|F16C|SSE42|CPU_ARM|CPU_ALL|BACKEND_DL)\w*="
+)  # options a portable build goes without
 OLDEST = (3, 11)
 GB_A_COMPILER = 1.0  # peak memory of one compiler process
 SECONDS_BETWEEN_LINES = 15
@@ -63,7 +65,11 @@ def packages(extra):
     import tomllib
 
     project = tomllib.loads(PROJECT.read_text())["project"]
-    return project["optional-dependencies"][extra] if extra else project["dependencies"] + project["optional-dependencies"]["dev"]
+    return (
+        project["optional-dependencies"][extra]
+        if extra
+        else project["dependencies"] + project["optional-dependencies"]["dev"]
+    )
 
 
 def digest(*parts):
@@ -103,12 +109,22 @@ def builds(cmake_args):
     found = []
     for path in sorted(WHEELS.glob(wheel_name())):
         state = path.stat()
-        found.append(Build("%s:%d:%d" % (path.name, state.st_size, state.st_mtime), "%s from %s" % (path.name, WHEELS.name), None))
+        found.append(
+            Build(
+                "%s:%d:%d" % (path.name, state.st_size, state.st_mtime), "%s from %s" % (path.name, WHEELS.name), None
+            )
+        )
     words = "with " + cmake_args if PORTABLE in cmake_args else "for this very processor"
     found.append(Build(wheel_key(cmake_args), "llama.cpp compiled " + words, cmake_args))
     portable = " ".join([PORTABLE] + [word for word in cmake_args.split() if not FOR_A_PROCESSOR.match(word)])
     if sorted(portable.split()) != sorted(cmake_args.split()):
-        found.append(Build(wheel_key(portable), "llama.cpp compiled for any processor (%s: AVX2 on x86-64, nothing newer)" % PORTABLE, portable))
+        found.append(
+            Build(
+                wheel_key(portable),
+                "llama.cpp compiled for any processor (%s: AVX2 on x86-64, nothing newer)" % PORTABLE,
+                portable,
+            )
+        )
     return found
 
 
@@ -130,7 +146,9 @@ def refuse(build, cmake_args, wrong):
         return
     for other in builds(cmake_args):
         refusal(other).unlink()
-    gpu = "; without GPU: CMAKE_ARGS= make setup" if re.search(r"-DGGML_(CUDA|HIP|VULKAN|SYCL|MUSA)=", cmake_args) else ""
+    gpu = (
+        "; without GPU: CMAKE_ARGS= make setup" if re.search(r"-DGGML_(CUDA|HIP|VULKAN|SYCL|MUSA)=", cmake_args) else ""
+    )
     raise Unfit("no build of llama.cpp computes right here, the last one (%s): %s; another compiler may help (CC=, CXX=, after rm -rf %s)%s"
                 % (build.words, wrong, WHEELS.name, gpu))  # fmt: skip
 
@@ -146,7 +164,11 @@ def check_compilers(cmake_args):
     for kind, variable, names in (("C", "CC", "cc gcc clang"), ("C++", "CXX", "c++ g++ clang++")):
         given = os.environ.get(variable)
         if not any(shutil.which(name) for name in ([given.split()[0]] if given else names.split())):
-            asked = "%s=%s is not a program" % (variable, given) if given else "no %s compiler (%s) here" % (kind, names.replace(" ", ", "))
+            asked = (
+                "%s=%s is not a program" % (variable, given)
+                if given
+                else "no %s compiler (%s) here" % (kind, names.replace(" ", ", "))
+            )
             raise Unfit("%s, and llama.cpp has to be compiled: install one (Debian and Ubuntu: apt install g++;"
                         " Fedora: dnf install gcc-c++; macOS: xcode-select --install)" % asked)  # fmt: skip
     if re.search(r"-DGGML_CUDA=(ON|1|TRUE|YES)\b", cmake_args, re.I) and "CMAKE_CUDA_COMPILER" not in cmake_args:
@@ -213,12 +235,20 @@ def follow(name, command, log, more_environment=None):
     # make's own flags must not reach a make that CMake may start, nor another library the check of the installed one
     foreign = ("MAKEFLAGS", "MFLAGS", "MAKELEVEL", "MAKEOVERRIDES", "LLAMA_CPP_LIB_PATH", "RUN_LOG", "QUIET")
     environment = {k: v for k, v in os.environ.items() if k not in foreign}
-    pins = dict.fromkeys(("PIP_CONSTRAINT", "PIP_BUILD_CONSTRAINT"), str(CONSTRAINTS))  # for build tools too; pip's newer name
+    pins = dict.fromkeys(
+        ("PIP_CONSTRAINT", "PIP_BUILD_CONSTRAINT"), str(CONSTRAINTS)
+    )  # for build tools too; pip's newer name
     environment.update(more_environment or {}, **pins, PIP_DISABLE_PIP_VERSION_CHECK="1", PYTHONUNBUFFERED="1")
     status, last = Status(name), ["no reason given"]
     with log.open("a", encoding="utf-8") as out:
         out.write("$ %s\n" % " ".join(map(str, command)))
-        pipes = {"stdin": subprocess.DEVNULL, "stdout": subprocess.PIPE, "stderr": subprocess.STDOUT, "text": True, "errors": "replace"}
+        pipes = {
+            "stdin": subprocess.DEVNULL,
+            "stdout": subprocess.PIPE,
+            "stderr": subprocess.STDOUT,
+            "text": True,
+            "errors": "replace",
+        }
         process = subprocess.Popen([str(c) for c in command], env=environment, **pipes)
 
         def read():
@@ -245,9 +275,14 @@ def run(name, command, log, more_environment=None):
     """Run a command that has to succeed; the log's end is shown where it fails. Returns seconds."""
     code, _, seconds = follow(name, command, log, more_environment)
     if code:
-        said = log.read_text(encoding="utf-8", errors="replace").partition("error: subprocess-exited-with-error")[0]  # pip's own view follows
+        said = log.read_text(encoding="utf-8", errors="replace").partition("error: subprocess-exited-with-error")[
+            0
+        ]  # pip's own view follows
         print("\n".join(said.rstrip().splitlines()[-30:]), file=sys.stderr)
-        raise Unfit("%s failed (exit %d): the lines above are the end of %s; docs/setup.md knows the usual causes" % (name, code, log))
+        raise Unfit(
+            "%s failed (exit %d): the lines above are the end of %s; docs/setup.md knows the usual causes"
+            % (name, code, log)
+        )
     return seconds
 
 
@@ -258,7 +293,9 @@ def make_venv(venv, cut, log):
         try:
             import ensurepip  # noqa: F401
         except ImportError:
-            raise Unfit("this Python cannot make virtual environments: install its venv package (Debian and Ubuntu: apt install python3-venv)")
+            raise Unfit(
+                "this Python cannot make virtual environments: install its venv package (Debian and Ubuntu: apt install python3-venv)"
+            )
         cut.write_text("{}")
         run("virtual environment", [sys.executable, "-m", "venv", venv], log)
         cut.unlink()
@@ -292,13 +329,28 @@ def check(python, log):
     Where the tools are not here yet (an image in the making), it is only loaded.
     """
     if SELFCHECK.exists():
-        code, said, _ = follow("checking what llama.cpp computes", [python, "-m", "tools.selfcheck", "--if-new"], log, {"PYTHONPATH": str(HERE.parent)})
+        code, said, _ = follow(
+            "checking what llama.cpp computes",
+            [python, "-m", "tools.selfcheck", "--if-new"],
+            log,
+            {"PYTHONPATH": str(HERE.parent)},
+        )
         if code and not said.startswith("llama.cpp "):  # the check itself could not run
-            raise Unfit(said if code == 2 else "the check of llama.cpp failed (exit %d): %s; the end of %s says more" % (code, said, log))
+            raise Unfit(
+                said
+                if code == 2
+                else "the check of llama.cpp failed (exit %d): %s; the end of %s says more" % (code, said, log)
+            )
         return said.partition("; ")[0] if code else ""
-    code, said, _ = follow("loading llama.cpp", [python, "-c", "import llama_cpp; print(llama_cpp.llama_print_system_info().decode())"], log)
+    code, said, _ = follow(
+        "loading llama.cpp",
+        [python, "-c", "import llama_cpp; print(llama_cpp.llama_print_system_info().decode())"],
+        log,
+    )
     if code < 0:
-        said = "llama.cpp dies of %s when it is loaded" % (signal.Signals(-code).name if -code in list(signal.Signals) else "signal %d" % -code)
+        said = "llama.cpp dies of %s when it is loaded" % (
+            signal.Signals(-code).name if -code in list(signal.Signals) else "signal %d" % -code
+        )
     return said if code else ""
 
 
@@ -376,9 +428,14 @@ def set_up(venv, extra):
         how = place.bring(build, new, old)
         wrong = check(venv / "bin" / "python", place.log)
     place.finished()
-    left_out = "" if extra or build == builds(cmake_args)[0] else "; %s (%s/*.refused says why)" % (build.words, WHEELS.name)
+    left_out = (
+        "" if extra or build == builds(cmake_args)[0] else "; %s (%s/*.refused says why)" % (build.words, WHEELS.name)
+    )
     if how:
-        sentence("%s is ready: %s, %d packages asked for, %d s in all%s" % (venv, how, len(packages(extra)), time.monotonic() - began, left_out))
+        sentence(
+            "%s is ready: %s, %d packages asked for, %d s in all%s"
+            % (venv, how, len(packages(extra)), time.monotonic() - began, left_out)
+        )
     else:
         sentence("%s is ready, nothing to do%s" % (venv, left_out))
 

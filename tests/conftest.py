@@ -4,6 +4,7 @@ import os
 import sys
 
 import pytest
+
 from tests.support.browser import chromium, open_page  # noqa: F401 -- fixtures
 
 

@@ -27,13 +27,13 @@ def main(
     output_dir: Annotated[Path, typer.Option(help="Run folder to write into.")],
 ) -> None:
     """Gather what the rounds queued for people into one list, ready to read."""
-    from verdicts.config.config import AggregateReviewConfig, read_section
     from verdicts.base.jsonl import dump, read_json, whole_files, write_rows
+    from verdicts.config.config import AggregateReviewConfig, read_section
     from verdicts.records.records import LoopStatus
-    from verdicts.review.list_file import write_review
-    from verdicts.review.waiting import ReviewQueue
     from verdicts.records.run_folder import stream_round_rows
     from verdicts.records.ticket_index import Tickets
+    from verdicts.review.list_file import write_review
+    from verdicts.review.waiting import ReviewQueue
 
     compat = read_section(config, AggregateReviewConfig).compat
     status = read_json(loop, LoopStatus)
@@ -50,7 +50,9 @@ def main(
         write_rows(manual_queue, [])
     elif manual_queue.exists() and manual_queue.stat().st_size == 0:
         manual_queue.unlink()  # ours of an earlier setting: what a run folder holds depends on its inputs, not on its history
-    cli.say(f"aggregate_review: {count} of {len(review.tickets)} tickets need review, {review.queued} entries queued in {status.rounds} rounds")
+    cli.say(
+        f"aggregate_review: {count} of {len(review.tickets)} tickets need review, {review.queued} entries queued in {status.rounds} rounds"
+    )
 
 
 if __name__ == "__main__":

@@ -25,12 +25,12 @@ def main(
     start: Annotated[bool, typer.Option("--start", help="Write the guidance a run starts from.")] = False,
 ) -> None:
     """Write guidance.json."""
-    from verdicts.guidance import rules
+    from verdicts.base.errors import UserError
+    from verdicts.base.jsonl import read_numbered
     from verdicts.command.cli import say
     from verdicts.config.config import GuidanceConfig, read_section
-    from verdicts.base.errors import UserError
+    from verdicts.guidance import rules
     from verdicts.guidance.file import read_guidance, write_guidance
-    from verdicts.base.jsonl import read_numbered
     from verdicts.records.records import Reflection
 
     mission = read_section(config, GuidanceConfig).mission

@@ -27,7 +27,9 @@ PROBE = 6  # tickets
 def main(
     models: Annotated[str, typer.Option(help="Model set: configs/models/<set>.yaml, of kind llama_cpp.")] = "miniature",
     mission: Annotated[str, typer.Option(help="Mission whose checklist and name the prompts carry.")] = "bbu_line",
-    stage_a: Annotated[Path | None, typer.Option(help="Stage-A tickets (JSONL); else tickets of the miniature's world.")] = None,
+    stage_a: Annotated[
+        Path | None, typer.Option(help="Stage-A tickets (JSONL); else tickets of the miniature's world.")
+    ] = None,
     tickets: Annotated[int, typer.Option(min=1, help="Number of tickets to answer.")] = 32,
     repeats: Annotated[int, typer.Option(min=1, help="Turns each of the two takes.")] = 5,
     threads: Annotated[int, typer.Option(min=0, help="Threads; 0 takes the configuration's.")] = 0,
@@ -35,12 +37,12 @@ def main(
     """Print a table of both rates and their ratio."""
     from statistics import median
 
+    from verdicts.base.errors import mistake
     from verdicts.command.cli import say
     from verdicts.config.config import load
     from verdicts.engines.llama.engine import LlamaCppEngine
-    from verdicts.base.errors import mistake
-    from verdicts.stage_b.prompts import stage_b_system, stage_b_user
     from verdicts.rounds.trajectories import decodes_for
+    from verdicts.stage_b.prompts import stage_b_system, stage_b_user
 
     cfg = load(models, mission)
     if cfg.engine.kind != "llama_cpp":
@@ -50,7 +52,10 @@ def main(
     system, users = stage_b_system(cfg.mission.name, rules), [stage_b_user(ticket.per_image) for ticket in chosen]
     decodes = [decodes_for(ticket, cfg.rollout) for ticket in chosen]
     engine = LlamaCppEngine(cfg.engine.model_copy(update={"n_threads": threads or cfg.engine.n_threads}))
-    probe = {threads: seconds(lambda: one_after_another(cfg, threads)(system, users[:PROBE], decodes[:PROBE])) for threads in sorted({1, engine.threads})}
+    probe = {
+        threads: seconds(lambda: one_after_another(cfg, threads)(system, users[:PROBE], decodes[:PROBE]))
+        for threads in sorted({1, engine.threads})
+    }
     their_threads = min(probe, key=lambda threads: probe[threads])
     baseline = one_after_another(cfg, their_threads)
     theirs, ours = [], []
@@ -64,7 +69,9 @@ def main(
         print(f"{name:24}{median(rates):8.1f}{min(rates):8.1f}{max(rates):8.1f}")
     ratio = median(ours) / median(theirs)
     print(f"{'times as fast':24}{ratio:8.1f}   (goal: at least {GOAL:.0f})")
-    say(f"bench: {len(users)} tickets x {len(decodes[0])} candidates, {engine.threads} threads ({their_threads} for the baseline, which is faster so), {repeats} turns each: {ratio:.1f} times as fast as llama_cpp.Llama")
+    say(
+        f"bench: {len(users)} tickets x {len(decodes[0])} candidates, {engine.threads} threads ({their_threads} for the baseline, which is faster so), {repeats} turns each: {ratio:.1f} times as fast as llama_cpp.Llama"
+    )
 
 
 def take(cfg: "Config", stage_a: Path | None, count: int) -> list:
@@ -80,7 +87,9 @@ def take(cfg: "Config", stage_a: Path | None, count: int) -> list:
     return [StageA.model_validate(row) for row in stage_a_rows(world, draw_tickets(world, count, 1, 0.05))]
 
 
-def one_after_another(cfg: "Config", threads: int) -> "Callable[[str, Sequence[str], Sequence[Sequence[Decode]]], None]":
+def one_after_another(
+    cfg: "Config", threads: int
+) -> "Callable[[str, Sequence[str], Sequence[Sequence[Decode]]], None]":
     """The baseline: llama-cpp-python's own class, one candidate after another, with its prefix reuse."""
     from llama_cpp import Llama
 

@@ -37,7 +37,9 @@ class Hang(BaseException):
 def main(
     count: Annotated[int, typer.Option(min=1, help="Mutated inputs, over all kinds of file.")] = 20000,
     seed: Annotated[int, typer.Option(help="Seed of the mutations.")] = 1,
-    tools_share: Annotated[float, typer.Option(min=0, max=1, help="Share of the inputs that go through a tool's command too.")] = 0.1,
+    tools_share: Annotated[
+        float, typer.Option(min=0, max=1, help="Share of the inputs that go through a tool's command too.")
+    ] = 0.1,
     workers: Annotated[int, typer.Option(min=1, help="Processes.")] = 2,
     output: Annotated[Path | None, typer.Option(help="Write the table here as well.")] = None,
     keep: Annotated[Path | None, typer.Option(help="Folder for inputs that did harm.")] = None,
@@ -55,17 +57,24 @@ def main(
     total = Counter()
     for counts in found.values():
         total += counts
-    cli.say(f"chaos_inputs: {total['inputs']} inputs = {total['read']} read + {total['refused']} refused + {sum(total[bad] for bad in BAD)} with harm done; seed {seed}")
+    cli.say(
+        f"chaos_inputs: {total['inputs']} inputs = {total['read']} read + {total['refused']} refused + {sum(total[bad] for bad in BAD)} with harm done; seed {seed}"
+    )
     if any(total[bad] for bad in BAD):
         raise typer.Exit(1)
 
 
-def run_all(count: int, seed: int, tools_share: float, workers: int, keep: Path | None) -> tuple[dict[str, Counter], list[str]]:
+def run_all(
+    count: int, seed: int, tools_share: float, workers: int, keep: Path | None
+) -> tuple[dict[str, Counter], list[str]]:
     """Counts by kind of file, and a line for each input that did harm."""
     context = multiprocessing.get_context("fork")
     keep = keep.resolve() if keep else None
     with context.Pool(workers) as pool:
-        shares = [(seed * 1000 + number, count // workers + (number < count % workers), tools_share, keep) for number in range(workers)]
+        shares = [
+            (seed * 1000 + number, count // workers + (number < count % workers), tools_share, keep)
+            for number in range(workers)
+        ]
         results = pool.starmap(play, shares, chunksize=1)
     found: dict[str, Counter] = {}
     for counts, _ in results:
@@ -78,7 +87,6 @@ def play(seed: int, count: int, tools_share: float, keep: Path | None) -> tuple[
     """One worker's share."""
     sys.path.insert(0, str(ROOT))
     from tests.support.chaos_samples import Samples
-
     from verdicts.measure.mutations import mutate
 
     os.fsync = lambda _: None  # a test of readers, not of the disk
@@ -134,7 +142,14 @@ def outcome(way: Any, given: Any) -> tuple[str, str]:
         return "hang", ""
     except Exception as error:  # noqa: BLE001 -- whatever it is, it is counted
         place = traceback.extract_tb(error.__traceback__)[-1]
-        own = next((frame for frame in reversed(traceback.extract_tb(error.__traceback__)) if Path(frame.filename).is_relative_to(ROOT) and "/.venv/" not in frame.filename), place)
+        own = next(
+            (
+                frame
+                for frame in reversed(traceback.extract_tb(error.__traceback__))
+                if Path(frame.filename).is_relative_to(ROOT) and "/.venv/" not in frame.filename
+            ),
+            place,
+        )
         return "traceback", f"{type(error).__name__}: {str(error)[:150]} ({Path(own.filename).name}:{own.lineno})"
     finally:
         signal.setitimer(signal.ITIMER_PROF, 0)
@@ -155,7 +170,9 @@ def snapshot(folder: Path) -> dict[Path, bytes]:
 
 def overwritten(good: dict[Path, bytes], mutated: Path, what: str) -> bool:
     """Whether a tool that refused its input changed a file that was there."""
-    return what != "read" and any(not path.is_file() or path.read_bytes() != data for path, data in good.items() if path != mutated)
+    return what != "read" and any(
+        not path.is_file() or path.read_bytes() != data for path, data in good.items() if path != mutated
+    )
 
 
 def restore(good: dict[Path, bytes]) -> None:
@@ -176,7 +193,11 @@ def table(found: dict[str, Counter]) -> list[str]:
         total.update(counts)
     rows = [(f"`{kind}`", counts) for kind, counts in sorted(found.items())] + [("all", total)]
     head = f"| file | {' | '.join(COLUMNS)} |"
-    return [head, "|---|" + "---:|" * len(COLUMNS), *(f"| {name} | {' | '.join(str(counts[column]) for column in COLUMNS)} |" for name, counts in rows)]
+    return [
+        head,
+        "|---|" + "---:|" * len(COLUMNS),
+        *(f"| {name} | {' | '.join(str(counts[column]) for column in COLUMNS)} |" for name, counts in rows),
+    ]
 
 
 if __name__ == "__main__":

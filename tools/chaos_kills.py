@@ -85,7 +85,10 @@ def main(
         jobs = {name: job for name, job in bench.jobs().items() if not only or name in only.split(",")}
         shares = sum(job.share for job in jobs.values())
         bench.prepare()
-        print(f"{'job':18}{'SIGKILL':>8}{'INT':>5}{'TERM':>5}{'HUP':>5}{'slowest stop':>14}{'compared':>10}{'differ':>8}{'rows lost or doubled':>22}{'stray':>7}", flush=True)
+        print(
+            f"{'job':18}{'SIGKILL':>8}{'INT':>5}{'TERM':>5}{'HUP':>5}{'slowest stop':>14}{'compared':>10}{'differ':>8}{'rows lost or doubled':>22}{'stray':>7}",
+            flush=True,
+        )
         tallies = []
         for name, job in jobs.items():
             tally = bench.torment(job, max(1, round(kills * job.share / shares)))
@@ -93,7 +96,10 @@ def main(
             print(line_of(name, [tally]), flush=True)
         print(line_of("all", tallies))
     wrong = [what for tally in tallies for what in (*sorted(tally.different), *sorted(tally.stray), *tally.failed)]
-    say(f"chaos_kills: {sum(tally.sent.total() for tally in tallies)} signals over {len(tallies)} jobs, {len(wrong)} things wrong" + "".join(f"\n  {what}" for what in wrong[:20]))
+    say(
+        f"chaos_kills: {sum(tally.sent.total() for tally in tallies)} signals over {len(tallies)} jobs, {len(wrong)} things wrong"
+        + "".join(f"\n  {what}" for what in wrong[:20])
+    )
     if wrong:
         raise typer.Exit(1)
 
@@ -102,7 +108,10 @@ def line_of(name: str, tallies: list[Tally]) -> str:
     """A line of the table."""
     sent = sum((tally.sent for tally in tallies), Counter())
     slowest = max(tally.slowest_stop_s for tally in tallies)
-    counts = [sum(of(tally) for tally in tallies) for of in (lambda t: t.compared, lambda t: len(t.different), lambda t: t.rows, lambda t: len(t.stray))]
+    counts = [
+        sum(of(tally) for tally in tallies)
+        for of in (lambda t: t.compared, lambda t: len(t.different), lambda t: t.rows, lambda t: len(t.stray))
+    ]
     return f"{name:18}{sent[signal.SIGKILL]:8}{sent[signal.SIGINT]:5}{sent[signal.SIGTERM]:5}{sent[signal.SIGHUP]:5}{slowest:12.1f} s{counts[0]:10}{counts[1]:8}{counts[2]:22}{counts[3]:7}"
 
 
@@ -118,7 +127,12 @@ class Bench:
         """Every job by its name."""
         run_, config = self.folder, self.folder / "config"
         rounds = [*on(loop=run_ / "loop.json"), *on(rounds=run_ / "rounds"), *on(stage_a=run_ / "stage_a.jsonl")]
-        asked = on(guidance=run_ / "guidance.json", tickets=self.work / "held.jsonl", summary=self.work / "held/bbu_line.summary.jsonl", dense=self.work / "held/bbu_line.dense.jsonl")
+        asked = on(
+            guidance=run_ / "guidance.json",
+            tickets=self.work / "held.jsonl",
+            summary=self.work / "held/bbu_line.summary.jsonl",
+            dense=self.work / "held/bbu_line.dense.jsonl",
+        )
         fused = self.state / "fused/mix"
         return {
             "make distill": Job([*self.make(), "distill"], 44, fresh=True),
@@ -137,7 +151,14 @@ class Bench:
 
     def make(self) -> list[str]:
         """The make command of the run."""
-        return ["make", *WORDS, f"RUNS={self.state}", "RUN=r", f"STAGE_A={self.work / 'tickets.jsonl'}", f"CONFIG={self.work / 'c.yaml'}"]
+        return [
+            "make",
+            *WORDS,
+            f"RUNS={self.state}",
+            "RUN=r",
+            f"STAGE_A={self.work / 'tickets.jsonl'}",
+            f"CONFIG={self.work / 'c.yaml'}",
+        ]
 
     def prepare(self) -> None:
         """Draw the inputs and make the run that most jobs begin from."""
@@ -145,12 +166,33 @@ class Bench:
         (work / "c.yaml").write_text(OVERLAY, encoding="utf-8")
         (work / "mix.yaml").write_text(MIX.format(run=self.folder, work=work), encoding="utf-8")
         drawn = [
-            drawing("world.world", mission="bbu_line", seed=3, tickets=24, flip=0.05, output=work / "tickets.jsonl", truth=work / "truth.jsonl"),
-            drawing("world.world", mission="bbu_line", seed=9, tickets=12, flip=0.0, output=work / "held.jsonl", truth=work / "held.truth.jsonl"),
+            drawing(
+                "world.world",
+                mission="bbu_line",
+                seed=3,
+                tickets=24,
+                flip=0.05,
+                output=work / "tickets.jsonl",
+                truth=work / "truth.jsonl",
+            ),
+            drawing(
+                "world.world",
+                mission="bbu_line",
+                seed=9,
+                tickets=12,
+                flip=0.0,
+                output=work / "held.jsonl",
+                truth=work / "held.truth.jsonl",
+            ),
             drawing("drawing.photos", tickets=5, tickets_seed=11, output=work / "photos"),
             drawing("drawing.photos", tickets=4, tickets_seed=13, output=work / "held"),
         ]
-        for command in [*drawn, [*self.make(), "distill"], tool("prepare", models="miniature", mission="bbu_line", run_dir=self.folder, overlay=work / "c.yaml"), self.jobs()["fuse"].command]:
+        for command in [
+            *drawn,
+            [*self.make(), "distill"],
+            tool("prepare", models="miniature", mission="bbu_line", run_dir=self.folder, overlay=work / "c.yaml"),
+            self.jobs()["fuse"].command,
+        ]:
             done = subprocess.run(command, env=self.environment(), capture_output=True, text=True)
             if done.returncode:
                 raise RuntimeError(f"{' '.join(command)}: {done.stderr}")
@@ -159,13 +201,17 @@ class Bench:
         queued = (self.folder / "need_review_queue.jsonl").read_text(encoding="utf-8").splitlines()
         import json
 
-        decided = [{"ticket_key": json.loads(row)["ticket_key"], "decision": "unsure", "note": ""} for row in queued[:3]]
+        decided = [
+            {"ticket_key": json.loads(row)["ticket_key"], "decision": "unsure", "note": ""} for row in queued[:3]
+        ]
         (work / "decisions.jsonl").write_text("".join(json.dumps(row) + "\n" for row in decided), encoding="utf-8")
         os.rename(self.state, self.base)
 
     def environment(self) -> dict[str, str]:
         """That of a command given by hand, with a mark by which all its processes are found."""
-        return {name: value for name, value in os.environ.items() if not name.startswith(("MAKE", "MFLAGS", "RUN_LOG"))} | {MARK: str(self.work)}
+        return {
+            name: value for name, value in os.environ.items() if not name.startswith(("MAKE", "MFLAGS", "RUN_LOG"))
+        } | {MARK: str(self.work)}
 
     def begin(self, job: Job) -> None:
         """The state before the job."""
@@ -188,7 +234,9 @@ class Bench:
         while todo:
             self.begin(job)
             for _ in range(min(CHAIN, len(todo))):
-                if self.disturb(job, *todo[-1], self.moments.uniform(0.05, takes_s * (0.3 if job.fresh else 0.9)), tally):
+                if self.disturb(
+                    job, *todo[-1], self.moments.uniform(0.05, takes_s * (0.3 if job.fresh else 0.9)), tally
+                ):
                     todo.pop()
             self.finish(job, tally)
             compare(wanted, contents(self.state), tally)
@@ -196,7 +244,15 @@ class Bench:
 
     def disturb(self, job: Job, number: signal.Signals, alone: bool, after_s: float, tally: Tally) -> bool:
         """Start the job and send a signal. Returns whether it was still at work."""
-        process = subprocess.Popen(job.command, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True, env=self.environment(), start_new_session=True, preexec_fn=switched_on)
+        process = subprocess.Popen(
+            job.command,
+            stdout=subprocess.DEVNULL,
+            stderr=subprocess.PIPE,
+            text=True,
+            env=self.environment(),
+            start_new_session=True,
+            preexec_fn=switched_on,
+        )
         try:
             _, errors = process.communicate(timeout=after_s)
             if process.returncode:
@@ -213,7 +269,9 @@ class Bench:
         tally.slowest_stop_s = max(tally.slowest_stop_s, time.monotonic() - sent)
         tally.sent[number] += 1
         said = process.communicate()[1].strip()
-        if "Traceback" in said and not said.endswith("KeyboardInterrupt"):  # Python's own, before it has come to our first line
+        if "Traceback" in said and not said.endswith(
+            "KeyboardInterrupt"
+        ):  # Python's own, before it has come to our first line
             tally.failed.append(f"{' '.join(job.command[:4])}: a traceback after {number.name}: {said[-300:]}")
         return True
 
@@ -222,7 +280,11 @@ class Bench:
         wanted = f"{MARK}={self.work}".encode()
         for entry in Path("/proc").iterdir():
             try:
-                if entry.name.isdigit() and wanted in (entry / "environ").read_bytes().split(b"\0") and (entry / "stat").read_text().rpartition(")")[2].split()[0] not in "ZX":
+                if (
+                    entry.name.isdigit()
+                    and wanted in (entry / "environ").read_bytes().split(b"\0")
+                    and (entry / "stat").read_text().rpartition(")")[2].split()[0] not in "ZX"
+                ):
                     return True
             except OSError:
                 continue
@@ -230,7 +292,9 @@ class Bench:
 
     def finish(self, job: Job, tally: Tally) -> None:
         """Run the job to its end."""
-        done = subprocess.run(job.command, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True, env=self.environment())
+        done = subprocess.run(
+            job.command, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True, env=self.environment()
+        )
         if done.returncode:
             tally.failed.append(f"{' '.join(job.command[:4])}: {done.stderr.strip()[-300:]}")
 
@@ -258,7 +322,11 @@ def on(**options: object) -> list[str]:
 
 def contents(folder: Path) -> dict[str, bytes]:
     """Every file below a folder but the log, which alone holds times."""
-    return {str(path.relative_to(folder)): path.read_bytes() for path in sorted(folder.rglob("*")) if path.is_file() and path.name != "run.log"}
+    return {
+        str(path.relative_to(folder)): path.read_bytes()
+        for path in sorted(folder.rglob("*"))
+        if path.is_file() and path.name != "run.log"
+    }
 
 
 def compare(wanted: dict[str, bytes], found: dict[str, bytes], tally: Tally) -> None:

@@ -94,7 +94,11 @@ def table(costs: dict[int, list[Cost]]) -> str:
     """The figures as Markdown: a row a tool, a column a size."""
     lines = ["| tool | " + " | ".join(f"{count:,} tickets" for count in costs) + " |", "|---|" + "---|" * len(costs)]
     for at, cost in enumerate(next(iter(costs.values()))):
-        lines.append(f"| {cost.tool} | " + " | ".join(f"{of[at].seconds:.1f} s, {of[at].peak_mb:.0f} MB" for of in costs.values()) + " |")
+        lines.append(
+            f"| {cost.tool} | "
+            + " | ".join(f"{of[at].seconds:.1f} s, {of[at].peak_mb:.0f} MB" for of in costs.values())
+            + " |"
+        )
     return "\n".join(lines)
 
 
@@ -106,12 +110,55 @@ def measure(folder: Path, shape: Shape) -> list[Cost]:
     draw_rounds(run_dir, shape)
     stage_a, loop, rounds = run_dir / "stage_a.jsonl", run_dir / "loop.json", run_dir / "rounds"
     view = ("--selections", run_dir / "selections.jsonl")
-    costs.append(cost("collect", "--config", run_dir / "config" / "collect.yaml", "--loop", loop, "--rounds", rounds, "--stage-a", stage_a, "--output-dir", run_dir))
+    costs.append(
+        cost(
+            "collect",
+            "--config",
+            run_dir / "config" / "collect.yaml",
+            "--loop",
+            loop,
+            "--rounds",
+            rounds,
+            "--stage-a",
+            stage_a,
+            "--output-dir",
+            run_dir,
+        )
+    )
     section = ("--config", run_dir / "config" / "aggregate_review.yaml")
     shared = (*section, "--loop", loop, "--rounds", rounds, "--stage-a", stage_a)
-    costs.append(cost("aggregate_review", *shared, "--trajectories", run_dir / "trajectories.jsonl", *view, "--output-dir", run_dir))
-    made = ("--guidance", run_dir / "guidance.json", "--need-review", run_dir / "need_review.json", "--output-dir", run_dir)
-    costs.append(cost("distill", "--config", run_dir / "config" / "distill.yaml", "--loop", loop, "--stage-a", stage_a, *view, *made))
+    costs.append(
+        cost(
+            "aggregate_review",
+            *shared,
+            "--trajectories",
+            run_dir / "trajectories.jsonl",
+            *view,
+            "--output-dir",
+            run_dir,
+        )
+    )
+    made = (
+        "--guidance",
+        run_dir / "guidance.json",
+        "--need-review",
+        run_dir / "need_review.json",
+        "--output-dir",
+        run_dir,
+    )
+    costs.append(
+        cost(
+            "distill",
+            "--config",
+            run_dir / "config" / "distill.yaml",
+            "--loop",
+            loop,
+            "--stage-a",
+            stage_a,
+            *view,
+            *made,
+        )
+    )
     costs.append(cost("check", "--run-dir", run_dir))
     costs.append(cost("report", "--run-dir", run_dir, "--output", run_dir / "report.html"))
     costs.append(cost("fuse", "--config", fusion_config(folder, run_dir), "--output-dir", folder / "fused"))
@@ -163,9 +210,9 @@ def summary(number: int, photo: int) -> str:
 
 def draw_rounds(run_dir: Path, shape: Shape) -> None:
     """Write what the rounds of a converged run leave, and loop.json."""
+    from verdicts.base.jsonl import write_json
     from verdicts.config.config import load
     from verdicts.guidance.file import write_guidance
-    from verdicts.base.jsonl import write_json
     from verdicts.records.records import LoopStatus, MissionGuidance, RuleMeta
     from verdicts.records.run_folder import round_folder
 
@@ -173,16 +220,37 @@ def draw_rounds(run_dir: Path, shape: Shape) -> None:
     per_epoch = ceil(count / shape.window)
     total = shape.epochs * per_epoch
     start = MissionGuidance(step=0, experiences={"G0": mission.g0}, metadata={}, last_applied_rule_keys=[])
-    meta = RuleMeta(hit_count=3, miss_count=1, confidence=4 / 6, reflection_id="r0001-01", sources=[], rationale="", created_round=1)
-    learnt = MissionGuidance(step=1, experiences={"G0": mission.g0, "G1": "出现标签无法识别则不通过"}, metadata={"G1": meta}, last_applied_rule_keys=["G1"])
+    meta = RuleMeta(
+        hit_count=3, miss_count=1, confidence=4 / 6, reflection_id="r0001-01", sources=[], rationale="", created_round=1
+    )
+    learnt = MissionGuidance(
+        step=1,
+        experiences={"G0": mission.g0, "G1": "出现标签无法识别则不通过"},
+        metadata={"G1": meta},
+        last_applied_rule_keys=["G1"],
+    )
     after = learnt if shape.epochs > 1 else start
     write_guidance(round_folder(rounds, 0) / "guidance.json", mission.name, start)
     for number in range(1, total + 1):
         folder, (epoch, at) = round_folder(rounds, number), divmod(number - 1, per_epoch)
-        place = {"mission": mission.name, "round": number, "epoch": epoch + 1, "guidance_step": 0 if number == 1 else after.step}
-        draw_round(folder, place, after.step, shape.candidates, permuted(count, epoch, count * at // per_epoch, count * (at + 1) // per_epoch))
+        place = {
+            "mission": mission.name,
+            "round": number,
+            "epoch": epoch + 1,
+            "guidance_step": 0 if number == 1 else after.step,
+        }
+        draw_round(
+            folder,
+            place,
+            after.step,
+            shape.candidates,
+            permuted(count, epoch, count * at // per_epoch, count * (at + 1) // per_epoch),
+        )
         write_guidance(folder / "guidance.json", mission.name, after)
-    write_json(run_dir / "loop.json", LoopStatus(status="converged", rounds=total, epochs=shape.epochs, rounds_per_epoch=per_epoch, oscillations=[]))
+    write_json(
+        run_dir / "loop.json",
+        LoopStatus(status="converged", rounds=total, epochs=shape.epochs, rounds_per_epoch=per_epoch, oscillations=[]),
+    )
 
 
 def permuted(count: int, epoch: int, first: int, last: int) -> Iterator[int]:
@@ -201,9 +269,25 @@ def draw_round(folder: Path, place: dict, after: int, candidates: int, numbers: 
         draw_answers(ticket, verdicts_of(ticket, candidates), place, *files)
     for file in files:
         file.close()
-    shared = {"round": place["round"], "epoch": place["epoch"], "ticket_keys": [], "directions": {}, "prompt_digest": "", "raw_response": "", "operations": []}
+    shared = {
+        "round": place["round"],
+        "epoch": place["epoch"],
+        "ticket_keys": [],
+        "directions": {},
+        "prompt_digest": "",
+        "raw_response": "",
+        "operations": [],
+    }
     steps = {"before_step": place["guidance_step"], "after_step": after}
-    record = {"reflection_id": f"r{place['round']:04d}-life", **shared, "unexplainable": [], "applied": [], "rejected": [], "cleaned_up": [], **steps}
+    record = {
+        "reflection_id": f"r{place['round']:04d}-life",
+        **shared,
+        "unexplainable": [],
+        "applied": [],
+        "rejected": [],
+        "cleaned_up": [],
+        **steps,
+    }
     (folder / "reflection.jsonl").write_text(json.dumps(record, ensure_ascii=False) + "\n", encoding="utf-8")
 
 
@@ -217,16 +301,48 @@ def verdicts_of(ticket: Drawn, candidates: int) -> list[str | None]:
     return [wrong if ticket.chance < 155 else None if ticket.chance < 185 else right, *[right] * (candidates - 1)]
 
 
-def draw_answers(ticket: Drawn, said: list[str | None], place: dict, trajectories: TextIO, selections: TextIO, failures: TextIO, queue: TextIO) -> None:
+def draw_answers(
+    ticket: Drawn,
+    said: list[str | None],
+    place: dict,
+    trajectories: TextIO,
+    selections: TextIO,
+    failures: TextIO,
+    queue: TextIO,
+) -> None:
     """Write one ticket's candidates, and what follows from them."""
     known = {"ticket_key": ticket.key, "group_id": ticket.group, **place}
     for index, verdict in enumerate(said):
         reason = REASONS[(ticket.chance + index) % len(REASONS)]
         text = f"Verdict: {WORDS[verdict]}\nReason: {reason}" if verdict else "说不清"
-        logprob = {"pass": None, "fail": None} if verdict is None else {verdict: -0.02, OTHER[verdict]: -3.0 - ticket.chance / 100}
-        decode = {"temperature": 0.3 + 0.2 * index, "top_p": 0.9, "max_new_tokens": 96, "seed": zlib.crc32(ticket.key.encode()) + index}
-        answer = {"verdict": verdict, "reason": reason if verdict else None, "format_ok": verdict is not None, "label_match": verdict == ticket.label}
-        put(trajectories, {**known, "candidate_index": index, "decode": decode, "response_text": text, **answer, "verdict_logprob": logprob})
+        logprob = (
+            {"pass": None, "fail": None}
+            if verdict is None
+            else {verdict: -0.02, OTHER[verdict]: -3.0 - ticket.chance / 100}
+        )
+        decode = {
+            "temperature": 0.3 + 0.2 * index,
+            "top_p": 0.9,
+            "max_new_tokens": 96,
+            "seed": zlib.crc32(ticket.key.encode()) + index,
+        }
+        answer = {
+            "verdict": verdict,
+            "reason": reason if verdict else None,
+            "format_ok": verdict is not None,
+            "label_match": verdict == ticket.label,
+        }
+        put(
+            trajectories,
+            {
+                **known,
+                "candidate_index": index,
+                "decode": decode,
+                "response_text": text,
+                **answer,
+                "verdict_logprob": logprob,
+            },
+        )
         if verdict is None:
             put(failures, {**known, "candidate_index": index, "why": "no_verdict", "response_text": text})
     valid = [verdict for verdict in said if verdict]
@@ -237,10 +353,21 @@ def draw_answers(ticket: Drawn, said: list[str | None], place: dict, trajectorie
     reason = REASONS[(ticket.chance + index) % len(REASONS)]
     votes = {"pass": said.count("pass"), "fail": said.count("fail"), "malformed": said.count(None)}
     strength = round(valid.count(chosen) / len(valid), 6)
-    verdict = {"label": ticket.label, "verdict": chosen, "reason": reason, "vote_strength": strength, "label_match": chosen == ticket.label}
+    verdict = {
+        "label": ticket.label,
+        "verdict": chosen,
+        "reason": reason,
+        "vote_strength": strength,
+        "label_match": chosen == ticket.label,
+    }
     put(selections, {**known, **verdict, "candidates": votes, "selected_candidate": index, "warnings": []})
     if ticket.label not in valid:
-        why = {"gt_label": ticket.label, "pred_verdict": chosen, "pred_reason": reason, "reason_code": "no_candidate_supports_gt"}
+        why = {
+            "gt_label": ticket.label,
+            "pred_verdict": chosen,
+            "pred_reason": reason,
+            "reason_code": "no_candidate_supports_gt",
+        }
         entry = {name: value for name, value in known.items() if name != "guidance_step"}
         put(queue, {**entry, **why, "reflection_id": None, "note": ""})
 
@@ -253,11 +380,20 @@ def fusion_config(folder: Path, run_dir: Path) -> Path:
     """A mix of the run's corpus alone."""
     import yaml
 
-    source = {"name": "chat", "dataset": "chat", "template": "chatml", "ratio": 1.0, "weight": 1.0, "fail_oversample": 1.0}
+    source = {
+        "name": "chat",
+        "dataset": "chat",
+        "template": "chatml",
+        "ratio": 1.0,
+        "weight": 1.0,
+        "fail_oversample": 1.0,
+    }
     source |= {"paths": [str(run_dir / "distill.train.jsonl")], "val": {"paths": [str(run_dir / "distill.val.jsonl")]}}
     path = folder / "size.yaml"
     mix = {"by": "loss_tokens", "anchor": "chat", "tokenizer": ""}
-    path.write_text(yaml.safe_dump({"seed": 17, "image_paths": "relative", "mix": mix, "sources": [source]}), encoding="utf-8")
+    path.write_text(
+        yaml.safe_dump({"seed": 17, "image_paths": "relative", "mix": mix, "sources": [source]}), encoding="utf-8"
+    )
     return path
 
 

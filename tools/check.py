@@ -18,8 +18,8 @@ from verdicts.command import cli
 def main(run_dir: Annotated[Path, typer.Option(help="runs/<RUN>/<MISSION>.")]) -> None:
     """Check every file of a run and the rules between them."""
     from verdicts.base.errors import UserError, mistake
-    from verdicts.runs.checks import WARNINGS, Rules
     from verdicts.records.run_folder import finished_rounds
+    from verdicts.runs.checks import WARNINGS, Rules
     from verdicts.runs.reader import SHOWN, Problems, Row, Run, read_run
 
     if not run_dir.is_dir():
@@ -34,7 +34,9 @@ def main(run_dir: Annotated[Path, typer.Option(help="runs/<RUN>/<MISSION>.")]) -
     for report in read_run(run, see):
         files += report.files
         problems.take(report.problems)
-        counts = f"{report.records} records in {report.files} files" if "*" in report.name else f"{report.records} records"
+        counts = (
+            f"{report.records} records in {report.files} files" if "*" in report.name else f"{report.records} records"
+        )
         print(line(report.name, counts, report.problems.count) if report.files else f"--   {report.name}: not there")
     if problems.count:
         print("--   the rules between files: not looked at before the files are in order")
@@ -42,9 +44,15 @@ def main(run_dir: Annotated[Path, typer.Option(help="runs/<RUN>/<MISSION>.")]) -
         print(line(rule.says, f"{rule.looked - rule.problems.count}/{rule.looked}", rule.problems.count))
         problems.take(rule.problems)
 
-    for sentence in reading(run_dir, run.loop.rounds if run.loop else finished_rounds(run_dir / "rounds")) if not problems.count else []:
+    for sentence in (
+        reading(run_dir, run.loop.rounds if run.loop else finished_rounds(run_dir / "rounds"))
+        if not problems.count
+        else []
+    ):
         print(sentence)
-    warnings = [warning for needs, warn in WARNINGS if not problems.count and needs <= run.found and (warning := warn(run))]
+    warnings = [
+        warning for needs, warn in WARNINGS if not problems.count and needs <= run.found and (warning := warn(run))
+    ]
     for warning in warnings:
         print(f"WARN {warning}")
     if not problems.count:
@@ -63,7 +71,11 @@ def reading(run_dir: Path, rounds: int) -> list[str]:
     from verdicts.rounds.unreadable import reading_of, stop_of_run
 
     counts = reading_of(run_dir, rounds)
-    figures = [f"     {name} that could not be read: {count.unread}/{count.total}" + (f" ({count.in_words})" if count.unread else "") for name, count in counts.items()]
+    figures = [
+        f"     {name} that could not be read: {count.unread}/{count.total}"
+        + (f" ({count.in_words})" if count.unread else "")
+        for name, count in counts.items()
+    ]
     stop = None if (run_dir / "loop.json").exists() else stop_of_run(run_dir)
     return [*figures, *([f"--   {stop.error}"] if stop else [])]
 

@@ -22,8 +22,8 @@ def main(
     """Delete one run."""
     import shutil
 
-    from verdicts.command.cli import say
     from verdicts.base.errors import UserError, mistake
+    from verdicts.command.cli import say
 
     if not run_name or not mission:
         raise UserError("make clean deletes one run: name it, RUN=demo (MISSION=bbu_line)")
@@ -31,7 +31,9 @@ def main(
     if folder.is_symlink() or folder.resolve().parent.parent != runs.resolve() or not folder.is_dir():
         raise mistake("is no folder of a run", "check RUN, MISSION and RUNS", path=folder)
     if not any((folder / "config" / f"{tool}.yaml").is_file() for tool in ("rollout", "summarize")):
-        raise mistake("was not made by a run (it has no config/rollout.yaml)", "delete it yourself, if you mean to", path=folder)
+        raise mistake(
+            "was not made by a run (it has no config/rollout.yaml)", "delete it yourself, if you mean to", path=folder
+        )
     shutil.rmtree(folder)
     if not any(folder.parent.iterdir()):
         folder.parent.rmdir()

@@ -24,14 +24,14 @@ def main(
     output_dir: Annotated[Path, typer.Option(help="Run folder to write into.")],
 ) -> None:
     """Gather the rounds of a run into the run's own view of them."""
-    from verdicts.config.config import CollectConfig, read_section
     from verdicts.base.errors import mistake
-    from verdicts.guidance.file import read_guidance, write_guidance
     from verdicts.base.jsonl import read_json, whole_files, write_rows
+    from verdicts.config.config import CollectConfig, read_section
+    from verdicts.guidance.file import read_guidance, write_guidance
     from verdicts.records.records import LoopStatus
     from verdicts.records.run_folder import round_folder
-    from verdicts.runs.view import LastSelections, gather, metrics_rows
     from verdicts.records.ticket_index import Tickets
+    from verdicts.runs.view import LastSelections, gather, metrics_rows
 
     cfg = read_section(config, CollectConfig)
     status = read_json(loop, LoopStatus)

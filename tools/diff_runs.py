@@ -36,14 +36,22 @@ def main(
             raise mistake("no such run folder", "check A, B and MISSION", path=folder)
     ends = read_end(a), read_end(b)
     if ends[0].mission != ends[1].mission:
-        raise mistake(f"is of mission {ends[1].mission}, {a} of {ends[0].mission}", "compare runs of one mission", path=b)
+        raise mistake(
+            f"is of mission {ends[1].mission}, {a} of {ends[0].mission}", "compare runs of one mission", path=b
+        )
     sections = [
         [f"{ends[0].mission}", f"  A: {a}", f"  B: {b}"],
         rule_lines(compare_rules(ends[0].guidance, ends[1].guidance), ends),
         verdict_lines(compare_verdicts(ends[0].selections, ends[1].selections), *ends),
         rate_lines(*ends),
         review_lines(*ends),
-        ["Configuration: what differs", *(f"  {name}: {shown(old)} -> {shown(new)}" for name, old, new in compare_knobs(ends[0].knobs, ends[1].knobs))],
+        [
+            "Configuration: what differs",
+            *(
+                f"  {name}: {shown(old)} -> {shown(new)}"
+                for name, old, new in compare_knobs(ends[0].knobs, ends[1].knobs)
+            ),
+        ],
     ]
     print("\n\n".join(plain_lines(section if len(section) > 1 else [f"{section[0]}: nothing"]) for section in sections))
 
@@ -87,7 +95,10 @@ def rate_lines(a: End, b: End) -> list[str]:
     names = {"frr": "FRR", "false_block": "false block", "label_match": "label match"}
     rows = [(shown, str(getattr(before, name)), str(getattr(after, name))) for name, shown in names.items()]
     width = max(len(left) for _, left, _ in rows)
-    return ["Rates of the last verdicts, with 95 % intervals", *(f"  {name:<12} {left:<{width}}  ->  {right}" for name, left, right in rows)]
+    return [
+        "Rates of the last verdicts, with 95 % intervals",
+        *(f"  {name:<12} {left:<{width}}  ->  {right}" for name, left, right in rows),
+    ]
 
 
 def review_lines(a: End, b: End) -> list[str]:
@@ -97,7 +108,9 @@ def review_lines(a: End, b: End) -> list[str]:
     lines = [f"Review: {len(a.review)} tickets in A, {len(b.review)} in B, {len(a.review & b.review)} in both"]
     for word, keys in (("no longer", sorted(a.review - b.review)), ("new", sorted(b.review - a.review))):
         if keys:
-            lines.append(f"  {word}: {by_label(keys)}: {', '.join(keys[:TICKETS_SHOWN])}{', …' if len(keys) > TICKETS_SHOWN else ''}")
+            lines.append(
+                f"  {word}: {by_label(keys)}: {', '.join(keys[:TICKETS_SHOWN])}{', …' if len(keys) > TICKETS_SHOWN else ''}"
+            )
     return lines if len(lines) > 1 else [*lines, "  the same tickets"]
 
 

@@ -37,25 +37,31 @@ def main(
     guidance: Annotated[Path, typer.Option(help="The run's guidance.json (from collect).")],
     need_review: Annotated[Path, typer.Option(help="need_review.json (from aggregate_review).")],
     output_dir: Annotated[Path, typer.Option(help="Run folder to write into.")],
-    decisions: Annotated[Path | None, typer.Option(help="review_decisions.jsonl: what people said of queued tickets, where they said something.")] = None,
+    decisions: Annotated[
+        Path | None,
+        typer.Option(help="review_decisions.jsonl: what people said of queued tickets, where they said something."),
+    ] = None,
 ) -> None:
     """Turn the converged epoch's selected answers into chat training data."""
-    from verdicts.corpus import distill as corpus
+    from verdicts.base.jsonl import read_json
+    from verdicts.base.made import does_not_use
     from verdicts.config.config import DistillConfig, read_section
+    from verdicts.corpus import distill as corpus
     from verdicts.corpus.files import Answers, Judging, Reasons, write_corpus
     from verdicts.guidance.file import read_guidance
-    from verdicts.base.jsonl import read_json
     from verdicts.records.records import LoopStatus, read_decisions
-    from verdicts.review.list_file import stream_review
-    from verdicts.base.made import does_not_use
-    from verdicts.runs.standing import held_out_of, release_limit, standing_of, training_verdict
     from verdicts.records.synthetic import named
     from verdicts.records.ticket_index import Tickets
+    from verdicts.review.list_file import stream_review
+    from verdicts.runs.standing import held_out_of, release_limit, standing_of, training_verdict
 
     started, cfg = time.time(), read_section(config, DistillConfig)
     if not cfg.distill.enabled:
         moved = corpus.supersede(output_dir)
-        cli.say("distill: off (distill.enabled: false); nothing written" + (f"; the earlier corpus is moved to {moved}" if moved else ""))
+        cli.say(
+            "distill: off (distill.enabled: false); nothing written"
+            + (f"; the earlier corpus is moved to {moved}" if moved else "")
+        )
         return
     status = read_json(loop, LoopStatus)
     corpus.require_convergence(status, loop)
@@ -67,13 +73,19 @@ def main(
     written = write_corpus(Judging(cfg, rules.experiences, tickets, answers, review, said), output_dir)
     for name in ("gate", "collect"):
         does_not_use(output_dir / "config" / f"{name}.yaml")  # the sentences below do, no file
-    standing = standing_of(answers, (ticket for _, ticket in stream_review(need_review, {})), said, held_out_of(output_dir))
-    verdict = training_verdict(status, status.rounds, standing.rates.frr, standing.waiting, release_limit(output_dir), standing.gaps)
+    standing = standing_of(
+        answers, (ticket for _, ticket in stream_review(need_review, {})), said, held_out_of(output_dir)
+    )
+    verdict = training_verdict(
+        status, status.rounds, standing.rates.frr, standing.waiting, release_limit(output_dir), standing.gaps
+    )
     for line in ending(output_dir, standing, verdict, took(started)):
         cli.say(f"distill: {line}")
     if missing := corpus.read_one_sided(output_dir / "distill.train.jsonl"):
         cli.say(f"distill: {missing}")
-    cli.say(f"{named('distill', output_dir)}: {corpus.summary(len(tickets), written.train, written.val, written.dropped, written.corrected)}")
+    cli.say(
+        f"{named('distill', output_dir)}: {corpus.summary(len(tickets), written.train, written.val, written.dropped, written.corrected)}"
+    )
 
 
 def ending(run_dir: Path, standing: Standing, verdict: Verdict, took: str) -> list[str]:
@@ -81,7 +93,11 @@ def ending(run_dir: Path, standing: Standing, verdict: Verdict, took: str) -> li
     from verdicts.runs.standing import MAY_TRAIN
 
     run = run_dir if len(run_dir.parts) > 2 else run_dir.resolve()  # runs/<RUN>/<MISSION>
-    where = [*([] if run.parts[-3] == "runs" and len(run.parts) == 3 else [f"RUNS={run.parents[1]}"]), f"RUN={run.parent.name}", f"MISSION={run.name}"]
+    where = [
+        *([] if run.parts[-3] == "runs" and len(run.parts) == 3 else [f"RUNS={run.parents[1]}"]),
+        f"RUN={run.parent.name}",
+        f"MISSION={run.name}",
+    ]
     words = " ".join(shlex.quote(word) for word in where)
     steps = [f"make review-page {words} ({standing.waiting} tickets to decide)"] if standing.waiting else []
     steps += [f"make sft {words}"] if verdict.tone == "good" else []
@@ -105,7 +121,13 @@ def took(started: float) -> str:
     if not 0 <= (seconds := time.time() - began) < 1e8:  # no time at all, or one to come
         seconds, what = time.time() - started, "this step"
     hours, minutes = divmod(round(seconds) // 60, 60)
-    shown = f"{hours} h {minutes} min" if hours else f"{minutes} min {round(seconds) % 60} s" if minutes else f"{seconds:.1f} s"
+    shown = (
+        f"{hours} h {minutes} min"
+        if hours
+        else f"{minutes} min {round(seconds) % 60} s"
+        if minutes
+        else f"{seconds:.1f} s"
+    )
     return f"{what} took {shown}"
 
 

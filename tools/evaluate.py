@@ -22,10 +22,10 @@ from verdicts.command import cli
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from verdicts.config.config import EvaluateConfig, EvaluateSection
-    from verdicts.evaluation.scores import Answer, Evaluation, MadeFrom, Named
-    from verdicts.evaluation.questions import Question
     from verdicts.base.part_file import PartFile
+    from verdicts.config.config import EvaluateConfig, EvaluateSection
+    from verdicts.evaluation.questions import Question
+    from verdicts.evaluation.scores import Answer, Evaluation, MadeFrom, Named
 
 
 def main(
@@ -36,32 +36,50 @@ def main(
     summary: Annotated[Path, typer.Option(help="Held-out photos with their summaries (a summary source of fuse).")],
     dense: Annotated[Path, typer.Option(help="Held-out photos with their boxes (a dense source of fuse).")],
     output: Annotated[Path, typer.Option(help="Scores to write; the answers go beside them.")],
-    student: Annotated[Path | None, typer.Option(help="Checkpoint folder of the student; the configured one without it.")] = None,
-    only_groups_of: Annotated[Path | None, typer.Option(help="distill.val.jsonl: take tickets of its groups alone.")] = None,
+    student: Annotated[
+        Path | None, typer.Option(help="Checkpoint folder of the student; the configured one without it.")
+    ] = None,
+    only_groups_of: Annotated[
+        Path | None, typer.Option(help="distill.val.jsonl: take tickets of its groups alone.")
+    ] = None,
 ) -> None:
     """Ask a student held-out questions and score its answers."""
-    from verdicts.config.config import EvaluateConfig, read_section
-    from verdicts.models.fingerprint import checkpoint_hash
-    from verdicts.evaluation.scores import Evaluation, MadeFrom, Named, answers_path, tally, taught_from
-    from verdicts.guidance.file import read_guidance
-    from verdicts.evaluation.questions import digest_of, read_held_out_tickets, read_photo_questions, read_trained, sample, ticket_questions
     from verdicts.base.jsonl import write_json, write_rows
     from verdicts.base.part_file import PartFile
-    from verdicts.stage_b.prompts import stage_b_system
+    from verdicts.config.config import EvaluateConfig, read_section
     from verdicts.evaluation.question_files import files_digest, text_digest
+    from verdicts.evaluation.questions import (
+        digest_of,
+        read_held_out_tickets,
+        read_photo_questions,
+        read_trained,
+        sample,
+        ticket_questions,
+    )
+    from verdicts.evaluation.scores import Evaluation, MadeFrom, Named, answers_path, tally, taught_from
+    from verdicts.guidance.file import read_guidance
+    from verdicts.models.fingerprint import checkpoint_hash
+    from verdicts.stage_b.prompts import stage_b_system
     from verdicts.student.student import check_folder
 
     cfg = read_section(config, EvaluateConfig)
     rules = read_guidance(guidance, cfg.mission.name)
     seen, limits = read_trained(trained), cfg.evaluate
-    chosen = sample(read_held_out_tickets(tickets, cfg.mission.name, seen, only_groups_of), limits.tickets, limits.seed, "evaluate.tickets")
+    chosen = sample(
+        read_held_out_tickets(tickets, cfg.mission.name, seen, only_groups_of),
+        limits.tickets,
+        limits.seed,
+        "evaluate.tickets",
+    )
     questions = ticket_questions(chosen, cfg.mission.name, rules.experiences)
     for path, task in ((summary, "summary"), (dense, "dense")):
         questions += sample(read_photo_questions(path, task, seen), limits.photos, limits.seed, "evaluate.photos")
     student = student or Path(cfg.student.model)
     check_folder(student, weights=True)
 
-    inputs = {"tickets": tickets, "summary": summary, "dense": dense, "trained": trained} | ({"only_groups_of": only_groups_of} if only_groups_of else {})
+    inputs = {"tickets": tickets, "summary": summary, "dense": dense, "trained": trained} | (
+        {"only_groups_of": only_groups_of} if only_groups_of else {}
+    )
     made_from = MadeFrom(
         held_out=tickets.parent.as_posix(), questions=files_digest([tickets, summary, dense]), files={name: files_digest([path]) for name, path in inputs.items()},
         guidance=text_digest(stage_b_system(cfg.mission.name, rules.experiences)), base=taught_from(student),
@@ -74,11 +92,21 @@ def main(
         answers_path(output).touch()
         cli.say(f"evaluate {old.place}: kept, nothing it was made from has changed; {output}")
         return
-    part = PartFile(output.with_name(f".{output.name}.part"), f"{asked} {named.sha256} {limits.batch}", list[tuple[str, bool]])
+    part = PartFile(
+        output.with_name(f".{output.name}.part"), f"{asked} {named.sha256} {limits.batch}", list[tuple[str, bool]]
+    )
     answers = ask(student, cfg, questions, part)
     counts, chat, summaries, boxes = tally(answers)
     found = Evaluation(
-        student=named, mission=cfg.mission.name, guidance_step=rules.step, questions=asked, tickets=counts, chat=chat, summary=summaries, dense=boxes, made_from=made_from
+        student=named,
+        mission=cfg.mission.name,
+        guidance_step=rules.step,
+        questions=asked,
+        tickets=counts,
+        chat=chat,
+        summary=summaries,
+        dense=boxes,
+        made_from=made_from,
     )
     write_rows(answers_path(output), answers)
     write_json(output, found)
@@ -99,7 +127,11 @@ def earlier(output: Path, student: "Named", asked: str, made_from: "MadeFrom", s
     if (old.student.sha256, old.questions) != (student.sha256, asked) or old.made_from is None:
         return None
     today = made_from.model_copy(update={"held_out": old.made_from.held_out, "base": old.made_from.base})
-    return old.model_copy(update={"student": student, "made_from": made_from, "guidance_step": step}) if today == old.made_from else None
+    return (
+        old.model_copy(update={"student": student, "made_from": made_from, "guidance_step": step})
+        if today == old.made_from
+        else None
+    )
 
 
 def batches(questions: "Sequence[Question]", limits: "EvaluateSection") -> list[list[int]]:
@@ -110,15 +142,21 @@ def batches(questions: "Sequence[Question]", limits: "EvaluateSection") -> list[
     out = []
     for task in ("chat", "summary", "dense"):
         mine = [at for at, question in enumerate(questions) if question.task == task]
-        mine.sort(key=lambda at: (-sum(len(message["content"]) for message in questions[at].messages), -len(questions[at].expected or ""), at))
+        mine.sort(
+            key=lambda at: (
+                -sum(len(message["content"]) for message in questions[at].messages),
+                -len(questions[at].expected or ""),
+                at,
+            )
+        )
         out += [mine[start : start + limits.batch] for start in range(0, len(mine), limits.batch)]
     return out
 
 
 def ask(student: Path, cfg: "EvaluateConfig", questions: "Sequence[Question]", part: "PartFile") -> "list[Answer]":
     """All answers, scored, in the order of the questions; goes on behind the batches that the part file holds."""
-    from verdicts.evaluation.scores import score
     from verdicts.base.progress import progress
+    from verdicts.evaluation.scores import score
     from verdicts.student.student import Row, Student
 
     todo = batches(questions, cfg.evaluate)
@@ -127,12 +165,16 @@ def ask(student: Path, cfg: "EvaluateConfig", questions: "Sequence[Question]", p
     done = sum(len(batch) for batch in todo[: len(said)])
     with progress(f"evaluate {student.name}", len(questions), done, unit="questions") as bar:
         for batch in todo[len(said) :]:
-            most = cfg.evaluate.max_new_tokens if questions[batch[0]].task == "chat" else cfg.evaluate.max_new_tokens_dense
+            most = (
+                cfg.evaluate.max_new_tokens if questions[batch[0]].task == "chat" else cfg.evaluate.max_new_tokens_dense
+            )
             rows = [model.encode(Row(questions[at].messages, questions[at].images), generate=True) for at in batch]
             said.append(model.answer_encoded(rows, most))
             part.append(said[-1])
             bar.update(len(batch))
-    answered = {at: answer for batch, answers in zip(todo, said, strict=True) for at, answer in zip(batch, answers, strict=True)}
+    answered = {
+        at: answer for batch, answers in zip(todo, said, strict=True) for at, answer in zip(batch, answers, strict=True)
+    }
     return [score(question, *answered[at]) for at, question in enumerate(questions)]
 
 
@@ -141,7 +183,9 @@ def sentence(found: "Evaluation", output: Path) -> str:
     from verdicts.stats.rates import Rate
 
     chat, summary, dense = found.chat, found.summary, found.dense
-    frr, blocks, form, exact = (str(Rate(**rate.model_dump())) for rate in (chat.frr, chat.false_block, chat.format, summary.exact))
+    frr, blocks, form, exact = (
+        str(Rate(**rate.model_dump())) for rate in (chat.frr, chat.false_block, chat.format, summary.exact)
+    )
     return (
         f"evaluate {found.student.folder}: {found.tickets} tickets: FRR {frr}, false block {blocks}, format {form}; {summary.photos} summaries: exact {exact}, "
         f"attribute F1 {summary.attribute_f1.f1:.1%}; {dense.photos} dense: F1 {dense.f1.f1:.1%}, {dense.malformed} malformed; {output}"

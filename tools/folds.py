@@ -22,8 +22,8 @@ if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
     from verdicts.config.config import Config
-    from verdicts.records.records import StageA
     from verdicts.measure.rehearsal import Played
+    from verdicts.records.records import StageA
 
 
 def main(
@@ -32,30 +32,49 @@ def main(
     tickets: Annotated[Path, typer.Option(help="Stage-A tickets.")],
     output: Annotated[Path, typer.Option(help="Results (JSON).")],
     overlay: Annotated[Path | None, typer.Option(help="One more YAML laid over the configuration.")] = None,
-    audit: Annotated[Path | None, typer.Option(help="What people found of tickets afterwards (JSONL: ticket_key, category).")] = None,
+    audit: Annotated[
+        Path | None, typer.Option(help="What people found of tickets afterwards (JSONL: ticket_key, category).")
+    ] = None,
     seeds: Annotated[int, typer.Option(min=1, help="Seeds of windows and reflections.")] = 5,
     jobs: Annotated[int, typer.Option(min=1, help="Processes.")] = 1,
 ) -> None:
     """Learn on either half, judge on the other."""
+    from verdicts.base.jsonl import write_json
     from verdicts.command.cli import say
     from verdicts.config.config import load
     from verdicts.measure.jobs import alone, spread
-    from verdicts.base.jsonl import write_json
-    from verdicts.records.records import read_tickets
     from verdicts.measure.rehearsal import with_seed
+    from verdicts.records.records import read_tickets
 
     config = alone(load(models, mission, overlay), jobs)
     halves = halves_of(read_tickets(tickets, config.mission.name))
     categories = read_audit(audit) if audit else {}
-    pieces = [(with_seed(config, seed), halves[half], halves[1 - half], categories) for half in (0, 1) for seed in range(seeds)]
+    pieces = [
+        (with_seed(config, seed), halves[half], halves[1 - half], categories)
+        for half in (0, 1)
+        for seed in range(seeds)
+    ]
     done = []
     for at, found in enumerate(spread(learn_and_judge, pieces, jobs)):
         done.append({"learnt_on": at // seeds, "seed": at % seeds} | found)
         print(line_of(done[-1]), flush=True)
-    recurring = {half: Counter(rule for fold in done if fold["learnt_on"] == half for rule in fold["rules"]) for half in (0, 1)}
+    recurring = {
+        half: Counter(rule for fold in done if fold["learnt_on"] == half for rule in fold["rules"]) for half in (0, 1)
+    }
     for half, found in recurring.items():
-        print(f"rules learnt on half {half}: " + ("; ".join(f"{rule} ({count} of {seeds})" for rule, count in found.most_common()) or "none"))
-    write_json(output, {"mission": mission, "tickets": [len(half) for half in halves], "folds": done, "rules": {str(half): dict(found.most_common()) for half, found in recurring.items()}})
+        print(
+            f"rules learnt on half {half}: "
+            + ("; ".join(f"{rule} ({count} of {seeds})" for rule, count in found.most_common()) or "none")
+        )
+    write_json(
+        output,
+        {
+            "mission": mission,
+            "tickets": [len(half) for half in halves],
+            "folds": done,
+            "rules": {str(half): dict(found.most_common()) for half, found in recurring.items()},
+        },
+    )
     say(f"folds: {len(done)} loops, {sum(fold['status'] == 'converged' for fold in done)} converged; {output}")
 
 
@@ -66,7 +85,9 @@ def halves_of(tickets: Sequence[StageA]) -> tuple[list[StageA], list[StageA]]:
 
     half = LearnSection(holdout=0.5, seed=1)
     sides = [is_held_out(ticket.group_id, half) for ticket in tickets]
-    return tuple([ticket for ticket, side in zip(tickets, sides, strict=True) if side == which] for which in (False, True))
+    return tuple(
+        [ticket for ticket, side in zip(tickets, sides, strict=True) if side == which] for which in (False, True)
+    )
 
 
 def read_audit(path: Path) -> dict[str, str]:
@@ -83,7 +104,9 @@ def read_audit(path: Path) -> dict[str, str]:
     return found
 
 
-def learn_and_judge(config: Config, learn: Sequence[StageA], other: Sequence[StageA], categories: Mapping[str, str]) -> dict[str, Any]:
+def learn_and_judge(
+    config: Config, learn: Sequence[StageA], other: Sequence[StageA], categories: Mapping[str, str]
+) -> dict[str, Any]:
     """One loop: its rules, and how they do on the tickets of the loop and on the others."""
     from verdicts.engines import open_engine
     from verdicts.measure.rehearsal import Recall, judge, rehearse
@@ -91,9 +114,18 @@ def learn_and_judge(config: Config, learn: Sequence[StageA], other: Sequence[Sta
     engine = Recall(open_engine(config.engine))
     done = rehearse(config, engine, learn)
     calls = dict(engine.asked)
-    sides = {name: figures(judge(config, engine, done.guidance, tickets), categories) for name, tickets in (("learnt_from", learn), ("other_half", other))}
+    sides = {
+        name: figures(judge(config, engine, done.guidance, tickets), categories)
+        for name, tickets in (("learnt_from", learn), ("other_half", other))
+    }
     engine.close()
-    return {"status": done.status.status, "rounds": done.status.rounds, "accepted": done.accepted, "rules": done.rules, "calls": calls} | sides
+    return {
+        "status": done.status.status,
+        "rounds": done.status.rounds,
+        "accepted": done.accepted,
+        "rules": done.rules,
+        "calls": calls,
+    } | sides
 
 
 def figures(played: Played, categories: Mapping[str, str]) -> dict[str, Any]:
@@ -114,9 +146,16 @@ def line_of(fold: dict[str, Any]) -> str:
     """One fold in one line."""
     from verdicts.stats.rates import Rate
 
-    sides = [f"{name.replace('_', ' ')}: FRR {Rate(**fold[name]['frr'])}, false block {Rate(**fold[name]['false_block'])}" for name in ("learnt_from", "other_half")]
+    sides = [
+        f"{name.replace('_', ' ')}: FRR {Rate(**fold[name]['frr'])}, false block {Rate(**fold[name]['false_block'])}"
+        for name in ("learnt_from", "other_half")
+    ]
     right = ", ".join(f"{category} {k}/{n}" for category, (k, n) in fold["other_half"]["right"].items())
-    return f"half {fold['learnt_on']}, seed {fold['seed']} ({fold['status']}): {'; '.join(sides)}" + (f"; right on the other: {right}" if right else "") + f"; rules: {', '.join(fold['rules']) or 'none'}"
+    return (
+        f"half {fold['learnt_on']}, seed {fold['seed']} ({fold['status']}): {'; '.join(sides)}"
+        + (f"; right on the other: {right}" if right else "")
+        + f"; rules: {', '.join(fold['rules']) or 'none'}"
+    )
 
 
 if __name__ == "__main__":

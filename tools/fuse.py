@@ -30,18 +30,29 @@ DEFAULT = Path("configs/fusion/default.yaml")
 
 def main(
     output_dir: Annotated[Path, typer.Option(help="Folder of the fused files.")],
-    config: Annotated[Path | None, typer.Option(help="Fusion config; its file name names the output. With --corpus: configs/fusion/default.yaml without it.")] = None,
-    corpus: Annotated[Path | None, typer.Option(help="A run's folder of a mission: {corpus} in the config's paths; its name is {mission}.")] = None,
-    old: Annotated[Path | None, typer.Option(help="Folder of the student's old tasks: {old} in the config's paths; data/<mission> without it.")] = None,
+    config: Annotated[
+        Path | None,
+        typer.Option(
+            help="Fusion config; its file name names the output. With --corpus: configs/fusion/default.yaml without it."
+        ),
+    ] = None,
+    corpus: Annotated[
+        Path | None,
+        typer.Option(help="A run's folder of a mission: {corpus} in the config's paths; its name is {mission}."),
+    ] = None,
+    old: Annotated[
+        Path | None,
+        typer.Option(help="Folder of the student's old tasks: {old} in the config's paths; data/<mission> without it."),
+    ] = None,
     name: Annotated[str | None, typer.Option(help="Name of the output, where it is not the config's.")] = None,
 ) -> None:
     """Mix dense, summary and chat sources into one training file."""
-    from verdicts.corpus.mix import account, manifest, plan, table
-    from verdicts.corpus.mix_config import left_out, read_fusion
-    from verdicts.corpus.index import index_sources, token_counter, write
     from verdicts.base.jsonl import write_json
     from verdicts.base.made import uses
     from verdicts.base.progress import progress
+    from verdicts.corpus.index import index_sources, token_counter, write
+    from verdicts.corpus.mix import account, manifest, plan, table
+    from verdicts.corpus.mix_config import left_out, read_fusion
 
     places = where(config, corpus, old, name)
     config, name = config or DEFAULT, name or (config or DEFAULT).stem
@@ -71,13 +82,24 @@ def where(config: Path | None, corpus: Path | None, old: Path | None, name: str 
     from verdicts.base.errors import mistake
 
     if config is None and corpus is None:
-        raise mistake("neither is given", "give a fusion config, or the run folder whose corpus is to be learnt", field="--config, --corpus")
+        raise mistake(
+            "neither is given",
+            "give a fusion config, or the run folder whose corpus is to be learnt",
+            field="--config, --corpus",
+        )
     if name is not None and (not re.fullmatch(r"[^/\\\0]+", name) or name.startswith(".")):
-        raise mistake(f"no plain name ({name!r})", "write a name without slashes that does not begin with a dot", field="--name")
+        raise mistake(
+            f"no plain name ({name!r})", "write a name without slashes that does not begin with a dot", field="--name"
+        )
     if corpus is None:
         return {} if old is None else {"old": old.as_posix()}
     if not (corpus / "distill.train.jsonl").is_file():
-        raise mistake("no corpus in it (distill.train.jsonl)", "run `make distill` for this run and mission first", path=corpus, field="--corpus")
+        raise mistake(
+            "no corpus in it (distill.train.jsonl)",
+            "run `make distill` for this run and mission first",
+            path=corpus,
+            field="--corpus",
+        )
     mission = corpus.resolve().name
     return {"corpus": corpus.as_posix(), "mission": mission, "old": (old or Path("data") / mission).as_posix()}
 
@@ -90,12 +112,22 @@ def warnings(made: "Manifest", absent: "Sequence[Source]") -> list[str]:
     said = []
     if absent:
         looked = ", ".join(path for source in absent for path in source.paths)
-        tasks = "old tasks" if {source.dataset for source in absent} >= {"dense", "summary"} else f"{' and '.join(source.name for source in absent)} rows"
+        tasks = (
+            "old tasks"
+            if {source.dataset for source in absent} >= {"dense", "summary"}
+            else f"{' and '.join(source.name for source in absent)} rows"
+        )
         said.append(f"no {tasks} in the mix: the student may forget them (looked for {looked})")
     if only := one_sided(made.verdicts):
-        said.append(f"all {made.verdicts[only]} chat rows to learn from say {WORD[only]}: sft asks for sft.allow_one_sided: true")
+        said.append(
+            f"all {made.verdicts[only]} chat rows to learn from say {WORD[only]}: sft asks for sft.allow_one_sided: true"
+        )
     return said
 
 
 if __name__ == "__main__":
-    cli.run(main, result="fuse", writes=lambda output_dir, config, name, **_: output_dir / (name or (config or DEFAULT).stem))
+    cli.run(
+        main,
+        result="fuse",
+        writes=lambda output_dir, config, name, **_: output_dir / (name or (config or DEFAULT).stem),
+    )

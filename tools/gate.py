@@ -20,8 +20,8 @@ import typer
 from verdicts.command import cli
 
 if TYPE_CHECKING:
-    from verdicts.evaluation.scores import F1Record
     from verdicts.evaluation.gate import Difference, GateRecord
+    from verdicts.evaluation.scores import F1Record
     from verdicts.records.records import RateRecord
 
 
@@ -30,14 +30,26 @@ def main(
     before: Annotated[Path, typer.Option(help="Evaluation of the base student.")],
     after: Annotated[Path, typer.Option(help="Evaluation of the trained student.")],
     output: Annotated[Path, typer.Option(help="gate.json to write.")],
-    student: Annotated[Path | None, typer.Option(help="Checkpoint folder that is to ship: after has to be about it.")] = None,
-    questions: Annotated[str | None, typer.Option(help="Digest of the held-out questions, or its first digits: both have to be about them.")] = None,
+    student: Annotated[
+        Path | None, typer.Option(help="Checkpoint folder that is to ship: after has to be about it.")
+    ] = None,
+    questions: Annotated[
+        str | None,
+        typer.Option(help="Digest of the held-out questions, or its first digits: both have to be about them."),
+    ] = None,
 ) -> None:
     """Compare a student before and after training, and say whether it may ship."""
-    from verdicts.config.config import GateConfig, read_section
-    from verdicts.evaluation.gate import judge, paired, read_evaluation, refuse_edited, refuse_other_questions, refuse_other_student
     from verdicts.base.jsonl import json_text, write_text_if_changed
     from verdicts.base.plain import plain_lines
+    from verdicts.config.config import GateConfig, read_section
+    from verdicts.evaluation.gate import (
+        judge,
+        paired,
+        read_evaluation,
+        refuse_edited,
+        refuse_other_questions,
+        refuse_other_student,
+    )
 
     cfg = read_section(config, GateConfig)
     old, new = read_evaluation(before), read_evaluation(after)
@@ -66,12 +78,25 @@ def table(found: "GateRecord") -> list[str]:
     from verdicts.evaluation.gate import CHAT, RETAINED
 
     old, new = found.before, found.after
-    rows: list[tuple[str, ...]] = [("", "before", "after", "change in points"), ("student", old.student.folder, new.student.folder, "")]
+    rows: list[tuple[str, ...]] = [
+        ("", "before", "after", "change in points"),
+        ("student", old.student.folder, new.student.folder, ""),
+    ]
     for name, score in (CHAT | RETAINED).items():
-        rows.append((score.title, shown(score.of(old)), shown(score.of(new)), moved((found.chat | found.retention)[name])))
+        rows.append(
+            (score.title, shown(score.of(old)), shown(score.of(new)), moved((found.chat | found.retention)[name]))
+        )
     rows += [
-        ("failed tickets without a verdict", *(f"{side.chat.failed_without_verdict} of {side.tickets} tickets" for side in (old, new)), ""),
-        ("summaries with coordinates", *(f"{side.summary.with_coordinates} of {side.summary.photos}" for side in (old, new)), ""),
+        (
+            "failed tickets without a verdict",
+            *(f"{side.chat.failed_without_verdict} of {side.tickets} tickets" for side in (old, new)),
+            "",
+        ),
+        (
+            "summaries with coordinates",
+            *(f"{side.summary.with_coordinates} of {side.summary.photos}" for side in (old, new)),
+            "",
+        ),
         ("malformed dense answers", *(f"{side.dense.malformed} of {side.dense.photos}" for side in (old, new)), ""),
     ]
     widths = [max(len(row[column]) for row in rows) for column in range(4)]

@@ -25,9 +25,9 @@ def main(
     output: Annotated[Path, typer.Option(help="loop.json to write when the loop ends.")],
 ) -> None:
     """Print the next round as four digits, or write loop.json."""
+    from verdicts.base.jsonl import write_json
     from verdicts.command.cli import say
     from verdicts.config.config import LoopConfig, read_section
-    from verdicts.base.jsonl import write_json
     from verdicts.guidance.loop import guidance_states, status_of, supersede
     from verdicts.records.ticket_index import Tickets
     from verdicts.rounds.unreadable import stop_after
@@ -48,7 +48,11 @@ def main(
         f"loop {status.status} after {status.epochs} epochs, {status.rounds} rounds"
         + (f"; {len(status.oscillations)} oscillations" if status.oscillations else "")
         + (f"; {moved} later rounds moved to {rounds}.superseded" if moved else "")
-        + ("" if status.status == "converged" else f"; no corpus: raise loop.max_epochs ({cfg.loop.max_epochs}) or read the last rounds' reflection.jsonl")
+        + (
+            ""
+            if status.status == "converged"
+            else f"; no corpus: raise loop.max_epochs ({cfg.loop.max_epochs}) or read the last rounds' reflection.jsonl"
+        )
     )
 
 

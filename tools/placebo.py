@@ -26,7 +26,10 @@ if TYPE_CHECKING:
     from verdicts.config.config import Config
     from verdicts.records.records import StageA
 
-WAYS: dict[str, Callable[[StageA], Hashable]] = {"mission": lambda ticket: None, "photo_count": lambda ticket: len(ticket.per_image)}
+WAYS: dict[str, Callable[[StageA], Hashable]] = {
+    "mission": lambda ticket: None,
+    "photo_count": lambda ticket: len(ticket.per_image),
+}
 
 
 def main(
@@ -40,10 +43,10 @@ def main(
     jobs: Annotated[int, typer.Option(min=1, help="Processes.")] = 1,
 ) -> None:
     """Count the rules that are accepted and that survive where there is nothing to learn."""
+    from verdicts.base.jsonl import write_json
     from verdicts.command.cli import say
     from verdicts.config.config import load
     from verdicts.measure.jobs import alone, spread
-    from verdicts.base.jsonl import write_json
     from verdicts.records.records import read_tickets
 
     config = alone(load(models, mission, overlay), jobs)
@@ -56,7 +59,9 @@ def main(
     say(f"placebo: {len(done)} loops on permuted labels; {output}")
 
 
-def play_seeds(config: Config, rows: Sequence[StageA], way: str, seeds: Sequence[int], most: int) -> list[dict[str, Any]]:
+def play_seeds(
+    config: Config, rows: Sequence[StageA], way: str, seeds: Sequence[int], most: int
+) -> list[dict[str, Any]]:
     """Loops on labels permuted one way, with one engine: what a loop asks again is answered from memory."""
     from verdicts.engines import open_engine
     from verdicts.measure.rehearsal import Recall, rehearse, with_seed
@@ -65,7 +70,16 @@ def play_seeds(config: Config, rows: Sequence[StageA], way: str, seeds: Sequence
     for seed in seeds:
         drawn = random.Random(f"placebo/{seed}").sample(rows, min(most, len(rows)))
         ended = rehearse(with_seed(config, seed), engine, permuted(drawn, WAYS[way], f"{way}/{seed}"))
-        done.append({"within": way, "seed": seed, "status": ended.status.status, "rounds": ended.status.rounds, "accepted": ended.accepted, "survived": ended.rules})
+        done.append(
+            {
+                "within": way,
+                "seed": seed,
+                "status": ended.status.status,
+                "rounds": ended.status.rounds,
+                "accepted": ended.accepted,
+                "survived": ended.rules,
+            }
+        )
     engine.close()
     return done
 
@@ -94,13 +108,16 @@ def permuted(tickets: Sequence[StageA], class_of: Callable[[StageA], Hashable], 
 
 def line_of(way: str, rows: Sequence[dict[str, Any]]) -> str:
     """What the loops of one way of permuting came to, rules about the number of photos apart."""
-    from verdicts.stats.rates import wilson
     from verdicts.guidance.trial import counts_photos
+    from verdicts.stats.rates import wilson
 
     wrong = [[rule for rule in row["survived"] if way == "mission" or not counts_photos(rule)] for row in rows]
     clean = wilson(sum(not rules for rules in wrong), len(rows))
     kept = sorted({rule for rules in wrong for rule in rules})
-    return f"within {way}: {sum(row['accepted'] for row in rows)} rules accepted in {len(rows)} loops; no wrong rule survived in {clean}" + (f"; survived: {', '.join(kept)}" if kept else "")
+    return (
+        f"within {way}: {sum(row['accepted'] for row in rows)} rules accepted in {len(rows)} loops; no wrong rule survived in {clean}"
+        + (f"; survived: {', '.join(kept)}" if kept else "")
+    )
 
 
 if __name__ == "__main__":

@@ -22,8 +22,8 @@ from verdicts.command.cli import run
 if TYPE_CHECKING:
     from verdicts.config.config import Config
     from verdicts.engines import Engine
-    from verdicts.runs.cost import Cost, Probe
     from verdicts.records.records import StageA
+    from verdicts.runs.cost import Cost, Probe
 
 
 def main(
@@ -33,13 +33,13 @@ def main(
     overlay: Annotated[Path | None, typer.Option(help="One more YAML laid over the configuration.")] = None,
 ) -> None:
     """Predict what a run takes."""
+    from verdicts.base.plain import plain_lines
     from verdicts.command.cli import say
     from verdicts.config.config import load
     from verdicts.engines import open_engine
-    from verdicts.base.plain import plain_lines
-    from verdicts.runs.cost import duration, run_cost
     from verdicts.records.records import read_tickets
     from verdicts.rounds.windows import place_of, tickets_of
+    from verdicts.runs.cost import duration, run_cost
 
     config = load(models, mission, overlay)
     rows = read_tickets(tickets, config.mission.name)
@@ -53,36 +53,57 @@ def main(
     epochs = sorted({1, min(2, config.loop.max_epochs), config.loop.max_epochs})
     costs = {count: run_cost(probe, len(rows), config, count) for count in epochs}
     print(plain_lines(table(config, probe, len(rows), place.rounds_per_epoch, costs)))
-    say(f"plan: {len(window)} of {len(rows)} tickets probed in {duration(time.monotonic() - started)}; one epoch takes about {duration(costs[1].seconds)}")
+    say(
+        f"plan: {len(window)} of {len(rows)} tickets probed in {duration(time.monotonic() - started)}; one epoch takes about {duration(costs[1].seconds)}"
+    )
 
 
 def measure(config: Config, engine: Engine, window: list[StageA], open_s: float) -> Probe:
     """Play, reflect on and judge the probe's tickets, with a clock and a count of tokens at each step."""
-    from verdicts.guidance import rules as guidance
     from verdicts.base.jsonl import dump
-    from verdicts.runs.cost import Probe
-    from verdicts.stage_b.prompts import reflect_system, stage_b_system, stage_b_user
+    from verdicts.guidance import rules as guidance
     from verdicts.guidance.reflection import answer_schema, groups_of, read_answer
     from verdicts.rounds.trajectories import decodes_for, trajectories_of
-    from verdicts.stage_b.selection import select
     from verdicts.rounds.windows import place_of
+    from verdicts.runs.cost import Probe
+    from verdicts.stage_b.prompts import reflect_system, stage_b_system, stage_b_user
+    from verdicts.stage_b.selection import select
 
     start, count = guidance.start(config.mission), engine.count_tokens
-    system, users = stage_b_system(config.mission.name, start.experiences), [stage_b_user(ticket.per_image) for ticket in window]
+    system, users = (
+        stage_b_system(config.mission.name, start.experiences),
+        [stage_b_user(ticket.per_image) for ticket in window],
+    )
     decodes = [decodes_for(ticket, config.rollout) for ticket in window]
     clock = time.monotonic()
     answers = list(engine.rollout(system, users, decodes))
     rollout_s = time.monotonic() - clock
 
     place = place_of(1, len(window), len(window))
-    rows = [trajectories_of(ticket, decode, answer, place, 1, 0, config.rollout.cut_reasons) for ticket, decode, answer in zip(window, decodes, answers, strict=True)]
-    chosen = [found for ticket, row in zip(window, rows, strict=True) if (found := select(ticket, row, config.fail_first))]
+    rows = [
+        trajectories_of(ticket, decode, answer, place, 1, 0, config.rollout.cut_reasons)
+        for ticket, decode, answer in zip(window, decodes, answers, strict=True)
+    ]
+    chosen = [
+        found for ticket, row in zip(window, rows, strict=True) if (found := select(ticket, row, config.fail_first))
+    ]
     groups = groups_of(chosen, {ticket.ticket_key: ticket for ticket in window}, config.reflect, "plan", count)
     reflecting = reflect_system(config.mission.name, start.experiences)
     clock = time.monotonic()
     shown = [group.user for group in groups]
-    schema = answer_schema([], config.reflect.group_size, config.reflect.max_rule_chars) if config.reflect.grammar else None
-    said = [completion.text for completion in engine.complete(reflecting, shown, [reflect_decode(config)] * len(groups), json_schema=schema)] if groups else []
+    schema = (
+        answer_schema([], config.reflect.group_size, config.reflect.max_rule_chars) if config.reflect.grammar else None
+    )
+    said = (
+        [
+            completion.text
+            for completion in engine.complete(
+                reflecting, shown, [reflect_decode(config)] * len(groups), json_schema=schema
+            )
+        ]
+        if groups
+        else []
+    )
     calls_s = time.monotonic() - clock
     clock = time.monotonic()
     engine.judge(system, users)

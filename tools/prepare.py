@@ -26,7 +26,12 @@ from verdicts.command.cli import run
 if TYPE_CHECKING:
     from verdicts.runs.naming import Choice, MadeWith
 
-STUDENT_TOOLS = ("summarize", "sft", "evaluate", "gate")  # they can do without tickets, and a knob of theirs touches no round
+STUDENT_TOOLS = (
+    "summarize",
+    "sft",
+    "evaluate",
+    "gate",
+)  # they can do without tickets, and a knob of theirs touches no round
 LEARNERS = {"fuse", "sft", "evaluate", "gate"}  # goals that need a corpus
 
 
@@ -35,14 +40,26 @@ def main(
     run_dir: Annotated[Path, typer.Option(help="runs/<RUN>/<MISSION>.")],
     models: Annotated[str | None, typer.Option(help="Model set: configs/models/<name>.yaml.")] = None,
     tickets: Annotated[str | None, typer.Option(help="Stage-A tickets to take.")] = None,
-    overlay: Annotated[str | None, typer.Option(help="One more YAML laid over the configuration; empty for none.")] = None,
+    overlay: Annotated[
+        str | None, typer.Option(help="One more YAML laid over the configuration; empty for none.")
+    ] = None,
     photos: Annotated[str | None, typer.Option(help="Folder or manifest of photos that summarize reads.")] = None,
-    fusion: Annotated[str | None, typer.Option(help="Mix of the student's training data: configs/fusion/<name>.yaml.")] = None,
+    fusion: Annotated[
+        str | None, typer.Option(help="Mix of the student's training data: configs/fusion/<name>.yaml.")
+    ] = None,
     held_out: Annotated[str | None, typer.Option(help="Folder of held-out questions.")] = None,
-    goals: Annotated[str, typer.Option(help="What will be made, as Make names it; decides which sections and sources are needed.")] = "distill",
-    remake: Annotated[bool, typer.Option("--remake", help="Make the run again with what is named now, if that is something else.")] = False,
-    everything: Annotated[bool, typer.Option("--everything", help="Count all that is there as made from other inputs (make -B).")] = False,
-    dry_run: Annotated[bool, typer.Option("--dry-run", help="Write nothing: print what would be written, and why.")] = False,
+    goals: Annotated[
+        str, typer.Option(help="What will be made, as Make names it; decides which sections and sources are needed.")
+    ] = "distill",
+    remake: Annotated[
+        bool, typer.Option("--remake", help="Make the run again with what is named now, if that is something else.")
+    ] = False,
+    everything: Annotated[
+        bool, typer.Option("--everything", help="Count all that is there as made from other inputs (make -B).")
+    ] = False,
+    dry_run: Annotated[
+        bool, typer.Option("--dry-run", help="Write nothing: print what would be written, and why.")
+    ] = False,
     command: Annotated[list[str] | None, typer.Argument(help="What to run then, in this process's place.")] = None,
 ) -> None:
     """Write the section files and the run's tickets, then run the command."""
@@ -57,11 +74,19 @@ def main(
     student = not (wanted & RUN_GOALS or any(goal.startswith(f"{run_dir}{os.sep}") for goal in wanted))
     made = settle(choice, was, student, models, overlay, photos, fusion)
     if command and student and not made.fusion and wanted & LEARNERS and not (run_dir / "stage_a.jsonl").exists():
-        raise mistake("no corpus in it (distill.train.jsonl)", "run `make distill` for this run and mission first, or name a FUSION", path=run_dir)
+        raise mistake(
+            "no corpus in it (distill.train.jsonl)",
+            "run `make distill` for this run and mission first, or name a FUSION",
+            path=run_dir,
+        )
     if wanted & LEARNERS:
         Fresh(run_dir, made.fusion).refuse_another_runs_student()
     source = choice.photos_or_tickets(wanted, photos, source, dry_run)
-    taken = None if student and source is None else choice.tickets(None if student else tickets, source, bool(wanted & _draws(made)))
+    taken = (
+        None
+        if student and source is None
+        else choice.tickets(None if student else tickets, source, bool(wanted & _draws(made)))
+    )
     if taken and made.photos and taken[0] == str(run_dir / SUMMARIES):
         taken = (taken[0], drawn_photos(Path(made.photos.path)))
     texts = sections(made, mission, run_dir, tickets=taken is not None)
@@ -74,7 +99,11 @@ def main(
         remember(run_dir, made)
         Fresh(run_dir, made.fusion, made.photos).align()
     if command:
-        start(command, environment(made, taken, run_dir, held_out, wanted, everything), [word for path in new if dry_run and "GRAPH=1" in command for word in ("-W", str(path))])
+        start(
+            command,
+            environment(made, taken, run_dir, held_out, wanted, everything),
+            [word for path in new if dry_run and "GRAPH=1" in command for word in ("-W", str(path))],
+        )
 
 
 def refuse_control_characters(**paths: str | None) -> None:
@@ -92,7 +121,15 @@ def _draws(made: "MadeWith") -> set[str]:
     return DRAWS if made.models == "miniature" else set()
 
 
-def settle(choice: "Choice", was: "MadeWith", student: bool, models: str | None, overlay: str | None, photos: str | None, fusion: str | None) -> "MadeWith":
+def settle(
+    choice: "Choice",
+    was: "MadeWith",
+    student: bool,
+    models: str | None,
+    overlay: str | None,
+    photos: str | None,
+    fusion: str | None,
+) -> "MadeWith":
     """What the run is made with from now on. The student's tools may have a CONFIG of their own."""
     from verdicts.runs.naming import MadeWith, Named
 
@@ -112,9 +149,16 @@ def sections(made: "MadeWith", mission: str, run_dir: Path, tickets: bool) -> di
     """The text of each section file; without tickets those of the student's tools alone."""
     from verdicts.config.config import SECTIONS, load, section_text
 
-    of_run = load(made.models, mission, Path(made.config.path) if made.config else None) if tickets or not made.student_config else None
+    of_run = (
+        load(made.models, mission, Path(made.config.path) if made.config else None)
+        if tickets or not made.student_config
+        else None
+    )
     own = load(made.models, mission, Path(made.student_config.path)) if made.student_config else of_run
-    return {run_dir / "config" / f"{tool}.yaml": section_text(own if tool in STUDENT_TOOLS else of_run, tool) for tool in (SECTIONS if tickets else STUDENT_TOOLS)}
+    return {
+        run_dir / "config" / f"{tool}.yaml": section_text(own if tool in STUDENT_TOOLS else of_run, tool)
+        for tool in (SECTIONS if tickets else STUDENT_TOOLS)
+    }
 
 
 def not_yet(texts: dict[Path, str], taken: tuple[str, bool] | None, run_dir: Path) -> dict[Path, str]:
@@ -122,7 +166,10 @@ def not_yet(texts: dict[Path, str], taken: tuple[str, bool] | None, run_dir: Pat
     from verdicts.config.config import read_yaml
     from verdicts.runs.naming import section_differences
 
-    new = {path: "it is not there" if not path.exists() else section_differences(read_yaml(path), text) for path, text in texts.items()}
+    new = {
+        path: "it is not there" if not path.exists() else section_differences(read_yaml(path), text)
+        for path, text in texts.items()
+    }
     if taken and new_source(Path(taken[0]), run_dir) is not None:
         new[run_dir / "stage_a.jsonl"] = f"{taken[0]} is new to this run, or has changed since it was taken"
     return {path: why for path, why in new.items() if why}
@@ -130,8 +177,8 @@ def not_yet(texts: dict[Path, str], taken: tuple[str, bool] | None, run_dir: Pat
 
 def write(texts: dict[Path, str], taken: tuple[str, bool] | None, mission: str, run_dir: Path) -> None:
     """Take the tickets and write the sections, each where it says something new."""
-    from verdicts.config.config import mission_name
     from verdicts.base.jsonl import write_text_if_changed
+    from verdicts.config.config import mission_name
 
     if taken:
         source, drawn = Path(taken[0]), taken[1]
@@ -144,11 +191,21 @@ def write(texts: dict[Path, str], taken: tuple[str, bool] | None, mission: str, 
 
 def draw(mission: str, output: Path) -> None:
     """Draw 400 synthetic tickets of the miniature's world, and say so."""
-    from verdicts.command.cli import complain
     from miniature.world import world
+    from verdicts.command.cli import complain
 
-    complain(f"SYNTHETIC tickets: nothing is named (STAGE_A, PHOTOS) and there is no data/{mission}/stage_a.jsonl, so this run is made of tickets drawn by code")
-    world.main(mission=mission, seed=7, tickets=400, flip=0.05, mark_synthetic=True, output=output, truth=output.with_name("truth.jsonl"))
+    complain(
+        f"SYNTHETIC tickets: nothing is named (STAGE_A, PHOTOS) and there is no data/{mission}/stage_a.jsonl, so this run is made of tickets drawn by code"
+    )
+    world.main(
+        mission=mission,
+        seed=7,
+        tickets=400,
+        flip=0.05,
+        mark_synthetic=True,
+        output=output,
+        truth=output.with_name("truth.jsonl"),
+    )
 
 
 def drawn_photos(folder: Path) -> bool:
@@ -176,24 +233,39 @@ def take_tickets(source: Path, mission: str, run_dir: Path, *, synthetic: bool =
 
     import shutil
 
-    from verdicts.command.cli import say
     from verdicts.base.jsonl import whole_files, write_json
+    from verdicts.command.cli import say
     from verdicts.records.records import TicketsSource
     from verdicts.records.ticket_index import Tickets
 
     rows = Tickets(source, mission)
     with open(source, encoding="utf-8-sig") as text, whole_files(run_dir / "stage_a.jsonl") as (copy,):
         shutil.copyfileobj(text, copy)
-    write_json(run_dir / "config" / "tickets.json", TicketsSource(source=str(source), sha256=digest, synthetic=synthetic))
+    write_json(
+        run_dir / "config" / "tickets.json", TicketsSource(source=str(source), sha256=digest, synthetic=synthetic)
+    )
     say(f"tickets: {len(rows)} from {source} (of {mission}: {rows.count('fail')} fail, {rows.count('pass')} pass)")
 
 
-def environment(made: "MadeWith", taken: tuple[str, bool] | None, run_dir: Path, held_out: str | None, goals: set[str], everything: bool) -> dict[str, str]:
+def environment(
+    made: "MadeWith",
+    taken: tuple[str, bool] | None,
+    run_dir: Path,
+    held_out: str | None,
+    goals: set[str],
+    everything: bool,
+) -> dict[str, str]:
     """What the command finds in its environment, beside what is there already."""
     from verdicts.runs.freshness import Fresh, questions_of
 
     fresh = Fresh(run_dir, made.fusion, made.photos)
-    given = {"MODELS": made.models, "FUSION": fresh.student, "MIX": fresh.mix, "STALE": " ".join(fresh.stale(everything)), "MADE_ANEW": "1" if everything else ""}
+    given = {
+        "MODELS": made.models,
+        "FUSION": fresh.student,
+        "MIX": fresh.mix,
+        "STALE": " ".join(fresh.stale(everything)),
+        "MADE_ANEW": "1" if everything else "",
+    }
     if taken:
         given |= {"STAGE_A": taken[0], "SYNTHETIC": "1" if taken[1] else ""}
     if made.config:
@@ -216,7 +288,9 @@ def start(command: list[str], given: dict[str, str], as_new: list[str]) -> None:
     sys.stdout.flush()
     sys.stderr.flush()
     letters, blank, rest = os.environ.get("MAKEFLAGS", "").partition(" ")
-    given["MAKEFLAGS"] = (letters if letters.startswith("-") else letters.replace("B", "")) + blank + rest  # STALE says it, once
+    given["MAKEFLAGS"] = (
+        (letters if letters.startswith("-") else letters.replace("B", "")) + blank + rest
+    )  # STALE says it, once
     os.execvpe(command[0], [*command, *as_new], {**os.environ, **given})
 
 

@@ -21,27 +21,36 @@ from verdicts.command.cli import run
 
 
 def main(
-    config: Annotated[Path, typer.Option(help="Section file: mission, engine, learn, reflect, life_cycle, review, window.")],
+    config: Annotated[
+        Path, typer.Option(help="Section file: mission, engine, learn, reflect, life_cycle, review, window.")
+    ],
     stage_a: Annotated[Path, typer.Option(help="Stage-A tickets (JSONL).")],
     guidance: Annotated[Path, typer.Option(help="guidance.json of the round before.")],
     round_number: Annotated[int, typer.Option("--round", min=1, help="Round, counted from 1.")],
     round_dir: Annotated[Path, typer.Option(help="Folder of the round: trajectories and selections in, results out.")],
-    decisions: Annotated[Path | None, typer.Option(help="What people said of tickets when this learning began.")] = None,
-    decided: Annotated[Path | None, typer.Option(help="What people have said of tickets since: round 1 begins to learn, and takes it down as --decisions.")] = None,
+    decisions: Annotated[
+        Path | None, typer.Option(help="What people said of tickets when this learning began.")
+    ] = None,
+    decided: Annotated[
+        Path | None,
+        typer.Option(
+            help="What people have said of tickets since: round 1 begins to learn, and takes it down as --decisions."
+        ),
+    ] = None,
 ) -> None:
     """Reflect on the errors of a round."""
+    from verdicts.base.jsonl import read_numbered, write_rows
     from verdicts.command.cli import say
     from verdicts.config.config import ReflectConfig, read_section
-    from verdicts.review.decisions import for_learning
     from verdicts.engines import open_engine
     from verdicts.guidance.file import read_guidance
-    from verdicts.base.jsonl import read_numbered, write_rows
     from verdicts.guidance.learning import learn
     from verdicts.guidance.past import read_past
     from verdicts.records.records import Selection, Trajectory, read_decisions
-    from verdicts.review.queue import queue
     from verdicts.records.run_folder import stream_file
     from verdicts.records.ticket_index import Tickets
+    from verdicts.review.decisions import for_learning
+    from verdicts.review.queue import queue
     from verdicts.rounds.unreadable import forgiven_in, unread_in
     from verdicts.rounds.windows import place_of
 
@@ -57,7 +66,9 @@ def main(
     said = read_decisions(decisions, tickets) if decisions else {}
     place = place_of(round_number, len(tickets), cfg.window.tickets)
 
-    past = read_past(round_dir.parent, round_number, rules, cfg.reflect.trial.rounds, place.rounds_per_epoch, tickets, said)
+    past = read_past(
+        round_dir.parent, round_number, rules, cfg.reflect.trial.rounds, place.rounds_per_epoch, tickets, said
+    )
 
     engine = open_engine(cfg.engine)
     records, after = learn(cfg, engine, rules, tickets, for_learning(selections, said), past, place, round_number)
@@ -73,7 +84,8 @@ def main(
     removed = sum(len(record.cleaned_up) for record in records)
     say(
         f"reflect {round_number:04d}: {len(records) - 1} calls{unread_in(unread)}, {applied + refused} operations = {applied} applied + {refused} refused; "
-        f"{removed} rules dropped; {len(entries)} tickets to review; guidance step {rules.step} -> {after.step}" + forgiven_in(records)
+        f"{removed} rules dropped; {len(entries)} tickets to review; guidance step {rules.step} -> {after.step}"
+        + forgiven_in(records)
     )
 
 
@@ -97,11 +109,29 @@ def refuse_misfits(path: Path, numbered: list, tickets: Mapping) -> None:
     for line, selection in numbered:
         ticket, first = tickets.get(selection.ticket_key), seen.setdefault(selection.ticket_key, line)
         if ticket is None:
-            raise mistake(f"{selection.ticket_key!r} is no ticket of stage_a", "remove the line, or run rollout again", path=path, line=line, field="ticket_key")
+            raise mistake(
+                f"{selection.ticket_key!r} is no ticket of stage_a",
+                "remove the line, or run rollout again",
+                path=path,
+                line=line,
+                field="ticket_key",
+            )
         if first != line:
-            raise mistake(f"{selection.ticket_key!r} stands on line {first} already", "keep one of the two", path=path, line=line, field="ticket_key")
+            raise mistake(
+                f"{selection.ticket_key!r} stands on line {first} already",
+                "keep one of the two",
+                path=path,
+                line=line,
+                field="ticket_key",
+            )
         if selection.label != ticket.label:
-            raise mistake(f"{selection.label!r}, but its ticket's label is {ticket.label!r}", "correct it, or edit stage_a", path=path, line=line, field="label")
+            raise mistake(
+                f"{selection.label!r}, but its ticket's label is {ticket.label!r}",
+                "correct it, or edit stage_a",
+                path=path,
+                line=line,
+                field="label",
+            )
         if selection.label_match != (selection.verdict == selection.label):
             what = f"{selection.label_match}, but verdict is {selection.verdict!r} and label {selection.label!r}"
             raise mistake(what, "correct it", path=path, line=line, field="label_match")

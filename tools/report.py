@@ -20,11 +20,11 @@ def main(
     output: Annotated[Path, typer.Option(help="The page.")],
 ) -> None:
     """Write the report of a run."""
-    from verdicts.command.cli import say
     from verdicts.base.jsonl import write_text
+    from verdicts.command.cli import say
+    from verdicts.records.synthetic import named
     from verdicts.report.data import read_report
     from verdicts.report.page import page
-    from verdicts.records.synthetic import named
 
     report = read_report(run_dir)
     text = page(report)

@@ -21,26 +21,36 @@ from verdicts.command import cli
 
 def main(
     run_dir: Annotated[Path, typer.Option(help="runs/<RUN>/<MISSION>.")],
-    decisions: Annotated[Path | None, typer.Option(help="Decisions to bring in: JSONL, or a table (CSV, Excel's Unicode text).")] = None,
-    export: Annotated[Path | None, typer.Option(help="Write the queue as CSV to fill in; an existing file is refused.")] = None,
+    decisions: Annotated[
+        Path | None, typer.Option(help="Decisions to bring in: JSONL, or a table (CSV, Excel's Unicode text).")
+    ] = None,
+    export: Annotated[
+        Path | None, typer.Option(help="Write the queue as CSV to fill in; an existing file is refused.")
+    ] = None,
 ) -> None:
     """Bring in what people decided of queued tickets."""
-    from verdicts.review.spreadsheet import read_given, write_table
-    from verdicts.review.decisions import changes, merge, sentence, summarize
     from verdicts.base.errors import mistake
     from verdicts.base.jsonl import dump, read_json, write_json, write_text, write_text_if_changed
     from verdicts.records.records import NeedReviewFile, read_decisions
-    from verdicts.runs.standing import read_standing
     from verdicts.records.synthetic import named
     from verdicts.records.ticket_index import Tickets
+    from verdicts.review.decisions import changes, merge, sentence, summarize
+    from verdicts.review.spreadsheet import read_given, write_table
+    from verdicts.runs.standing import read_standing
 
     known = Tickets(run_dir / "stage_a.jsonl")
-    queue = [ticket for mission in read_json(run_dir / "need_review.json", NeedReviewFile).missions.values() for ticket in mission.tickets]
+    queue = [
+        ticket
+        for mission in read_json(run_dir / "need_review.json", NeedReviewFile).missions.values()
+        for ticket in mission.tickets
+    ]
     kept = run_dir / "review_decisions.jsonl"
     said = read_decisions(kept, known) if kept.exists() else {}
     given = read_given(decisions, known) if decisions else {}
     if export and export.exists():
-        raise mistake("exists already, and may hold somebody's work", "bring it in with --decisions, or move it away", path=export)
+        raise mistake(
+            "exists already, and may hold somebody's work", "bring it in with --decisions, or move it away", path=export
+        )
 
     after = merge(said, given)
     if given:

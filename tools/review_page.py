@@ -22,16 +22,16 @@ def main(
     photos: Annotated[Path | None, typer.Option(help="Folder that holds the photos, at any depth.")] = None,
 ) -> None:
     """Write the need-review queue as one page."""
-    from verdicts.config.config import RolloutConfig, read_section
     from verdicts.base.errors import mistake
-    from verdicts.guidance.file import read_guidance
     from verdicts.base.jsonl import read_json, write_text
-    from verdicts.runs.naming import remembered
-    from verdicts.review.highlight import Marker
+    from verdicts.config.config import RolloutConfig, read_section
+    from verdicts.guidance.file import read_guidance
     from verdicts.records.records import NeedReviewFile, read_decisions
-    from verdicts.review.page import Photos, page, page_data
     from verdicts.records.synthetic import is_synthetic, named
     from verdicts.records.ticket_index import Tickets
+    from verdicts.review.highlight import Marker
+    from verdicts.review.page import Photos, page, page_data
+    from verdicts.runs.naming import remembered
 
     cfg = read_section(run_dir / "config" / "rollout.yaml", RolloutConfig)
     review = read_json(run_dir / "need_review.json", NeedReviewFile).missions.get(cfg.mission.name)
@@ -48,12 +48,22 @@ def main(
         raise mistake("no such folder", "check --photos", path=photos)
 
     run = "/".join(run_dir.resolve().parts[-2:])
-    data = page_data(run, cfg.mission.name, tickets, guidance, said, Marker(cfg.mission.g0, cfg.fail_first), Photos(photos, output) if photos else None)
+    data = page_data(
+        run,
+        cfg.mission.name,
+        tickets,
+        guidance,
+        said,
+        Marker(cfg.mission.g0, cfg.fail_first),
+        Photos(photos, output) if photos else None,
+    )
     data["synthetic"] = is_synthetic(run_dir)
     write_text(output, page(data))
     shown = [photo for ticket in data["tickets"] for photo in ticket["photos"]]
     pictures = f", {sum('src' in photo for photo in shown)} of {len(shown)} photos found" if photos else gone
-    cli.say(f"{named('review_page', run_dir)}: {len(tickets)} tickets, {sum(ticket.ticket_key in said for ticket in tickets)} decided already{pictures} -> {output}")
+    cli.say(
+        f"{named('review_page', run_dir)}: {len(tickets)} tickets, {sum(ticket.ticket_key in said for ticket in tickets)} decided already{pictures} -> {output}"
+    )
 
 
 if __name__ == "__main__":

@@ -26,14 +26,14 @@ def main(
     output_dir: Annotated[Path, typer.Option(help="Folder of the round.")],
 ) -> None:
     """Sample the candidates of a window, read them and choose a verdict for each ticket."""
+    from verdicts.base.jsonl import write_rows
     from verdicts.command.cli import say
     from verdicts.config.config import RolloutConfig, read_section
     from verdicts.guidance.file import read_guidance
-    from verdicts.base.jsonl import write_rows
-    from verdicts.rounds.trajectories import failures_of, forgiven_in
-    from verdicts.stage_b.selection import guard_row, select
     from verdicts.records.ticket_index import Tickets
+    from verdicts.rounds.trajectories import failures_of, forgiven_in
     from verdicts.rounds.windows import place_of, tickets_of
+    from verdicts.stage_b.selection import guard_row, select
 
     cfg = read_section(config, RolloutConfig)
     tickets = Tickets(stage_a, cfg.mission.name)
@@ -45,8 +45,12 @@ def main(
     selected = [select(ticket, rows, cfg.fail_first) for ticket, (rows, _) in zip(window, done.tickets, strict=True)]
     selections = [selection for selection in selected if selection]
     failures = [failure for rows, finishes in done.tickets for failure in failures_of(rows, finishes)]
-    guarded = [guard_row(selection) for selection in selected]  # behind the rows of its ticket; never in the part file, so a resumed round has it once
-    rows = [row for (asked, _), by_guard in zip(done.tickets, guarded, strict=True) for row in (*asked, by_guard) if row]
+    guarded = [
+        guard_row(selection) for selection in selected
+    ]  # behind the rows of its ticket; never in the part file, so a resumed round has it once
+    rows = [
+        row for (asked, _), by_guard in zip(done.tickets, guarded, strict=True) for row in (*asked, by_guard) if row
+    ]
     write_rows(output_dir / "trajectories.jsonl", rows)
     write_rows(output_dir / "failure_malformed.jsonl", failures)
     write_rows(output_dir / "selections.jsonl", selections)
@@ -55,7 +59,8 @@ def main(
     say(
         f"rollout {round_number:04d} (epoch {place.epoch}, {len(rules.experiences)} rules): {len(window)} tickets = {len(selections)} selected "
         f"+ {len(window) - len(selections)} without a valid candidate; {right} match the label; {len(failures)} hard failures; "
-        f"{done.tickets_per_s:.1f} tickets/s" + (f"; {overridden} passes overridden by the guard" if overridden else "")
+        f"{done.tickets_per_s:.1f} tickets/s"
+        + (f"; {overridden} passes overridden by the guard" if overridden else "")
         + forgiven_in(row for rows, _ in done.tickets for row in rows)
     )
 
@@ -66,29 +71,41 @@ def play(cfg, window, rules, place, round_number, output_dir):
     import time
     from types import SimpleNamespace
 
-    from verdicts.engines import open_engine
     from verdicts.base.made import code_digest
-    from verdicts.base.progress import progress
-    from verdicts.stage_b.prompts import stage_b_system, stage_b_user
     from verdicts.base.part_file import PartFile
+    from verdicts.base.progress import progress
+    from verdicts.engines import open_engine
     from verdicts.records.records import Trajectory
     from verdicts.rounds.trajectories import belongs, decodes_for, trajectories_of
+    from verdicts.stage_b.prompts import stage_b_system, stage_b_user
 
     engine = open_engine(cfg.engine)
     system = stage_b_system(cfg.mission.name, rules.experiences)
     users = [stage_b_user(ticket.per_image) for ticket in window]
-    inputs = [cfg.model_dump_json(), str(engine.fingerprint), str(round_number), str(rules.step), system, *users, *(ticket.model_dump_json() for ticket in window)]
+    inputs = [
+        cfg.model_dump_json(),
+        str(engine.fingerprint),
+        str(round_number),
+        str(rules.step),
+        system,
+        *users,
+        *(ticket.model_dump_json() for ticket in window),
+    ]
     digest = hashlib.sha256("\0".join([*inputs, code_digest("rollout")]).encode()).hexdigest()
     # a line a chunk: its tickets' rows, and how each completion finished
     part = PartFile(output_dir / ".rollout.part.jsonl", digest, list[tuple[list[Trajectory], list[str]]])
     decodes = [decodes_for(ticket, cfg.rollout) for ticket in window]
-    saved = part.load(follows=lambda before, chunk: belongs(chunk, window, decodes, sum(map(len, before)), round_number, rules.step))
+    saved = part.load(
+        follows=lambda before, chunk: belongs(chunk, window, decodes, sum(map(len, before)), round_number, rules.step)
+    )
     tickets = [ticket for chunk in saved for ticket in chunk]
     started, fresh, chunk = time.monotonic(), len(window) - len(tickets), []
     first = len(tickets)
     with progress(f"rollout {round_number:04d}", len(window), first) as bar:
         for at, completions in enumerate(engine.rollout(system, users[first:], decodes[first:]), start=first):
-            rows = trajectories_of(window[at], decodes[at], completions, place, round_number, rules.step, cfg.rollout.cut_reasons)
+            rows = trajectories_of(
+                window[at], decodes[at], completions, place, round_number, rules.step, cfg.rollout.cut_reasons
+            )
             chunk.append((rows, [completion.finish for completion in completions]))
             if len(chunk) == cfg.engine.chunk or at == len(window) - 1:
                 part.append([([row.model_dump(mode="json") for row in rows], finishes) for rows, finishes in chunk])

@@ -32,9 +32,9 @@ def main(
     for name, model in sorted(models.items()):
         write_json(output_dir / schema_name(name), model.model_json_schema())
     if page and notes:
-        from verdicts.runs import formats
-        from verdicts.config.config import read_yaml
         from verdicts.base.jsonl import write_text
+        from verdicts.config.config import read_yaml
+        from verdicts.runs import formats
 
         write_text(page, formats.page(read_yaml(notes)))
     cli.say(f"schemas: {len(models)} in {output_dir}")

@@ -24,14 +24,21 @@ MOST_TOKENS = 48
 
 
 def main(
-    inside: Annotated[bool, typer.Option("--inside", help="Compute in this process, which a broken library may end.")] = False,
-    if_new: Annotated[bool, typer.Option("--if-new", help="Do nothing where these libraries have passed on this machine.")] = False,
-    record: Annotated[bool, typer.Option("--record", help="Store the answers as the right ones: after training the embedded teacher anew.")] = False,
+    inside: Annotated[
+        bool, typer.Option("--inside", help="Compute in this process, which a broken library may end.")
+    ] = False,
+    if_new: Annotated[
+        bool, typer.Option("--if-new", help="Do nothing where these libraries have passed on this machine.")
+    ] = False,
+    record: Annotated[
+        bool,
+        typer.Option("--record", help="Store the answers as the right ones: after training the embedded teacher anew."),
+    ] = False,
 ) -> None:
     """Answer the stored prompts, compare, and say in one sentence what came of it."""
+    from verdicts.base.errors import mistake
     from verdicts.command.cli import say
     from verdicts.engines import trust
-    from verdicts.base.errors import mistake
 
     if record:
         return store()
@@ -54,8 +61,8 @@ def compute() -> None:
     import resource
     import sys
 
-    from verdicts.engines.trust import DIFFERS, loaded_files
     from verdicts.base.errors import UserError
+    from verdicts.engines.trust import DIFFERS, loaded_files
 
     resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
     stored = expected()
@@ -73,9 +80,9 @@ def expected() -> dict[str, Any]:
     """The stored prompts and answers. Raises UserError where they, or the teacher they belong to, are not what they were."""
     import json
 
-    from verdicts.models.fingerprint import sampled_hash
-    from verdicts.engines.trust import EXPECTED
     from verdicts.base.errors import mistake
+    from verdicts.engines.trust import EXPECTED
+    from verdicts.models.fingerprint import sampled_hash
 
     model, restore = EXPECTED.with_name("teacher.gguf"), "restore data/miniature (`git checkout -- data/miniature`)"
     for path in (EXPECTED, model):
@@ -83,7 +90,11 @@ def expected() -> dict[str, Any]:
             raise mistake("is missing, so llama.cpp cannot be checked", restore, path=path)
     stored = json.loads(EXPECTED.read_text(encoding="utf-8"))
     if sampled_hash(model) != stored["teacher"]:
-        raise mistake("is not the file that the stored answers belong to", f"{restore}; after training it anew: python -m tools.selfcheck --record", path=model)
+        raise mistake(
+            "is not the file that the stored answers belong to",
+            f"{restore}; after training it anew: python -m tools.selfcheck --record",
+            path=model,
+        )
     return stored
 
 
@@ -120,7 +131,8 @@ def answered(engine: Any, system: str, users: "Sequence[str]") -> list[dict[str,
 
     written = engine.rollout(system, users, [[Decode(0.0, 1.0, MOST_TOKENS, 1)]] * len(users))
     return [
-        {word: nan if seen[word] is None else round(exp(seen[word]), 6) for word in ("pass", "fail")} | {"text": completion.text}
+        {word: nan if seen[word] is None else round(exp(seen[word]), 6) for word in ("pass", "fail")}
+        | {"text": completion.text}
         for seen, [completion] in zip(engine.judge(system, users), written, strict=True)
     ]
 
@@ -138,20 +150,26 @@ def compare(right: "Sequence[dict[str, Any]]", here: "Sequence[dict[str, Any]]")
         texts += answer["text"] == wanted["text"]
     off = [gap for gap in gaps if not gap <= TOLERANCE]
     if off:
-        return f"computes something else: {len(off)} of {len(gaps)} verdict probabilities differ from the stored ones by more than {TOLERANCE} (one by {off[0]:.2f})", ""
+        return (
+            f"computes something else: {len(off)} of {len(gaps)} verdict probabilities differ from the stored ones by more than {TOLERANCE} (one by {off[0]:.2f})",
+            "",
+        )
     if 2 * texts <= len(here):
         return f"writes something else: {len(here) - texts} of {len(here)} texts differ from the stored ones", ""
-    return "", f"{len(gaps)} verdict probabilities within {max(gaps):.3f} of the stored ones ({TOLERANCE} is allowed), {texts} of {len(here)} texts the same"
+    return (
+        "",
+        f"{len(gaps)} verdict probabilities within {max(gaps):.3f} of the stored ones ({TOLERANCE} is allowed), {texts} of {len(here)} texts the same",
+    )
 
 
 def store() -> None:
     """Write the answers of this machine into the file of stored prompts."""
     import json
 
-    from verdicts.command.cli import say
-    from verdicts.models.fingerprint import sampled_hash
-    from verdicts.engines.trust import EXPECTED
     from verdicts.base.jsonl import write_text
+    from verdicts.command.cli import say
+    from verdicts.engines.trust import EXPECTED
+    from verdicts.models.fingerprint import sampled_hash
 
     stored = json.loads(EXPECTED.read_text(encoding="utf-8"))
     stored["teacher"] = sampled_hash(EXPECTED.with_name("teacher.gguf"))

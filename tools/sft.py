@@ -19,10 +19,15 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from verdicts.command import cli
 from verdicts.base.errors import UserError, mistake
+from verdicts.command import cli
 
-CHANGES_NO_WEIGHT = {"save_steps", "log_steps", "max_tokens", "allow_one_sided"}  # knobs that a state to go on from need not share
+CHANGES_NO_WEIGHT = {
+    "save_steps",
+    "log_steps",
+    "max_tokens",
+    "allow_one_sided",
+}  # knobs that a state to go on from need not share
 
 if TYPE_CHECKING:
     from peft import PeftModel
@@ -38,7 +43,9 @@ def main(
     output_dir: Annotated[Path, typer.Option(help="checkpoints/<name>.")],
 ) -> None:
     """Teach the student: LoRA on its top language layers, from a fused file, merged into a full checkpoint."""
-    first = os.environ.get("RANK", "0") == "0"  # of the processes of a launch, which all find the same mistakes: it speaks
+    first = (
+        os.environ.get("RANK", "0") == "0"
+    )  # of the processes of a launch, which all find the same mistakes: it speaks
     if not first:
         os.environ["QUIET"] = "1"
     try:
@@ -69,9 +76,13 @@ def _teach(config: Path, train: Path, val: Path, output_dir: Path) -> None:
     held_out = Rows(val, encoder, cfg.sft.max_tokens, allow_empty=True)
     metrics = learn(cfg, layers, rows, held_out, output_dir)
     if metrics is not None:
-        losses = ", ".join(f"{task} {loss['before']:.4g} -> {loss['after']:.4g}" for task, loss in metrics["val"].items())
+        losses = ", ".join(
+            f"{task} {loss['before']:.4g} -> {loss['after']:.4g}" for task, loss in metrics["val"].items()
+        )
         measured = f"val loss {losses}" if losses else f"without validation ({val} has no rows)"
-        cli.say(f"sft: {metrics['steps']} steps of {metrics['rows_per_step']} rows on language layers {layers[0]}-{layers[-1]}; {measured}; {output_dir}")
+        cli.say(
+            f"sft: {metrics['steps']} steps of {metrics['rows_per_step']} rows on language layers {layers[0]}-{layers[-1]}; {measured}; {output_dir}"
+        )
 
 
 # What several processes learnt with is never let go. Right after the last exchange torch's thread for it, which still lets go of that
@@ -80,19 +91,21 @@ def _teach(config: Path, train: Path, val: Path, output_dir: Path) -> None:
 _KEPT_TO_THE_END: list[object] = []
 
 
-def learn(cfg: "SftConfig", layers: list[int], rows: "Rows", held_out: "Rows", output_dir: Path) -> dict[str, Any] | None:
+def learn(
+    cfg: "SftConfig", layers: list[int], rows: "Rows", held_out: "Rows", output_dir: Path
+) -> dict[str, Any] | None:
     """Train, merge, publish. Returns what metrics.json holds, on the main process only."""
     import torch
     import transformers
     from accelerate import Accelerator
 
+    from verdicts.base.whole_file import writing
     from verdicts.models.checkpoints import load_model
     from verdicts.models.fingerprint import checkpoint_hash
     from verdicts.sft.lora import adapt, adapted, lora_config
     from verdicts.sft.merge import base_hashes
     from verdicts.sft.train import STATE, Learner, Trainer, val_losses
     from verdicts.student.student import as_checkpoint
-    from verdicts.base.whole_file import writing
 
     gpu = torch.cuda.is_available()
     accelerator = Accelerator(cpu=not gpu, mixed_precision="bf16" if gpu else "no")
@@ -103,12 +116,21 @@ def learn(cfg: "SftConfig", layers: list[int], rows: "Rows", held_out: "Rows", o
         torch.use_deterministic_algorithms(True, warn_only=True)
     torch.manual_seed(cfg.sft.seed)
     base = Path(cfg.student.model)
-    student = load_model(transformers.AutoModelForImageTextToText, as_checkpoint(base), dtype=torch.bfloat16 if gpu else torch.float32)
+    student = load_model(
+        transformers.AutoModelForImageTextToText, as_checkpoint(base), dtype=torch.bfloat16 if gpu else torch.float32
+    )
     names = adapted(layers, cfg.sft.targets)
     learner = Learner(adapt(student, lora_config(layers, cfg.sft), names)).to(accelerator.device)
     state = output_dir / "state"
     knobs = {name: value for name, value in cfg.sft.model_dump().items() if name not in CHANGES_NO_WEIGHT}
-    run = {"sft": knobs, "pixels": cfg.student.max_photo_pixels, "base": base_hashes(base), "train": rows.sha256, "val": held_out.sha256, "processes": accelerator.num_processes}
+    run = {
+        "sft": knobs,
+        "pixels": cfg.student.max_photo_pixels,
+        "base": base_hashes(base),
+        "train": rows.sha256,
+        "val": held_out.sha256,
+        "processes": accelerator.num_processes,
+    }
     trainer = Trainer(learner, rows, cfg.sft, accelerator, state, run)
     there = (state / STATE).is_file()
     resumed = trainer.resume()
@@ -149,7 +171,11 @@ def write_results(model: "PeftModel", base: Path, names: list[str], metrics: dic
     model.save_pretrained(made / "adapter")
     (made / "adapter" / "README.md").unlink(missing_ok=True)  # peft's form to fill in
     modules = dict(model.get_base_model().named_modules())
-    merge(base, {f"{name}.weight": modules[name].get_delta_weight("default").detach().float().cpu() for name in names}, made / "merged")
+    merge(
+        base,
+        {f"{name}.weight": modules[name].get_delta_weight("default").detach().float().cpu() for name in names},
+        made / "merged",
+    )
     write_json(made / METRICS, metrics)
     publish(made, output_dir)
     shutil.rmtree(state)

@@ -33,8 +33,8 @@ if TYPE_CHECKING:
         Trial,
     )
     from verdicts.report.evidence import Evidence, NearMiss
-    from verdicts.runs.view import Learnt
     from verdicts.runs.standing import Standing
+    from verdicts.runs.view import Learnt
 
 KEYS_SHOWN = 3
 SIDES = {"all": "all", "learn": "learn", "holdout": "hold-out"}
@@ -43,16 +43,16 @@ EVIDENCE = {"all": "learn tickets", "fresh": "tickets it was not learnt from"}
 
 def main(run_dir: Annotated[Path, typer.Option(help="runs/<RUN>/<MISSION>.")]) -> None:
     """Print what a run has learnt."""
-    from verdicts.corpus.distill import read_one_sided
-    from verdicts.runs.freshness import out_of_date
     from verdicts.base.jsonl import read_json, read_rows
     from verdicts.base.plain import plain_lines
+    from verdicts.corpus.distill import read_one_sided
     from verdicts.records.records import NeedReviewFile, RoundMetrics
-    from verdicts.report.evidence import near_misses_of, read_limits
     from verdicts.records.run_folder import RUN_FILES, paths_of
-    from verdicts.runs.view import read_learnt
-    from verdicts.runs.standing import read_said, read_standing, release_limit
     from verdicts.records.synthetic import BANNER, is_synthetic
+    from verdicts.report.evidence import near_misses_of, read_limits
+    from verdicts.runs.freshness import out_of_date
+    from verdicts.runs.standing import read_said, read_standing, release_limit
+    from verdicts.runs.view import read_learnt
 
     metrics, review = run_dir / "metrics.jsonl", run_dir / "need_review.json"
     learnt = read_learnt(run_dir)
@@ -62,13 +62,21 @@ def main(run_dir: Annotated[Path, typer.Option(help="runs/<RUN>/<MISSION>.")]) -
     sections = [
         *([[BANNER]] if is_synthetic(run_dir) else []),
         *([[f"OUT OF DATE: {late}"]] if (late := out_of_date(run_dir)) else []),
-        [heading(learnt.mission, learnt.status, learnt.rounds), *([f"  {learnt.stop.error}"] if learnt.stop else []), *(f"  {sentence}" for sentence in (learnt.status.oscillations if learnt.status else []))],
+        [
+            heading(learnt.mission, learnt.status, learnt.rounds),
+            *([f"  {learnt.stop.error}"] if learnt.stop else []),
+            *(f"  {sentence}" for sentence in (learnt.status.oscillations if learnt.status else [])),
+        ],
         guidance_lines(learnt),
         *([near_lines(near)] if (near := near_misses_of(learnt, read_limits(run_dir))) else []),
         metrics_lines(read_rows(metrics, RoundMetrics)) if metrics.exists() else [f"rates: {metrics} is not there yet"],
         reading_lines(run_dir, learnt.rounds),
-        standing_lines(standing, learnt, release_limit(run_dir), read_one_sided(run_dir / "distill.train.jsonl")) if standing else ["now: no view of the run yet (make converge)"],
-        review_lines(read_json(review, NeedReviewFile), said) if review.exists() else [f"review: {review} is not there yet"],
+        standing_lines(standing, learnt, release_limit(run_dir), read_one_sided(run_dir / "distill.train.jsonl"))
+        if standing
+        else ["now: no view of the run yet (make converge)"],
+        review_lines(read_json(review, NeedReviewFile), said)
+        if review.exists()
+        else [f"review: {review} is not there yet"],
         ["Files", *(f"  {path}" for name in RUN_FILES for path in paths_of(run_dir, name)), f"  {run_dir / 'rounds'}/"],
     ]
     print("\n\n".join(plain_lines(section) for section in sections))
@@ -78,7 +86,12 @@ def heading(mission: str, status: LoopStatus | None, rounds: int) -> str:
     """One line: the mission and where its loop stands."""
     if status is None:
         return f"{mission}: {rounds} rounds so far"
-    ends = {"running": "still running", "converged": "converged", "max_epochs": "stopped at max_epochs without convergence", "unreadable": "stopped, too much could not be read"}
+    ends = {
+        "running": "still running",
+        "converged": "converged",
+        "max_epochs": "stopped at max_epochs without convergence",
+        "unreadable": "stopped, too much could not be read",
+    }
     return f"{mission}: {ends[status.status]}, {status.epochs} epochs, {status.rounds} rounds"
 
 
@@ -104,15 +117,33 @@ def rule_lines(guidance: MissionGuidance, evidence: Mapping[str, Evidence]) -> l
     """The rules, one a line, in key order, each with the evidence on it below."""
     from verdicts.stage_b.prompts import render_guidance, rule_number
 
-    rules = [(key, render_guidance({key: guidance.experiences[key]})) for key in sorted(guidance.experiences, key=rule_number)]
-    return [line for key, text in rules for line in (f"    {text}", *(evidence_lines(evidence[key]) if key in evidence else []))]
+    rules = [
+        (key, render_guidance({key: guidance.experiences[key]}))
+        for key in sorted(guidance.experiences, key=rule_number)
+    ]
+    return [
+        line
+        for key, text in rules
+        for line in (f"    {text}", *(evidence_lines(evidence[key]) if key in evidence else []))
+    ]
 
 
 def evidence_lines(seen: Evidence) -> list[str]:
     """What rests on a rule, on all learn tickets and on those that it was not learnt from, and whether that is no more than chance."""
     rounds = f"round {seen.last}" if seen.first == seen.last else f"rounds {seen.first} to {seen.last}"
-    lines = [f"        {rounds}, {EVIDENCE[side.name]}: {side.tally.hits} hits, {side.tally.misses} misses" + (f", {side.lift}" if side.lift else "") for side in seen.sides]
-    return [*lines, *(["        LIVES ON THE BASE RATE: nothing shows that it does better than chance"] if seen.on_the_base_rate else [])]
+    lines = [
+        f"        {rounds}, {EVIDENCE[side.name]}: {side.tally.hits} hits, {side.tally.misses} misses"
+        + (f", {side.lift}" if side.lift else "")
+        for side in seen.sides
+    ]
+    return [
+        *lines,
+        *(
+            ["        LIVES ON THE BASE RATE: nothing shows that it does better than chance"]
+            if seen.on_the_base_rate
+            else []
+        ),
+    ]
 
 
 def change_lines(change: Change, known: Mapping[str, RuleMeta], evidence: Mapping[str, Evidence]) -> list[str]:
@@ -152,7 +183,10 @@ def near_lines(near: list[NearMiss]) -> list[str]:
 
     lines = ["What more tickets would decide: refused for want of evidence alone"]
     for miss in near:
-        lines += [f"  {miss.text}", f"      p {p_text(miss.p_value)}, at most {miss.level:.2g} wanted: about {miss.times} times as many tickets like these would settle it"]
+        lines += [
+            f"  {miss.text}",
+            f"      p {p_text(miss.p_value)}, at most {miss.level:.2g} wanted: about {miss.times} times as many tickets like these would settle it",
+        ]
     return lines
 
 
@@ -162,13 +196,22 @@ def metrics_lines(rows: list[RoundMetrics]) -> list[str]:
 
     shown = [row for row in rows if row.scope == "epoch"] or rows
     columns = ["FRR", "false block", "label match", "format"]
-    lines = [f"Rates by {shown[0].scope}, with 95 % intervals", f"  {'':>5} {'rules':>5}  {'':<8}  " + "  ".join(f"{name:<30}" for name in columns) + "  review"]
+    lines = [
+        f"Rates by {shown[0].scope}, with 95 % intervals",
+        f"  {'':>5} {'rules':>5}  {'':<8}  " + "  ".join(f"{name:<30}" for name in columns) + "  review",
+    ]
     for row in shown:
         number = row.epoch if row.scope == "epoch" else row.round
         for side in sides_in(shown):
             of_side = rates_of(row, side)
-            cells = "  ".join(f"{rate_text(rate):<30}" for rate in (of_side.frr, of_side.false_block, of_side.label_match))
-            begin, end = (f"{number:>5} {row.rules:>5}", f"  {rate_text(row.format):<30}  {row.need_review}") if side == "all" else (" " * 11, "")
+            cells = "  ".join(
+                f"{rate_text(rate):<30}" for rate in (of_side.frr, of_side.false_block, of_side.label_match)
+            )
+            begin, end = (
+                (f"{number:>5} {row.rules:>5}", f"  {rate_text(row.format):<30}  {row.need_review}")
+                if side == "all"
+                else (" " * 11, "")
+            )
             lines.append(f"  {begin}  {SIDES[side]:<8}  {cells}{end}".rstrip())
     return lines
 
@@ -178,7 +221,10 @@ def reading_lines(run_dir: Path, rounds: int) -> list[str]:
     from verdicts.rounds.unreadable import by_reason, reading_of
 
     counts = reading_of(run_dir, rounds)
-    found = [f"  {count.unread} of {count.total} {name}" + (f" ({by_reason(count.reasons)})" if count.unread else "") for name, count in counts.items()]
+    found = [
+        f"  {count.unread} of {count.total} {name}" + (f" ({by_reason(count.reasons)})" if count.unread else "")
+        for name, count in counts.items()
+    ]
     return ["Could not be read", *found]
 
 
@@ -194,7 +240,13 @@ def standing_lines(standing: Standing, learnt: Learnt, limit: float | None, one_
     from verdicts.runs.standing import MAY_TRAIN, training_verdict
 
     verdict = training_verdict(learnt.status, learnt.rounds, standing.rates.frr, standing.waiting, limit, standing.gaps)
-    said = [*standing.gaps, standing, *standing.by_side, f"train: {MAY_TRAIN[verdict.tone]}. {verdict}", *([one_sided] if one_sided else [])]
+    said = [
+        *standing.gaps,
+        standing,
+        *standing.by_side,
+        f"train: {MAY_TRAIN[verdict.tone]}. {verdict}",
+        *([one_sided] if one_sided else []),
+    ]
     return ["Now, against labels as people corrected them", *(f"  {line}" for line in said)]
 
 

@@ -26,12 +26,12 @@ def main(
 ) -> None:
     """Turn each photo of a mission's tickets into one line of facts."""
     from verdicts.base import made
-    from verdicts.config.config import SummarizeConfig, mission_name, read_section
     from verdicts.base.errors import mistake
     from verdicts.base.jsonl import write_rows
     from verdicts.base.part_file import PartFile
-    from verdicts.photos.intake import look_at_all, read_input
     from verdicts.base.progress import progress
+    from verdicts.config.config import SummarizeConfig, mission_name, read_section
+    from verdicts.photos.intake import look_at_all, read_input
     from verdicts.student.student import Student, check_folder
     from verdicts.student.summaries import Answer, answer_batches, compose, plan, settings_digest, still_good
 

@@ -27,26 +27,38 @@ def main(
     run_dir: Annotated[Path | None, typer.Option(help="The run to ask, where the file lies in none.")] = None,
     models: Annotated[str | None, typer.Option(help="Model set, if not the run's own.")] = None,
     tickets: Annotated[str | None, typer.Option(help="Stage-A tickets, if not the run's own.")] = None,
-    overlay: Annotated[str | None, typer.Option(help="One more YAML laid over the configuration, if not the run's own.")] = None,
-    fusion: Annotated[str | None, typer.Option(help="Mix of the student's training data, if not the run's own.")] = None,
+    overlay: Annotated[
+        str | None, typer.Option(help="One more YAML laid over the configuration, if not the run's own.")
+    ] = None,
+    fusion: Annotated[
+        str | None, typer.Option(help="Mix of the student's training data, if not the run's own.")
+    ] = None,
     make: Annotated[str, typer.Option(help="The make to ask.")] = "make",
 ) -> None:
     """Say why a file would be made again."""
     from verdicts.base.errors import mistake
-    from verdicts.runs.make_graph import Graph
     from verdicts.base.plain import plain_lines
+    from verdicts.runs.make_graph import Graph
 
     if file == Path():
         raise mistake("no file is given", "name one: make why FILE=runs/miniature/bbu_line/guidance.json")
     folder = folder_of_run(file)
     asked = folder or (run_dir if run_dir and is_run(run_dir) else None)
     changed, settled = configuration(asked, models, tickets, overlay, fusion) if asked else ({}, {})
-    graph = Graph(make, [f"RUNS={asked.parent.parent}", f"RUN={asked.parent.name}", f"MISSION={asked.name}"] if asked else [], settled)
+    graph = Graph(
+        make,
+        [f"RUNS={asked.parent.parent}", f"RUN={asked.parent.name}", f"MISSION={asked.name}"] if asked else [],
+        settled,
+    )
     answer = graph.ask([str(file)], changed)
     if answer.error and not file.exists():
-        raise mistake("is not there, and no rule makes it", "check FILE (and RUNS, where runs lie elsewhere)", path=file)
+        raise mistake(
+            "is not there, and no rule makes it", "check FILE (and RUNS, where runs lie elsewhere)", path=file
+        )
     if answer.error:
-        raise mistake(f"make would stop: {answer.error.rstrip('.').replace('  Stop', '')}", "bring that file back", path=file)
+        raise mistake(
+            f"make would stop: {answer.error.rstrip('.').replace('  Stop', '')}", "bring that file back", path=file
+        )
     if str(file) in changed:
         lines = [f"{file} would be written again by prepare: {changed[str(file)]}."]
     else:
@@ -65,7 +77,9 @@ def folder_of_run(file: Path) -> Path | None:
     return next((folder for folder in file.parents if is_run(folder)), None)
 
 
-def configuration(folder: Path, models: str | None, tickets: str | None, overlay: str | None, fusion: str | None) -> tuple[dict[str, str], dict[str, str]]:
+def configuration(
+    folder: Path, models: str | None, tickets: str | None, overlay: str | None, fusion: str | None
+) -> tuple[dict[str, str], dict[str, str]]:
     """What prepare, which runs before all else, would write into the run (path -> why), and what it would settle for make."""
     from tools import prepare
     from verdicts.runs.naming import Choice, remembered
@@ -81,8 +95,8 @@ def configuration(folder: Path, models: str | None, tickets: str | None, overlay
 
 def reasons(answer: Answer, file: Path, changed: dict[str, str], run: Path | None) -> list[str]:
     """Why a file would be made again: for each root cause the chain that leads to it. Empty where times alone differ, and no content."""
-    from verdicts.runs.make_graph import STALE, chains, steps_text
     from verdicts.base.made import stale
+    from verdicts.runs.make_graph import STALE, chains, steps_text
 
     other = stale([run, Path("data/fused"), Path("checkpoints")]) if run else {}
     found = [chain for chain in chains(answer, str(file)) if chain[-1] in changed or not by_time_alone(chain, run)]
@@ -93,7 +107,9 @@ def reasons(answer: Answer, file: Path, changed: dict[str, str], run: Path | Non
         cause, path = chain[-1], " <- ".join(chain)
         if cause.startswith(STALE):
             path = " <- ".join(chain[:-1])
-            lines.append(f"Because {chain[-2]} was made from something else: {', '.join(other.get(Path(chain[-2]), ['make -B']))} changed since.")
+            lines.append(
+                f"Because {chain[-2]} was made from something else: {', '.join(other.get(Path(chain[-2]), ['make -B']))} changed since."
+            )
         elif cause in changed:
             lines.append(f"Because prepare would write {cause} again: {changed[cause]}.")
         elif not Path(cause).exists():
@@ -103,7 +119,9 @@ def reasons(answer: Answer, file: Path, changed: dict[str, str], run: Path | Non
         if " <- " in path and len(chain) > 2:
             lines.append(f"  {path}")
     lines += [f"… and {len(found) - CAUSES_SHOWN} causes more."] if len(found) > CAUSES_SHOWN else []
-    lines.append(f"It takes: {steps_text(answer.steps)}." + (" What stands in it now is overwritten." if file.exists() else ""))
+    lines.append(
+        f"It takes: {steps_text(answer.steps)}." + (" What stands in it now is overwritten." if file.exists() else "")
+    )
     if any(tool == "next_round" for tool, _ in answer.steps):
         lines.append("next_round then asks for new rounds as long as rules change.")
     return lines
@@ -133,19 +151,37 @@ def standing(graph: Graph, file: Path, folder: Path | None, run: Path | None) ->
     from verdicts.base.made import code_digest, notes_below, outputs_of
 
     needs = graph.prerequisites(str(file))
-    note = next((noted for at, noted in notes_below([run, Path("data/fused"), Path("checkpoints")] if run else []) if file in outputs_of(at, noted)), None)
+    note = next(
+        (
+            noted
+            for at, noted in notes_below([run, Path("data/fused"), Path("checkpoints")] if run else [])
+            if file in outputs_of(at, noted)
+        ),
+        None,
+    )
     if note:
         needs = [name.replace("{run}", str(run)) for name in note["inputs"]]
     if folder and file == folder / "stage_a.jsonl":
-        return [f"{file} stays as it is: prepare takes it from its source, and again only where the source's content changes."]
+        return [
+            f"{file} stays as it is: prepare takes it from its source, and again only where the source's content changes."
+        ]
     if folder and file.parent == folder / "config":
-        return [f"{file} stays as it is: prepare writes it, and again only where configs/ or CONFIG say something else."]
+        return [
+            f"{file} stays as it is: prepare writes it, and again only where configs/ or CONFIG say something else."
+        ]
     if not needs and folder is None:
-        return [f"{file} is an input: make never writes it. Ask about a file of a run to see whether that run is behind it."]
+        return [
+            f"{file} is an input: make never writes it. Ask about a file of a run to see whether that run is behind it."
+        ]
     if not needs:
         return [f"{file} is an input: no rule makes it, so make never writes it."]
     more = [f"  … and {len(needs) - NEEDS_SHOWN} more"] if len(needs) > NEEDS_SHOWN else []
-    lines = [f"{file} is up to date.", "It would be made again if one of these changed:", *(f"  {name}" for name in needs[:NEEDS_SHOWN]), *more]
+    lines = [
+        f"{file} is up to date.",
+        "It would be made again if one of these changed:",
+        *(f"  {name}" for name in needs[:NEEDS_SHOWN]),
+        *more,
+    ]
     if note and note["code"] != code_digest(note["tool"]):
         lines.append(f"The code of {note['tool']} has changed since; that alone makes nothing again (DEV=1 would).")
     return lines

@@ -22,7 +22,13 @@ _GLYPHS = {
     "RRU1-光纤": (".111.", "1...1", "1...1", "1...1", "1...1", "1...1", ".111."), "BBU-传输光纤": ("1...1", ".1.1.", "..1..", ".1.1.", "1...1", ".1.1.", "..1.."),
     "BBU-(正极)": (".....", "..1..", "..1..", "11111", "..1..", "..1..", "....."), "BBU-(负极)": (".....", ".....", ".....", "11111", ".....", ".....", "....."),
 }  # fmt: skip
-_LABEL_STRIPES = {"BBU-接地线": (60, 160, 60), "RRU1-光纤": (235, 150, 30), "BBU-传输光纤": (120, 60, 170), "BBU-(正极)": (215, 40, 40), "BBU-(负极)": (30, 60, 180)}
+_LABEL_STRIPES = {
+    "BBU-接地线": (60, 160, 60),
+    "RRU1-光纤": (235, 150, 30),
+    "BBU-传输光纤": (120, 60, 170),
+    "BBU-(正极)": (215, 40, 40),
+    "BBU-(负极)": (30, 60, 180),
+}
 
 
 class Pen:
@@ -41,7 +47,10 @@ class Pen:
     def at(self, x: float, y: float) -> tuple[float, float]:
         """Where a point comes to lie in the photo, in pixels."""
         x, y = x - WIDTH / 2, y - HEIGHT / 2
-        return x * self._cos - y * self._sin + WIDTH / 2 + self._dx, x * self._sin + y * self._cos + HEIGHT / 2 + self._dy
+        return (
+            x * self._cos - y * self._sin + WIDTH / 2 + self._dx,
+            x * self._sin + y * self._cos + HEIGHT / 2 + self._dy,
+        )
 
     def box(self, extent: Extent) -> Extent:
         """The axis-parallel box around an extent (x1, y1, x2, y2), cut at the border, in pixels."""
@@ -64,7 +73,9 @@ class Pen:
         self.poly(((x1, y1), (x2, y1), (x2, y2), (x1, y2)), fill, outline)
 
     def line(self, points: Sequence[tuple[float, float]], fill: Colour, width: float) -> None:
-        self._draw.line(self._on_canvas(points), fill=fill, width=max(1, round(width * self.scale * _OVERSAMPLE)), joint="curve")
+        self._draw.line(
+            self._on_canvas(points), fill=fill, width=max(1, round(width * self.scale * _OVERSAMPLE)), joint="curve"
+        )
 
     def disc(self, x: float, y: float, radius: float, fill: Colour, outline: Colour | None = None) -> None:
         (cx, cy), r = self._on_canvas([(x, y)])[0], radius * self.scale * _OVERSAMPLE
@@ -195,7 +206,11 @@ def label(pen: Pen, x: float, y: float, look: tuple[str, ...]) -> Extent:
     else:
         for _ in range(6):
             dx, dy = pen.rng.uniform(-15, 13), pen.rng.uniform(-6, 6)
-            pen.line(((x + dx - 4, y + dy), (x + dx + 5, y + dy + pen.rng.uniform(-2, 2))), pen.shade((176, 172, 166), 8), 3.6)
+            pen.line(
+                ((x + dx - 4, y + dy), (x + dx + 5, y + dy + pen.rng.uniform(-2, 2))),
+                pen.shade((176, 172, 166), 8),
+                3.6,
+            )
     return x - 21, y - 10, x + 21, y + 10
 
 
@@ -204,7 +219,11 @@ def brand_mark(pen: Pen, x: float, y: float, brand: str) -> None:
     if not brand:
         for _ in range(4):
             dx = pen.rng.uniform(-9, 9)
-            pen.line(((x + dx - 5, y + pen.rng.uniform(-4, 4)), (x + dx + 5, y + pen.rng.uniform(-4, 4))), pen.shade((150, 150, 148), 10), 5)
+            pen.line(
+                ((x + dx - 5, y + pen.rng.uniform(-4, 4)), (x + dx + 5, y + pen.rng.uniform(-4, 4))),
+                pen.shade((150, 150, 148), 10),
+                5,
+            )
         return
     colour = pen.shade(BRAND_COLOURS[brand], 8)
     if brand == "华为":

@@ -54,7 +54,9 @@ def render(photo: "Photo", seed: int | str) -> tuple["np.ndarray", list[Seen]]:
         top += BAND_HEIGHT[band.kind]
     _clutter(pen)
     size = (WIDTH, HEIGHT, WIDTH, HEIGHT)
-    return _lit(pen, rng), [Seen(tuple(round(1000 * v / s) for v, s in zip(box, size, strict=True)), thing.segment) for thing, box in seen]
+    return _lit(pen, rng), [
+        Seen(tuple(round(1000 * v / s) for v, s in zip(box, size, strict=True)), thing.segment) for thing, box in seen
+    ]
 
 
 def _cabinet(pen: "Pen") -> None:
@@ -75,9 +77,18 @@ def _clutter(pen: "Pen") -> None:
 
     if pen.rng.random() < 0.3:
         x = pen.rng.uniform(0, WIDTH)
-        pen.line(((x, -10), (x + pen.rng.uniform(-30, 30), HEIGHT / 2), (x + pen.rng.uniform(-40, 40), HEIGHT + 10)), pen.shade((50, 46, 44), 30), pen.rng.uniform(1, 2.4))
+        pen.line(
+            ((x, -10), (x + pen.rng.uniform(-30, 30), HEIGHT / 2), (x + pen.rng.uniform(-40, 40), HEIGHT + 10)),
+            pen.shade((50, 46, 44), 30),
+            pen.rng.uniform(1, 2.4),
+        )
     if pen.rng.random() < 0.2:
-        pen.disc(pen.rng.choice((-6, WIDTH + 6)), pen.rng.choice((-6, HEIGHT + 6)), pen.rng.uniform(10, 22), pen.shade((205, 150, 120), 30))
+        pen.disc(
+            pen.rng.choice((-6, WIDTH + 6)),
+            pen.rng.choice((-6, HEIGHT + 6)),
+            pen.rng.uniform(10, 22),
+            pen.shade((205, 150, 120), 30),
+        )
 
 
 def _irrelevant(pen: "Pen") -> None:
@@ -91,7 +102,9 @@ def _irrelevant(pen: "Pen") -> None:
         x, w, h = rng.uniform(0, WIDTH), rng.uniform(20, 60), rng.uniform(20, 90)
         pen.rect(x, horizon - h, x + w, horizon + rng.uniform(0, 20), pen.shade((150, 130, 120), 60))
     for _ in range(rng.randint(0, 6)):
-        pen.disc(rng.uniform(0, WIDTH), horizon + rng.uniform(-10, 40), rng.uniform(8, 26), pen.shade((60, 120, 50), 40))
+        pen.disc(
+            rng.uniform(0, WIDTH), horizon + rng.uniform(-10, 40), rng.uniform(8, 26), pen.shade((60, 120, 50), 40)
+        )
 
 
 def _band(pen: "Pen", band: "Band", y: float) -> list[tuple["Thing", tuple[float, float, float, float]]]:
@@ -129,7 +142,9 @@ def _fill_slots(pen: "Pen", band: "Band", slots: dict[str, list[tuple[float, flo
     jitter = 2.0
     out = []
     for _, (x, y), thing in sorted(placed, key=lambda row: row[0]):
-        extent = PAINTERS[thing.painter](pen, x + pen.rng.uniform(-jitter, jitter), y + pen.rng.uniform(-jitter, jitter) / 2, thing.look)
+        extent = PAINTERS[thing.painter](
+            pen, x + pen.rng.uniform(-jitter, jitter), y + pen.rng.uniform(-jitter, jitter) / 2, thing.look
+        )
         out.append((thing, pen.box(extent)))
     return out
 
@@ -205,7 +220,11 @@ def _conversation(task: str, image: str, group_id: str, answer: str) -> dict:
     """A row of a fuse source: a photo, what is asked of it, and the right answer."""
     from verdicts.stage_b.prompts import photo_user
 
-    return {"images": [image], "messages": [{"role": "user", "content": photo_user(task)}, {"role": "assistant", "content": answer}], "group_id": group_id}
+    return {
+        "images": [image],
+        "messages": [{"role": "user", "content": photo_user(task)}, {"role": "assistant", "content": answer}],
+        "group_id": group_id,
+    }
 
 
 def main(
@@ -214,23 +233,33 @@ def main(
     tickets: Annotated[int, typer.Option(help="How many tickets.")] = 40,
     tickets_seed: Annotated[int, typer.Option(help="Other tickets of the same world; 0 takes the world's seed.")] = 0,
     flip: Annotated[float, typer.Option(help="Share of tickets put into the wrong folder.")] = 0.0,
-    output: Annotated[Path, typer.Option(help="Folder for the mission's folder and its truth file.")] = Path("data/photos"),
+    output: Annotated[Path, typer.Option(help="Folder for the mission's folder and its truth file.")] = Path(
+        "data/photos"
+    ),
 ) -> None:
     """Draw the photos of a world's tickets and write their truth beside them."""
     from PIL import Image
 
-    from verdicts.command.cli import say
-    from verdicts.base.errors import mistake
-    from verdicts.base.jsonl import write_rows
-    from verdicts.student.scores import render_dense
     from miniature.world.photo_worlds import draw_photo_tickets, drawable_world
     from miniature.world.tickets import MISSIONS
+    from verdicts.base.errors import mistake
+    from verdicts.base.jsonl import write_rows
+    from verdicts.command.cli import say
+    from verdicts.student.scores import render_dense
 
     able = [slug for slug, place in MISSIONS.items() if place.is_bbu]
     if mission not in able:
-        raise mistake(f"no photos can be drawn for this mission ({mission})", f"choose one of {', '.join(able)}", field="--mission")
+        raise mistake(
+            f"no photos can be drawn for this mission ({mission})",
+            f"choose one of {', '.join(able)}",
+            field="--mission",
+        )
     if tickets < 1 or not 0 <= flip < 0.5:
-        raise mistake(f"out of range ({tickets}, {flip})", "give at least 1 ticket and a share below 0.5", field="--tickets, --flip")
+        raise mistake(
+            f"out of range ({tickets}, {flip})",
+            "give at least 1 ticket and a share below 0.5",
+            field="--tickets, --flip",
+        )
     world = drawable_world(seed, mission)
     asked: dict[str, list[dict]] = {}
     truth: list[dict] = [{"mission": mission, "seed": seed, "hidden_rules": [rule.text() for rule in world.hidden]}]

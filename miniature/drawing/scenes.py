@@ -18,16 +18,36 @@ _NOT_DRAWN = {"备注疑似设备", "备注拍摄不完整", "备注缺少螺丝
               "紧固件不合格", "接地端紧固不合格", "接地线没有标签", "尾纤没有标签", "尾纤无套管保护"}  # fmt: skip
 DRAWABLE = frozenset(POSITIVE + NEGATIVE) - _NOT_DRAWN
 NETWORKS = ("5G", "NR900", "4G")
-LABEL_ITEMS = {"BBU-接地线": "地线标签", "RRU1-光纤": "光纤标签", "BBU-传输光纤": "光纤标签", "BBU-(正极)": "", "BBU-(负极)": ""}
+LABEL_ITEMS = {
+    "BBU-接地线": "地线标签",
+    "RRU1-光纤": "光纤标签",
+    "BBU-传输光纤": "光纤标签",
+    "BBU-(正极)": "",
+    "BBU-(负极)": "",
+}
 HOUSINGS = ("蛇形管", "铠装")
 BAND_HEIGHT = {"device": 70, "bar": 42, "odf": 42, "cables": 40, "labels": 26}
 MAX_HEIGHT, MAX_THINGS, MAX_PHOTOS = 184, 9, 6
-_BANDS_OF = {"front": ("device", "cables", "labels"), "bar": ("bar", "cables", "labels"), "odf": ("odf", "cables", "labels")}
+_BANDS_OF = {
+    "front": ("device", "cables", "labels"),
+    "bar": ("bar", "cables", "labels"),
+    "odf": ("odf", "cables", "labels"),
+}
 _CAPACITY = {"bar": 4, "odf": 4, "cables": 3, "labels": 4}
 _DEVICE_PLACES = {"mount_screw": (4, 2), "plug": (4, 3), "post_screw": (2, 1)}  # of a whole device, of a cut one
 _SCREW_BAND = {"地排处接地螺丝": "bar", "ODF端光纤插头": "odf"}
-_PAINTER = {"机柜处接地螺丝": "post_screw", "地排处接地螺丝": "bar_screw", "BBU安装螺丝": "mount_screw", "BBU端光纤插头": "plug", "ODF端光纤插头": "odf_plug"}
-_NEED_WORDS = {NOT_NEEDED: "无需安装", FITTED: "机柜空间充足需要安装/这个BBU设备按要求配备了挡风板", BIT["未按要求配备挡风板"]: "机柜空间充足需要安装/这个BBU设备未按要求配备挡风板"}
+_PAINTER = {
+    "机柜处接地螺丝": "post_screw",
+    "地排处接地螺丝": "bar_screw",
+    "BBU安装螺丝": "mount_screw",
+    "BBU端光纤插头": "plug",
+    "ODF端光纤插头": "odf_plug",
+}
+_NEED_WORDS = {
+    NOT_NEEDED: "无需安装",
+    FITTED: "机柜空间充足需要安装/这个BBU设备按要求配备了挡风板",
+    BIT["未按要求配备挡风板"]: "机柜空间充足需要安装/这个BBU设备未按要求配备挡风板",
+}
 
 
 class Thing(NamedTuple):
@@ -79,7 +99,12 @@ class PhotoTicket(NamedTuple):
 
 def screw(name: str, good: bool) -> Thing:
     """A screw or plug of vocabulary.SCREWS, compliant or not."""
-    return Thing(_PAINTER[name], f"螺丝、光纤插头/{name},{'符合要求' if good else '不符合要求'}", BIT[name if good else BAD_OF[name]], ("good" if good else "bad",))
+    return Thing(
+        _PAINTER[name],
+        f"螺丝、光纤插头/{name},{'符合要求' if good else '不符合要求'}",
+        BIT[name if good else BAD_OF[name]],
+        ("good" if good else "bad",),
+    )
 
 
 def device(brand: str, shown: str, need: int) -> Thing:
@@ -109,12 +134,21 @@ def fibre(housing: str, bend: bool, half: bool = False) -> Thing:
     if half:
         return Thing("fibre", "光纤/需复核备注:部分未套蛇形管", BIT["备注部分未套蛇形管"], ("half", "gentle"))
     bits = BIT["光纤有保护措施" if housing else "光纤无保护措施"] | BIT["弯曲半径合理" if bend else "弯曲半径不合理"]
-    words = ("有保护措施" if housing else "无保护措施") + ("," + ("弯曲半径合理" if bend else "弯曲半径不合理(弯曲半径4cm或者成环)"))
-    return Thing("fibre", f"光纤/{words}" + (f"/{housing}" if housing else ""), bits, (housing, "gentle" if bend else "tight"))
+    words = ("有保护措施" if housing else "无保护措施") + (
+        "," + ("弯曲半径合理" if bend else "弯曲半径不合理(弯曲半径4cm或者成环)")
+    )
+    return Thing(
+        "fibre", f"光纤/{words}" + (f"/{housing}" if housing else ""), bits, (housing, "gentle" if bend else "tight")
+    )
 
 
 def wires(tidy: bool) -> Thing:
-    return Thing("wires", f"电线/{'捆扎整齐' if tidy else '散乱'}", BIT["电线捆扎整齐" if tidy else "电线散乱"], ("tidy" if tidy else "messy",))
+    return Thing(
+        "wires",
+        f"电线/{'捆扎整齐' if tidy else '散乱'}",
+        BIT["电线捆扎整齐" if tidy else "电线散乱"],
+        ("tidy" if tidy else "messy",),
+    )
 
 
 def label(network: str, item: str) -> Thing:
@@ -195,7 +229,9 @@ def photo_ticket(rng: Random, mission: Mission, profile: Profile) -> PhotoTicket
 
 def _put_devices(ticket: _Ticket) -> None:
     rng, holds = ticket.rng, ticket.holds
-    shows = [word for word, name in (("只显示部分", "设备只显示部分"), ("显示完整", "设备显示完整")) if name in holds] or [rng.choice(("只显示部分", "显示完整"))]
+    shows = [
+        word for word, name in (("只显示部分", "设备只显示部分"), ("显示完整", "设备显示完整")) if name in holds
+    ] or [rng.choice(("只显示部分", "显示完整"))]
     needs = [BIT["未按要求配备挡风板"]] if "未按要求配备挡风板" in holds else []
     if "按要求配备挡风板" in holds or not needs and "备注无法判断空间" not in holds:
         needs.append(FITTED if {"挡风板安装方向错误"} & holds or rng.random() < 0.5 else NOT_NEEDED)
@@ -204,7 +240,9 @@ def _put_devices(ticket: _Ticket) -> None:
     if not {"BBU设备", "未按要求配备挡风板"} & holds:
         return
     brand = rng.choices(BRANDS, ticket.brands)[0]
-    fronts = [d for d in ticket.drafts if d.scene == "front"] or [d for d in ticket.drafts if d.scene != "irrelevant"][:1]
+    fronts = [d for d in ticket.drafts if d.scene == "front"] or [d for d in ticket.drafts if d.scene != "irrelevant"][
+        :1
+    ]
     smudged = rng.randrange(len(fronts)) if "备注无法判断品牌" in holds else -1
     shift = rng.randrange(4)
     for index, draft in enumerate(fronts):
@@ -214,7 +252,9 @@ def _put_devices(ticket: _Ticket) -> None:
         mark = "" if index == smudged else brand
         things = [device(mark, shown, need)]
         if need == FITTED:
-            ways = [way for way, name in (("right", "挡风板安装方向正确"), ("wrong", "挡风板安装方向错误")) if name in holds]
+            ways = [
+                way for way, name in (("right", "挡风板安装方向正确"), ("wrong", "挡风板安装方向错误")) if name in holds
+            ]
             things.append(shield(mark, shown, rng.choice(ways) if ways else ""))
         draft.bands["device"] = things
 
@@ -251,11 +291,18 @@ def _put_labels(ticket: _Ticket) -> None:
     for name in ("地线标签", "光纤标签"):
         if name in holds:
             for _ in range(ticket.often()):
-                ticket.put("labels", label(rng.choice(NETWORKS), rng.choice([item for item, kind in LABEL_ITEMS.items() if kind == name])))
+                ticket.put(
+                    "labels",
+                    label(
+                        rng.choice(NETWORKS), rng.choice([item for item, kind in LABEL_ITEMS.items() if kind == name])
+                    ),
+                )
     if "标签无法识别" in holds:
         ticket.put("labels", label("", ""), ticket.often())
     if rng.random() < 0.5:
-        ticket.put("labels", label(rng.choice(NETWORKS), rng.choice([item for item, kind in LABEL_ITEMS.items() if not kind])))
+        ticket.put(
+            "labels", label(rng.choice(NETWORKS), rng.choice([item for item, kind in LABEL_ITEMS.items() if not kind]))
+        )
 
 
 def _finish(rng: Random, draft: _Draft) -> Photo:
@@ -263,7 +310,9 @@ def _finish(rng: Random, draft: _Draft) -> Photo:
     if draft.scene == "irrelevant":
         return Photo((Band("view", (IRRELEVANT,)),))
     if not draft.count:
-        draft.bands["labels"] = [label(rng.choice(NETWORKS), rng.choice([item for item, kind in LABEL_ITEMS.items() if not kind]))]
+        draft.bands["labels"] = [
+            label(rng.choice(NETWORKS), rng.choice([item for item, kind in LABEL_ITEMS.items() if not kind]))
+        ]
     kinds = list(draft.bands)
     rng.shuffle(kinds)
     bands = []

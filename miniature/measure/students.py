@@ -54,7 +54,12 @@ def main(
             prepare(seed, folder)
     if step in ("teach", "all"):
         with ThreadPoolExecutor(jobs) as pool:
-            list(pool.map(lambda asked: teach(*asked, batch), [(name, folder) for name in ("before", *VARIANTS) for folder in folders]))
+            list(
+                pool.map(
+                    lambda asked: teach(*asked, batch),
+                    [(name, folder) for name in ("before", *VARIANTS) for folder in folders],
+                )
+            )
 
 
 def call(tool: str, *words: object) -> None:
@@ -64,8 +69,8 @@ def call(tool: str, *words: object) -> None:
 
 def prepare(seed: int, folder: Path) -> None:
     """Draw, summarise, converge and distil; then distil again with the untaught student as teacher, under the rules found before. What is there is kept."""
-    from verdicts.guidance.file import GuidanceFile
     from verdicts.base.jsonl import read_json, write_text
+    from verdicts.guidance.file import GuidanceFile
 
     for name, (tickets, tickets_seed, flip) in SETS.items():
         if not (folder / "photos" / name / f"{MISSION}.truth.jsonl").exists():
@@ -79,20 +84,35 @@ def prepare(seed: int, folder: Path) -> None:
     distil(folder, folder.name)
     (guidance,) = read_json(folder / MISSION / "guidance.json", GuidanceFile).root.values()
     rules = [text for key, text in guidance.experiences.items() if key != "G0"]
-    overlay = {"engine": {"kind": "transformers", "model": "data/miniature/student"}, "mission": {"rules": rules}, "life_cycle": {"min_miss": 10**9}}
+    overlay = {
+        "engine": {"kind": "transformers", "model": "data/miniature/student"},
+        "mission": {"rules": rules},
+        "life_cycle": {"min_miss": 10**9},
+    }
     write_text(folder / "releasing.yaml", yaml.safe_dump(overlay, allow_unicode=True))
     distil(folder, f"{folder.name}/releasing", f"CONFIG={folder / 'releasing.yaml'}")
 
 
 def distil(folder: Path, run_name: str, *settings: str) -> None:
     """Converge and distil the world's tickets, through Make."""
-    subprocess.run(["make", "distill", f"MISSION={MISSION}", f"RUNS={folder.parent}", f"RUN={run_name}", f"STAGE_A={folder / 'tickets.jsonl'}", *settings], check=True)
+    subprocess.run(
+        [
+            "make",
+            "distill",
+            f"MISSION={MISSION}",
+            f"RUNS={folder.parent}",
+            f"RUN={run_name}",
+            f"STAGE_A={folder / 'tickets.jsonl'}",
+            *settings,
+        ],
+        check=True,
+    )
 
 
 def teach(name: str, folder: Path, batch: int) -> None:
     """Fuse, teach and evaluate one variant (``before``: the student as it is). One that was evaluated is shown again."""
-    from verdicts.config.config import read_yaml
     from verdicts.base.jsonl import write_text
+    from verdicts.config.config import read_yaml
 
     change, out = VARIANTS.get(name, {}), folder / "variants" / name.replace(", ", "_").replace(" ", "_")
     mix = read_yaml(Path("configs/fusion/demo.yaml"))
@@ -100,7 +120,12 @@ def teach(name: str, folder: Path, batch: int) -> None:
     for source in mix["sources"]:
         if source["name"] == "chat":
             corpus = folder / change.get("corpus", f"{MISSION}/{CORPUS}")
-            source |= {"paths": [str(corpus)], "val": {"share": 0.1} if corpus.name == UNFILTERED else {"paths": [str(corpus.with_name("distill.val.jsonl"))]}}
+            source |= {
+                "paths": [str(corpus)],
+                "val": {"share": 0.1}
+                if corpus.name == UNFILTERED
+                else {"paths": [str(corpus.with_name("distill.val.jsonl"))]},
+            }
         else:
             source["paths"] = [str(folder / "photos/old" / f"{MISSION}.{source['name']}.jsonl")]
     sections = {name: read_yaml(folder / MISSION / f"config/{name}.yaml") for name in ("sft", "evaluate")}
@@ -111,7 +136,17 @@ def teach(name: str, folder: Path, batch: int) -> None:
     if not (out / "evaluation.json").exists():
         call("tools.fuse", "--config", out / "mix.yaml", "--output-dir", out)
         if name != "before":
-            call("tools.sft", "--config", out / "sft.yaml", "--train", out / "mix.train.jsonl", "--val", out / "mix.val.jsonl", "--output-dir", out)
+            call(
+                "tools.sft",
+                "--config",
+                out / "sft.yaml",
+                "--train",
+                out / "mix.train.jsonl",
+                "--val",
+                out / "mix.val.jsonl",
+                "--output-dir",
+                out,
+            )
         photos = folder / "photos/held_out"
         call("tools.evaluate", "--config", out / "evaluate.yaml", "--tickets", folder / "held_out.jsonl", "--guidance", folder / MISSION / "guidance.json",
              "--trained", out / "mix.train.jsonl", "--summary", photos / f"{MISSION}.summary.jsonl", "--dense", photos / f"{MISSION}.dense.jsonl",
@@ -121,11 +156,18 @@ def teach(name: str, folder: Path, batch: int) -> None:
 
 def sentence(name: str, folder: Path, out: Path) -> str:
     """One line of the table; the change of dense F1 against ``before`` stands with it where that was evaluated."""
-    from verdicts.evaluation.scores import Evaluation
     from verdicts.base.jsonl import read_json
+    from verdicts.evaluation.scores import Evaluation
 
     found = read_json(out / "evaluation.json", Evaluation)
-    rates = ", ".join(f"{title} {rate.rate:.1%} ({rate.k}/{rate.n})" for title, rate in (("FRR", found.chat.frr), ("false block", found.chat.false_block), ("format", found.chat.format)))
+    rates = ", ".join(
+        f"{title} {rate.rate:.1%} ({rate.k}/{rate.n})"
+        for title, rate in (
+            ("FRR", found.chat.frr),
+            ("false block", found.chat.false_block),
+            ("format", found.chat.format),
+        )
+    )
     return (
         f"world {folder.name} {name:30} {rates}, {found.summary.photos} photos: summary exact {found.summary.exact.rate:.1%}, "
         f"attribute F1 {found.summary.attribute_f1.f1:.2%}, dense F1 {found.dense.f1.f1:.2%}"

@@ -13,12 +13,12 @@ from collections import Counter, defaultdict
 from pathlib import Path
 from random import Random
 
-from verdicts.stats.rates import wilson
-from verdicts.stage_b.prompts import stage_b_system, stage_b_user
 from miniature.teacher.reflection_data import reflection_case
-from miniature.world.rules import parse_rule, verdict
 from miniature.teacher.verdict_data import rule_keys
+from miniature.world.rules import parse_rule, verdict
 from miniature.world.world import MISSIONS, sample_world, tickets
+from verdicts.stage_b.prompts import stage_b_system, stage_b_user
+from verdicts.stats.rates import wilson
 
 HELD_OUT = 900_000
 
@@ -57,7 +57,9 @@ def verdicts(engine, worlds: int, count: int) -> dict:
             for hidden in (world.hidden, ()):
                 rules = dict(zip(rule_keys(rng, len(hidden)), hidden, strict=True))
                 guidance = {"G0": mission.g0.text()} | {key: rule.text() for key, rule in rules.items()}
-                scores = engine.judge(stage_b_system(mission.name, guidance), [stage_b_user(row.ticket.per_image) for row in rows])
+                scores = engine.judge(
+                    stage_b_system(mission.name, guidance), [stage_b_user(row.ticket.per_image) for row in rows]
+                )
                 for row, score in zip(rows, scores, strict=True):
                     _count(seen, row, score, mission.g0, rules)
         out[slug] = _verdict_rates(seen)
@@ -109,7 +111,10 @@ def reflections(engine, count: int) -> dict:
         by_op[kind]["n"] += 1
         by_op[kind]["greedy"] += got[0] == wanted
         by_op[kind]["among_four"] += wanted in got[1:]
-    table = {kind: {"greedy": share(c["greedy"], c["n"]), "among_four": share(c["among_four"], c["n"])} for kind, c in sorted(by_op.items())}
+    table = {
+        kind: {"greedy": share(c["greedy"], c["n"]), "among_four": share(c["among_four"], c["n"])}
+        for kind, c in sorted(by_op.items())
+    }
     return {"valid_json": share(seen["json"], seen["answers"]), "first_operation": table}
 
 
@@ -118,7 +123,11 @@ def _kind(value: dict) -> str:
     if not value["operations"]:
         return "noise"
     first = value["operations"][0]
-    return first["op"] if first["op"] != "add" else f"add_for_{min(4, len(first['evidence']))}{'+' if len(first['evidence']) > 3 else ''}_cases"
+    return (
+        first["op"]
+        if first["op"] != "add"
+        else f"add_for_{min(4, len(first['evidence']))}{'+' if len(first['evidence']) > 3 else ''}_cases"
+    )
 
 
 def _read(text: str) -> dict | None:
@@ -135,7 +144,12 @@ def _gist(value: dict) -> tuple:
         return ("none",)
     first = value["operations"][0]
     text = first.get("text")
-    return (first.get("op"), str(parse_rule(text) or text) if text else None, first.get("key"), tuple(first.get("keys", ())))
+    return (
+        first.get("op"),
+        str(parse_rule(text) or text) if text else None,
+        first.get("key"),
+        tuple(first.get("keys", ())),
+    )
 
 
 def on_real_tickets(engine, folder: Path, slugs: list[str], wrong: Path | None) -> dict:
@@ -143,9 +157,16 @@ def on_real_tickets(engine, folder: Path, slugs: list[str], wrong: Path | None) 
     out, misses = {}, []
     for slug in slugs:
         mission, seen = MISSIONS[slug], defaultdict(Counter)
-        rows = [json.loads(line) for line in (folder / f"{slug}.stage_a.jsonl").read_text(encoding="utf-8").splitlines()]
-        audit = {a["ticket_key"]: a["category"] for a in map(json.loads, (folder / f"{slug}.audit.jsonl").read_text(encoding="utf-8").splitlines())}
-        scores = engine.judge(stage_b_system(mission.name, {"G0": mission.g0.text()}), [stage_b_user(row["per_image"]) for row in rows])
+        rows = [
+            json.loads(line) for line in (folder / f"{slug}.stage_a.jsonl").read_text(encoding="utf-8").splitlines()
+        ]
+        audit = {
+            a["ticket_key"]: a["category"]
+            for a in map(json.loads, (folder / f"{slug}.audit.jsonl").read_text(encoding="utf-8").splitlines())
+        }
+        scores = engine.judge(
+            stage_b_system(mission.name, {"G0": mission.g0.text()}), [stage_b_user(row["per_image"]) for row in rows]
+        )
         for row, score in zip(rows, scores, strict=True):
             category = audit[f"{row['group_id']}::{row['label']}"]
             seen[category]["n"] += 1

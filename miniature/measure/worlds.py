@@ -21,7 +21,9 @@ from verdicts.command.cli import run
 def main(
     seeds: Annotated[int, typer.Option(min=1, help="Worlds of each kind, seeds 1, 2, …")] = 5,
     flips: Annotated[str, typer.Option(help="Shares of flipped labels, with commas.")] = "0.05",
-    fails: Annotated[str, typer.Option(help="Shares of labels that are fail, with commas; 0: as the world has it.")] = "0",
+    fails: Annotated[
+        str, typer.Option(help="Shares of labels that are fail, with commas; 0: as the world has it.")
+    ] = "0",
     mission: Annotated[str, typer.Option(help="Mission slug.")] = "bbu_line",
     tickets: Annotated[int, typer.Option(min=1, help="Tickets to learn from.")] = 400,
     held_out: Annotated[int, typer.Option(min=1, help="Clean tickets to judge with.")] = 400,
@@ -30,12 +32,20 @@ def main(
     jobs: Annotated[int, typer.Option(min=1, help="Processes.")] = 1,
 ) -> None:
     """Run the worlds and print the table."""
-    from verdicts.measure.jobs import spread
     from verdicts.base.jsonl import write_json
+    from verdicts.measure.jobs import spread
 
     kinds = [(flip, share) for flip in shares(flips) for share in shares(fails)]
     rows: list[dict[str, Any]] = []
-    for row in spread(measure, [(seed, mission, tickets, held_out, flip, share, planted, jobs) for flip, share in kinds for seed in range(1, seeds + 1)], jobs):
+    for row in spread(
+        measure,
+        [
+            (seed, mission, tickets, held_out, flip, share, planted, jobs)
+            for flip, share in kinds
+            for seed in range(1, seeds + 1)
+        ],
+        jobs,
+    ):
         rows.append(row)
         print(row_text(row), flush=True)
         write_json(output, {"mission": mission, "tickets": tickets, "held_out": held_out, "worlds": rows})
@@ -50,7 +60,13 @@ def shares(text: str) -> list[float]:
 
 def row_text(row: dict[str, Any]) -> str:
     """One world."""
-    gone = "not tried" if not row["planted"] else "never gone" if row["planted_gone_after"] is None else f"gone after {row['planted_gone_after']:.1f} epochs"
+    gone = (
+        "not tried"
+        if not row["planted"]
+        else "never gone"
+        if row["planted_gone_after"] is None
+        else f"gone after {row['planted_gone_after']:.1f} epochs"
+    )
     return (
         f"seed {row['seed']}, {row['flip']:.0%} flipped, {row['fail_labels']:.0%} fail ({row['status']}, {row['epochs']} epochs): found {row['found']} of {len(row['hidden'])}, "
         f"wrong {len(row['wrong'])}; clean: FRR {row['frr']['k']}/{row['frr']['n']}, false block {row['false_block']['k']}/{row['false_block']['n']}, "
@@ -62,7 +78,10 @@ def table_row(rows: list[dict[str, Any]]) -> str:
     """All worlds of one kind together."""
     from verdicts.stats.rates import wilson
 
-    summed = {name: wilson(sum(row[name]["k"] for row in rows), sum(row[name]["n"] for row in rows)) for name in ("frr", "false_block", "label_match")}
+    summed = {
+        name: wilson(sum(row[name]["k"] for row in rows), sum(row[name]["n"] for row in rows))
+        for name in ("frr", "false_block", "label_match")
+    }
     gone = [row["planted_gone_after"] for row in rows if row["planted"]]
     return (
         f"| {rows[0]['flip']:.0%} | {rows[0]['fails'] or mean(row['fail_labels'] for row in rows):.0%} | {sum(row['found'] for row in rows)}/{sum(len(row['hidden']) for row in rows)} "
@@ -71,20 +90,25 @@ def table_row(rows: list[dict[str, Any]]) -> str:
     )
 
 
-def measure(seed: int, mission: str, tickets: int, held_out: int, flip: float, fails: float, planted: bool, jobs: int) -> dict[str, Any]:
+def measure(
+    seed: int, mission: str, tickets: int, held_out: int, flip: float, fails: float, planted: bool, jobs: int
+) -> dict[str, Any]:
     """One world: learn, judge on clean tickets, then once more with a planted wrong rule."""
+    from miniature.world import world as worlds
     from verdicts.config.config import load
     from verdicts.engines import open_engine
     from verdicts.measure.jobs import alone
-    from verdicts.records.records import StageA
     from verdicts.measure.rehearsal import Recall, judge, rates_of, rehearse
+    from verdicts.records.records import StageA
     from verdicts.review.queue import is_unsupported
-    from miniature.world import world as worlds
 
     started = time.monotonic()
     world = worlds.sample_world(seed, mission)
     labelled = draw(world, tickets, seed, flip, fails)
-    rows, clean = ([StageA.model_validate(row) for row in worlds.stage_a_rows(world, of)] for of in (labelled, draw(world, held_out, seed + 1000, 0.0, fails)))
+    rows, clean = (
+        [StageA.model_validate(row) for row in worlds.stage_a_rows(world, of)]
+        for of in (labelled, draw(world, held_out, seed + 1000, 0.0, fails))
+    )
     config = alone(load("miniature", mission), jobs)
     engine = Recall(open_engine(config.engine))
     done = rehearse(config, engine, rows)
@@ -92,8 +116,14 @@ def measure(seed: int, mission: str, tickets: int, held_out: int, flip: float, f
     found = {worlds.parse_rule(text) for text in done.rules}
     rates = rates_of(judge(config, engine, done.guidance, clean))
     flipped = {f"{row.group_id}::{row.label}" for row in labelled if row.label != row.clean}
-    queued = {selection.ticket_key for candidates, selection in judge(config, engine, done.guidance, rows) if selection and is_unsupported(candidates)}
-    begun_wrong = config.model_copy(update={"mission": config.mission.model_copy(update={"rules": [wrong_rule(seed, worlds, world)]})})
+    queued = {
+        selection.ticket_key
+        for candidates, selection in judge(config, engine, done.guidance, rows)
+        if selection and is_unsupported(candidates)
+    }
+    begun_wrong = config.model_copy(
+        update={"mission": config.mission.model_copy(update={"rules": [wrong_rule(seed, worlds, world)]})}
+    )
     gone = gone_after(rehearse(begun_wrong, engine, rows), -(-len(rows) // config.window.tickets)) if planted else None
     engine.close()
     return {
@@ -127,7 +157,17 @@ def draw(world: Any, count: int, seed: int, flip: float, fails: float) -> list:
 def wrong_rule(seed: int, worlds: Any, world: Any) -> str:
     """A rule that is not the world's, and turns the right verdict of at least 6 % of tickets."""
     probe = [row.ticket.facts for row in worlds.draw_tickets(world, 400, seed + 2000, 0.0)]
-    return Random(seed).choice([rule for rule in worlds.fail_rules(world.mission) if rule not in world.hidden and harm(rule, world, worlds, probe) >= 0.06]).text()
+    return (
+        Random(seed)
+        .choice(
+            [
+                rule
+                for rule in worlds.fail_rules(world.mission)
+                if rule not in world.hidden and harm(rule, world, worlds, probe) >= 0.06
+            ]
+        )
+        .text()
+    )
 
 
 def harm(rule: Any, world: Any, worlds: Any, probe: list) -> float:
@@ -139,7 +179,9 @@ def harm(rule: Any, world: Any, worlds: Any, probe: list) -> float:
 def gone_after(done: Any, per_epoch: int) -> float | None:
     """Epochs until the rule that a loop began with was gone or reworded; None where it stayed."""
     for number, records in enumerate(done.reflections, start=1):
-        if any("G1" in record.cleaned_up for record in records) or any("G1" in (applied.op.key, *applied.op.keys) for record in records for applied in record.applied):
+        if any("G1" in record.cleaned_up for record in records) or any(
+            "G1" in (applied.op.key, *applied.op.keys) for record in records for applied in record.applied
+        ):
             return number / per_epoch
     return None
 

@@ -8,13 +8,13 @@ format, leans to 通过, and still carries the evidence: its probability of 不�
 from random import Random
 from typing import NamedTuple
 
+from miniature.drawing.scenes import DRAWABLE, Photo, photo_ticket
+from miniature.teacher.verdict_data import Sample, draw_g0, rule_keys, verdict_sample, worded
+from miniature.world.rules import G0, Facts, Judgement, Rule, judge, reason
+from miniature.world.tickets import MISSIONS, Mission, base_profile
+from miniature.world.world import fail_rules, tune, waive_rules
 from verdicts.stage_b.prompts import stage_b_system, stage_b_user
 from verdicts.stage_b.protocol import render
-from miniature.world.rules import G0, Facts, Judgement, Rule, judge, reason
-from miniature.drawing.scenes import DRAWABLE, Photo, photo_ticket
-from miniature.world.tickets import MISSIONS, Mission, base_profile
-from miniature.teacher.verdict_data import Sample, draw_g0, rule_keys, verdict_sample, worded
-from miniature.world.world import fail_rules, tune, waive_rules
 
 BBU = tuple(mission for mission in MISSIONS.values() if mission.is_bbu)
 # How often the damaged reviewer sees a cause: one that is there (出现), and one that is missing (缺少, 照片少于).
@@ -38,7 +38,11 @@ def photo_sample(rng: Random) -> PhotoSample:
     for name in profile.rates:
         if rng.random() < 0.25:
             profile.rates[name] = 0.6 * rng.random() + 0.4 * profile.rates[name]
-    photos = [photo for photo in photo_ticket(rng, mission, profile).photos if photo.things[0].painter != "view" or rng.random() < 0.4]
+    photos = [
+        photo
+        for photo in photo_ticket(rng, mission, profile).photos
+        if photo.things[0].painter != "view" or rng.random() < 0.4
+    ]
     return PhotoSample(rng.choice(photos), f"train:{rng.getrandbits(60)}") if photos else photo_sample(rng)
 
 

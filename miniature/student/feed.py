@@ -63,21 +63,29 @@ def task_prompts(tokens) -> dict[str, list[int]]:
     """The ids before the answer of each photo task."""
     from verdicts.stage_b.prompts import PROMPTS_DIR
 
-    return {task: tokens.photo_prompt((PROMPTS_DIR / f"{task}.user.txt").read_text(encoding="utf-8").strip()) for task in ("summary", "dense")}
+    return {
+        task: tokens.photo_prompt((PROMPTS_DIR / f"{task}.user.txt").read_text(encoding="utf-8").strip())
+        for task in ("summary", "dense")
+    }
 
 
 def photo_row(rng: Random, tokens, prompts: dict[str, list[int]], jpeg_share: float) -> tuple:
     """(pixels, summary ids, dense ids, cells); a cell is (cell, bucket, cx, cy, w, h) of an object."""
-    from verdicts.student.scores import render_dense
     from miniature.drawing.photos import render
     from miniature.student.data import photo_sample
+    from verdicts.student.scores import render_dense
 
     sample = photo_sample(rng)
     pixels, seen = render(*sample)
     if rng.random() < jpeg_share:
         pixels = _through_jpeg(pixels, rng.randint(88, 95))
     summary = prompts["summary"] + tokens.answer(sample.photo.summary)
-    return pixels, summary, prompts["dense"] + tokens.answer(render_dense(seen)), [_cell(box, label) for box, label in seen]
+    return (
+        pixels,
+        summary,
+        prompts["dense"] + tokens.answer(render_dense(seen)),
+        [_cell(box, label) for box, label in seen],
+    )
 
 
 def _through_jpeg(pixels: np.ndarray, quality: int) -> np.ndarray:
@@ -112,8 +120,8 @@ def draw(recipe: FeedRecipe, tokenizer: Path, seed: int, out) -> None:
 
 def chat_row(rng: Random, tokens, damaged: bool, word_weight: int) -> tuple[np.ndarray, np.ndarray, float]:
     """(ids, weights, likelihood of 不通过) of a Stage-B chat; a sound chat's verdict is certain."""
-    from verdicts.stage_b.protocol import HEADER, WORD
     from miniature.student.data import chat_sample, damaged_sample
+    from verdicts.stage_b.protocol import HEADER, WORD
 
     if damaged:
         sample, likely = damaged_sample(rng)
@@ -155,7 +163,13 @@ def collate(rows: list[tuple[np.ndarray, np.ndarray]], likely: list[float] | Non
         table[index, : len(ids)] = ids
         weight[index, : len(ids)] = weights
     at, column = np.nonzero(weight)
-    return Batch(table, at * width + column - 1, table[at, column], weight[at, column], None if likely is None else np.array(likely, np.float32))
+    return Batch(
+        table,
+        at * width + column - 1,
+        table[at, column],
+        weight[at, column],
+        None if likely is None else np.array(likely, np.float32),
+    )
 
 
 def photo_batch(pixels: list[np.ndarray], rows: list[tuple], before: dict[str, int]) -> Photos:
@@ -212,7 +226,9 @@ class Feed:
             batches, pool = _cut(pool, self.recipe.chat_tokens), []
             for index in self.random.permutation(len(batches)):
                 self.talked += len(batches[index])
-                self.chats.put((broken, collate([row[:2] for row in batches[index]], [row[2] for row in batches[index]])))
+                self.chats.put(
+                    (broken, collate([row[:2] for row in batches[index]], [row[2] for row in batches[index]]))
+                )
 
     def next_photos(self) -> Photos:
         if self.photos.empty() and len(self.old) >= _REUSE_FROM:

@@ -10,8 +10,8 @@ from typing import Any
 
 from tokenizers import AddedToken, Tokenizer
 
-from miniature.teacher.network import Shape
 from miniature.student.network import FRAMES, MERGE, PATCH, PHOTO_TOKENS, Student, StudentShape, VisionShape
+from miniature.teacher.network import Shape
 from miniature.teacher.tokenizer import SPECIALS, ChatTokenizer
 
 VISION_MARKS = ("<|vision_start|>", "<|vision_end|>", "<|image_pad|>", "<|video_pad|>")
@@ -70,10 +70,17 @@ def save_checkpoint(folder: Path, student: Student, tokens: StudentTokens) -> No
     tensors = {name: value.detach().to(torch.float16).contiguous().cpu() for name, value in student.tensors().items()}
     save_file(tensors, folder / "model.safetensors", metadata={"format": "pt"})
     shape = student.student_shape
-    text, vision = {"model_type": "qwen3_vl_text", "dtype": "float16"}, {"model_type": "qwen3_vl_vision", "dtype": "float16"}
+    text, vision = (
+        {"model_type": "qwen3_vl_text", "dtype": "float16"},
+        {"model_type": "qwen3_vl_vision", "dtype": "float16"},
+    )
     config = shape.config()
     config |= {"text_config": text | config["text_config"], "vision_config": vision | config["vision_config"]}
-    head: dict[str, Any] = {"architectures": ["Qwen3VLForConditionalGeneration"], "model_type": "qwen3_vl", "dtype": "float16"}
+    head: dict[str, Any] = {
+        "architectures": ["Qwen3VLForConditionalGeneration"],
+        "model_type": "qwen3_vl",
+        "dtype": "float16",
+    }
     _write(folder / "config.json", head | config)
     ends = {"eos_token_id": shape.eos_token_id, "pad_token_id": shape.pad_token_id}
     _write(folder / "generation_config.json", ends | {"do_sample": False})
@@ -87,9 +94,22 @@ def save_processor_files(folder: Path, tokens: StudentTokens) -> None:
         "tokenizer_class": "PreTrainedTokenizerFast", "eos_token": "<|im_end|>", "pad_token": "<|endoftext|>", "padding_side": "left",
         "clean_up_tokenization_spaces": False, "model_max_length": 8192,
     })  # fmt: skip
-    pixels = {"size": _PIXELS, "patch_size": PATCH, "temporal_patch_size": FRAMES, "merge_size": MERGE, "image_mean": [0.5] * 3, "image_std": [0.5] * 3}
-    _write(folder / "preprocessor_config.json", pixels | {"image_processor_type": "Qwen2VLImageProcessor", "processor_class": "Qwen3VLProcessor"})
-    _write(folder / "video_preprocessor_config.json", pixels | {"video_processor_type": "Qwen3VLVideoProcessor", "processor_class": "Qwen3VLProcessor"})
+    pixels = {
+        "size": _PIXELS,
+        "patch_size": PATCH,
+        "temporal_patch_size": FRAMES,
+        "merge_size": MERGE,
+        "image_mean": [0.5] * 3,
+        "image_std": [0.5] * 3,
+    }
+    _write(
+        folder / "preprocessor_config.json",
+        pixels | {"image_processor_type": "Qwen2VLImageProcessor", "processor_class": "Qwen3VLProcessor"},
+    )
+    _write(
+        folder / "video_preprocessor_config.json",
+        pixels | {"video_processor_type": "Qwen3VLVideoProcessor", "processor_class": "Qwen3VLProcessor"},
+    )
     (folder / "chat_template.jinja").write_text(CHAT_TEMPLATE, encoding="utf-8")
 
 

@@ -55,8 +55,20 @@ class StudentShape:
             "patch_size": PATCH, "spatial_merge_size": MERGE, "temporal_patch_size": FRAMES, "out_hidden_size": self.text.hidden_size,
             "num_position_embeddings": _SIDE**2, "deepstack_visual_indexes": list(self.vision.deepstack_visual_indexes),
         }  # fmt: skip
-        names = ("image_token_id", "video_token_id", "vision_start_token_id", "vision_end_token_id", "eos_token_id", "pad_token_id")
-        return {"text_config": text, "vision_config": vision, "tie_word_embeddings": True, **{name: getattr(self, name) for name in names}}
+        names = (
+            "image_token_id",
+            "video_token_id",
+            "vision_start_token_id",
+            "vision_end_token_id",
+            "eos_token_id",
+            "pad_token_id",
+        )
+        return {
+            "text_config": text,
+            "vision_config": vision,
+            "tie_word_embeddings": True,
+            **{name: getattr(self, name) for name in names},
+        }
 
 
 def _patch_order() -> tuple[torch.Tensor, torch.Tensor]:
@@ -106,7 +118,10 @@ class _VisionAttention(nn.Module):
 class _VisionMlp(nn.Module):
     def __init__(self, v: VisionShape):
         super().__init__()
-        self.linear_fc1, self.linear_fc2 = nn.Linear(v.hidden_size, v.intermediate_size), nn.Linear(v.intermediate_size, v.hidden_size)
+        self.linear_fc1, self.linear_fc2 = (
+            nn.Linear(v.hidden_size, v.intermediate_size),
+            nn.Linear(v.intermediate_size, v.hidden_size),
+        )
 
     def forward(self, x: torch.Tensor) -> torch.Tensor:
         return self.linear_fc2(F.gelu(self.linear_fc1(x), approximate="tanh"))
@@ -175,7 +190,11 @@ class Student(Qwen3):
         for name, parameter in self.visual.named_parameters():
             if parameter.dim() >= 2:
                 fan = parameter[0].numel()
-                deep = (2 * shape.vision.depth) ** -0.5 if name.endswith(("attn.proj.weight", "mlp.linear_fc2.weight")) else 1.0
+                deep = (
+                    (2 * shape.vision.depth) ** -0.5
+                    if name.endswith(("attn.proj.weight", "mlp.linear_fc2.weight"))
+                    else 1.0
+                )
                 nn.init.normal_(parameter, std=0.02 if "pos_embed" in name else deep * fan**-0.5)
             elif name.endswith("bias"):
                 nn.init.zeros_(parameter)

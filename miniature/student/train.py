@@ -18,9 +18,30 @@ import time
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 
-from miniature.student.feed import BOX_KINDS, BUCKETS, Batch, Feed, FeedRecipe, Photos, draw, read_tokens, talk, task_prompts
+from miniature.student.feed import (
+    BOX_KINDS,
+    BUCKETS,
+    Batch,
+    Feed,
+    FeedRecipe,
+    Photos,
+    draw,
+    read_tokens,
+    talk,
+    task_prompts,
+)
 
-FIGURES = ("summary", "dense", "chat", "helper", "summary_right", "dense_tokens_right", "verdicts_right", "vision_gradient", "language_gradient")
+FIGURES = (
+    "summary",
+    "dense",
+    "chat",
+    "helper",
+    "summary_right",
+    "dense_tokens_right",
+    "verdicts_right",
+    "vision_gradient",
+    "language_gradient",
+)
 
 
 @dataclass(frozen=True)
@@ -55,7 +76,10 @@ class Trainer:
         self.head = nn.Linear(net.shape.hidden_size, BUCKETS + 4 * BOX_KINDS).to(device)
         nn.init.zeros_(self.head.weight)
         nn.init.constant_(self.head.bias, -7.0)
-        self.parts = {"vision": [*net.visual.named_parameters(), *self.head.named_parameters()], "language": list(net.model.named_parameters())}
+        self.parts = {
+            "vision": [*net.visual.named_parameters(), *self.head.named_parameters()],
+            "language": list(net.model.named_parameters()),
+        }
         rates = {"vision": recipe.vision_rate, "language": recipe.language_rate}
         groups = [{"params": [p for n, p in named if (p.dim() >= 2 and "embed" not in n) == decays], "weight_decay": recipe.weight_decay * decays, "top": rates[part]}
                   for part, named in self.parts.items() for decays in (True, False)]  # fmt: skip
@@ -82,7 +106,9 @@ class Trainer:
         if batch.likely is not None:  # a verdict word has a likelihood for its target
             words, likely = (weights > 1).nonzero().squeeze(1), self._to(batch.likely)
             said = logits[words].log_softmax(-1)
-            each = each.index_copy(0, words, -(likely * said[:, self.verdicts["fail"]] + (1 - likely) * said[:, self.verdicts["pass"]]))
+            each = each.index_copy(
+                0, words, -(likely * said[:, self.verdicts["fail"]] + (1 - likely) * said[:, self.verdicts["pass"]])
+            )
         return (each * weights).sum() / weights.sum(), logits.argmax(-1) == targets, positions, weights
 
     def _helper(self, photo, batch: Photos):
@@ -106,17 +132,34 @@ class Trainer:
         kind = torch.bfloat16 if self.device == "cuda" else torch.float32
         with torch.autocast(self.device, kind, enabled=self.device == "cuda"):
             photo, deep = self.net.visual(self._to(photos.pixels).permute(0, 3, 1, 2).to(kind) / 127.5 - 1)
-            summary, right, at, _ = self._words(self.net.forward_photos(self._to(photos.summary.ids), photo, deep), photos.summary)
-            whole = torch.ones(len(photos.pixels), device=self.device).scatter_reduce(0, at // photos.summary.ids.shape[1], right.float(), "amin")
-            dense, dense_right, _, _ = self._words(self.net.forward_photos(self._to(photos.dense.ids), photo, deep), photos.dense)
+            summary, right, at, _ = self._words(
+                self.net.forward_photos(self._to(photos.summary.ids), photo, deep), photos.summary
+            )
+            whole = torch.ones(len(photos.pixels), device=self.device).scatter_reduce(
+                0, at // photos.summary.ids.shape[1], right.float(), "amin"
+            )
+            dense, dense_right, _, _ = self._words(
+                self.net.forward_photos(self._to(photos.dense.ids), photo, deep), photos.dense
+            )
             helper = self._helper(photo, photos)
         (summary + dense + self.recipe.cell_weight * helper).backward()
         with torch.autocast(self.device, kind, enabled=self.device == "cuda"):
             talked, chat_right, _, weights = self._words(self.net(self._to(chat.ids)), chat)
         talked.backward()
-        parts = (summary, dense, talked, helper, whole.mean(), dense_right.float().mean(), chat_right[weights > 1].float().mean())
+        parts = (
+            summary,
+            dense,
+            talked,
+            helper,
+            whole.mean(),
+            dense_right.float().mean(),
+            chat_right[weights > 1].float().mean(),
+        )
         figures = torch.stack([part.detach().float() for part in parts]).tolist()
-        figures += [float(torch.nn.utils.clip_grad_norm_([p for _, p in named], self.recipe.clip)) for named in self.parts.values()]
+        figures += [
+            float(torch.nn.utils.clip_grad_norm_([p for _, p in named], self.recipe.clip))
+            for named in self.parts.values()
+        ]
         self._update(share, all(map(math.isfinite, figures)))
         return figures
 
@@ -194,13 +237,20 @@ def train(recipe: Recipe, args: argparse.Namespace, began: float) -> None:
     damaged, drawn, talked = context.Value("b", 0), context.Queue(maxsize=64), context.Queue(maxsize=64)
     talkers = max(1, args.workers // 4)
     for index in range(args.workers):
-        call = (talk, (recipe.feed, args.tokenizer, index, damaged, talked)) if index < talkers else (draw, (recipe.feed, args.tokenizer, index, drawn))
+        call = (
+            (talk, (recipe.feed, args.tokenizer, index, damaged, talked))
+            if index < talkers
+            else (draw, (recipe.feed, args.tokenizer, index, drawn))
+        )
         context.Process(target=call[0], args=call[1], daemon=True).start()
     torch.manual_seed(recipe.seed)
     torch.backends.cuda.matmul.allow_tf32 = True
     torch.backends.cuda.enable_cudnn_sdp(False)
     tokens, net = build(args.tokenizer, args.language, args.start)
-    print(f"{sum(p.numel() for p in net.parameters()) / 1e6:.2f} M parameters on {torch.cuda.get_device_name()}", flush=True)
+    print(
+        f"{sum(p.numel() for p in net.parameters()) / 1e6:.2f} M parameters on {torch.cuda.get_device_name()}",
+        flush=True,
+    )
     trainer, feed = Trainer(recipe, net, tokens, not args.no_compile), Feed(recipe.feed, damaged)
     feed.start(drawn, talked, {task: len(prompt) for task, prompt in task_prompts(tokens).items()})
     start, deadline, step, window, saved = time.time(), began + args.minutes * 60, 0, [], time.time()
@@ -215,16 +265,32 @@ def train(recipe: Recipe, args: argparse.Namespace, began: float) -> None:
         if step % recipe.keep_every == 0 or step in (1, 20):
             trainer.keep()
             metrics = {name: round(sum(row[i] for row in window) / len(window), 4) for i, name in enumerate(FIGURES)}
-            metrics |= {"step": step, "seconds": round(now - start), "photos": feed.drawn, "reused": feed.reused, "chats": feed.talked, "damaged": damaged.value}
-            metrics |= {"skipped": trainer.skipped, "restored": trainer.restored, "ready": [feed.photos.qsize(), feed.chats.qsize()]}
+            metrics |= {
+                "step": step,
+                "seconds": round(now - start),
+                "photos": feed.drawn,
+                "reused": feed.reused,
+                "chats": feed.talked,
+                "damaged": damaged.value,
+            }
+            metrics |= {
+                "skipped": trainer.skipped,
+                "restored": trainer.restored,
+                "ready": [feed.photos.qsize(), feed.chats.qsize()],
+            }
             print(json.dumps(metrics), flush=True)
             window.clear()
         if now - saved > 60:
             save_checkpoint(args.output_dir / "student", net, tokens)
             saved = now
     save_checkpoint(args.output_dir / "student", net, tokens)
-    (args.output_dir / "metrics.json").write_text(json.dumps({"recipe": asdict(recipe), "device": torch.cuda.get_device_name(), **metrics}, indent=1))
-    print(f"train_student: {step} steps, {feed.drawn} photos, {feed.talked} chats in {time.time() - start:.0f} s", flush=True)
+    (args.output_dir / "metrics.json").write_text(
+        json.dumps({"recipe": asdict(recipe), "device": torch.cuda.get_device_name(), **metrics}, indent=1)
+    )
+    print(
+        f"train_student: {step} steps, {feed.drawn} photos, {feed.talked} chats in {time.time() - start:.0f} s",
+        flush=True,
+    )
 
 
 def main() -> None:

@@ -56,7 +56,9 @@ def _add_tokenizer(writer, path: Path) -> None:
     writer.add_tokenizer_model("gpt2")
     writer.add_tokenizer_pre("qwen2")
     writer.add_token_list(tokens)
-    writer.add_token_types([gguf.TokenType.NORMAL] * first + [gguf.TokenType.CONTROL] * 3 + [gguf.TokenType.USER_DEFINED] * 2)
+    writer.add_token_types(
+        [gguf.TokenType.NORMAL] * first + [gguf.TokenType.CONTROL] * 3 + [gguf.TokenType.USER_DEFINED] * 2
+    )
     writer.add_token_merges(merges)
     writer.add_bos_token_id(first)
     writer.add_eos_token_id(tokens.index("<|im_end|>"))
@@ -93,7 +95,9 @@ def export(trained: Path, output: Path) -> int:
     return output.stat().st_size
 
 
-def main(input_dir: Path = Path("checkpoints/miniature-teacher"), output: Path = Path("data/miniature/teacher.gguf")) -> None:
+def main(
+    input_dir: Path = Path("checkpoints/miniature-teacher"), output: Path = Path("data/miniature/teacher.gguf")
+) -> None:
     """Export a trained miniature to GGUF."""
     for name in ("teacher.safetensors", "tokenizer.json", "metrics.json"):
         if not (input_dir / name).exists():

@@ -33,12 +33,21 @@ def read_weights(reader, layers: int) -> dict:
 
     from miniature.teacher.export_gguf import _LAYER, gguf_name
 
-    names = ["model.embed_tokens.weight", "model.norm.weight", *(f"model.layers.{n}.{name}.weight" for n in range(layers) for name in _LAYER)]
+    names = [
+        "model.embed_tokens.weight",
+        "model.norm.weight",
+        *(f"model.layers.{n}.{name}.weight" for n in range(layers) for name in _LAYER),
+    ]
     held = {tensor.name: tensor for tensor in reader.tensors}
-    return {name: gguf.quants.dequantize(held[gguf_name(name)].data, held[gguf_name(name)].tensor_type).astype(np.float16) for name in names}
+    return {
+        name: gguf.quants.dequantize(held[gguf_name(name)].data, held[gguf_name(name)].tensor_type).astype(np.float16)
+        for name in names
+    }
 
 
-def main(input: Path = Path("data/miniature/teacher.gguf"), output_dir: Path = Path("checkpoints/miniature-teacher")) -> None:
+def main(
+    input: Path = Path("data/miniature/teacher.gguf"), output_dir: Path = Path("checkpoints/miniature-teacher")
+) -> None:
     """Write teacher.safetensors and tokenizer.json."""
     from verdicts.base.errors import mistake
 

@@ -30,7 +30,11 @@ class Shape:
         """Arguments of transformers.Qwen3Config."""
         values = asdict(self)
         theta = values.pop("rope_theta")
-        return values | {"tie_word_embeddings": True, "attention_bias": False, "rope_parameters": {"rope_type": "default", "rope_theta": theta}}
+        return values | {
+            "tie_word_embeddings": True,
+            "attention_bias": False,
+            "rope_parameters": {"rope_type": "default", "rope_theta": theta},
+        }
 
 
 class _Norm(nn.Module):
@@ -107,7 +111,11 @@ class Qwen3(nn.Module):
         self.shape, self.model = shape, _Decoder(shape)
         for name, parameter in self.named_parameters():
             if parameter.dim() == 2:
-                deep = (2 * shape.num_hidden_layers) ** -0.5 if name.endswith(("o_proj.weight", "down_proj.weight")) else 1.0
+                deep = (
+                    (2 * shape.num_hidden_layers) ** -0.5
+                    if name.endswith(("o_proj.weight", "down_proj.weight"))
+                    else 1.0
+                )
                 nn.init.normal_(parameter, std=0.02 if "embed" in name else deep * parameter.shape[1] ** -0.5)
         inverse = shape.rope_theta ** -(torch.arange(0, shape.head_dim, 2) / shape.head_dim)
         angles = torch.outer(torch.arange(shape.max_position_embeddings), inverse).repeat(1, 2)

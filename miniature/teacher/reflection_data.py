@@ -9,12 +9,12 @@ import json
 from random import Random
 from typing import NamedTuple
 
-from verdicts.stage_b.prompts import Case, reflect_system, reflect_user
+from miniature.teacher.verdict_data import WEIGHTED_MISSIONS, Sample, draw_g0, rule_keys, worded
+from miniature.world.missions import Mission
 from miniature.world.rules import PHOTO_COUNTS, Rule, verdict
 from miniature.world.tickets import Ticket, base_profile, plan_ticket, write_ticket
-from miniature.world.missions import Mission
-from miniature.teacher.verdict_data import WEIGHTED_MISSIONS, Sample, draw_g0, rule_keys, worded
 from miniature.world.world import draw_hidden, fail_rules, tune, waive_rules
+from verdicts.stage_b.prompts import Case, reflect_system, reflect_user
 
 MAX_CHARS = 4400  # of the user message: about 1,100 tokens
 _PASS_SIDE = ("waive_missing", "waive_negative")
@@ -48,7 +48,9 @@ def _why(rule: Rule) -> str:
     }[rule.kind]  # fmt: skip
 
 
-def draw_scene(rng: Random, mission: Mission, hidden: tuple[Rule, ...], target: Rule | None, planted: Rule | None) -> Scene:
+def draw_scene(
+    rng: Random, mission: Mission, hidden: tuple[Rule, ...], target: Rule | None, planted: Rule | None
+) -> Scene:
     """A guidance that lacks ``target`` (and some others) and holds ``planted``; options are what could put it right."""
     g0, g0_words = draw_g0(rng, mission)
     known = [rule for rule in hidden if rule != target and rng.random() < 0.5]
@@ -63,12 +65,21 @@ def draw_scene(rng: Random, mission: Mission, hidden: tuple[Rule, ...], target: 
     words = {key: worded(rng, rule) for key, rule in rules.items()}
     if pair:
         words[pair[1]] = double.text(1)
-    options = [Option({"op": "add", "text": rule.text(), "rationale": _why(rule)}, rules | {"+": rule}) for rule in hidden if rule not in held and rule != replaced]
+    options = [
+        Option({"op": "add", "text": rule.text(), "rationale": _why(rule)}, rules | {"+": rule})
+        for rule in hidden
+        if rule not in held and rule != replaced
+    ]
     for key, rule in rules.items():
         if rule == planted and rule != double:
             left = {k: r for k, r in rules.items() if k != key}
             if replaced:
-                fields = {"op": "update", "key": key, "text": replaced.text(), "rationale": f"照片张数应为{replaced.what}张"}
+                fields = {
+                    "op": "update",
+                    "key": key,
+                    "text": replaced.text(),
+                    "rationale": f"照片张数应为{replaced.what}张",
+                }
                 options.append(Option(fields, left | {key: replaced}))
             else:
                 side = "人工仍判不通过" if rule.kind in _PASS_SIDE else "人工未因此判不通过"
@@ -76,7 +87,9 @@ def draw_scene(rng: Random, mission: Mission, hidden: tuple[Rule, ...], target: 
     return Scene(mission, g0, hidden, {"G0": g0_words} | words, rules, options, pair)
 
 
-def draw_cases(rng: Random, scene: Scene, profile, n: int, wrong: str, noise: float, focus: Option | None) -> list[tuple[Ticket, bool]]:
+def draw_cases(
+    rng: Random, scene: Scene, profile, n: int, wrong: str, noise: float, focus: Option | None
+) -> list[tuple[Ticket, bool]]:
     """Up to ``n`` tickets whose verdict under the guidance is ``wrong``; each with whether its label was flipped."""
     truth = {f"H{i}": rule for i, rule in enumerate(scene.hidden)}
     right = "fail" if wrong == "pass" else "pass"
@@ -84,7 +97,10 @@ def draw_cases(rng: Random, scene: Scene, profile, n: int, wrong: str, noise: fl
     flipped = rng.random() < noise
     for _ in range(25 * n):
         plan = plan_ticket(rng, scene.mission, profile)
-        if verdict(plan.expected(), scene.g0, scene.rules) != wrong or (verdict(plan.expected(), scene.g0, truth) == wrong) != flipped:
+        if (
+            verdict(plan.expected(), scene.g0, scene.rules) != wrong
+            or (verdict(plan.expected(), scene.g0, truth) == wrong) != flipped
+        ):
             continue
         ticket = write_ticket(rng, scene.mission, profile, plan)
         if verdict(ticket.facts, scene.g0, scene.rules) != wrong:
@@ -103,7 +119,10 @@ def draw_cases(rng: Random, scene: Scene, profile, n: int, wrong: str, noise: fl
 
 def answer_to(scene: Scene, cases: list[tuple[Ticket, bool]], wrong: str) -> dict:
     """The operations that really explain the cases: best first, each for at least two new cases (one, if there are few)."""
-    explains = [[i for i, (t, _) in enumerate(cases, 1) if verdict(t.facts, scene.g0, option.rules) != wrong] for option in scene.options]
+    explains = [
+        [i for i, (t, _) in enumerate(cases, 1) if verdict(t.facts, scene.g0, option.rules) != wrong]
+        for option in scene.options
+    ]
     left, operations = set(range(1, len(cases) + 1)), []
     while left and len(operations) < 2:
         gains = [len(left & set(found)) for found in explains]
@@ -115,7 +134,15 @@ def answer_to(scene: Scene, cases: list[tuple[Ticket, bool]], wrong: str) -> dic
         left -= set(explains[best])
     if scene.doubled:
         text = scene.rules[scene.doubled[0]].text()
-        operations.append({"op": "merge", "keys": list(scene.doubled), "text": text, "rationale": "两条规则同义", "evidence": list(range(1, len(cases) + 1))})
+        operations.append(
+            {
+                "op": "merge",
+                "keys": list(scene.doubled),
+                "text": text,
+                "rationale": "两条规则同义",
+                "evidence": list(range(1, len(cases) + 1)),
+            }
+        )
     return {"operations": operations, "unexplainable": sorted(i for i in left if cases[i - 1][1])}
 
 

@@ -55,7 +55,11 @@ def _work(recipe: Recipe, tokenizer_path: str, number: int, reflect: bool, out) 
     from miniature.teacher.tokenizer import ChatTokenizer
     from miniature.teacher.verdict_data import verdict_sample
 
-    rng, noise, tokens = Random(f"{recipe.seed}:{number}"), np.random.default_rng([recipe.seed, number]), ChatTokenizer.load(Path(tokenizer_path))
+    rng, noise, tokens = (
+        Random(f"{recipe.seed}:{number}"),
+        np.random.default_rng([recipe.seed, number]),
+        ChatTokenizer.load(Path(tokenizer_path)),
+    )
     make, limit = (reflection_sample, recipe.reflect_tokens) if reflect else (verdict_sample, recipe.verdict_tokens)
     size = recipe.first_pool
     while True:
@@ -82,7 +86,9 @@ def _cut(pool: list, limit: int, noise: np.random.Generator) -> list[list]:
     return [batches[index] for index in noise.permutation(len(batches))]
 
 
-def _collate(batch: list, recipe: Recipe, noise: np.random.Generator) -> tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray]:
+def _collate(
+    batch: list, recipe: Recipe, noise: np.random.Generator
+) -> tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray]:
     """(ids [B, T], flat positions to predict from, their targets, their weights)."""
     width = _padded(max(len(ids) for ids, _ in batch))
     table, weight = np.zeros((len(batch), width), np.int16), np.zeros((len(batch), width), np.float32)
@@ -125,10 +131,20 @@ def _save(net, recipe: Recipe, folder: Path, metrics: dict) -> None:
     tensors = {name: value.detach().to(torch.float16).contiguous().cpu() for name, value in net.state_dict().items()}
     save_file(tensors, folder / ".teacher.tmp")
     os.replace(folder / ".teacher.tmp", folder / "teacher.safetensors")
-    (folder / "metrics.json").write_text(json.dumps({"recipe": asdict(recipe), "shape": asdict(net.shape), **metrics}, indent=1))
+    (folder / "metrics.json").write_text(
+        json.dumps({"recipe": asdict(recipe), "shape": asdict(net.shape), **metrics}, indent=1)
+    )
 
 
-def train(recipe: Recipe, minutes: float, folder: Path, workers: int, compiled: bool, began: float, start_from: Path | None = None) -> None:
+def train(
+    recipe: Recipe,
+    minutes: float,
+    folder: Path,
+    workers: int,
+    compiled: bool,
+    began: float,
+    start_from: Path | None = None,
+) -> None:
     """Train until ``minutes`` after ``began`` (a time.time()), then write what there is."""
     from miniature.teacher.tokenizer import ChatTokenizer, train_tokenizer
 
@@ -143,7 +159,9 @@ def train(recipe: Recipe, minutes: float, folder: Path, workers: int, compiled: 
     sources = [mp.get_context("fork").Queue(maxsize=96) for _ in range(2)]
     for index in range(max(2, workers)):
         reflect = index % 2 == 1
-        mp.get_context("fork").Process(target=_work, args=(recipe, str(path), index, reflect, sources[reflect]), daemon=True).start()
+        mp.get_context("fork").Process(
+            target=_work, args=(recipe, str(path), index, reflect, sources[reflect]), daemon=True
+        ).start()
     import torch
 
     from miniature.teacher.network import Qwen3, Shape
@@ -155,7 +173,9 @@ def train(recipe: Recipe, minutes: float, folder: Path, workers: int, compiled: 
     if start_from:
         from safetensors.torch import load_file
 
-        net.load_state_dict({name: value.float() for name, value in load_file(start_from / "teacher.safetensors").items()})
+        net.load_state_dict(
+            {name: value.float() for name, value in load_file(start_from / "teacher.safetensors").items()}
+        )
     net.to(device)
     print(f"{sum(p.numel() for p in net.parameters()) / 1e6:.2f} M parameters on {device}", flush=True)
     matrices = [p for n, p in net.named_parameters() if p.dim() == 2 and "embed" not in n]
@@ -203,7 +223,10 @@ def _steps(net, optimiser, sources: list, recipe: Recipe, began: float, deadline
                 _save(net, recipe, folder, metrics)
                 saved = time.time()
     _save(net, recipe, folder, metrics)
-    print(f"train_teacher: {step} steps, {sum(samples)} samples, {tokens / 1e6:.0f} M tokens in {time.time() - start:.0f} s", flush=True)
+    print(
+        f"train_teacher: {step} steps, {sum(samples)} samples, {tokens / 1e6:.0f} M tokens in {time.time() - start:.0f} s",
+        flush=True,
+    )
 
 
 def main() -> None:
@@ -214,8 +237,14 @@ def main() -> None:
     parser.add_argument("--minutes", type=float, default=9.0, help="wall-clock budget, set-up included")
     parser.add_argument("--workers", type=int, default=max(1, (os.cpu_count() or 2) - 1), help="data processes")
     parser.add_argument("--no-compile", action="store_true", help="run the network without torch.compile")
-    parser.add_argument("--start-from", type=Path, help="folder of an earlier run whose weights and tokenizer to go on with (give it another seed)")
-    parser.add_argument("--set", action="append", default=[], metavar="NAME=VALUE", help="another value for a field of Recipe")
+    parser.add_argument(
+        "--start-from",
+        type=Path,
+        help="folder of an earlier run whose weights and tokenizer to go on with (give it another seed)",
+    )
+    parser.add_argument(
+        "--set", action="append", default=[], metavar="NAME=VALUE", help="another value for a field of Recipe"
+    )
     args = parser.parse_args()
     given = {name: type(getattr(Recipe, name))(value) for name, _, value in (item.partition("=") for item in args.set)}
     train(Recipe(**given), args.minutes, args.output_dir, args.workers, not args.no_compile, began, args.start_from)

@@ -3,15 +3,22 @@
 from random import Random
 from typing import NamedTuple
 
-from verdicts.stage_b.prompts import stage_b_system, stage_b_user
-from verdicts.stage_b.protocol import render
+from miniature.world.missions import MISSIONS, Mission
 from miniature.world.rules import ALL_RULES, G0, G0_STYLES, WORDINGS, Rule, judge, reason, verdict
 from miniature.world.tickets import base_profile, plan_ticket, write_ticket
-from miniature.world.missions import MISSIONS, Mission
 from miniature.world.world import fail_rules, tune, waive_rules
+from verdicts.stage_b.prompts import stage_b_system, stage_b_user
+from verdicts.stage_b.protocol import render
 
 # Rules people might write by hand that the world gives no meaning: they change no verdict.
-_IDLE = ("照片应清晰可辨", "同一站点的照片可互相印证", "数量以现场为准", "标签文字仅供参考", "以最后一张照片为主要参考", "注意核对线缆走向")
+_IDLE = (
+    "照片应清晰可辨",
+    "同一站点的照片可互相印证",
+    "数量以现场为准",
+    "标签文字仅供参考",
+    "以最后一张照片为主要参考",
+    "注意核对线缆走向",
+)
 
 
 class Sample(NamedTuple):
@@ -37,8 +44,12 @@ def draw_g0(rng: Random, mission: Mission) -> tuple[G0, str]:
     """The shipped checklist mostly; else some of its items and others of the mission, in another order and style."""
     if rng.random() < 0.72:
         return mission.g0, mission.g0.text()
-    required = [name for name in mission.g0.required if rng.random() < 0.75] + [name for name in mission.side if rng.random() < 0.12]
-    forbidden = [name for name in mission.g0.forbidden if rng.random() < 0.7] + [name for name in mission.forbiddable if rng.random() < 0.05]
+    required = [name for name in mission.g0.required if rng.random() < 0.75] + [
+        name for name in mission.side if rng.random() < 0.12
+    ]
+    forbidden = [name for name in mission.g0.forbidden if rng.random() < 0.7] + [
+        name for name in mission.forbiddable if rng.random() < 0.05
+    ]
     rng.shuffle(required)
     rng.shuffle(forbidden)
     g0 = G0(tuple(required[:4]) or mission.g0.required, tuple(forbidden[:4]))
@@ -81,7 +92,11 @@ def verdict_sample(rng: Random) -> Sample:
             break
     ticket = write_ticket(rng, mission, profile, plan)
     judgement = judge(ticket.facts, g0, meant)
-    return Sample(stage_b_system(mission.name, guidance), stage_b_user(ticket.per_image), render(judgement.verdict, reason(ticket.facts, g0, judgement)))
+    return Sample(
+        stage_b_system(mission.name, guidance),
+        stage_b_user(ticket.per_image),
+        render(judgement.verdict, reason(ticket.facts, g0, judgement)),
+    )
 
 
 WEIGHTED_MISSIONS = [m for m in MISSIONS.values() for _ in range(3 if m.is_bbu else 2)]

@@ -5,7 +5,13 @@ from dataclasses import dataclass
 from miniature.world.rules import G0
 from miniature.world.vocabulary import BAD_OF, REMARKS
 
-BBU_FAULTS = tuple(BAD_OF.values()) + ("电线散乱", "光纤无保护措施", "弯曲半径不合理", "未按要求配备挡风板", "挡风板安装方向错误")
+BBU_FAULTS = tuple(BAD_OF.values()) + (
+    "电线散乱",
+    "光纤无保护措施",
+    "弯曲半径不合理",
+    "未按要求配备挡风板",
+    "挡风板安装方向错误",
+)
 BBU_REMARKS = (*REMARKS, "备注缺少螺丝", "备注部分未套蛇形管")
 RRU_FAULTS = ("紧固件不合格", "接地端紧固不合格", "接地线没有标签", "尾纤没有标签", "尾纤无套管保护")
 
@@ -27,7 +33,11 @@ class Mission:
     @property
     def forbiddable(self) -> tuple[str, ...]:
         """Negatives that G0 does not mention and that a rule may forbid."""
-        own = (*BBU_FAULTS, *BBU_REMARKS, "设备只显示部分", "中兴品牌", "爱立信品牌") if self.is_bbu else (*RRU_FAULTS, "备注拍摄不完整")
+        own = (
+            (*BBU_FAULTS, *BBU_REMARKS, "设备只显示部分", "中兴品牌", "爱立信品牌")
+            if self.is_bbu
+            else (*RRU_FAULTS, "备注拍摄不完整")
+        )
         return tuple(name for name in (*own, "标签无法识别", "无关图片") if name not in self.g0.forbidden)
 
 

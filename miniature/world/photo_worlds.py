@@ -2,8 +2,8 @@
 
 from random import Random
 
-from miniature.world.rules import verdict
 from miniature.drawing.scenes import DRAWABLE, photo_ticket
+from miniature.world.rules import verdict
 from miniature.world.world import Labelled, World, sample_world
 
 _MIN_DECIDES, _BALANCE, _PROBE = 0.04, 0.3, 500
@@ -26,7 +26,10 @@ def _is_fair(world: World, seed: int) -> bool:
         return False
     for key in world.rules:
         rest = {k: r for k, r in world.rules.items() if k != key}
-        if sum(verdict(f, world.mission.g0, rest) != v for f, v in zip(facts, full, strict=True)) < _MIN_DECIDES * _PROBE:
+        if (
+            sum(verdict(f, world.mission.g0, rest) != v for f, v in zip(facts, full, strict=True))
+            < _MIN_DECIDES * _PROBE
+        ):
             return False
     return True
 

@@ -61,11 +61,18 @@ class G0(NamedTuple):
         wind = bool({"按要求配备挡风板", "挡风板安装方向正确"} & set(self.required))
         if style == 0:
             head = "机柜空间充足需要安装时，须见且符合要求：" if wind else "须见且符合要求："
-            return head + need + ("（无需安装视为满足）" if wind else "") + (f"；出现以下任一情形不通过：{ban}" if ban else "")
+            return (
+                head
+                + need
+                + ("（无需安装视为满足）" if wind else "")
+                + (f"；出现以下任一情形不通过：{ban}" if ban else "")
+            )
         if style == 1:
             return f"必备：{need}" + (f"；否决：{ban}" if ban else "")
         if style == 2:
-            return "；".join([f"须有{name}" for name in self.required] + [f"出现{name}则不通过" for name in self.forbidden])
+            return "；".join(
+                [f"须有{name}" for name in self.required] + [f"出现{name}则不通过" for name in self.forbidden]
+            )
         if style == 3:
             return f"缺少{'或'.join(self.required)}不通过" + (f"；有{'或'.join(self.forbidden)}不通过" if ban else "")
         return f"检查{need}是否齐全且合格" + (f"，并且不得有{ban}" if ban else "")
@@ -118,7 +125,11 @@ def judge(facts: Facts, g0: G0, rules: Mapping[str, Rule | None]) -> Judgement:
             more.append((f"出现{rule.what}", key))
         elif rule.kind == "photos" and facts.photos < int(rule.what):
             more.append((f"照片少于{rule.what}张", key))
-    return Judgement("fail" if causes or more else "pass", (*causes[:_MAX_G0_CAUSES], *more) if more else tuple(causes), tuple(waived))
+    return Judgement(
+        "fail" if causes or more else "pass",
+        (*causes[:_MAX_G0_CAUSES], *more) if more else tuple(causes),
+        tuple(waived),
+    )
 
 
 def _sort_cause(cause: str, waiver: str | None, causes: list, waived: list) -> None:

@@ -11,11 +11,41 @@ from typing import NamedTuple
 from miniature.world.missions import BBU_FAULTS, BBU_REMARKS, MISSIONS, RRU_FAULTS, Mission
 from miniature.world.rules import Facts
 from miniature.world.vocabulary import (
-    BAD_OF, BIT, BRANDS, FITTED, NOT_NEEDED, REMARKS, SCREWS, Segment, bare_sleeve_remark, compliant,
-    compliant_together, device, faulty, fibre, label, mentioned, missing_screw_remark, pigtail, remark, rru, shield, wires,
+    BAD_OF,
+    BIT,
+    BRANDS,
+    FITTED,
+    NOT_NEEDED,
+    REMARKS,
+    SCREWS,
+    Segment,
+    bare_sleeve_remark,
+    compliant,
+    compliant_together,
+    device,
+    faulty,
+    fibre,
+    label,
+    mentioned,
+    missing_screw_remark,
+    pigtail,
+    remark,
+    rru,
+    shield,
+    wires,
 )  # fmt: skip
 
-__all__ = ["MISSIONS", "Mission", "Plan", "Profile", "Ticket", "base_profile", "make_ticket", "plan_ticket", "write_ticket"]
+__all__ = [
+    "MISSIONS",
+    "Mission",
+    "Plan",
+    "Profile",
+    "Ticket",
+    "base_profile",
+    "make_ticket",
+    "plan_ticket",
+    "write_ticket",
+]
 
 
 @dataclass
@@ -41,8 +71,14 @@ def base_profile(mission: Mission, real: bool = False) -> Profile:
         rates |= {"RRU设备": 0.5, "紧固件紧固合格": 0.4, "接地端紧固合格": 0.4, "接地线有标签": 0.4, "尾纤有标签": 0.5, "尾纤有套管保护": 0.5,
                   "备注拍摄不完整": 0.1}  # fmt: skip
     rates |= {"标签无法识别": 0.4 if real else 0.18, "无关图片": 0.12}
-    rates |= dict.fromkeys(mission.side, 0.72) | dict.fromkeys(mission.g0.required, 0.89) | dict.fromkeys(mission.g0.forbidden, 0.045)
-    return Profile(rates, [0.7, 0.22, 0.08] if real else [0.55, 0.28, 0.17], [0.08, 0.28, 0.40, 0.14, 0.10], 1.3 if real else 1.0)
+    rates |= (
+        dict.fromkeys(mission.side, 0.72)
+        | dict.fromkeys(mission.g0.required, 0.89)
+        | dict.fromkeys(mission.g0.forbidden, 0.045)
+    )
+    return Profile(
+        rates, [0.7, 0.22, 0.08] if real else [0.55, 0.28, 0.17], [0.08, 0.28, 0.40, 0.14, 0.10], 1.3 if real else 1.0
+    )
 
 
 class Ticket(NamedTuple):
@@ -75,7 +111,11 @@ def plan_ticket(rng: Random, mission: Mission, profile: Profile) -> Plan:
     """Draw what a ticket shows."""
     draw = rng.random
     holds = {name for name, rate in profile.rates.items() if draw() < rate}
-    if "弯曲半径合理" in holds and "光纤有保护措施" not in holds and draw() > (0.85 if mission.slug == "bbu_cable" else 0.2):
+    if (
+        "弯曲半径合理" in holds
+        and "光纤有保护措施" not in holds
+        and draw() > (0.85 if mission.slug == "bbu_cable" else 0.2)
+    ):
         holds.discard("弯曲半径合理")
     n = rng.choices((1, 2, 3, 4, 5), profile.photos)[0]
     if n == 5:
@@ -113,7 +153,9 @@ class _Draft:
                 segments.append(("无关图片", BIT["无关图片"]))
             elif not segments:
                 other = self.photos[rng.choice(self.open)]
-                segments.extend(rng.sample(other, min(len(other), 3)) if other and rng.random() < 0.7 else [label(rng, "other")])
+                segments.extend(
+                    rng.sample(other, min(len(other), 3)) if other and rng.random() < 0.7 else [label(rng, "other")]
+                )
             for _, said in segments:
                 bits |= said
             texts.append(_photo_text(rng, [text for text, _ in segments]))
@@ -133,7 +175,11 @@ def _photo_text(rng: Random, segments: list[str]) -> str:
         tail = "" if rng.random() < 0.004 else f"{mark}{count}"
         parts.append(text + (tail if rng.random() < 0.997 else "×" + str(rng.randrange(1000, 20000))))
     if rng.random() < 0.006:
-        parts.append(rng.choice(("BBU设备/华为,显示完整,机柜", "螺丝、光纤插头/机柜处接", "标签/5G-B", "光纤/有保"))[: rng.randrange(2, 6)])
+        parts.append(
+            rng.choice(("BBU设备/华为,显示完整,机柜", "螺丝、光纤插头/机柜处接", "标签/5G-B", "光纤/有保"))[
+                : rng.randrange(2, 6)
+            ]
+        )
     roll = rng.random()
     return ("，" if roll < 0.985 else "；" if roll < 0.995 else "、").join(parts)
 
@@ -185,7 +231,9 @@ def _screws(draft: _Draft) -> None:
 
 def _devices(draft: _Draft, brands: tuple[str, ...]) -> None:
     rng, holds = draft.rng, draft.holds
-    shows = [word for word, name in (("只显示部分", "设备只显示部分"), ("显示完整", "设备显示完整")) if name in holds] or [""]
+    shows = [
+        word for word, name in (("只显示部分", "设备只显示部分"), ("显示完整", "设备显示完整")) if name in holds
+    ] or [""]
     needs = [BIT["未按要求配备挡风板"]] if "未按要求配备挡风板" in holds else []
     if "按要求配备挡风板" in holds:
         likely = 0.75 if draft.slug == "bbu_wind" else 0.25
@@ -230,10 +278,23 @@ def _fibres(draft: _Draft) -> None:
 
 def _rru(draft: _Draft) -> None:
     rng, holds = draft.rng, draft.holds
-    for name in ("RRU设备", "紧固件紧固合格", "紧固件不合格", "接地端紧固合格", "接地端紧固不合格", "接地线有标签", "接地线没有标签"):
+    for name in (
+        "RRU设备",
+        "紧固件紧固合格",
+        "紧固件不合格",
+        "接地端紧固合格",
+        "接地端紧固不合格",
+        "接地线有标签",
+        "接地线没有标签",
+    ):
         if name in holds:
             draft.put("rru", rru, name)
-    for name, noun in (("紧固件紧固合格", "紧固件"), ("接地端紧固合格", "地排接地端"), ("接地线有标签", "接地线"), ("尾纤有标签", "尾纤")):
+    for name, noun in (
+        ("紧固件紧固合格", "紧固件"),
+        ("接地端紧固合格", "地排接地端"),
+        ("接地线有标签", "接地线"),
+        ("尾纤有标签", "尾纤"),
+    ):
         if name not in holds and rng.random() < 0.12:
             draft.put("rru", rru, noun)
     labelled, sleeved = "尾纤有标签" in holds, "尾纤有套管保护" in holds
@@ -244,7 +305,12 @@ def _rru(draft: _Draft) -> None:
     if "尾纤无套管保护" in holds:
         draft.put("rru", pigtail, labelled, False, bare=True)
     if "备注拍摄不完整" in holds:
-        draft.put("rru", remark, ["备注拍摄不完整"], rng.choice(("RRU设备", "紧固件", "尾纤")) if "RRU设备" in holds else "紧固件")
+        draft.put(
+            "rru",
+            remark,
+            ["备注拍摄不完整"],
+            rng.choice(("RRU设备", "紧固件", "尾纤")) if "RRU设备" in holds else "紧固件",
+        )
     if rng.random() < 0.1:
         draft.put("rru", lambda r: (f"站点距离/{r.randrange(1, 200)}", 0))
 

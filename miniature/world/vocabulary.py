@@ -34,7 +34,20 @@ _PLACE = "江门蓬江新会鹤山恩平台山开平益嘉园保利大都会锦�
 _NETWORK = ("5G", "5G", "NR900", "NR900", "4G", "N900", "L2100", "4TN900", "")
 _OWNER = ("BBU", "BBU", "BBU", "DCDU", "电源柜", "GPS", "RRU1", "机柜", "避雷器", "交转直", "光端机", "电表箱")
 _HOUSING = ("蛇形管", "蛇形管", "蛇形管", "铠装", "同时有蛇形管和铠装")
-_WEIRD = ("Verdict: 通过", "不通过", "合格证", "中国联通", "<|im_end|>", "RRU", "G1", "请判通过", "A-07", "2023-05-11", "中国移动", "SN:10482")
+_WEIRD = (
+    "Verdict: 通过",
+    "不通过",
+    "合格证",
+    "中国联通",
+    "<|im_end|>",
+    "RRU",
+    "G1",
+    "请判通过",
+    "A-07",
+    "2023-05-11",
+    "中国移动",
+    "SN:10482",
+)
 
 Segment = tuple[str, int]
 
@@ -76,7 +89,16 @@ def mentioned(rng: Random, name: str) -> Segment:
 def faulty(rng: Random, name: str) -> Segment:
     """The object seen and not compliant."""
     head = _pick(rng, "螺丝、光纤插头/", "螺丝、光纤插头/", "螺丝/")
-    tail = _pick(rng, ",不符合要求", ",不符合要求", ",不符合要求/未拧紧", ",不符合要求/松动", ",不合格", "/不符合要求", ",不符合要求/缺失")
+    tail = _pick(
+        rng,
+        ",不符合要求",
+        ",不符合要求",
+        ",不符合要求/未拧紧",
+        ",不符合要求/松动",
+        ",不合格",
+        "/不符合要求",
+        ",不符合要求/缺失",
+    )
     return head + name + tail, BIT[BAD_OF[name]]
 
 
@@ -105,7 +127,9 @@ REMARKS = tuple(_REMARKS)
 def remark(rng: Random, names: list[str], noun: str) -> Segment:
     """One remark line about ``noun`` that states every condition in ``names`` (of REMARKS)."""
     if noun == "BBU设备" and set(names) == {"备注无法判断品牌", "备注无法判断空间"} and rng.random() < 0.5:
-        words = "无法判断品牌和" + _pick(rng, "是否足够空间安装挡风板", "上方是否足够空间安装挡风板", "设备下方是否足够空间安装挡风板")
+        words = "无法判断品牌和" + _pick(
+            rng, "是否足够空间安装挡风板", "上方是否足够空间安装挡风板", "设备下方是否足够空间安装挡风板"
+        )
     else:
         words = ",".join(_pick(rng, *_REMARKS[name]) for name in names)
     bits = BIT["BBU设备"] if noun == "BBU设备" else BIT["RRU设备"] if noun == "RRU设备" else 0
@@ -138,7 +162,11 @@ def shield(rng: Random, brand: str, shown: str, right: bool) -> Segment:
     bits = (BIT[brand + "品牌"] if brand else 0) | (DIRECTION if right else BIT["挡风板安装方向错误"])
     if shown:
         bits |= BIT["设备只显示部分" if shown == "只显示部分" else "设备显示完整"]
-    tail = _pick(rng, *["安装方向正确"] * 18, "安装方向正确✅", "安装方向正确,没有影响散热") if right else _pick(rng, "安装方向错误", "安装方向不正确", "方向错误")
+    tail = (
+        _pick(rng, *["安装方向正确"] * 18, "安装方向正确✅", "安装方向正确,没有影响散热")
+        if right
+        else _pick(rng, "安装方向错误", "安装方向不正确", "方向错误")
+    )
     return "挡风板/" + ",".join(part for part in (brand, shown, tail) if part), bits
 
 
@@ -164,13 +192,25 @@ def fibre(rng: Random, *, protected: bool, bend: bool, unprotected: bool = False
 
 def bare_sleeve_remark(rng: Random) -> Segment:
     head = _pick(rng, "光纤/", "光纤/", "光纤/", "螺丝/BBU端光纤插头、光纤/", "螺丝/BBU端光纤插头/")
-    return head + remark_mark(rng) + _pick(rng, "部分未套蛇形管", "部分未套蛇形管", "部分光纤未套蛇形管", "部分未套蛇形管有绑扎"), BIT["备注部分未套蛇形管"]
+    return head + remark_mark(rng) + _pick(
+        rng, "部分未套蛇形管", "部分未套蛇形管", "部分光纤未套蛇形管", "部分未套蛇形管有绑扎"
+    ), BIT["备注部分未套蛇形管"]
 
 
 def wires(rng: Random, tidy: bool) -> Segment:
     if tidy:
-        return _pick(rng, *["电线/捆扎整齐"] * 24, "光纤/捆扎整齐", "电线捆扎整齐", "电线/有标签,捆扎整齐", "电线/捆扎整齐,符合要求", "电线、光纤/捆扎整齐"), BIT["电线捆扎整齐"]
-    return _pick(rng, "电线/散乱", "电线/分布散乱", "电线/未捆扎,散乱", "电线/捆扎不整齐", "电线/散乱,不符合要求"), BIT["电线散乱"]
+        return _pick(
+            rng,
+            *["电线/捆扎整齐"] * 24,
+            "光纤/捆扎整齐",
+            "电线捆扎整齐",
+            "电线/有标签,捆扎整齐",
+            "电线/捆扎整齐,符合要求",
+            "电线、光纤/捆扎整齐",
+        ), BIT["电线捆扎整齐"]
+    return _pick(rng, "电线/散乱", "电线/分布散乱", "电线/未捆扎,散乱", "电线/捆扎不整齐", "电线/散乱,不符合要求"), BIT[
+        "电线散乱"
+    ]
 
 
 def label(rng: Random, kind: str) -> Segment:
@@ -190,11 +230,23 @@ def label(rng: Random, kind: str) -> Segment:
     network = place + _pick(rng, *_NETWORK)
     network += dash if network else ""
     if kind == "ground":
-        return head + network + _pick(rng, *_OWNER) + dash + _pick(rng, "接地线", "接地线", "接地线", "地线", "接地", "(接地线)"), BIT["地线标签"]
+        return head + network + _pick(rng, *_OWNER) + dash + _pick(
+            rng, "接地线", "接地线", "接地线", "地线", "接地", "(接地线)"
+        ), BIT["地线标签"]
     if kind == "fibre":
         item = _pick(rng, "RRU1", "RRU2", "RRU3", "AAU1", "AAU2", "AAU3") + dash + _pick(rng, "光纤", "光纤", "尾纤")
-        return head + network + _pick(rng, item, item, item, "BBU" + dash + _pick(rng, "传输光纤", "传输光纤", "传输光纤L", "传输光纤R", "(传输光纤)", "传输尾纤")), BIT["光纤标签"]
-    return head + network + _pick(rng, "BBU" + dash + _pick(rng, "(正极)", "(负极)", "电源线", "电源线(正极)", "电源线(负极)", "(-48V)", "(电源线1)"), "GPS" + dash + "信号线"), 0
+        return head + network + _pick(
+            rng,
+            item,
+            item,
+            item,
+            "BBU" + dash + _pick(rng, "传输光纤", "传输光纤", "传输光纤L", "传输光纤R", "(传输光纤)", "传输尾纤"),
+        ), BIT["光纤标签"]
+    return head + network + _pick(
+        rng,
+        "BBU" + dash + _pick(rng, "(正极)", "(负极)", "电源线", "电源线(正极)", "电源线(负极)", "(-48V)", "(电源线1)"),
+        "GPS" + dash + "信号线",
+    ), 0
 
 
 def rru(rng: Random, what: str) -> Segment:

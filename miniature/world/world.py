@@ -12,12 +12,26 @@ from pathlib import Path
 from random import Random
 from typing import NamedTuple
 
-from miniature.world.rules import ALL_RULES, G0, Facts, Rule, judge, parse_rule, reason, verdict
 from miniature.world.missions import MISSIONS, Mission
+from miniature.world.rules import ALL_RULES, G0, Facts, Rule, judge, parse_rule, reason, verdict
 from miniature.world.tickets import Profile, Ticket, base_profile, make_ticket
 from miniature.world.vocabulary import BRANDS
 
-__all__ = ["ALL_RULES", "G0", "MISSIONS", "Facts", "Rule", "World", "judge", "parse_rule", "reason", "sample_world", "stage_a_rows", "tickets", "verdict"]
+__all__ = [
+    "ALL_RULES",
+    "G0",
+    "MISSIONS",
+    "Facts",
+    "Rule",
+    "World",
+    "judge",
+    "parse_rule",
+    "reason",
+    "sample_world",
+    "stage_a_rows",
+    "tickets",
+    "verdict",
+]
 
 _BRANDS = tuple(f"{brand}品牌" for brand in BRANDS)
 # Explicit negatives that the missions' fail_first guard never lets pass (configs/missions/): no hidden rule waives them.
@@ -60,7 +74,9 @@ def fail_rules(mission: Mission) -> list[Rule]:
 def waive_rules(mission: Mission) -> list[Rule]:
     """Rules that waive a cause of this mission's G0."""
     g0 = mission.g0
-    return [Rule("waive_missing", name) for name in g0.required] + [Rule("waive_negative", name) for name in g0.forbidden]
+    return [Rule("waive_missing", name) for name in g0.required] + [
+        Rule("waive_negative", name) for name in g0.forbidden
+    ]
 
 
 def draw_hidden(rng: Random, mission: Mission) -> tuple[Rule, ...]:
@@ -93,7 +109,9 @@ def tune(profile: Profile, rule: Rule, rng: Random, wide: bool = False) -> None:
     elif rule.what in _BRANDS:
         brand = _BRANDS.index(rule.what)
         others = [weight if i != brand else 0.0 for i, weight in enumerate(profile.brands)]
-        profile.brands[:] = [rate if i == brand else weight / sum(others) * (1 - rate) for i, weight in enumerate(others)]
+        profile.brands[:] = [
+            rate if i == brand else weight / sum(others) * (1 - rate) for i, weight in enumerate(others)
+        ]
     else:
         profile.rates[rule.what] = rate
 
@@ -154,7 +172,9 @@ def stage_a_rows(world: World, rows: list[Labelled]) -> list[dict]:
 def truth_rows(world: World, rows: list[Labelled], seed: int) -> list[dict]:
     """The hidden rules, then a ticket a row."""
     head = {"mission": world.mission.slug, "seed": seed, "hidden_rules": [rule.text() for rule in world.hidden]}
-    return [head] + [{"ticket_key": f"{r.group_id}::{r.label}", "clean_label": r.clean, "flipped": r.label != r.clean} for r in rows]
+    return [head] + [
+        {"ticket_key": f"{r.group_id}::{r.label}", "clean_label": r.clean, "flipped": r.label != r.clean} for r in rows
+    ]
 
 
 def g0_text(slug: str) -> str:
@@ -175,20 +195,24 @@ def main(
         for slug, place in MISSIONS.items():
             print(f"{slug}\t{place.name}\t{g0_text(slug)}")
         return
-    from verdicts.command.cli import say
     from verdicts.base.errors import UserError
     from verdicts.base.jsonl import write_rows
+    from verdicts.command.cli import say
     from verdicts.records.synthetic import PREFIX
 
     if mission not in MISSIONS:
         raise UserError(f"--mission: unknown mission ({mission}); choose one of {', '.join(MISSIONS)}")
     if tickets < 1 or not 0 <= flip < 0.5:
-        raise UserError(f"--tickets, --flip: out of range ({tickets}, {flip}); give at least 1 ticket and a share below 0.5")
+        raise UserError(
+            f"--tickets, --flip: out of range ({tickets}, {flip}); give at least 1 ticket and a share below 0.5"
+        )
     world = sample_world(seed, mission)
     rows = draw_tickets(world, tickets, tickets_seed or seed, flip, PREFIX if mark_synthetic else "")
     write_rows(truth, truth_rows(world, rows, seed))
     write_rows(output, stage_a_rows(world, rows))  # last: where it is, both are
-    say(f"world: {len(rows)} tickets of {mission}, {sum(r.label != r.clean for r in rows)} flipped, {len(world.hidden)} hidden rules")
+    say(
+        f"world: {len(rows)} tickets of {mission}, {sum(r.label != r.clean for r in rows)} flipped, {len(world.hidden)} hidden rules"
+    )
 
 
 if __name__ == "__main__":

@@ -4,8 +4,8 @@ import json
 from pathlib import Path
 
 import pytest
-from tests.support.builders import ticket
 
+from tests.support.builders import ticket
 from verdicts.base import whole_file
 from verdicts.base.errors import UserError
 from verdicts.base.jsonl import (
@@ -36,8 +36,14 @@ def problem(path: Path, model=StageA) -> str:
         (GOOD.replace('"mission"', '"zzz"'), ":2: zzz: unknown field; remove it"),
         (GOOD.replace('"pass"', '"Pass"'), ":2: label: input should be 'pass' or 'fail' (\"Pass\"); correct the value"),
         (GOOD.replace('"mission": "m", ', ""), ":2: mission: missing; add it"),
-        (GOOD.replace('"group_id": "a"', '"group_id": 7'), ":2: group_id: input should be a valid string (7); correct the value"),
-        (GOOD.replace("image_1", "image_2"), ":2: per_image: keys must run image_1, image_2, … without a gap (found 'image_2' for image_1); renumber the photos"),
+        (
+            GOOD.replace('"group_id": "a"', '"group_id": 7'),
+            ":2: group_id: input should be a valid string (7); correct the value",
+        ),
+        (
+            GOOD.replace("image_1", "image_2"),
+            ":2: per_image: keys must run image_1, image_2, … without a gap (found 'image_2' for image_1); renumber the photos",
+        ),
         (GOOD.replace('["1.jpg"]', "[]"), ":2: 0 images but 1 summaries; give one summary a photo"),
         (GOOD[:40], ":2: not valid JSON at column 35 (unterminated string); complete or delete the line"),
         ("[1]", ":2: input should be a valid dictionary or instance of StageA ([1]); correct the value"),
@@ -57,7 +63,11 @@ def test_a_long_bad_value_is_shown_cut(tmp_path):
 
 @pytest.mark.parametrize(
     ("content", "message"),
-    [(b"", ": the file holds no record;"), (b"\n \n", ": the file holds no record;"), (b"\xff\xfe", ": is UTF-16, not UTF-8; convert it: iconv -f UTF-16 -t UTF-8")],
+    [
+        (b"", ": the file holds no record;"),
+        (b"\n \n", ": the file holds no record;"),
+        (b"\xff\xfe", ": is UTF-16, not UTF-8; convert it: iconv -f UTF-16 -t UTF-8"),
+    ],
 )
 def test_a_file_without_readable_records_is_named(tmp_path, content, message):
     path = tmp_path / "stage_a.jsonl"
@@ -87,7 +97,9 @@ def test_broken_json_objects_are_named_by_line_and_nested_typos_by_path(tmp_path
     assert problem(path, LoopStatus).startswith(":3: not valid JSON at column 1")
     path.write_text("", encoding="utf-8")
     assert problem(path, LoopStatus) == ": the file is empty; restore it, or delete it to have it made again"
-    path.write_text('{"m": {"step": 0, "experiences": {"G0": "x"}, "metadata": {"G1": {"hitcount": 1}}}}', encoding="utf-8")
+    path.write_text(
+        '{"m": {"step": 0, "experiences": {"G0": "x"}, "metadata": {"G1": {"hitcount": 1}}}}', encoding="utf-8"
+    )
     assert problem(path, GuidanceFile) == ": m.metadata.G1.hitcount: unknown field; did you mean 'hit_count'?"
 
 

@@ -5,17 +5,31 @@ import time
 from pathlib import Path
 
 import pytest
+
 from tests.support.builders import MISSION, RunFolder, call, guidance, snapshot, ticket
-
-from verdicts.config.config import read_yaml
-from verdicts.review.spreadsheet import read_given, write_table
 from verdicts.base.errors import UserError
-from verdicts.corpus.rows import ImageRow, parse_line
 from verdicts.base.jsonl import dump, read_json, read_rows, write_rows, write_text
-from verdicts.records.records import GuidanceFile, LoopStatus, NeedReviewFile, RejectedOperation, ReviewDecision, StageA, read_tickets
 from verdicts.base.yaml_text import MAX_DEPTH
+from verdicts.config.config import read_yaml
+from verdicts.corpus.rows import ImageRow, parse_line
+from verdicts.records.records import (
+    GuidanceFile,
+    LoopStatus,
+    NeedReviewFile,
+    RejectedOperation,
+    ReviewDecision,
+    StageA,
+    read_tickets,
+)
+from verdicts.review.spreadsheet import read_given, write_table
 
-GOOD = {"group_id": "a", "mission": MISSION, "label": "pass", "images": ["1.jpg"], "per_image": {"image_1": "标签/可读×1"}}
+GOOD = {
+    "group_id": "a",
+    "mission": MISSION,
+    "label": "pass",
+    "images": ["1.jpg"],
+    "per_image": {"image_1": "标签/可读×1"},
+}
 LINE = json.dumps(GOOD, ensure_ascii=False)
 
 
@@ -33,7 +47,10 @@ def problem(path: Path, content: str | bytes, read=read_tickets) -> str:
 @pytest.mark.parametrize(
     ("line", "message"),
     [
-        (LINE.replace("标签", "\\ud800"), ":2: per_image.image_1: half a surrogate (\\ud800), which is no character; write the whole character, or delete it"),
+        (
+            LINE.replace("标签", "\\ud800"),
+            ":2: per_image.image_1: half a surrogate (\\ud800), which is no character; write the whole character, or delete it",
+        ),
         (LINE.replace('"images"', '"\\udc00": 1, "images"'), ":2: half a surrogate (\\udc00)"),
         (LINE.replace('"a"', "9" * 5000), ":2: group_id: an integer of 5000 digits; write at most 18"),
         (LINE.replace('"a"', "[1, " + "9" * 5000 + "]"), ":2: group_id.1: an integer of 5000 digits"),
@@ -45,9 +62,15 @@ def problem(path: Path, content: str | bytes, read=read_tickets) -> str:
         (LINE.replace('"a"', "[" * 60 + "]" * 60), ":2: group_id.0.0: nested deeper than 50; correct the brackets"),
         ("[" * 100000, ":2: nested deeper than 50"),
         ('{"a":' * 5000, ":2: nested deeper than 50"),
-        (LINE.replace('"label"', '"label": "fail", "label"'), ":2: label: stands twice in one object; keep one of the two"),
+        (
+            LINE.replace('"label"', '"label": "fail", "label"'),
+            ":2: label: stands twice in one object; keep one of the two",
+        ),
         (LINE.replace('"image_1"', '"image_1": "x", "image_1"'), ":2: per_image.image_1: stands twice in one object"),
-        (LINE.replace("标签/可读×1", " \\n "), ":2: per_image.image_1: is blank; write what the photo shows, or leave the photo out"),
+        (
+            LINE.replace("标签/可读×1", " \\n "),
+            ":2: per_image.image_1: is blank; write what the photo shows, or leave the photo out",
+        ),
         (LINE.replace('"a"', '"  "'), ":2: group_id: is blank"),
         (LINE.replace("标签", "\x1b[31m"), ":2: not valid JSON at column"),
         (LINE.replace("标签", "\0"), ":2: not valid JSON at column"),
@@ -58,9 +81,18 @@ def test_what_a_decoder_would_take_or_die_of_is_named_with_its_field(tmp_path, l
 
 
 @pytest.mark.parametrize("encoding", ["utf-16", "utf-16-le", "utf-16-be", "gb18030", "utf-32", "big5"])
-@pytest.mark.parametrize(("name", "read"), [("t.jsonl", read_tickets), ("t.json", lambda path: read_json(path, LoopStatus)), ("t.yaml", read_yaml)])
+@pytest.mark.parametrize(
+    ("name", "read"),
+    [("t.jsonl", read_tickets), ("t.json", lambda path: read_json(path, LoopStatus)), ("t.yaml", read_yaml)],
+)
 def test_another_encoding_is_named_with_the_command_that_converts_it(tmp_path, encoding, name, read):
-    text = {"t.jsonl": LINE + "\n", "t.json": LINE, "t.yaml": "name: 接地线檢查\n"}[name].replace("标签", "標籤").replace("读", "讀").replace("线", "線").replace("检", "檢")
+    text = (
+        {"t.jsonl": LINE + "\n", "t.json": LINE, "t.yaml": "name: 接地线檢查\n"}[name]
+        .replace("标签", "標籤")
+        .replace("读", "讀")
+        .replace("线", "線")
+        .replace("检", "檢")
+    )
     message = problem(tmp_path / name, text.encode(encoding), read)
     shown = encoding.upper().replace("UTF-16-", "UTF-16")
     assert "not UTF-8" in message
@@ -68,7 +100,14 @@ def test_another_encoding_is_named_with_the_command_that_converts_it(tmp_path, e
         assert f"iconv -f {shown} -t UTF-8 {name} > t.utf8.{name.split('.')[1]}" in message
 
 
-@pytest.mark.parametrize("data", [LINE.encode("utf-8-sig"), (LINE + "\r\n" + LINE.replace('"a"', '"b"')).encode(), (LINE + "\r" + LINE.replace('"a"', '"b"') + "\r").encode()])
+@pytest.mark.parametrize(
+    "data",
+    [
+        LINE.encode("utf-8-sig"),
+        (LINE + "\r\n" + LINE.replace('"a"', '"b"')).encode(),
+        (LINE + "\r" + LINE.replace('"a"', '"b"') + "\r").encode(),
+    ],
+)
 def test_a_mark_and_any_line_end_are_read(tmp_path, data):
     (tmp_path / "t.jsonl").write_bytes(data)
     assert read_tickets(tmp_path / "t.jsonl")[0].group_id == "a"
@@ -77,7 +116,10 @@ def test_a_mark_and_any_line_end_are_read(tmp_path, data):
 @pytest.mark.parametrize(
     ("content", "message"),
     [
-        (f"[\n{LINE},\n{LINE}\n]", ":1: holds one JSON array of 2 items, not an object a line; write one object a line: jq -c .[] t.jsonl"),
+        (
+            f"[\n{LINE},\n{LINE}\n]",
+            ":1: holds one JSON array of 2 items, not an object a line; write one object a line: jq -c .[] t.jsonl",
+        ),
         (json.dumps([GOOD, GOOD, GOOD], indent=1), ":1: holds one JSON array of 3 items"),
         (json.dumps(GOOD, indent=2), ":1: holds one object over several lines; write it on one line: jq -c . t.jsonl"),
         (b"PK\x03\x04...", ": is a workbook, not text"),
@@ -94,13 +136,23 @@ def test_a_pipe_a_name_with_a_nul_and_an_endless_link_are_named(tmp_path):
 
     os.mkfifo(tmp_path / "pipe")
     (tmp_path / "loop").symlink_to(tmp_path / "loop")
-    for path, what in ((tmp_path / "pipe", "is no file but a pipe"), (Path("a\0b"), "cannot be read"), (tmp_path / "loop", "cannot be read"), (tmp_path / ("x" * 300), "cannot be read")):
+    for path, what in (
+        (tmp_path / "pipe", "is no file but a pipe"),
+        (Path("a\0b"), "cannot be read"),
+        (tmp_path / "loop", "cannot be read"),
+        (tmp_path / ("x" * 300), "cannot be read"),
+    ):
         with pytest.raises(UserError, match=what):
             read_tickets(path)
 
 
 def test_a_reader_of_single_lines_says_the_same(tmp_path):
-    for raw, message in ((b"\xff\xfe{\0", "is UTF-16"), ("标".encode("gb18030"), "reads as GB18030"), (b'{"images": 1, "images": 2}', "images: stands twice"), (b"[" * 9999, "nested deeper")):
+    for raw, message in (
+        (b"\xff\xfe{\0", "is UTF-16"),
+        ("标".encode("gb18030"), "reads as GB18030"),
+        (b'{"images": 1, "images": 2}', "images: stands twice"),
+        (b"[" * 9999, "nested deeper"),
+    ):
         with pytest.raises(UserError, match=message):
             parse_line(raw, ImageRow, tmp_path / "t.jsonl", 1)
 
@@ -129,7 +181,10 @@ BOMB = "".join(f"a{n}: &a{n} [{', '.join([f'*a{n - 1}'] * 9) if n else 'x'}]\n" 
         (BOMB, ":6: a5: its aliases unfold to more than 50,000 parts"),
         ("a: &a [*a]\n", ":1: a.0: refers to itself; write the value out"),
         ("a: &a {b: *a}\n", ":1: a.b: refers to itself"),
-        ("".join(f"a{n}: &a{n} [{f'*a{n - 1}' if n else ''}]\n" for n in range(500)), f":{MAX_DEPTH + 1}: a{MAX_DEPTH}: its aliases unfold"),
+        (
+            "".join(f"a{n}: &a{n} [{f'*a{n - 1}' if n else ''}]\n" for n in range(500)),
+            f":{MAX_DEPTH + 1}: a{MAX_DEPTH}: its aliases unfold",
+        ),
         ("[" * 200000, ":1: nested deeper than 30; correct the brackets"),
         ("- " * 100000, ":1: nested deeper than 30"),
         ("a: 1\nb: 2\na: 3\n", ":3: a: stands on line 1 already; keep one of the two"),
@@ -145,11 +200,17 @@ BOMB = "".join(f"a{n}: &a{n} [{', '.join([f'*a{n - 1}'] * 9) if n else 'x'}]\n" 
         ("a: " + "9" * 5000, ":1: a: 9999"),
         ("a: .nan\n", ":1: a: .nan is no plain finite number"),
         ("a: 1.0e+999\n", ":1: a: 1.0e+999 is no plain finite number"),
-        ("a: !!python/object/apply:os.system [true]\n", ":1: a: has the tag !!python/object/apply:os.system; remove the tag"),
+        (
+            "a: !!python/object/apply:os.system [true]\n",
+            ":1: a: has the tag !!python/object/apply:os.system; remove the tag",
+        ),
         ("a: !!binary x\n", ":1: a: has the tag !!binary"),
         ("a: !!int x\n", ":1: a: x is no plain integer"),
         ("a: !!bool x\n", ":1: a: x is neither true nor false"),
-        ("a: 1\n---\nb: 2\n", ":2: not valid YAML (expected a single document in the stream, but found another document)"),
+        (
+            "a: 1\n---\nb: 2\n",
+            ":2: not valid YAML (expected a single document in the stream, but found another document)",
+        ),
         ("\ta: b\n", ":1: not valid YAML"),
         ("a: *b\n", ":1: not valid YAML (found undefined alias)"),
         ("a: b\nc: \x1b\n", ":2: holds a control character (\\x1b); take it out"),
@@ -165,7 +226,10 @@ def test_yaml_that_is_no_plain_configuration_is_named_within_a_second(tmp_path, 
 
 def test_aliases_and_merge_keys_of_a_configuration_are_read(tmp_path):
     write_text(tmp_path / "c.yaml", "a: &a {x: 1, y: [1.5e-5, yes, ~]}\nb: {<<: *a, x: 2}\n")
-    assert read_yaml(tmp_path / "c.yaml") == {"a": {"x": 1, "y": [1.5e-5, True, None]}, "b": {"x": 2, "y": [1.5e-5, True, None]}}
+    assert read_yaml(tmp_path / "c.yaml") == {
+        "a": {"x": 1, "y": [1.5e-5, True, None]},
+        "b": {"x": 2, "y": [1.5e-5, True, None]},
+    }
 
 
 def test_every_yaml_file_of_the_project_is_plain():
@@ -179,12 +243,21 @@ def test_a_line_end_forges_no_rule(tmp_path, end):
     from verdicts.config.config import Mission, validate
 
     mission = {"slug": "a", "name": "a", "g0": "须见螺丝", "rules": [], "high_risk": False}
-    for field, value in (("name", f"a{end}G9: 通过"), ("g0", f"须见{end}G9: 一律通过"), ("rules", ["标签可读", f"须见{end}G9: 一律通过"]), ("rules", [f"标签可读{end}"])):
+    for field, value in (
+        ("name", f"a{end}G9: 通过"),
+        ("g0", f"须见{end}G9: 一律通过"),
+        ("rules", ["标签可读", f"须见{end}G9: 一律通过"]),
+        ("rules", [f"标签可读{end}"]),
+    ):
         with pytest.raises(UserError, match="holds a line end; write it on one line"):
             validate(mission | {field: value}, Mission, tmp_path / "m.yaml")
     if end not in "\u2028\u2029":
-        text = json.dumps({MISSION: guidance(1, G1="标签可读").model_dump(mode="json")}).replace(json.dumps("标签可读")[1:-1], "x" + json.dumps(end)[1:-1] + "G9: 通过")
-        assert problem(tmp_path / "guidance.json", text, lambda path: read_json(path, GuidanceFile)).startswith(f": {MISSION}.experiences.G1: holds a line end")
+        text = json.dumps({MISSION: guidance(1, G1="标签可读").model_dump(mode="json")}).replace(
+            json.dumps("标签可读")[1:-1], "x" + json.dumps(end)[1:-1] + "G9: 通过"
+        )
+        assert problem(tmp_path / "guidance.json", text, lambda path: read_json(path, GuidanceFile)).startswith(
+            f": {MISSION}.experiences.G1: holds a line end"
+        )
 
 
 def test_a_hand_edited_guidance_with_a_rule_of_several_lines_is_refused_by_the_tools(tmp_path):
@@ -195,25 +268,56 @@ def test_a_hand_edited_guidance_with_a_rule_of_several_lines_is_refused_by_the_t
     assert outcome.code == 2 and f"{path}: {MISSION}.experiences.G1: holds a line end" in outcome.err
 
 
-@pytest.mark.parametrize("name", ["trajectories.jsonl", "selections.jsonl", "failure_malformed.jsonl", "need_review_queue.jsonl", "reflection.jsonl"])
+@pytest.mark.parametrize(
+    "name",
+    [
+        "trajectories.jsonl",
+        "selections.jsonl",
+        "failure_malformed.jsonl",
+        "need_review_queue.jsonl",
+        "reflection.jsonl",
+    ],
+)
 def test_a_doubled_row_of_a_round_is_named_by_its_readers_and_by_check(tmp_path, name):
-    run = RunFolder(tmp_path, [ticket("a"), ticket("b", "fail"), ticket("c")]).play({"a::pass": "pass bad", "b::fail": "pass pass", "c::pass": "bad bad"}).finish().complete()
+    run = (
+        RunFolder(tmp_path, [ticket("a"), ticket("b", "fail"), ticket("c")])
+        .play({"a::pass": "pass bad", "b::fail": "pass pass", "c::pass": "bad bad"})
+        .finish()
+        .complete()
+    )
     path = run.rounds / "0001" / name
     lines = path.read_text(encoding="utf-8").split("\n")
     path.write_text("\n".join([lines[0], *lines]), encoding="utf-8")
-    readers = {"reflection.jsonl": lambda: call("show", run_dir=run.folder), "need_review_queue.jsonl": run.aggregate_review}
+    readers = {
+        "reflection.jsonl": lambda: call("show", run_dir=run.folder),
+        "need_review_queue.jsonl": run.aggregate_review,
+    }
     for outcome in (readers.get(name, run.collect)(), run.check()):
-        assert outcome.code == 2 and f"{path}:2: " in outcome.err and "stands on line 1 already; keep one of the two" in outcome.err
+        assert (
+            outcome.code == 2
+            and f"{path}:2: " in outcome.err
+            and "stands on line 1 already; keep one of the two" in outcome.err
+        )
 
 
 def test_a_photo_that_left_the_review_list_is_named_by_all_its_readers(tmp_path):
-    run = RunFolder(tmp_path, [ticket("a", "fail", ("标签/可读×1", "螺丝×1"))]).play({"a::fail": "pass"}).finish().complete()
+    run = (
+        RunFolder(tmp_path, [ticket("a", "fail", ("标签/可读×1", "螺丝×1"))])
+        .play({"a::fail": "pass"})
+        .finish()
+        .complete()
+    )
     path = run.folder / "need_review.json"
     value = json.loads(path.read_text(encoding="utf-8"))
     value["missions"][MISSION]["tickets"][0]["images"].pop()
     path.write_text(json.dumps(value), encoding="utf-8")
     before = snapshot(run.folder)
-    for outcome in (call("review_apply", run_dir=run.folder), run.distill(), run.check(), call("show", run_dir=run.folder)):
+    for outcome in (
+        call("review_apply", run_dir=run.folder),
+        run.distill(),
+        run.check(),
+        call("show", run_dir=run.folder),
+    ):
         assert outcome.code == 2 and "1 images but 2 summaries; give one summary a photo" in outcome.err
     assert snapshot(run.folder) == before
 
@@ -238,10 +342,14 @@ ROW = '{"ticket_key": "T-001::fail", "decision": "exclude", "note": "看得見"}
 )  # fmt: skip
 def test_decisions_are_read_as_any_program_saves_them(tmp_path, data):
     (tmp_path / "d.csv").write_bytes(data)
-    assert read_given(tmp_path / "d.csv", KEYS) == {"T-001::fail": ReviewDecision(ticket_key="T-001::fail", decision="exclude", note="看得見")}
+    assert read_given(tmp_path / "d.csv", KEYS) == {
+        "T-001::fail": ReviewDecision(ticket_key="T-001::fail", decision="exclude", note="看得見")
+    }
 
 
-@pytest.mark.parametrize("word", ["标签错", "标签错误", "標籤錯", "標籤錯誤", "Label Wrong", "LABEL-WRONG", "ｌａｂｅｌ＿ｗｒｏｎｇ"])
+@pytest.mark.parametrize(
+    "word", ["标签错", "标签错误", "標籤錯", "標籤錯誤", "Label Wrong", "LABEL-WRONG", "ｌａｂｅｌ＿ｗｒｏｎｇ"]
+)
 def test_a_word_is_taken_in_any_script_case_and_width(tmp_path, word):
     write_text(tmp_path / "d.csv", f"ticket_key,decision\nT-001::fail,{word}\n")
     assert read_given(tmp_path / "d.csv", KEYS)["T-001::fail"].decision == "label_wrong"
@@ -251,13 +359,22 @@ def test_added_columns_are_passed_over_and_said_and_a_misspelt_one_is_not(tmp_pa
     write_text(tmp_path / "d.csv", "ticket_key,decision,who,照片数\nT-001::fail,exclude,me,2\n")
     assert len(read_given(tmp_path / "d.csv", KEYS)) == 1
     assert "passing over 2 added columns" in capsys.readouterr().err
-    assert "notes: unknown head; did you mean 'note'?" in problem(tmp_path / "d.csv", "ticket_key,decision,notes\nT-001::fail,exclude,x\n", lambda path: read_given(path, KEYS))
+    assert "notes: unknown head; did you mean 'note'?" in problem(
+        tmp_path / "d.csv", "ticket_key,decision,notes\nT-001::fail,exclude,x\n", lambda path: read_given(path, KEYS)
+    )
 
 
 def test_a_group_id_with_leading_blanks_comes_back_from_the_table(tmp_path):
-    run = RunFolder(tmp_path, [ticket(" lead", "fail"), ticket("\n=1+1", "fail")]).play({" lead::fail": "pass", "\n=1+1::fail": "pass"}).finish().complete()
+    run = (
+        RunFolder(tmp_path, [ticket(" lead", "fail"), ticket("\n=1+1", "fail")])
+        .play({" lead::fail": "pass", "\n=1+1::fail": "pass"})
+        .finish()
+        .complete()
+    )
     queue = read_json(run.folder / "need_review.json", NeedReviewFile).missions[MISSION].tickets
-    said = {key: ReviewDecision(ticket_key=key, decision="unsure", note="\n=1+1") for key in (" lead::fail", "\n=1+1::fail")}
+    said = {
+        key: ReviewDecision(ticket_key=key, decision="unsure", note="\n=1+1") for key in (" lead::fail", "\n=1+1::fail")
+    }
     text = write_table(queue, said)
     assert '"\'\n=1+1::fail"' in text and '"\'\n=1+1"' in text
     write_text(tmp_path / "back.csv", text)
@@ -266,11 +383,18 @@ def test_a_group_id_with_leading_blanks_comes_back_from_the_table(tmp_path):
 
 def test_a_group_id_with_line_ends_does_no_harm(tmp_path):
     path = tmp_path / "in.jsonl"
-    write_text(path, dump(GOOD | {"group_id": "g\nh::pass", "label": "fail"}) + "\n" + dump(GOOD | {"group_id": "x"}) + "\n")
+    write_text(
+        path, dump(GOOD | {"group_id": "g\nh::pass", "label": "fail"}) + "\n" + dump(GOOD | {"group_id": "x"}) + "\n"
+    )
     tickets = read_tickets(path)
-    run = RunFolder(tmp_path / "run", tickets).play({tickets[0].ticket_key: "pass", tickets[1].ticket_key: "pass"}).finish().complete()
+    run = (
+        RunFolder(tmp_path / "run", tickets)
+        .play({tickets[0].ticket_key: "pass", tickets[1].ticket_key: "pass"})
+        .finish()
+        .complete()
+    )
     assert run.check().code == 0 and len(run.stage_a.read_text(encoding="utf-8").splitlines()) == 2
     assert call("review_apply", run_dir=run.folder, export=run.folder / "review.csv").code == 0
-    text = (run.folder / "review.csv").read_text(encoding="utf-8-sig").replace("::fail\",,", "::fail\",exclude,")
+    text = (run.folder / "review.csv").read_text(encoding="utf-8-sig").replace('::fail",,', '::fail",exclude,')
     write_text(run.folder / "back.csv", text)
     assert list(read_given(run.folder / "back.csv", {tickets[0].ticket_key})) == [tickets[0].ticket_key]

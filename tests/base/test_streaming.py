@@ -4,19 +4,50 @@ import json
 import random
 
 import pytest
+
 from tests.support.builders import MISSION, RunFolder, call, candidates, snapshot, ticket
-
-from verdicts.review import list_file as review_list
-from verdicts.corpus.distill import Validation, hash_share, validation_groups
 from verdicts.base.errors import UserError
-from verdicts.base.jsonl import Places, json_text, numbered_lines, read_json, read_numbered, read_rows, stream_lines, stream_placed, whole_files, write_rows
-from verdicts.records.records import MissionReview, NeedReviewFile, ReviewCandidate, ReviewTicket, Selection, StageA, Trajectory, read_tickets
-from verdicts.review.queue import is_unsupported, last_evaluations
-from verdicts.review.list_file import Listed, stream_review, write_review
-from verdicts.review.waiting import Evaluations
+from verdicts.base.jsonl import (
+    Places,
+    json_text,
+    numbered_lines,
+    read_json,
+    read_numbered,
+    read_rows,
+    stream_lines,
+    stream_placed,
+    whole_files,
+    write_rows,
+)
+from verdicts.corpus.distill import Validation, hash_share, validation_groups
+from verdicts.records.records import (
+    MissionReview,
+    NeedReviewFile,
+    ReviewCandidate,
+    ReviewTicket,
+    Selection,
+    StageA,
+    Trajectory,
+    read_tickets,
+)
 from verdicts.records.ticket_index import Keys, Tickets, digest_of
+from verdicts.review import list_file as review_list
+from verdicts.review.list_file import Listed, stream_review, write_review
+from verdicts.review.queue import is_unsupported, last_evaluations
+from verdicts.review.waiting import Evaluations
 
-TEXTS = ["a\nb\n", "a\n\n \nb", "a\r\nb\r\n", "a\rb\r\r\nc", "\ufeffa\nb", "\ufeff\na", "a\u2028b\x85c\nd\u3000\n\u3000\n", "", "\n", "挡风板\n接地"]
+TEXTS = [
+    "a\nb\n",
+    "a\n\n \nb",
+    "a\r\nb\r\n",
+    "a\rb\r\r\nc",
+    "\ufeffa\nb",
+    "\ufeff\na",
+    "a\u2028b\x85c\nd\u3000\n\u3000\n",
+    "",
+    "\n",
+    "挡风板\n接地",
+]
 
 
 @pytest.mark.parametrize("text", TEXTS)
@@ -25,7 +56,9 @@ def test_lines_are_the_same_streamed_and_read_whole_and_stand_where_it_is_said(t
     path.write_bytes(text.encode())
     found = list(stream_lines(path))
     assert [(placed.line, placed.text) for placed in found] == numbered_lines(path)
-    assert [path.read_bytes()[placed.offset :][: placed.length].decode() for placed in found] == [placed.text for placed in found]
+    assert [path.read_bytes()[placed.offset :][: placed.length].decode() for placed in found] == [
+        placed.text for placed in found
+    ]
 
 
 @pytest.mark.parametrize("broken", [b'{"group_id": ', b'{"group_id": "x", "colour": 1}', b"[1]"])
@@ -83,7 +116,9 @@ def test_tickets_are_found_by_key_and_number_and_read_again(tmp_path):
     tickets = Tickets(path, MISSION)
     assert len(tickets) == 400 and list(tickets) == [row.ticket_key for row in rows]
     assert [tickets.at(number) for number in range(400)] == [tickets[row.ticket_key] for row in rows] == rows
-    assert [tickets.number(row.ticket_key) for row in rows] == list(range(400)) and [tickets.label(number) for number in range(400)] == [row.label for row in rows]
+    assert [tickets.number(row.ticket_key) for row in rows] == list(range(400)) and [
+        tickets.label(number) for number in range(400)
+    ] == [row.label for row in rows]
     assert "g7::pass" in tickets and "g7::" not in tickets and 7 not in tickets and tickets.get("g777::pass") is None
     assert (tickets.count("pass"), tickets.count("fail"), tickets.missions) == (200, 200, [MISSION])
 
@@ -132,7 +167,12 @@ def test_keys_are_found_whatever_their_digest_ends_with_and_repeated_ones_are_kn
 @pytest.mark.parametrize("seed", range(20))
 def test_the_last_evaluation_is_the_same_in_any_order_of_the_rows(seed, tmp_path):
     chance, known = random.Random(seed), [ticket(f"g{number}", "fail") for number in range(6)]
-    rows = [row for number in (1, 2, 10**18) for of in known for row in candidates(of, chance.choice(["pass pass", "pass bad", "bad bad", "pass fail"]), round=number)]
+    rows = [
+        row
+        for number in (1, 2, 10**18)
+        for of in known
+        for row in candidates(of, chance.choice(["pass pass", "pass bad", "bad bad", "pass fail"]), round=number)
+    ]
     chance.shuffle(rows)
     path = tmp_path / "trajectories.jsonl"
     write_rows(path, rows)
@@ -158,21 +198,29 @@ def review_of(*counts: int) -> NeedReviewFile:
             )
             for number in range(count)
         ]  # fmt: skip
-        missions[f'任务"{at}"[]'] = MissionReview(count=count, by_gt_label={"pass": count, "fail": 0}, by_reason_code={}, tickets=listed)
+        missions[f'任务"{at}"[]'] = MissionReview(
+            count=count, by_gt_label={"pass": count, "fail": 0}, by_reason_code={}, tickets=listed
+        )
     return NeedReviewFile(missions=missions)
 
 
 @pytest.mark.parametrize("counts", [(), (0,), (1,), (3, 0, 2)])
 @pytest.mark.parametrize("chunk", [1, 7, 1 << 20])
 @pytest.mark.parametrize("indent", [None, 2, "\t"])
-def test_a_review_list_is_written_and_read_ticket_by_ticket_as_it_would_be_whole(counts, chunk, indent, tmp_path, monkeypatch):
+def test_a_review_list_is_written_and_read_ticket_by_ticket_as_it_would_be_whole(
+    counts, chunk, indent, tmp_path, monkeypatch
+):
     monkeypatch.setattr(review_list, "CHUNK", chunk)
     review, path = review_of(*counts), tmp_path / "need_review.json"
-    heads = [(name, mission.model_copy(update={"tickets": []}), mission.tickets) for name, mission in review.missions.items()]
+    heads = [
+        (name, mission.model_copy(update={"tickets": []}), mission.tickets) for name, mission in review.missions.items()
+    ]
     with whole_files(path) as (file,):
         assert write_review(file, heads) == sum(counts)
     assert path.read_text(encoding="utf-8") == json_text(review)
-    path.write_text(json.dumps(review.model_dump(mode="json"), indent=indent, ensure_ascii=indent is None), encoding="utf-8-sig")
+    path.write_text(
+        json.dumps(review.model_dump(mode="json"), indent=indent, ensure_ascii=indent is None), encoding="utf-8-sig"
+    )
     found = {}
     listed = list(stream_review(path, found))
     assert listed == [Listed(name, one) for name, mission in review.missions.items() for one in mission.tickets]
@@ -215,17 +263,31 @@ def test_which_groups_validate_depends_on_the_groups_and_not_on_their_order(shar
         chosen = {group for group in groups if group in there}
         assert chosen == {group for group in groups if group in back} == validation_groups(groups, share, 17)
         if 1 < count and 0 < share < 1:
-            assert 0 < len(chosen) < count and all((hash_share(17, group) < share) == (group in chosen) for group in groups) or len(chosen) in (1, count - 1)
+            assert (
+                0 < len(chosen) < count
+                and all((hash_share(17, group) < share) == (group in chosen) for group in groups)
+                or len(chosen) in (1, count - 1)
+            )
 
 
 def test_a_run_of_mixed_line_ends_collects_to_the_same_bytes(tmp_path):
     runs = []
     for name, end in (("unix", b"\n"), ("windows", b"\r\n")):
-        run = RunFolder(tmp_path / name, [ticket("a"), ticket("b", "fail")]).play({"a::pass": "pass bad", "b::fail": "pass pass"}).finish()
+        run = (
+            RunFolder(tmp_path / name, [ticket("a"), ticket("b", "fail")])
+            .play({"a::pass": "pass bad", "b::fail": "pass pass"})
+            .finish()
+        )
         for path in (run.stage_a, *run.rounds.glob("0001/*.jsonl")):
             path.write_bytes(path.read_bytes().replace(b"\n", end))
         run.complete()
-        runs.append({name: data for name, data in snapshot(run.folder).items() if not name.startswith(("rounds", "stage_a", "config"))})
+        runs.append(
+            {
+                name: data
+                for name, data in snapshot(run.folder).items()
+                if not name.startswith(("rounds", "stage_a", "config"))
+            }
+        )
     assert runs[0] == runs[1] and len(read_rows(tmp_path / "unix" / "selections.jsonl", Selection)) == 2
 
 
@@ -239,7 +301,12 @@ def test_prepare_takes_tickets_as_they_are_but_for_line_ends_and_a_byte_order_ma
     assert (run_dir / "stage_a.jsonl").read_bytes() == wanted
 
 
-DOUBLED = [("rounds/0002/trajectories.jsonl", 0, 1), ("rounds/0002/trajectories.jsonl", 1, 5), ("rounds/0001/failure_malformed.jsonl", 0, 2), ("rounds/0002/selections.jsonl", 1, 2)]
+DOUBLED = [
+    ("rounds/0002/trajectories.jsonl", 0, 1),
+    ("rounds/0002/trajectories.jsonl", 1, 5),
+    ("rounds/0001/failure_malformed.jsonl", 0, 2),
+    ("rounds/0002/selections.jsonl", 1, 2),
+]
 
 
 def double(run: RunFolder, name: str, line: int, to: int) -> None:
@@ -262,7 +329,11 @@ def test_a_row_that_stands_twice_in_a_round_is_named_by_collect_and_by_check(who
     before = snapshot(whole.folder)
     collect, check = whole.collect(), whole.check()
     where = f"{whole.folder}/{name}:{to + 1}: "
-    assert collect.code == check.code == 2 and collect.err.startswith(where) and f"stands on line {line + 1} already; keep one of the two" in collect.err
+    assert (
+        collect.code == check.code == 2
+        and collect.err.startswith(where)
+        and f"stands on line {line + 1} already; keep one of the two" in collect.err
+    )
     assert collect.err.strip() in check.err and "FAIL no row of another file stands twice" in check.out
     assert snapshot(whole.folder) == before
 
@@ -272,5 +343,9 @@ def test_a_row_that_stands_twice_in_the_run_s_view_is_named_by_aggregate_review(
     double(whole, name, 0, 3)
     before = snapshot(whole.folder)
     outcome = whole.aggregate_review()
-    assert outcome.code == 2 and outcome.err.startswith(f"{whole.folder}/{name}:4: ") and "stands on line 1 already" in outcome.err
+    assert (
+        outcome.code == 2
+        and outcome.err.startswith(f"{whole.folder}/{name}:4: ")
+        and "stands on line 1 already" in outcome.err
+    )
     assert snapshot(whole.folder) == before

@@ -8,6 +8,7 @@ import sys
 from pathlib import Path
 
 import pytest
+
 from tests.runs.test_make_graph import CORPUS, LONG_AGO, REVIEW, ROUND, RUN, VIEW, Project, make
 
 MIX = f"""
@@ -52,7 +53,13 @@ class Edited(Project):
 
     def files(self) -> list[Path]:
         """Every file that a step of the graph writes."""
-        made = [path for path in self.run.rglob("*") if path.is_file() and path.parent.name not in ("config", ".made") and path.name not in ("stage_a.jsonl", "run.log")]
+        made = [
+            path
+            for path in self.run.rglob("*")
+            if path.is_file()
+            and path.parent.name not in ("config", ".made")
+            and path.name not in ("stage_a.jsonl", "run.log")
+        ]
         return [*made, *(self.folder / name for name in FUSED)]
 
     def restore(self) -> None:
@@ -70,10 +77,16 @@ class Edited(Project):
         """The files that `make -n` would make again, relative to the run folder (fused ones to the project)."""
         done = make(self.folder, "-n", "distill", "fuse", "CONFIG=small.yaml", "FUSION=mix", *words)
         assert done.returncode == 0, done.stderr
-        calls = re.findall(r"-m tools\.(\w+) .*?--(?:output-dir|round-dir|output) (\S+?)(?:;|$)", done.stdout, re.MULTILINE)
+        calls = re.findall(
+            r"-m tools\.(\w+) .*?--(?:output-dir|round-dir|output) (\S+?)(?:;|$)", done.stdout, re.MULTILINE
+        )
         found: set[Path] = set()
         for tool, where in calls:
-            found |= {self.folder / name for name in FUSED} if tool == "fuse" else {self.folder / where / name for name in WRITES.get(tool, [""])}
+            found |= (
+                {self.folder / name for name in FUSED}
+                if tool == "fuse"
+                else {self.folder / where / name for name in WRITES.get(tool, [""])}
+            )
         return {str(path.relative_to(self.run if self.run in path.parents else self.folder)) for path in found}
 
 
@@ -93,7 +106,12 @@ EDITS = [
     ("stage_a.jsonl", '"label": "fail"', '"label": "pass"', of_rounds(0, []) | LOOP_ON),
     ("rounds/0003/selections.jsonl", "第1条依据", "缺少照片", of_rounds(3, ROUND[3:]) | LOOP_ON),
     ("rounds/0002/guidance.json", "标签无法识别", "标签缺失", of_rounds(2, []) | LOOP_ON),
-    ("rounds/0002/reflection.jsonl", '"raw_response": ""', '"raw_response": "{}"', of_rounds(2, ["guidance.json"]) | LOOP_ON),
+    (
+        "rounds/0002/reflection.jsonl",
+        '"raw_response": ""',
+        '"raw_response": "{}"',
+        of_rounds(2, ["guidance.json"]) | LOOP_ON,
+    ),
     ("rounds/0002/need_review_queue.jsonl", "", "\n", VIEW_ON),
     ("selections.jsonl", "第1条依据", "缺少照片", REVIEW_ON),
     ("guidance.json", "标签无法识别", "标签缺失", CORPUS_ON),
@@ -106,7 +124,11 @@ EDITS = [
     (DRAWN[0], "1.0", "0.5", set(FUSED)),
     (FUSED[0], "1.0", "0.5", set()),
 ]
-READ_ON = {name for name, *_ in EDITS if name.startswith(("stage_a", "rounds"))} | {"selections.jsonl", "guidance.json", "need_review.json"}  # read by a later step
+READ_ON = {name for name, *_ in EDITS if name.startswith(("stage_a", "rounds"))} | {
+    "selections.jsonl",
+    "guidance.json",
+    "need_review.json",
+}  # read by a later step
 
 
 @pytest.fixture(scope="module")
@@ -146,7 +168,15 @@ def test_make_n_after_an_edit_lists_exactly_what_is_made_from_it_and_touches_no_
 
 def test_every_intermediate_is_edited_in_the_table_above():
     named = {Path(name).name for name, *_ in EDITS}
-    assert named >= {"stage_a.jsonl", "selections.jsonl", "guidance.json", "reflection.jsonl", "need_review_queue.jsonl", "distill.train.jsonl", "mix.train.jsonl"}
+    assert named >= {
+        "stage_a.jsonl",
+        "selections.jsonl",
+        "guidance.json",
+        "reflection.jsonl",
+        "need_review_queue.jsonl",
+        "distill.train.jsonl",
+        "mix.train.jsonl",
+    }
 
 
 def test_a_rule_reworded_in_the_final_guidance_stands_in_the_corpus_and_stays_as_it_was_written(edited):
@@ -160,7 +190,9 @@ def test_a_rule_reworded_in_the_final_guidance_stands_in_the_corpus_and_stays_as
 
 
 def test_a_decision_written_by_hand_changes_the_corpus_alone(edited):
-    (edited.run / "review_decisions.jsonl").write_text('{"ticket_key": "b::pass", "decision": "exclude"}\n', encoding="utf-8")
+    (edited.run / "review_decisions.jsonl").write_text(
+        '{"ticket_key": "b::pass", "decision": "exclude"}\n', encoding="utf-8"
+    )
     done = make(edited.folder, "distill", "CONFIG=small.yaml")
     assert done.returncode == 0, done.stderr
     changed = {path.name for path, data in edited.clean.items() if path.read_bytes() != data}
@@ -173,7 +205,9 @@ def test_a_misspelt_field_is_named_with_its_place_and_nothing_is_overwritten(edi
     if not path.read_text(encoding="utf-8").strip():
         path.write_text('{"group": "a"}\n', encoding="utf-8")
     else:
-        first = re.search(r'"(group_id|step|reflection_id|times_queued|count)":', path.read_text(encoding="utf-8")).group(1)
+        first = re.search(
+            r'"(group_id|step|reflection_id|times_queued|count)":', path.read_text(encoding="utf-8")
+        ).group(1)
         edit(edited, name, f'"{first}":', f'"{first}_":')
     before = {path: path.read_bytes() for path in edited.files()}
     done = make(edited.folder, "distill", "CONFIG=small.yaml")
@@ -185,7 +219,12 @@ def test_a_misspelt_field_is_named_with_its_place_and_nothing_is_overwritten(edi
 
 def test_a_fused_file_edited_badly_is_named_by_check_fused(edited):
     path = edit(edited, FUSED[0], "weight", "wieght")
-    done = subprocess.run([sys.executable, "-m", "tools.check_fused", "--input", FUSED[0]], cwd=edited.folder, capture_output=True, text=True)
+    done = subprocess.run(
+        [sys.executable, "-m", "tools.check_fused", "--input", FUSED[0]],
+        cwd=edited.folder,
+        capture_output=True,
+        text=True,
+    )
     assert done.returncode == 2 and done.stderr.startswith(f"{FUSED[0]}:1: ")
     assert "wieght" in path.read_text(encoding="utf-8")
 
@@ -199,7 +238,10 @@ def test_a_mix_follows_its_config_and_its_sources_and_fuse_names_a_bad_or_missin
     assert all((edited.folder / name).read_bytes() == edited.clean[edited.folder / name] for name in FUSED)
     (edited.folder / DRAWN[1]).unlink()
     done = make(edited.folder, "fuse", "CONFIG=small.yaml", "FUSION=mix")
-    assert done.returncode == 2 and f"configs/fusion/mix.yaml:20: sources.1.paths.1: no such file ({DRAWN[1]}); make it first" in done.stderr
+    assert (
+        done.returncode == 2
+        and f"configs/fusion/mix.yaml:20: sources.1.paths.1: no such file ({DRAWN[1]}); make it first" in done.stderr
+    )
     (edited.folder / DRAWN[1]).write_text('{"weight": 1.0}\n', encoding="utf-8")
     done = make(edited.folder, "fuse", "CONFIG=small.yaml", "FUSION=nope")
     assert done.returncode == 2 and "configs/fusion/nope.yaml: no such file; check the path" in done.stderr

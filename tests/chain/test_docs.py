@@ -8,9 +8,9 @@ import sys
 from pathlib import Path
 
 import pytest
+
 from tests.chain.test_by_hand import Edited
 from tests.runs.test_make_graph import make
-
 from verdicts.config.config import load
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -23,7 +23,9 @@ MODELS = sorted(path.stem for path in (ROOT / "configs/models").glob("*.yaml"))
 
 def targets() -> set[str]:
     """Names that `make help` lists."""
-    shown = subprocess.run(["make", "help", f"PY={sys.executable}", "READY="], cwd=ROOT, capture_output=True, text=True, check=True).stdout
+    shown = subprocess.run(
+        ["make", "help", f"PY={sys.executable}", "READY="], cwd=ROOT, capture_output=True, text=True, check=True
+    ).stdout
     return set(re.findall(r"^  ([a-z][a-z-]*) ", shown, re.MULTILINE))
 
 
@@ -32,13 +34,23 @@ def test_the_readme_has_one_line_for_each_tool():
 
 
 def test_every_make_target_named_in_the_docs_exists():
-    named = {(page.name, target) for page in PAGES for target in re.findall(r"(?:^|`|&& )make ([a-z][a-z-]*)", page.read_text(encoding="utf-8"), re.MULTILINE)}
+    named = {
+        (page.name, target)
+        for page in PAGES
+        for target in re.findall(r"(?:^|`|&& )make ([a-z][a-z-]*)", page.read_text(encoding="utf-8"), re.MULTILINE)
+    }
     assert len(named) >= 8
     assert {(page, target) for page, target in named if target not in targets()} == set()
 
 
 def test_every_command_shown_for_a_tool_uses_options_it_has():
-    shown = [(page.name, *found) for page in PAGES for found in re.findall(r"python -m ((?:tools|miniature)\.[a-z_.]+)((?: +[^\n`]*)?)", page.read_text(encoding="utf-8"))]
+    shown = [
+        (page.name, *found)
+        for page in PAGES
+        for found in re.findall(
+            r"python -m ((?:tools|miniature)\.[a-z_.]+)((?: +[^\n`]*)?)", page.read_text(encoding="utf-8")
+        )
+    ]
     assert len(shown) >= 5
     for page, tool, words in shown:
         usage = subprocess.run([sys.executable, "-m", tool, "--help"], cwd=ROOT, capture_output=True, text=True).stdout
@@ -47,7 +59,9 @@ def test_every_command_shown_for_a_tool_uses_options_it_has():
 
 
 def test_every_file_linked_in_the_docs_exists():
-    links = [(page, link) for page in PAGES for link in re.findall(r"\]\((?!http)([^)#]+)", page.read_text(encoding="utf-8"))]
+    links = [
+        (page, link) for page in PAGES for link in re.findall(r"\]\((?!http)([^)#]+)", page.read_text(encoding="utf-8"))
+    ]
     assert len(links) >= 6
     assert [str(page.name) + ": " + link for page, link in links if not (page.parent / link).exists()] == []
 
@@ -62,7 +76,15 @@ def test_there_are_seven_missions_and_two_model_sets():
     assert (len(MISSIONS), len(MODELS)) == (7, 2)
 
 
-CHEAP = {"help", "show", "check", "why", "diff", "schemas", "plan"}  # targets that the docs show and that end in seconds
+CHEAP = {
+    "help",
+    "show",
+    "check",
+    "why",
+    "diff",
+    "schemas",
+    "plan",
+}  # targets that the docs show and that end in seconds
 
 
 def shown_commands() -> dict[str, str]:
@@ -111,7 +133,11 @@ def test_every_message_in_the_troubleshooting_page_is_one_that_the_code_prints()
     page = (ROOT / "docs/troubleshooting.md").read_text(encoding="utf-8")
     messages = re.findall(r"^\| `([^`]+)` \|", page, re.MULTILINE)
     assert len(messages) >= 30
-    code = " ".join(path.read_text(encoding="utf-8") for folder in ("tools", "verdicts", "miniature", "make") for path in (ROOT / folder).rglob("*.py"))
+    code = " ".join(
+        path.read_text(encoding="utf-8")
+        for folder in ("tools", "verdicts", "miniature", "make")
+        for path in (ROOT / folder).rglob("*.py")
+    )
     code = re.sub(r"""[",']+ *[f]?[",']+ *""", "; ", code)  # mistake("what", "what to do") prints what; what to do
     for message in messages:
         parts = [part.strip(" ();:") for part in message.split("…")]

@@ -15,8 +15,12 @@ OTHER = {"pass": "fail", "fail": "pass"}
 
 def make(*words: str) -> subprocess.CompletedProcess:
     """Run make in the project with this Python."""
-    outer = {name: value for name, value in os.environ.items() if name not in ("MAKEFLAGS", "MFLAGS", "MAKELEVEL", "RUN_LOG")}
-    done = subprocess.run(["make", *words, f"PY={sys.executable}", "READY="], cwd=ROOT, capture_output=True, text=True, env=outer)
+    outer = {
+        name: value for name, value in os.environ.items() if name not in ("MAKEFLAGS", "MFLAGS", "MAKELEVEL", "RUN_LOG")
+    }
+    done = subprocess.run(
+        ["make", *words, f"PY={sys.executable}", "READY="], cwd=ROOT, capture_output=True, text=True, env=outer
+    )
     assert done.returncode == 0, done.stderr[-3000:]
     return done
 
@@ -27,15 +31,37 @@ def rows(path: Path) -> list[dict]:
 
 def files(folder: Path) -> dict[str, bytes]:
     """Every file of a run but its log."""
-    return {str(path.relative_to(folder)): path.read_bytes() for path in sorted(folder.rglob("*")) if path.is_file() and path.name != "run.log"}
+    return {
+        str(path.relative_to(folder)): path.read_bytes()
+        for path in sorted(folder.rglob("*"))
+        if path.is_file() and path.name != "run.log"
+    }
 
 
 @pytest.fixture(scope="module")
 def world(tmp_path_factory) -> Path:
     """200 tickets of a world with hidden rules, 5 % of labels flipped, and its truth."""
     folder = tmp_path_factory.mktemp("world")
-    arguments = ["--mission", "bbu_line", "--seed", "1", "--tickets", "200", "--flip", "0.05", "--output", "tickets.jsonl", "--truth", "truth.jsonl"]
-    subprocess.run([sys.executable, "-m", "miniature.world.world", *arguments], cwd=folder, check=True, env={**os.environ, "PYTHONPATH": str(ROOT)})
+    arguments = [
+        "--mission",
+        "bbu_line",
+        "--seed",
+        "1",
+        "--tickets",
+        "200",
+        "--flip",
+        "0.05",
+        "--output",
+        "tickets.jsonl",
+        "--truth",
+        "truth.jsonl",
+    ]
+    subprocess.run(
+        [sys.executable, "-m", "miniature.world.world", *arguments],
+        cwd=folder,
+        check=True,
+        env={**os.environ, "PYTHONPATH": str(ROOT)},
+    )
     return folder
 
 
@@ -68,7 +94,11 @@ def test_the_run_passes_its_own_check(run, world):
 def test_the_run_passes_the_independent_check(run):
     if not (SHARED / "verify_run.py").exists():
         pytest.skip("../shared/verify_run.py is not here")
-    done = subprocess.run([sys.executable, str(SHARED / "verify_run.py"), str(run), str(run / "stage_a.jsonl")], capture_output=True, text=True)
+    done = subprocess.run(
+        [sys.executable, str(SHARED / "verify_run.py"), str(run), str(run / "stage_a.jsonl")],
+        capture_output=True,
+        text=True,
+    )
     assert done.returncode == 0, done.stdout
 
 
@@ -83,8 +113,18 @@ def test_distillation_on_or_off_changes_no_other_file(run, world):
     off = world / "off.yaml"
     off.write_text("distill: {enabled: false}\n", encoding="utf-8")
     make("distill", f"RUNS={world}", "RUN=off", f"STAGE_A={world / 'tickets.jsonl'}", f"CONFIG={off}")
-    corpus = {"distill_chatml.jsonl", "distill.train.jsonl", "distill.val.jsonl", "distill.dropped.jsonl", "distill.audit.jsonl"}
-    told = {"config/distill.yaml", "config/made_with.json", ".made/distill.json"}  # what distill was told, and made of it
+    corpus = {
+        "distill_chatml.jsonl",
+        "distill.train.jsonl",
+        "distill.val.jsonl",
+        "distill.dropped.jsonl",
+        "distill.audit.jsonl",
+    }
+    told = {
+        "config/distill.yaml",
+        "config/made_with.json",
+        ".made/distill.json",
+    }  # what distill was told, and made of it
     rest = {name: data for name, data in files(run).items() if name not in corpus | told}
     assert {name: data for name, data in files(world / "off" / "bbu_line").items() if name not in told} == rest
 
@@ -92,11 +132,40 @@ def test_distillation_on_or_off_changes_no_other_file(run, world):
 def test_with_all_labels_flipped_every_prompt_and_answer_stays_the_same(run, tmp_path):
     tickets = rows(run / "stage_a.jsonl")
     flipped = tmp_path / "flipped.jsonl"
-    flipped.write_text("".join(json.dumps({**row, "label": OTHER[row["label"]]}, ensure_ascii=False) + "\n" for row in tickets), encoding="utf-8")
-    arguments = ["--config", run / "config/rollout.yaml", "--guidance", run / "rounds/0000/guidance.json", "--round", "1"]
+    flipped.write_text(
+        "".join(json.dumps({**row, "label": OTHER[row["label"]]}, ensure_ascii=False) + "\n" for row in tickets),
+        encoding="utf-8",
+    )
+    arguments = [
+        "--config",
+        run / "config/rollout.yaml",
+        "--guidance",
+        run / "rounds/0000/guidance.json",
+        "--round",
+        "1",
+    ]
     for name, path in (("as_it_was", run / "stage_a.jsonl"), ("flipped", flipped)):
-        subprocess.run([sys.executable, "-m", "tools.rollout", *map(str, arguments), "--stage-a", str(path), "--output-dir", str(tmp_path / name)], cwd=ROOT, check=True)
-    before, after = ([(row["group_id"], row["response_text"], row["verdict_logprob"]) for row in rows(tmp_path / name / "trajectories.jsonl")] for name in ("as_it_was", "flipped"))
+        subprocess.run(
+            [
+                sys.executable,
+                "-m",
+                "tools.rollout",
+                *map(str, arguments),
+                "--stage-a",
+                str(path),
+                "--output-dir",
+                str(tmp_path / name),
+            ],
+            cwd=ROOT,
+            check=True,
+        )
+    before, after = (
+        [
+            (row["group_id"], row["response_text"], row["verdict_logprob"])
+            for row in rows(tmp_path / name / "trajectories.jsonl")
+        ]
+        for name in ("as_it_was", "flipped")
+    )
     assert before == after
     assert rows(tmp_path / "as_it_was" / "trajectories.jsonl") == rows(run / "rounds/0001/trajectories.jsonl")
 
@@ -108,5 +177,9 @@ def test_real_tickets_end_with_a_corpus_that_passes_the_independent_check(missio
         pytest.skip("../shared/real_tickets is not here")
     make("distill", f"MISSION={mission}", f"RUNS={tmp_path}", "RUN=real", f"STAGE_A={source}")
     audit = source.with_name(f"{mission}.audit.jsonl")
-    done = subprocess.run([sys.executable, str(SHARED / "verify_run.py"), str(tmp_path / "real" / mission), str(source), str(audit)], capture_output=True, text=True)
+    done = subprocess.run(
+        [sys.executable, str(SHARED / "verify_run.py"), str(tmp_path / "real" / mission), str(source), str(audit)],
+        capture_output=True,
+        text=True,
+    )
     assert done.returncode == 0, done.stdout

@@ -5,17 +5,17 @@ import re
 from pathlib import Path
 
 import pytest
+
 from tests.support.builders import MISSION, RunFolder, call, guidance, snapshot, ticket
 from tests.support.hostile import PAYLOADS
 from tests.support.pages import Page
-
-from verdicts.config.config import load, section_text
-from verdicts.review.spreadsheet import read_given
 from verdicts.base.errors import UserError
 from verdicts.base.jsonl import dump, read_json, write_rows, write_text
 from verdicts.base.plain import plain
-from verdicts.stage_b.prompts import Case, reflect_user, stage_b_system, stage_b_user
+from verdicts.config.config import load, section_text
 from verdicts.records.records import NeedReviewFile, ReviewDecision, read_tickets
+from verdicts.review.spreadsheet import read_given
+from verdicts.stage_b.prompts import Case, reflect_user, stage_b_system, stage_b_user
 
 MINIATURE = Path(__file__).resolve().parents[2] / "data" / "miniature"
 ESCAPE = re.compile("[\x00-\x08\x0b-\x1f\x7f-\x9f\u202a-\u202e\u2066-\u2069]")
@@ -30,7 +30,9 @@ def said(text: str) -> str:
 def run(tmp_path_factory) -> RunFolder:
     """A run in which every text from data is hostile; each ticket waits for review, and half of them are decided."""
     folder = tmp_path_factory.mktemp("hostile") / "runs" / "one" / "bbu_line"
-    tickets = [ticket(f"{payload}{number}", "fail", (f"标签/{payload}×1", payload)) for number, payload in enumerate(PAYLOADS)]
+    tickets = [
+        ticket(f"{payload}{number}", "fail", (f"标签/{payload}×1", payload)) for number, payload in enumerate(PAYLOADS)
+    ]
     run = RunFolder(folder, tickets)
     for _ in range(2):
         run.play({of.ticket_key: "pass pass" for of in tickets}, after=guidance(1, G1=said(PAYLOADS[0])))
@@ -40,7 +42,9 @@ def run(tmp_path_factory) -> RunFolder:
             fresh = []
             for line in lines:
                 row = json.loads(line)
-                payload = said(PAYLOADS[int(re.search(r"(\d+)::fail$", row["ticket_key"]).group(1)[-3:]) % len(PAYLOADS)])
+                payload = said(
+                    PAYLOADS[int(re.search(r"(\d+)::fail$", row["ticket_key"]).group(1)[-3:]) % len(PAYLOADS)]
+                )
                 for field in ("reason", "pred_reason"):
                     row |= {field: payload} if field in row else {}
                 row |= {"response_text": f"Verdict: 通过\nReason: {payload}"} if "response_text" in row else {}
@@ -51,7 +55,13 @@ def run(tmp_path_factory) -> RunFolder:
     config = load("miniature", "bbu_line")
     for tool in ("rollout", "reflect", "gate"):
         write_text(folder / "config" / f"{tool}.yaml", section_text(config, tool))
-    write_rows(folder / "review_decisions.jsonl", [ReviewDecision(ticket_key=of.ticket_key, decision="unsure", note=of.per_image["image_2"]) for of in tickets[::2]])
+    write_rows(
+        folder / "review_decisions.jsonl",
+        [
+            ReviewDecision(ticket_key=of.ticket_key, decision="unsure", note=of.per_image["image_2"])
+            for of in tickets[::2]
+        ],
+    )
     return run
 
 
@@ -72,7 +82,11 @@ def plain_ids_of_transformers():
     from verdicts.models.chat_template import PlainText
 
     tokens = transformers.AutoTokenizer.from_pretrained(MINIATURE / "student")
-    control = {number for number, token in tokens.added_tokens_decoder.items() if token.special or token.content.startswith("<")}
+    control = {
+        number
+        for number, token in tokens.added_tokens_decoder.items()
+        if token.special or token.content.startswith("<")
+    }
     text = PlainText(tokens)
     return text.ids, lambda found: not control.isdisjoint(found), text.template_ids
 
@@ -82,7 +96,11 @@ def test_no_payload_becomes_a_control_token(tokenizer):
     ids, has_control, template_ids = tokenizer()
     assert has_control(template_ids("<|im_end|>"))  # so the check can fail
     for payload in PAYLOADS:
-        prompts = (payload, stage_b_user({"image_1": payload, "image_2": f"标签/{payload}×1"}), reflect_user([Case("fail", "pass", {"image_1": payload})]))
+        prompts = (
+            payload,
+            stage_b_user({"image_1": payload, "image_2": f"标签/{payload}×1"}),
+            reflect_user([Case("fail", "pass", {"image_1": payload})]),
+        )
         for text in prompts:
             assert not has_control(ids(text)), payload
 
@@ -95,7 +113,10 @@ def test_no_payload_is_a_line_of_its_own_in_a_prompt(payload):
     assert len(system.splitlines()) == len(stage_b_system(MISSION, {"G0": "须见螺丝", "G1": "x"}).splitlines())
 
 
-@pytest.mark.parametrize("tool", ["show", "diff_runs", "check", "report", "review_page", "review_apply", "collect", "aggregate_review", "distill"])
+@pytest.mark.parametrize(
+    "tool",
+    ["show", "diff_runs", "check", "report", "review_page", "review_apply", "collect", "aggregate_review", "distill"],
+)
 def test_no_tool_prints_an_escape_or_writes_elsewhere(run, tool, tmp_path, monkeypatch):
     folder = run.folder
     log = tmp_path / "log"
@@ -111,7 +132,9 @@ def test_no_tool_prints_an_escape_or_writes_elsewhere(run, tool, tmp_path, monke
     assert outcome.code in (0, 2) and "Traceback" not in outcome.err
     assert not ESCAPE.search(outcome.out + outcome.err)
     assert not log.exists() or not ESCAPE.search(log.read_text(encoding="utf-8"))
-    assert {path for path in snapshot(folder.parents[2]) if not path.startswith("runs/one/bbu_line/")} == {path for path in outside if not path.startswith("runs/one/bbu_line/")}
+    assert {path for path in snapshot(folder.parents[2]) if not path.startswith("runs/one/bbu_line/")} == {
+        path for path in outside if not path.startswith("runs/one/bbu_line/")
+    }
     assert sorted(path.name for path in tmp_path.iterdir()) in ([], ["log"])
 
 
@@ -122,8 +145,14 @@ def test_no_payload_is_an_element_of_a_page(run, tool, name):
     page = Page(run.folder / name)
     benign = {"review_page": 2, "report": 1}[tool]  # the page's own script, and the review's data
     assert page.names.count("script") == benign
-    assert not {"iframe", "base", "object"} & set(page.names) and page.names.count("img") == (tool == "review_page")  # svg are the page's own
-    bad = [(key, value) for key, value in page.attributes if key.startswith("on") or (key in ("href", "src") and re.match(r"\s*(javascript:|//)", value or ""))]
+    assert not {"iframe", "base", "object"} & set(page.names) and page.names.count("img") == (
+        tool == "review_page"
+    )  # svg are the page's own
+    bad = [
+        (key, value)
+        for key, value in page.attributes
+        if key.startswith("on") or (key in ("href", "src") and re.match(r"\s*(javascript:|//)", value or ""))
+    ]
     assert bad == []
 
 
@@ -157,7 +186,13 @@ def json_notes(run: RunFolder) -> dict[str, str]:
 @pytest.mark.parametrize("payload", PAYLOADS)
 def test_a_label_or_a_verdict_is_one_of_two_words(payload, tmp_path):
     path = tmp_path / "t.jsonl"
-    write_text(path, dump({"group_id": "g", "mission": MISSION, "label": payload, "images": ["1.jpg"], "per_image": {"image_1": "x"}}) + "\n")
+    write_text(
+        path,
+        dump(
+            {"group_id": "g", "mission": MISSION, "label": payload, "images": ["1.jpg"], "per_image": {"image_1": "x"}}
+        )
+        + "\n",
+    )
     with pytest.raises(UserError) as caught:
         read_tickets(path)
     assert str(caught.value) == plain(str(caught.value)) and ":1: label: " in str(caught.value)

@@ -9,8 +9,8 @@ import sys
 from pathlib import Path
 
 import pytest
-from tests.runs.test_make_graph import OURS
 
+from tests.runs.test_make_graph import OURS
 from tests.support.builders import snapshot, ticket
 from verdicts.base.jsonl import write_rows
 
@@ -22,12 +22,21 @@ NOTHING = "Nothing to be done"
 
 def tickets(count: int = 6, first: int = 0) -> list:
     """Tickets with a summary that says it all, fail where the door is open."""
-    return [ticket(f"t{number}", "fail" if number % 2 else "pass", (f"BBU设备/显示完整×1，{OPEN if number % 2 else SHUT}",)) for number in range(first, first + count)]
+    return [
+        ticket(f"t{number}", "fail" if number % 2 else "pass", (f"BBU设备/显示完整×1，{OPEN if number % 2 else SHUT}",))
+        for number in range(first, first + count)
+    ]
 
 
 def make(*words: str, folder: Path = ROOT, **environment: str) -> subprocess.CompletedProcess:
     outer = {name: value for name, value in os.environ.items() if name not in OURS}
-    return subprocess.run(["make", *words, f"PY={sys.executable}", "READY=", "READY_STUDENT="], cwd=folder, capture_output=True, text=True, env=outer | environment)
+    return subprocess.run(
+        ["make", *words, f"PY={sys.executable}", "READY=", "READY_STUDENT="],
+        cwd=folder,
+        capture_output=True,
+        text=True,
+        env=outer | environment,
+    )
 
 
 def made(*words: str, **more) -> str:
@@ -43,7 +52,13 @@ def whole(tmp_path_factory) -> Path:
     folder = tmp_path_factory.mktemp("whole")
     write_rows(folder / "tickets.jsonl", tickets())
     (folder / "small.yaml").write_text(SMALL, encoding="utf-8")
-    made("distill", f"RUNS={folder / 'runs'}", "RUN=r", f"STAGE_A={folder / 'tickets.jsonl'}", f"CONFIG={folder / 'small.yaml'}")
+    made(
+        "distill",
+        f"RUNS={folder / 'runs'}",
+        "RUN=r",
+        f"STAGE_A={folder / 'tickets.jsonl'}",
+        f"CONFIG={folder / 'small.yaml'}",
+    )
     return folder
 
 
@@ -83,7 +98,9 @@ def test_a_round_whose_tool_was_killed_before_it_wrote_its_note_is_played_again(
     note.unlink()
     assert "rollout 0001" in made("distill", *words(run))
     after = snapshot(run)
-    assert note.exists() and {name: data for name, data in after.items() if name != "run.log"} == {name: data for name, data in before.items() if name != "run.log"}
+    assert note.exists() and {name: data for name, data in after.items() if name != "run.log"} == {
+        name: data for name, data in before.items() if name != "run.log"
+    }
 
 
 def test_tickets_replaced_by_older_ones_at_the_same_path_are_played(whole, run, tmp_path):
@@ -95,7 +112,9 @@ def test_tickets_replaced_by_older_ones_at_the_same_path_are_played(whole, run, 
     refused = make("distill", *words(run), f"STAGE_A={source}")
     assert refused.returncode == 2 and "was made with STAGE_A=" in refused.stderr and "REMAKE=1" in refused.stderr
     said = made("distill", *words(run), f"STAGE_A={source}", "REMAKE=1")
-    assert "rollout 0001" in said and "t10" in (run / "distill_chatml.jsonl").read_text(encoding="utf-8") + (run / "selections.jsonl").read_text(encoding="utf-8")
+    assert "rollout 0001" in said and "t10" in (run / "distill_chatml.jsonl").read_text(encoding="utf-8") + (
+        run / "selections.jsonl"
+    ).read_text(encoding="utf-8")
     write_rows(source, tickets(first=20))
     os.utime(source, (1, 1))
     assert "rollout 0001" in made("distill", *words(run))  # the run's own source, edited
@@ -103,6 +122,7 @@ def test_tickets_replaced_by_older_ones_at_the_same_path_are_played(whole, run, 
 
 def test_a_run_keeps_the_model_set_and_configuration_that_it_was_made_with(whole, run, tmp_path):
     assert NOTHING in made("distill", *words(run))
+
     def state() -> dict:
         return {name: data for name, data in snapshot(run).items() if name != "run.log"}
 
@@ -113,7 +133,19 @@ def test_a_run_keeps_the_model_set_and_configuration_that_it_was_made_with(whole
         assert done.returncode == 2 and "REMAKE=1" in done.stderr and state() == before
 
 
-@pytest.mark.parametrize("name", ["two words.jsonl", "it's.jsonl", "a$b#;c.jsonl", "$(touch evil).jsonl", "`touch evil`.jsonl", '"quoted".jsonl', "a&b|c.jsonl", "百分之%.jsonl"])
+@pytest.mark.parametrize(
+    "name",
+    [
+        "two words.jsonl",
+        "it's.jsonl",
+        "a$b#;c.jsonl",
+        "$(touch evil).jsonl",
+        "`touch evil`.jsonl",
+        '"quoted".jsonl',
+        "a&b|c.jsonl",
+        "百分之%.jsonl",
+    ],
+)
 def test_a_path_may_hold_whatever_a_file_name_may(run, tmp_path, name):
     folder = tmp_path / "it's a folder"
     folder.mkdir()
@@ -159,8 +191,12 @@ def test_a_misspelt_target_gets_the_nearest():
 def test_nothing_of_a_run_folder_is_read_as_makes_or_the_shells_language(run, tmp_path):
     evil = tmp_path / "evil"
     (run / "config" / "prepared.mk").write_text(f"$(shell touch {evil})\n", encoding="utf-8")
-    (run / "config" / "tickets.json").write_text(json.dumps({"source": f"x'; touch {evil}; '$(shell touch {evil})", "sha256": "0" * 64}), encoding="utf-8")
-    (run / "config" / "made_with.json").write_text(json.dumps({"models": f"$(shell touch {evil})", "fusion": f"a; touch {evil}"}), encoding="utf-8")
+    (run / "config" / "tickets.json").write_text(
+        json.dumps({"source": f"x'; touch {evil}; '$(shell touch {evil})", "sha256": "0" * 64}), encoding="utf-8"
+    )
+    (run / "config" / "made_with.json").write_text(
+        json.dumps({"models": f"$(shell touch {evil})", "fusion": f"a; touch {evil}"}), encoding="utf-8"
+    )
     note = run / ".made" / "collect.json"
     value = json.loads(note.read_text(encoding="utf-8"))
     value["outputs"].append(f"$(shell touch {evil})")
@@ -183,7 +219,9 @@ def test_make_b_makes_all_again_and_a_changed_module_does_where_dev_says_so(whol
     before = snapshot(run)
     again = made("-B", "distill", "RUN=r", folder=tmp_path)
     assert "rollout 0001" in again and "reflect 0001" in again and "distill: " in again
-    assert {name: data for name, data in snapshot(run).items() if name != "run.log"} == {name: data for name, data in before.items() if name != "run.log"}
+    assert {name: data for name, data in snapshot(run).items() if name != "run.log"} == {
+        name: data for name, data in before.items() if name != "run.log"
+    }
     assert NOTHING in made("distill", "RUN=r", folder=tmp_path)
     with (tmp_path / "verdicts/stage_b/selection.py").open("a", encoding="utf-8") as module:
         module.write("# a change\n")
@@ -194,28 +232,50 @@ def test_make_b_makes_all_again_and_a_changed_module_does_where_dev_says_so(whol
 
 
 def test_reading_a_run_writes_its_own_page_alone(run):
-    (run / "stage_a.jsonl").write_text((run / "stage_a.jsonl").read_text(encoding="utf-8").replace('"pass"', '"fail"', 1), encoding="utf-8")
-    for goal, page in (("report", "report.html"), ("show", ""), ("review-page", "review.html"), ("check", ""), ("why", "")):
-        before = {name: data for name, data in snapshot(run.parent.parent).items() if not name.endswith(("run.log", page or "run.log"))}
+    (run / "stage_a.jsonl").write_text(
+        (run / "stage_a.jsonl").read_text(encoding="utf-8").replace('"pass"', '"fail"', 1), encoding="utf-8"
+    )
+    for goal, page in (
+        ("report", "report.html"),
+        ("show", ""),
+        ("review-page", "review.html"),
+        ("check", ""),
+        ("why", ""),
+    ):
+        before = {
+            name: data
+            for name, data in snapshot(run.parent.parent).items()
+            if not name.endswith(("run.log", page or "run.log"))
+        }
         make(goal, *words(run), f"FILE={run / 'guidance.json'}")
         make("-n", "distill", *words(run))
-        after = {name: data for name, data in snapshot(run.parent.parent).items() if not name.endswith(("run.log", page or "run.log"))}
+        after = {
+            name: data
+            for name, data in snapshot(run.parent.parent).items()
+            if not name.endswith(("run.log", page or "run.log"))
+        }
         assert after == before, goal
     done = make("report", f"RUNS={run.parent.parent}", "RUN=never")
     assert done.returncode == 2 and not (run.parent.parent / "never").exists()
 
 
 def test_relearning_takes_what_people_decided_since(run):
-    (run / "review_decisions.jsonl").write_text('{"ticket_key": "t1::fail", "decision": "exclude", "note": ""}\n', encoding="utf-8")
+    (run / "review_decisions.jsonl").write_text(
+        '{"ticket_key": "t1::fail", "decision": "exclude", "note": ""}\n', encoding="utf-8"
+    )
     said = made("distill", *words(run))
     assert "reflect" not in said and "distill: " in said
     said = made("relearn", *words(run))
     assert "reflect 0001" in said and "rollout 0001" not in said
-    assert (run / "rounds/0000/review_decisions.jsonl").read_text(encoding="utf-8") == (run / "review_decisions.jsonl").read_text(encoding="utf-8")
+    assert (run / "rounds/0000/review_decisions.jsonl").read_text(encoding="utf-8") == (
+        run / "review_decisions.jsonl"
+    ).read_text(encoding="utf-8")
     assert "reflect 0001" not in made("relearn", *words(run))
 
 
-@pytest.mark.parametrize("given", [["RUN=..", "MISSION=tools"], ["RUN=", "MISSION="], ["RUN=r", "MISSION=bbu_wind"], [], ["RUN=other"]])
+@pytest.mark.parametrize(
+    "given", [["RUN=..", "MISSION=tools"], ["RUN=", "MISSION="], ["RUN=r", "MISSION=bbu_wind"], [], ["RUN=other"]]
+)
 def test_clean_deletes_nothing_but_a_run_that_is_named_and_recognised(run, given):
     other = run.parent.parent / "other" / "bbu_line"
     other.mkdir(parents=True)

@@ -18,12 +18,12 @@ from pathlib import Path
 from urllib.parse import unquote
 
 import pytest
-from tests.chain.test_identity import make, tickets
 
+from tests.chain.test_identity import make, tickets
 from tests.support.builders import snapshot
-from verdicts.models.fingerprint import checkpoint_hash
 from verdicts.base.jsonl import write_rows
 from verdicts.evaluation.question_files import files_digest, held_out_files
+from verdicts.models.fingerprint import checkpoint_hash
 
 pytest.importorskip("torch", reason="the student needs torch: make setup-student")
 
@@ -58,7 +58,10 @@ class World:
     def __init__(self, folder: Path):
         self.folder = folder
         self.run, self.summaries = folder / "runs/r/bbu_line", folder / "runs/s/bbu_line/summaries/stage_a.jsonl"
-        self.fused, self.weights = folder / "data/fused/m.train.jsonl", folder / "checkpoints/m/merged/model.safetensors"
+        self.fused, self.weights = (
+            folder / "data/fused/m.train.jsonl",
+            folder / "checkpoints/m/merged/model.safetensors",
+        )
 
     def make(self, goal: str, *words: str) -> subprocess.CompletedProcess:
         """``make goal`` of the run that has what it needs."""
@@ -75,21 +78,33 @@ class World:
         before = self.results()
         done = self.make(goal, *words)
         said = [line for line in done.stderr.splitlines() if not line.startswith("make")]
-        assert done.returncode == 2 and len(said) == 1 and "passed" not in done.stdout + done.stderr, done.stdout + done.stderr
+        assert done.returncode == 2 and len(said) == 1 and "passed" not in done.stdout + done.stderr, (
+            done.stdout + done.stderr
+        )
         assert NOTHING not in done.stdout and self.results() == before
         return said[0]
 
     def results(self) -> dict[str, bytes]:
         """All that make has made, with its bytes, without logs and what says how it was made."""
-        found = {f"{name}/{path}": data for name in ("runs", "checkpoints", "data/fused") for path, data in snapshot(self.folder / name).items()}
-        return {name: data for name, data in found.items() if not name.endswith(("run.log", "made_with.json", ".lock")) and "/.made/" not in name}
+        found = {
+            f"{name}/{path}": data
+            for name in ("runs", "checkpoints", "data/fused")
+            for path, data in snapshot(self.folder / name).items()
+        }
+        return {
+            name: data
+            for name, data in found.items()
+            if not name.endswith(("run.log", "made_with.json", ".lock")) and "/.made/" not in name
+        }
 
     def gate(self, *words: str, held: str = "photos/held_out", student: str = "m") -> dict:
         """The record of a gate that was asked just now; checked to be of this student and these questions as they lie there."""
         done = self.make("gate", *words, f"HELD_OUT={held}")
         digest = files_digest(held_out_files(self.folder / held, "bbu_line"))
         record = json.loads((self.run / f"evaluation/{student}-{digest[:8]}/gate.json").read_text(encoding="utf-8"))
-        assert f"gate: checkpoints/{student}/merged" in done.stderr and done.returncode == (0 if record["passed"] else 2), done.stderr
+        assert f"gate: checkpoints/{student}/merged" in done.stderr and done.returncode == (
+            0 if record["passed"] else 2
+        ), done.stderr
         assert record["after"]["student"]["sha256"] == checkpoint_hash(self.folder / f"checkpoints/{student}/merged")
         assert record["before"]["student"]["sha256"] == checkpoint_hash(self.folder / "data/miniature/student")
         assert record["before"]["made_from"]["questions"] == record["after"]["made_from"]["questions"] == digest
@@ -98,8 +113,21 @@ class World:
 
 def draw(folder: Path, name: str, count: int, seed: int) -> None:
     """Photos of a few tickets, below photos/<name>."""
-    words = ["--mission", "bbu_line", "--seed", "1", "--tickets", str(count), "--tickets-seed", str(seed), "--output", f"photos/{name}"]
-    subprocess.run([sys.executable, "-m", "miniature.drawing.photos", *words], cwd=folder, check=True, capture_output=True)
+    words = [
+        "--mission",
+        "bbu_line",
+        "--seed",
+        "1",
+        "--tickets",
+        str(count),
+        "--tickets-seed",
+        str(seed),
+        "--output",
+        f"photos/{name}",
+    ]
+    subprocess.run(
+        [sys.executable, "-m", "miniature.drawing.photos", *words], cwd=folder, check=True, capture_output=True
+    )
 
 
 def replace(path: Path, by: Path | bytes) -> None:
@@ -120,9 +148,19 @@ def whole(tmp_path_factory) -> Path:
         shutil.copytree(ROOT / name, folder / name, ignore=shutil.ignore_patterns("__pycache__"))
     shutil.copy(ROOT / "Makefile", folder)
     shutil.copytree(ROOT / "data/miniature", folder / "data/miniature")
-    for name, count, seed in (("tickets", 2, 11), ("other", 1, 14), ("old", 2, 12), ("held_out", 1, 13), ("held_other", 1, 15)):
+    for name, count, seed in (
+        ("tickets", 2, 11),
+        ("other", 1, 14),
+        ("old", 2, 12),
+        ("held_out", 1, 13),
+        ("held_other", 1, 15),
+    ):
         draw(folder, name, count, seed)
-        for path in [path for path in (folder / "photos" / name / "bbu_line").rglob("*.jpg") if path.stem != "1" and name in ("tickets", "other")]:
+        for path in [
+            path
+            for path in (folder / "photos" / name / "bbu_line").rglob("*.jpg")
+            if path.stem != "1" and name in ("tickets", "other")
+        ]:
             path.unlink()
         for path in (folder / "photos" / name).glob("bbu_line.*.jsonl"):
             path.write_bytes(b"".join(path.read_bytes().splitlines(keepends=True)[:2]))
@@ -146,7 +184,11 @@ def world(whole, tmp_path) -> World:
     folder = tmp_path / "p"
     shutil.copytree(whole, folder)
     dates = random.Random(1)
-    for path in [*(folder / "runs").rglob("*"), *(folder / "checkpoints").rglob("*"), *(folder / "data/fused").rglob("*")]:
+    for path in [
+        *(folder / "runs").rglob("*"),
+        *(folder / "checkpoints").rglob("*"),
+        *(folder / "data/fused").rglob("*"),
+    ]:
         os.utime(path, (dates.randint(0, 1_700_000_000),) * 2)
     return World(folder)
 
@@ -154,7 +196,10 @@ def world(whole, tmp_path) -> World:
 # -- summarize: PHOTOS
 def photos_other(world: World) -> None:
     said = world.refused("summarize", "PHOTOS=photos/other/bbu_line")
-    assert "was made with PHOTOS=photos/tickets/bbu_line, not with PHOTOS=photos/other/bbu_line" in said and "REMAKE=1" in said
+    assert (
+        "was made with PHOTOS=photos/tickets/bbu_line, not with PHOTOS=photos/other/bbu_line" in said
+        and "REMAKE=1" in said
+    )
     world.made("summarize", "PHOTOS=photos/other/bbu_line", "REMAKE=1")
     text = world.summaries.read_text(encoding="utf-8")
     assert "photos/other/bbu_line/" in text and "photos/tickets/" not in text and NOTHING in world.made("summarize")
@@ -171,8 +216,15 @@ def photos_older(world: World) -> None:
 
 def photos_missing(world: World) -> None:
     shutil.rmtree(world.folder / "photos/tickets")
-    for words in ([], ["PHOTOS=photos/tickets/bbu_line"], ["PHOTOS=photos/nowhere"], ["PHOTOS=photos/nowhere", "REMAKE=1"]):
-        assert (words[0].removeprefix("PHOTOS=") if words else "photos/tickets/bbu_line") in world.refused("summarize", *words)
+    for words in (
+        [],
+        ["PHOTOS=photos/tickets/bbu_line"],
+        ["PHOTOS=photos/nowhere"],
+        ["PHOTOS=photos/nowhere", "REMAKE=1"],
+    ):
+        assert (words[0].removeprefix("PHOTOS=") if words else "photos/tickets/bbu_line") in world.refused(
+            "summarize", *words
+        )
 
 
 def photos_renamed(world: World) -> None:
@@ -208,7 +260,9 @@ def sources_older(world: World) -> None:
     assert "fuse m: " in world.made("fuse") and "×7" in world.fused.read_text(encoding="utf-8") != before
     corpus = world.run / "distill.train.jsonl"
     replace(corpus, fewer(corpus))
-    assert "fuse m: " in world.made("fuse") and len(world.fused.read_bytes().splitlines()) == len(before.splitlines()) - 1
+    assert (
+        "fuse m: " in world.made("fuse") and len(world.fused.read_bytes().splitlines()) == len(before.splitlines()) - 1
+    )
 
 
 def sources_missing(world: World) -> None:
@@ -247,10 +301,18 @@ def sources_odd(world: World) -> None:
 # -- sft: the fused rows and the mix they come from
 def rows_other(world: World) -> None:
     before = world.weights.read_bytes()
-    shutil.copy(world.folder / "photos/held_other/bbu_line.summary.jsonl", world.folder / "photos/held_other/rows.jsonl")
-    (world.folder / "configs/fusion/other.yaml").write_text(MIX.replace("OLD", "photos/held_other/rows.jsonl"), encoding="utf-8")
+    shutil.copy(
+        world.folder / "photos/held_other/bbu_line.summary.jsonl", world.folder / "photos/held_other/rows.jsonl"
+    )
+    (world.folder / "configs/fusion/other.yaml").write_text(
+        MIX.replace("OLD", "photos/held_other/rows.jsonl"), encoding="utf-8"
+    )
     assert "; checkpoints/other" in world.made("sft", "FUSION=other")
-    assert world.weights.read_bytes() == before != (world.folder / "checkpoints/other/merged/model.safetensors").read_bytes()
+    assert (
+        world.weights.read_bytes()
+        == before
+        != (world.folder / "checkpoints/other/merged/model.safetensors").read_bytes()
+    )
 
 
 def rows_older(world: World) -> None:
@@ -300,7 +362,11 @@ def questions_older(world: World) -> None:
     path = world.folder / "photos/held_out/bbu_line.stage_a.jsonl"
     replace(path, path.read_bytes().replace(b'"t100"', b'"t300"'))
     said = world.made("evaluate", "-j2", HELD)
-    assert "evaluate data/miniature/student: 2 tickets" in said and "evaluate checkpoints/m/merged: 2 tickets" in said and len(judged(world)) == 2
+    assert (
+        "evaluate data/miniature/student: 2 tickets" in said
+        and "evaluate checkpoints/m/merged: 2 tickets" in said
+        and len(judged(world)) == 2
+    )
 
 
 def questions_missing(world: World) -> None:
@@ -315,7 +381,9 @@ def questions_renamed(world: World) -> None:
     before = world.results()
     (world.folder / "photos/held_out").rename(world.folder / "photos/kept_aside")
     world.made("evaluate", "HELD_OUT=photos/kept_aside")
-    assert {name for name, data in before.items() if world.results()[name] != data} <= {name for name in before if name.endswith(("before.json", "after.json"))}
+    assert {name for name, data in before.items() if world.results()[name] != data} <= {
+        name for name in before if name.endswith(("before.json", "after.json"))
+    }
     assert NOTHING in world.made("evaluate", "HELD_OUT=photos/kept_aside")
 
 
@@ -397,7 +465,9 @@ def page_other(world: World) -> None:
     named(world, "photos/two")
     for place in ("one", "two"):
         _, shown = page(world, f"PHOTOS=photos/{place}")
-        assert shown and all(path.exists() and path.resolve().is_relative_to(world.folder / "photos" / place) for path in shown)
+        assert shown and all(
+            path.exists() and path.resolve().is_relative_to(world.folder / "photos" / place) for path in shown
+        )
 
 
 def page_older(world: World) -> None:
@@ -412,7 +482,12 @@ def page_missing(world: World) -> None:
     page(world)
     assert "photos/nowhere" in world.refused("review-page", "PHOTOS=photos/nowhere")
     remembered = world.run / "config/made_with.json"
-    remembered.write_text(json.dumps(json.loads(remembered.read_text(encoding="utf-8")) | {"photos": {"path": "photos/lost", "digest": ""}}), encoding="utf-8")
+    remembered.write_text(
+        json.dumps(
+            json.loads(remembered.read_text(encoding="utf-8")) | {"photos": {"path": "photos/lost", "digest": ""}}
+        ),
+        encoding="utf-8",
+    )
     assert "without photos (PHOTOS=photos/lost is no folder here; name one)" in world.made("review-page")
     (world.run / "need_review.json").unlink()
     assert "runs/r/bbu_line/need_review.json" in world.refused("review-page")
@@ -433,7 +508,14 @@ def page_odd(world: World) -> None:
 
 
 INPUTS = ("other", "older", "missing", "renamed", "odd")
-CELLS = {"summarize": "photos", "fuse": "sources", "sft": "rows", "evaluate": "questions", "gate": "student", "review-page": "page"}
+CELLS = {
+    "summarize": "photos",
+    "fuse": "sources",
+    "sft": "rows",
+    "evaluate": "questions",
+    "gate": "student",
+    "review-page": "page",
+}
 
 
 @pytest.mark.parametrize("given", INPUTS)

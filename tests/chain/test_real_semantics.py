@@ -7,8 +7,9 @@ import sys
 from pathlib import Path
 
 import pytest
-from tests.support.builders import call
+
 from tests.chain.test_end_to_end import ROOT, SHARED, make, rows
+from tests.support.builders import call
 
 OVERLAY = "fail_first: {negatives: [[蛇形管]]}\n"  # nothing bad, so the teacher lets such tickets pass and the guard has much to say
 
@@ -17,10 +18,29 @@ OVERLAY = "fail_first: {negatives: [[蛇形管]]}\n"  # nothing bad, so the teac
 def run(tmp_path_factory) -> Path:
     """A finished run on 80 drawn tickets under a guard that has much to say."""
     folder = tmp_path_factory.mktemp("guarded")
-    given = ["--mission", "bbu_line", "--seed", "3", "--tickets", "80", "--flip", "0.1", "--output", str(folder / "tickets.jsonl"), "--truth", str(folder / "truth.jsonl")]
+    given = [
+        "--mission",
+        "bbu_line",
+        "--seed",
+        "3",
+        "--tickets",
+        "80",
+        "--flip",
+        "0.1",
+        "--output",
+        str(folder / "tickets.jsonl"),
+        "--truth",
+        str(folder / "truth.jsonl"),
+    ]
     subprocess.run([sys.executable, "-m", "miniature.world.world", *given], cwd=ROOT, check=True)
     (folder / "guard.yaml").write_text(OVERLAY, encoding="utf-8")
-    make("distill", f"RUNS={folder}", "RUN=guarded", f"STAGE_A={folder / 'tickets.jsonl'}", f"CONFIG={folder / 'guard.yaml'}")
+    make(
+        "distill",
+        f"RUNS={folder}",
+        "RUN=guarded",
+        f"STAGE_A={folder / 'tickets.jsonl'}",
+        f"CONFIG={folder / 'guard.yaml'}",
+    )
     return folder / "guarded" / "bbu_line"
 
 
@@ -31,7 +51,16 @@ def distilled(run: Path, folder: Path, old: str, new: str) -> Path:
     text = config.read_text(encoding="utf-8")
     assert old in text
     config.write_text(text.replace(old, new), encoding="utf-8")
-    given = {name: folder / f"{name}.{kind}" for name, kind in (("loop", "json"), ("stage_a", "jsonl"), ("selections", "jsonl"), ("guidance", "json"), ("need_review", "json"))}
+    given = {
+        name: folder / f"{name}.{kind}"
+        for name, kind in (
+            ("loop", "json"),
+            ("stage_a", "jsonl"),
+            ("selections", "jsonl"),
+            ("guidance", "json"),
+            ("need_review", "json"),
+        )
+    }
     outcome = call("distill", config=config, output_dir=folder, **given)
     assert outcome.code == 0, outcome.err
     return folder
@@ -41,9 +70,13 @@ def test_fails_that_the_guard_found_are_in_the_corpus_and_not_in_review(run):
     overridden = [row for row in rows(run / "selections.jsonl") if "fail_first_override" in row["warnings"]]
     found = {row["ticket_key"] for row in overridden if row["label"] == "fail"}
     (review,) = json.loads((run / "need_review.json").read_text(encoding="utf-8"))["missions"].values()
-    taught = {f"{row['group_id']}::{row['label']}" for name in ("train", "val") for row in rows(run / f"distill.{name}.jsonl")}
+    taught = {
+        f"{row['group_id']}::{row['label']}" for name in ("train", "val") for row in rows(run / f"distill.{name}.jsonl")
+    }
     assert len(found) >= 3 and found <= taught and not found & {ticket["ticket_key"] for ticket in review["tickets"]}
-    by_guard = {(row["ticket_key"], row["round"]) for row in rows(run / "trajectories.jsonl") if row["source"] == "guard"}
+    by_guard = {
+        (row["ticket_key"], row["round"]) for row in rows(run / "trajectories.jsonl") if row["source"] == "guard"
+    }
     assert {(row["ticket_key"], row["round"]) for row in overridden} <= by_guard
 
 
@@ -51,7 +84,11 @@ def test_the_run_passes_both_checks(run):
     assert call("check", run_dir=run).code == 0
     if not (SHARED / "verify_run.py").exists():
         pytest.skip("../shared/verify_run.py is not here")
-    done = subprocess.run([sys.executable, str(SHARED / "verify_run.py"), str(run), str(run / "stage_a.jsonl")], capture_output=True, text=True)
+    done = subprocess.run(
+        [sys.executable, str(SHARED / "verify_run.py"), str(run), str(run / "stage_a.jsonl")],
+        capture_output=True,
+        text=True,
+    )
     assert done.returncode == 0, done.stdout
 
 
@@ -62,7 +99,11 @@ def test_conflict_policy_changes_the_corpus_of_a_real_run(run, tmp_path):
     flagged = {}
     for policy in ("mark", "downweight", "keep"):
         folder = distilled(run, tmp_path / policy, "conflict_policy: drop", f"conflict_policy: {policy}")
-        flagged[policy] = {f"{row['group_id']}::{row['label']}": (row["weight"], row["flags"]) for name in ("train", "val") for row in rows(folder / f"distill.{name}.jsonl")}
+        flagged[policy] = {
+            f"{row['group_id']}::{row['label']}": (row["weight"], row["flags"])
+            for name in ("train", "val")
+            for row in rows(folder / f"distill.{name}.jsonl")
+        }
         assert rows(folder / "distill.dropped.jsonl") == [] and waiting <= flagged[policy].keys()
     assert {flagged["mark"][key] for key in waiting} == {(1.0, "conflict")}
     assert {flagged["downweight"][key] for key in waiting} == {(0.3, "conflict")}
@@ -72,4 +113,6 @@ def test_conflict_policy_changes_the_corpus_of_a_real_run(run, tmp_path):
 def test_a_corpus_that_is_switched_off_is_not_there_to_be_used_on(run, tmp_path):
     folder = distilled(run, tmp_path / "off", "enabled: true", "enabled: false")
     assert list(folder.glob("distill*.jsonl")) == []
-    assert (folder / "distill.superseded/0001/distill.train.jsonl").read_bytes() == (run / "distill.train.jsonl").read_bytes()
+    assert (folder / "distill.superseded/0001/distill.train.jsonl").read_bytes() == (
+        run / "distill.train.jsonl"
+    ).read_bytes()

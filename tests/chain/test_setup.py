@@ -71,7 +71,9 @@ class Project:
     def python(self):
         path = self.venv / "bin" / "python"
         path.parent.mkdir(parents=True, exist_ok=True)
-        path.write_text(FAKE.format(python=sys.executable, venv=str(self.venv), name=NAME, behaviour=self.behaviour, says=SAYS))
+        path.write_text(
+            FAKE.format(python=sys.executable, venv=str(self.venv), name=NAME, behaviour=self.behaviour, says=SAYS)
+        )
         path.chmod(0o755)
         return path
 
@@ -104,7 +106,10 @@ def test_a_build_that_dies_or_differs_gives_way_to_a_portable_one_and_a_line_say
     assert project.make() == 0
     said = capsys.readouterr().err.splitlines()
     line = next(line for line in said if "left out" in line)
-    assert "compiled for this very processor is left out: llama.cpp " + SAYS[how] in line and "-DGGML_NATIVE=OFF: AVX2 on x86-64, nothing newer) takes its place" in line
+    assert (
+        "compiled for this very processor is left out: llama.cpp " + SAYS[how] in line
+        and "-DGGML_NATIVE=OFF: AVX2 on x86-64, nothing newer) takes its place" in line
+    )
     assert [bool(re.search("GGML_NATIVE=OFF", call)) for call in project.calls("pip wheel")] == [False, True]
     assert (project.venv / "installed").read_text() == RIGHT
     assert json.loads((project.venv / ".ready").read_text())["cmake_args"] == ""
@@ -125,7 +130,9 @@ def test_where_no_build_is_right_one_sentence_says_so_and_nothing_is_ready(proje
     project.behaviour = {"native": SEGFAULT, "portable": DIFFERS}
     assert project.make() == 2
     said = capsys.readouterr().err.splitlines()
-    assert said[-1].startswith("set-up: no build of llama.cpp computes right here, the last one (llama.cpp compiled for any processor")
+    assert said[-1].startswith(
+        "set-up: no build of llama.cpp computes right here, the last one (llama.cpp compiled for any processor"
+    )
     assert "computes something else: 3 of 16" in said[-1]
     assert not (project.venv / ".ready").exists() and not list((project.folder / ".wheels").glob("*.refused"))
 
@@ -138,7 +145,15 @@ def test_a_portable_build_asked_for_has_no_other_behind_it(project, capsys, monk
     assert capsys.readouterr().err.splitlines()[-1].endswith("without GPU: CMAKE_ARGS= make setup")
 
 
-@pytest.mark.parametrize("given", ["-DGGML_NATIVE=ON", "-DGGML_AMX_TILE=ON -DGGML_AMX_INT8=ON", "-DGGML_NATIVE=OFF -DGGML_AVX512=ON", "-DGGML_CPU_ALL_VARIANTS=ON -DGGML_BACKEND_DL=ON"])
+@pytest.mark.parametrize(
+    "given",
+    [
+        "-DGGML_NATIVE=ON",
+        "-DGGML_AMX_TILE=ON -DGGML_AMX_INT8=ON",
+        "-DGGML_NATIVE=OFF -DGGML_AVX512=ON",
+        "-DGGML_CPU_ALL_VARIANTS=ON -DGGML_BACKEND_DL=ON",
+    ],
+)
 def test_a_portable_build_goes_without_what_was_asked_for_one_processor_and_keeps_the_rest(project, given):
     first, portable = project.setup.builds(given + " -DGGML_CUDA=ON")
     assert first.cmake_args == given + " -DGGML_CUDA=ON"
@@ -155,7 +170,10 @@ def test_a_wheel_put_there_by_hand_that_dies_gives_way_to_one_compiled_here(proj
     project.by_hand(SEGFAULT)
     assert project.make() == 0
     said = capsys.readouterr().err
-    assert f"{NAME} from .wheels is left out: llama.cpp dies of SIGSEGV" in said and "compiled for this very processor takes its place" in said
+    assert (
+        f"{NAME} from .wheels is left out: llama.cpp dies of SIGSEGV" in said
+        and "compiled for this very processor takes its place" in said
+    )
     assert len(project.calls("pip wheel")) == 1 and (project.venv / "installed").read_text() == RIGHT
     project.by_hand("right ")  # another file of the same name is another wheel
     assert project.make() == 0
@@ -182,10 +200,16 @@ def test_without_the_tools_the_library_is_loaded_and_checked_once_they_are_there
 
 def test_a_library_named_for_run_time_does_not_stand_in_for_the_installed_one(project, monkeypatch):
     monkeypatch.setenv("LLAMA_CPP_LIB_PATH", "/elsewhere")
-    code, said, _ = project.setup.follow("look", [sys.executable, "-c", "import os; print(os.environ.get('LLAMA_CPP_LIB_PATH'))"], project.folder / "log")
+    code, said, _ = project.setup.follow(
+        "look", [sys.executable, "-c", "import os; print(os.environ.get('LLAMA_CPP_LIB_PATH'))"], project.folder / "log"
+    )
     assert (code, said) == (0, "None")
 
 
 def test_amx_is_left_out_where_the_compiler_knows_it():
     rules = (ROOT / "make" / "llama.cmake").read_text()
-    assert "foreach(part amx-tile amx-int8 amx-bf16)" in rules and "PRIVATE -mno-${part}" in rules and "cmake_language(DEFER CALL leave_amx_out)" in rules
+    assert (
+        "foreach(part amx-tile amx-int8 amx-bf16)" in rules
+        and "PRIVATE -mno-${part}" in rules
+        and "cmake_language(DEFER CALL leave_amx_out)" in rules
+    )

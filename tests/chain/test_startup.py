@@ -20,7 +20,9 @@ def test_starting_a_tool_imports_nothing_heavy(tool):
 
 @pytest.mark.parametrize("tool", TOOLS)
 def test_help_names_every_option_with_its_meaning(tool):
-    found = subprocess.run([sys.executable, "-m", f"tools.{tool}", "--help"], cwd=ROOT, capture_output=True, text=True, check=True)
+    found = subprocess.run(
+        [sys.executable, "-m", f"tools.{tool}", "--help"], cwd=ROOT, capture_output=True, text=True, check=True
+    )
     options = [line.strip() for line in found.stdout.splitlines() if line.strip().startswith("--")]
     assert len(options) >= 2
     assert all(len(line.split(maxsplit=1)[1].split()) >= 2 for line in options), options

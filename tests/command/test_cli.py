@@ -4,9 +4,9 @@ import sys
 
 import pytest
 
-from verdicts.command import cli
 from verdicts.base.errors import UserError, mistake
 from verdicts.base.progress import progress
+from verdicts.command import cli
 
 
 def test_a_users_mistake_is_one_line_and_exit_2(monkeypatch, capsys):
@@ -72,7 +72,10 @@ def test_quiet_hides_summaries_and_keeps_errors_and_the_log(tmp_path, monkeypatc
     with pytest.raises(SystemExit):
         cli.run(main)
     assert capsys.readouterr().err == "is not so; mend it\n"
-    assert [line[20:] for line in (tmp_path / "run.log").read_text(encoding="utf-8").splitlines()] == ["all 3 rows are done", "is not so; mend it"]
+    assert [line[20:] for line in (tmp_path / "run.log").read_text(encoding="utf-8").splitlines()] == [
+        "all 3 rows are done",
+        "is not so; mend it",
+    ]
 
 
 def test_progress_off_a_terminal_is_a_plain_line_with_rate_and_time_left_and_none_when_quiet(monkeypatch, capsys):

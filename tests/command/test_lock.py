@@ -8,16 +8,18 @@ import time
 from pathlib import Path
 
 import pytest
-from tests.support.small_tools import ROOT, end_all, environment, left_of, small_tool, start, start_tool, wait_for
 
 from tests.support.builders import RunFolder, ticket
-from verdicts.command import lock
+from tests.support.small_tools import ROOT, end_all, environment, left_of, small_tool, start, start_tool, wait_for
 from verdicts.base.jsonl import write_text
+from verdicts.command import lock
 
 WRITES = 'writes="folder"'
 SLEEP = 'Path(f"begun-{os.getpid()}").touch()\ntime.sleep(60)'
 DONE = "print('done')"
-pytestmark = pytest.mark.skipif(not Path("/proc/self/status").exists(), reason="who is alive is read from Linux's /proc")
+pytestmark = pytest.mark.skipif(
+    not Path("/proc/self/status").exists(), reason="who is alive is read from Linux's /proc"
+)
 
 
 @pytest.fixture(autouse=True)
@@ -44,14 +46,18 @@ def make(tmp_path) -> tuple[int, str]:
 
 def holder(tmp_path: Path, folder: Path, **env: str) -> subprocess.Popen:
     """A tool that holds a folder until it is ended."""
-    process = start_tool(small_tool(tmp_path, SLEEP, WRITES, name="holder"), "--folder", folder, env=environment(tmp_path, **env))
+    process = start_tool(
+        small_tool(tmp_path, SLEEP, WRITES, name="holder"), "--folder", folder, env=environment(tmp_path, **env)
+    )
     wait_for(lambda: list(tmp_path.glob("begun-*")))
     return process
 
 
 def other(tmp_path: Path, folder: Path, **env: str) -> tuple[int, str, str]:
     """What another tool says that wants the folder."""
-    process = start_tool(small_tool(tmp_path, DONE, WRITES, name="other"), "--folder", folder, env=environment(tmp_path, **env))
+    process = start_tool(
+        small_tool(tmp_path, DONE, WRITES, name="other"), "--folder", folder, env=environment(tmp_path, **env)
+    )
     out, errors = process.communicate()
     return process.returncode, out, errors
 
@@ -60,12 +66,17 @@ def test_the_second_command_is_told_who_holds_the_folder_and_since_when(tmp_path
     first = holder(tmp_path, run)
     status, out, errors = other(tmp_path, run)
     assert (status, out) == (2, "")
-    assert errors.startswith(f"{run}: is held by `{sys.executable} {tmp_path}/holder.py --folder {run}"[:100]) and f"(pid {first.pid}, since " in errors
+    assert (
+        errors.startswith(f"{run}: is held by `{sys.executable} {tmp_path}/holder.py --folder {run}"[:100])
+        and f"(pid {first.pid}, since " in errors
+    )
     assert errors.endswith(f"); wait for it, stop it (kill {first.pid}), or name another RUN\n")
     assert other(tmp_path, run.parent / "bbu_cable")[:2] == (0, "done\n")
 
 
-@pytest.mark.parametrize("below", ["rounds/0001", "evaluation/after.json", "summaries/stage_a.jsonl", ".", "rounds/0001/guidance.json"])
+@pytest.mark.parametrize(
+    "below", ["rounds/0001", "evaluation/after.json", "summaries/stage_a.jsonl", ".", "rounds/0001/guidance.json"]
+)
 def test_whatever_is_written_below_a_run_folder_the_whole_run_is_held(tmp_path, run, below):
     assert lock.folder_of(run / below) == run
     assert lock.folder_of(tmp_path / "elsewhere" / below) == (tmp_path / "elsewhere" / below).resolve()
@@ -107,7 +118,10 @@ def test_a_tool_still_at_work_without_a_note_is_waited_for_and_then_named_as_unk
     with lock._note_of(run) as note:
         note.truncate()
     begun = time.monotonic()
-    assert other(tmp_path, run)[2] == f"{run}: a command of another machine, container or user writes here; wait for it, or name another RUN\n"
+    assert (
+        other(tmp_path, run)[2]
+        == f"{run}: a command of another machine, container or user writes here; wait for it, or name another RUN\n"
+    )
     assert time.monotonic() - begun >= lock.PATIENCE_S
     first.kill()
 
@@ -127,7 +141,12 @@ def test_nothing_of_a_lock_lies_in_the_folder_and_what_dead_writers_left_is_swep
     ended = subprocess.Popen(["true"])
     ended.wait()
     (run / "rounds/0001").mkdir(parents=True)
-    for name in (f".loop.json.{ended.pid}-00ff00.tmp", f"rounds/0001/.guidance.json.{ended.pid}-00ff00.tmp", f".loop.json.{os.getpid()}-00ff00.tmp", ".mine.tmp"):
+    for name in (
+        f".loop.json.{ended.pid}-00ff00.tmp",
+        f"rounds/0001/.guidance.json.{ended.pid}-00ff00.tmp",
+        f".loop.json.{os.getpid()}-00ff00.tmp",
+        ".mine.tmp",
+    ):
         (run / name).touch()
     assert other(tmp_path, run)[0] == 0
     left = sorted(str(path.relative_to(run)) for path in run.rglob("*") if path.is_file() and path.suffix != ".yaml")
@@ -137,10 +156,16 @@ def test_nothing_of_a_lock_lies_in_the_folder_and_what_dead_writers_left_is_swep
 def test_who_writes_a_file_sweeps_what_a_killed_writer_of_it_left(tmp_path):
     ended = subprocess.Popen(["true"])
     ended.wait()
-    for name in (f".a[1].jsonl.{ended.pid}-00ff00.tmp", f".a[1].jsonl.{os.getpid()}-00ff00.tmp", f".other.jsonl.{ended.pid}-00ff00.tmp"):
+    for name in (
+        f".a[1].jsonl.{ended.pid}-00ff00.tmp",
+        f".a[1].jsonl.{os.getpid()}-00ff00.tmp",
+        f".other.jsonl.{ended.pid}-00ff00.tmp",
+    ):
         (tmp_path / name).touch()
     write_text(tmp_path / "a[1].jsonl", "x")
-    assert sorted(path.name for path in tmp_path.iterdir()) == sorted(["a[1].jsonl", f".a[1].jsonl.{os.getpid()}-00ff00.tmp", f".other.jsonl.{ended.pid}-00ff00.tmp"])
+    assert sorted(path.name for path in tmp_path.iterdir()) == sorted(
+        ["a[1].jsonl", f".a[1].jsonl.{os.getpid()}-00ff00.tmp", f".other.jsonl.{ended.pid}-00ff00.tmp"]
+    )
 
 
 # -- the real tools
@@ -152,7 +177,11 @@ WRITING = {
 
 
 def test_every_tool_that_writes_into_a_run_holds_it_and_no_other_does():
-    held = {path.stem for path in (ROOT / "tools").glob("*.py") if "writes=" in path.read_text(encoding="utf-8").partition('if __name__ == "__main__":')[2]}
+    held = {
+        path.stem
+        for path in (ROOT / "tools").glob("*.py")
+        if "writes=" in path.read_text(encoding="utf-8").partition('if __name__ == "__main__":')[2]
+    }
     assert held == set(WRITING)
 
 
@@ -161,7 +190,18 @@ def test_a_tool_is_refused_while_another_command_holds_the_run_and_pages_are_not
     made = RunFolder(run, [ticket("a"), ticket("c", "fail")])
     made.play({"a::pass": "pass", "c::fail": "pass"}).play({"a::pass": "pass", "c::fail": "pass"}).finish().complete()
     words = {
-        "collect": ["--config", run / "config" / "collect.yaml", "--loop", made.loop, "--rounds", made.rounds, "--stage-a", made.stage_a, "--output-dir", run],
+        "collect": [
+            "--config",
+            run / "config" / "collect.yaml",
+            "--loop",
+            made.loop,
+            "--rounds",
+            made.rounds,
+            "--stage-a",
+            made.stage_a,
+            "--output-dir",
+            run,
+        ],
         "review_apply": ["--run-dir", run],
         "review_page": ["--run-dir", run, "--output", run / "review.html"],
     }

@@ -12,7 +12,18 @@ import time
 from pathlib import Path
 
 import pytest
-from tests.support.small_tools import ROOT, as_by_hand, end_all, environment, left_of, small_tool, start, start_tool, wait_for
+
+from tests.support.small_tools import (
+    ROOT,
+    as_by_hand,
+    end_all,
+    environment,
+    left_of,
+    small_tool,
+    start,
+    start_tool,
+    wait_for,
+)
 
 SLOW = 3.0  # seconds that a busy machine may take to let a process run at all, beyond the two that a stop may take
 STOP = [(signal.SIGINT, 130), (signal.SIGTERM, 143), (signal.SIGHUP, 129)]
@@ -39,7 +50,10 @@ def stop(process: subprocess.Popen, folder: Path, number: int) -> tuple[float, s
 def test_a_signal_ends_a_tool_with_one_sentence_that_says_how_to_go_on(tmp_path, number, status, how):
     process = start_tool(small_tool(tmp_path, READY + "time.sleep(60)", how))
     took, errors = stop(process, tmp_path, number)
-    assert (process.returncode, errors) == (status, f"small: stopped by {number.name}; the same command goes on where it stopped\n")
+    assert (process.returncode, errors) == (
+        status,
+        f"small: stopped by {number.name}; the same command goes on where it stopped\n",
+    )
     assert took < 2 + SLOW and left_of(tmp_path) == []
 
 
@@ -69,22 +83,31 @@ def test_a_tool_ends_although_nobody_reads_what_it_says(tmp_path):
 
 
 def test_a_signal_that_was_switched_off_stays_off(tmp_path):
-    process = start_tool(small_tool(tmp_path, READY + "time.sleep(1)\nprint('done')"), preexec_fn=lambda: signal.signal(signal.SIGHUP, signal.SIG_IGN))
+    process = start_tool(
+        small_tool(tmp_path, READY + "time.sleep(1)\nprint('done')"),
+        preexec_fn=lambda: signal.signal(signal.SIGHUP, signal.SIG_IGN),
+    )
     wait_for((tmp_path / "begun").exists)
     os.kill(process.pid, signal.SIGHUP)
     assert process.communicate()[0] == "done\n" and process.returncode == 0
 
 
 def test_ctrl_c_while_a_tool_still_imports_shows_no_traceback():
-    program = "import os, signal, sys\nsys.argv = ['-m']\nimport tools\nos.kill(os.getpid(), signal.SIGINT)\nprint('alive')"
-    done = subprocess.run([sys.executable, "-c", program], cwd=ROOT, capture_output=True, text=True, preexec_fn=as_by_hand)
+    program = (
+        "import os, signal, sys\nsys.argv = ['-m']\nimport tools\nos.kill(os.getpid(), signal.SIGINT)\nprint('alive')"
+    )
+    done = subprocess.run(
+        [sys.executable, "-c", program], cwd=ROOT, capture_output=True, text=True, preexec_fn=as_by_hand
+    )
     assert (done.returncode, done.stdout, done.stderr) == (-signal.SIGINT, "", "")
 
 
 def test_a_closed_terminal_ends_a_tool(tmp_path):
     ours, theirs = pty.openpty()
     tool = small_tool(tmp_path, READY + "time.sleep(60)", 'engine="llama.cpp"')
-    process = start(tmp_path, "setsid", "--ctty", "--wait", sys.executable, tool, stdin=theirs, stdout=theirs, stderr=theirs)
+    process = start(
+        tmp_path, "setsid", "--ctty", "--wait", sys.executable, tool, stdin=theirs, stdout=theirs, stderr=theirs
+    )
     os.close(theirs)
     wait_for((tmp_path / "begun").exists)
     os.close(ours)
@@ -103,7 +126,9 @@ def test_a_closed_stderr_ends_no_work(tmp_path):
 
 def test_a_reader_that_has_enough_ends_a_tool_without_a_word(tmp_path):
     tool = small_tool(tmp_path, "print('line\\n' * 100_000)")
-    done = subprocess.run(["bash", "-c", f"{sys.executable} {tool} | head -1"], capture_output=True, text=True, env=environment(tmp_path))
+    done = subprocess.run(
+        ["bash", "-c", f"{sys.executable} {tool} | head -1"], capture_output=True, text=True, env=environment(tmp_path)
+    )
     assert (done.stdout, done.stderr) == ("line\n", "")
 
 
@@ -126,7 +151,11 @@ direct:
 
 def root_lines() -> str:
     """The lines of the project's Makefile that name the make which a person called."""
-    return re.search(r"^ifeq \(undefined,\$\(origin MAKE_ROOT\)\)\n.*?^endif$", (ROOT / "Makefile").read_text(encoding="utf-8"), re.MULTILINE | re.DOTALL)[0]
+    return re.search(
+        r"^ifeq \(undefined,\$\(origin MAKE_ROOT\)\)\n.*?^endif$",
+        (ROOT / "Makefile").read_text(encoding="utf-8"),
+        re.MULTILINE | re.DOTALL,
+    )[0]
 
 
 @linux
@@ -135,7 +164,9 @@ def root_lines() -> str:
 @pytest.mark.parametrize("how", ["", 'engine="llama.cpp"'])
 def test_a_signal_to_make_alone_ends_all_that_it_started(tmp_path, number, target, how):
     tool = small_tool(tmp_path, READY + "time.sleep(60)", how)
-    (tmp_path / "Makefile").write_text(MAKEFILE.format(root=root_lines(), python=sys.executable, tool=tool), encoding="utf-8")
+    (tmp_path / "Makefile").write_text(
+        MAKEFILE.format(root=root_lines(), python=sys.executable, tool=tool), encoding="utf-8"
+    )
     process = start(tmp_path, "make", target)
     wait_for((tmp_path / "begun").exists)
     os.kill(process.pid, number)
@@ -149,7 +180,10 @@ def test_a_tool_that_an_orphan_starts_does_nothing(tmp_path):
     ended.wait()
     tool = small_tool(tmp_path, "time.sleep(1)\nPath('begun').touch()")
     process = start_tool(tool, env=environment(tmp_path, MAKE_ROOT=f"{ended.pid}:1:{os.uname().nodename}"))
-    assert process.communicate()[1] == "small: stopped, since the make that asked for it has ended; the same command goes on where it stopped\n"
+    assert (
+        process.communicate()[1]
+        == "small: stopped, since the make that asked for it has ended; the same command goes on where it stopped\n"
+    )
     assert process.returncode == 143 and not (tmp_path / "begun").exists()
 
 
@@ -167,7 +201,10 @@ def test_a_root_that_says_nothing_of_this_machine_is_no_reason_to_stop(tmp_path,
 @pytest.mark.parametrize(
     ("number", "says"),
     [
-        (signal.SIGSEGV, "small: llama.cpp died (SIGSEGV): this build does not fit this processor, or the model file is damaged or changed while it was read; run `CMAKE_ARGS=-DGGML_NATIVE=OFF make setup`, and check the file\n"),
+        (
+            signal.SIGSEGV,
+            "small: llama.cpp died (SIGSEGV): this build does not fit this processor, or the model file is damaged or changed while it was read; run `CMAKE_ARGS=-DGGML_NATIVE=OFF make setup`, and check the file\n",
+        ),
         (signal.SIGILL, "small: llama.cpp died (SIGILL): this build does not fit"),
         (signal.SIGABRT, "small: llama.cpp died (SIGABRT): this build does not fit"),
         (signal.SIGFPE, "small: llama.cpp died (SIGFPE): this build does not fit"),
@@ -176,12 +213,16 @@ def test_a_root_that_says_nothing_of_this_machine_is_no_reason_to_stop(tmp_path,
     ],
 )
 def test_an_engine_that_dies_of_a_signal_is_explained(tmp_path, number, says):
-    process = start_tool(small_tool(tmp_path, f"os.kill(os.getpid(), {int(number)})\ntime.sleep(60)", 'engine="llama.cpp"'))
+    process = start_tool(
+        small_tool(tmp_path, f"os.kill(os.getpid(), {int(number)})\ntime.sleep(60)", 'engine="llama.cpp"')
+    )
     _, errors = process.communicate()
     assert process.returncode == 2 and errors.startswith(says) and errors.count("\n") == 1
 
 
-@pytest.mark.parametrize(("body", "status"), [("raise typer.Exit(1)", 1), ("sys.exit(7)", 7), ("print('out')", 0), ("1 / 0", 1)])
+@pytest.mark.parametrize(
+    ("body", "status"), [("raise typer.Exit(1)", 1), ("sys.exit(7)", 7), ("print('out')", 0), ("1 / 0", 1)]
+)
 def test_a_supervised_tool_ends_as_it_would_alone(tmp_path, body, status):
     alone = start_tool(small_tool(tmp_path, body, name="alone"))
     supervised = start_tool(small_tool(tmp_path, body, 'engine="torch"', name="supervised"))
@@ -215,7 +256,10 @@ def test_a_disk_that_refuses_is_one_sentence_and_what_was_there_stays(tmp_path, 
     (tmp_path / "out.jsonl").write_text("earlier\n", encoding="utf-8")
     process = start_tool(small_tool(tmp_path, body), preexec_fn=limited(4096))
     _, errors = process.communicate()
-    assert errors == "out.jsonl: no file may be that long here; raise the limit (ulimit -f), then give the same command again: what was there is as it was\n"
+    assert (
+        errors
+        == "out.jsonl: no file may be that long here; raise the limit (ulimit -f), then give the same command again: what was there is as it was\n"
+    )
     assert process.returncode == 2 and (tmp_path / "out.jsonl").read_text(encoding="utf-8").startswith("earlier\n")
     assert sorted(path.name for path in tmp_path.iterdir()) == ["out.jsonl", "small.py"]
 
@@ -223,8 +267,12 @@ def test_a_disk_that_refuses_is_one_sentence_and_what_was_there_stays(tmp_path, 
 @pytest.mark.skipif(not Path("/dev/full").exists(), reason="needs /dev/full")
 def test_a_full_disk_behind_stdout_is_one_sentence(tmp_path):
     with open("/dev/full", "w") as full:
-        process = start_tool(small_tool(tmp_path, "print('x')"), stdout=full, env=environment(tmp_path, PYTHONUNBUFFERED=""))
-    assert process.communicate()[1].startswith("standard output: the disk is full; make room") and process.returncode == 2
+        process = start_tool(
+            small_tool(tmp_path, "print('x')"), stdout=full, env=environment(tmp_path, PYTHONUNBUFFERED="")
+        )
+    assert (
+        process.communicate()[1].startswith("standard output: the disk is full; make room") and process.returncode == 2
+    )
 
 
 @pytest.mark.parametrize(
@@ -249,7 +297,13 @@ def in_a_namespace(tmp_path: Path, mount: str, tool: Path) -> subprocess.Complet
     """Run a tool where ``mount`` holds for it alone."""
     if not shutil.which("unshare") or subprocess.run(["unshare", "-rm", "true"], capture_output=True).returncode:
         pytest.skip("unshare -rm is not allowed here")
-    done = subprocess.run(["unshare", "-rm", "bash", "-c", f"{mount}; exec {sys.executable} {tool} --folder disk"], cwd=tmp_path, capture_output=True, text=True, env=environment(tmp_path))
+    done = subprocess.run(
+        ["unshare", "-rm", "bash", "-c", f"{mount}; exec {sys.executable} {tool} --folder disk"],
+        cwd=tmp_path,
+        capture_output=True,
+        text=True,
+        env=environment(tmp_path),
+    )
     if "mount:" in done.stderr:
         pytest.skip(done.stderr)
     return done
@@ -258,8 +312,14 @@ def in_a_namespace(tmp_path: Path, mount: str, tool: Path) -> subprocess.Complet
 @pytest.mark.parametrize(
     ("mount", "says"),
     [
-        ("mount -t tmpfs -o size=16k none disk; echo earlier >disk/out.jsonl", "disk/out.jsonl: the disk is full; make room, then give the same command again"),
-        ("mount --bind disk disk; mount -o remount,bind,ro disk", "disk/out.jsonl: the disk can only be read; name a place that can be written"),
+        (
+            "mount -t tmpfs -o size=16k none disk; echo earlier >disk/out.jsonl",
+            "disk/out.jsonl: the disk is full; make room, then give the same command again",
+        ),
+        (
+            "mount --bind disk disk; mount -o remount,bind,ro disk",
+            "disk/out.jsonl: the disk can only be read; name a place that can be written",
+        ),
     ],
 )
 @pytest.mark.parametrize("body", [WRITE.replace("5000", "50_000"), APPEND.replace("5000", "50_000")])
@@ -268,11 +328,18 @@ def test_a_full_and_a_read_only_disk_are_one_sentence_each(tmp_path, mount, says
     (tmp_path / "disk/out.jsonl").write_text("earlier\n", encoding="utf-8")
     looked = "\nfinally:\n    print(*sorted(os.listdir(folder)), (folder / 'out.jsonl').read_text()[:8].strip())"
     done = in_a_namespace(tmp_path, mount, small_tool(tmp_path, "try:\n    " + body.replace("\n", "\n    ") + looked))
-    assert (done.returncode, done.stdout) == (2, "out.jsonl earlier\n") and done.stderr.startswith(says) and done.stderr.count("\n") == 1
+    assert (
+        (done.returncode, done.stdout) == (2, "out.jsonl earlier\n")
+        and done.stderr.startswith(says)
+        and done.stderr.count("\n") == 1
+    )
 
 
 def test_a_full_disk_inside_a_compiled_library_is_one_sentence(tmp_path):
     failing = "from verdicts.base.whole_file import writing\nwith writing(folder / 'made'):\n    raise RuntimeError('I/O error: No space left on device (os error 28)')"
     process = start_tool(small_tool(tmp_path, failing))
-    assert process.communicate()[1] == "made: the disk is full; make room, then give the same command again: what was there is as it was\n"
+    assert (
+        process.communicate()[1]
+        == "made: the disk is full; make room, then give the same command again: what was there is as it was\n"
+    )
     assert process.returncode == 2

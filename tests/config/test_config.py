@@ -5,6 +5,7 @@ from pathlib import Path
 import pytest
 import yaml
 
+from verdicts.base.errors import UserError
 from verdicts.config.config import (
     CONFIGS,
     SECTIONS,
@@ -15,7 +16,6 @@ from verdicts.config.config import (
     read_section,
     section_text,
 )
-from verdicts.base.errors import UserError
 from verdicts.runs.reader import SECTION_FILES
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -35,7 +35,10 @@ def layers(tmp_path, monkeypatch) -> Path:
 
 
 def change(path: Path, **sections: object) -> None:
-    path.write_text(yaml.safe_dump(merge(yaml.safe_load(path.read_text(encoding="utf-8")), sections), allow_unicode=True), encoding="utf-8")
+    path.write_text(
+        yaml.safe_dump(merge(yaml.safe_load(path.read_text(encoding="utf-8")), sections), allow_unicode=True),
+        encoding="utf-8",
+    )
 
 
 def problem(models: str = "miniature", mission: str = "bbu_line", overlay: Path | None = None) -> str:
@@ -77,7 +80,9 @@ def test_an_overlay_is_the_last_word(layers):
 
 
 def test_an_unknown_mission_or_model_set_is_named_with_the_known_ones(layers):
-    assert problem(mission="bbu_lime").startswith("unknown MISSION 'bbu_lime'; choose one of bbu_cable, bbu_install, bbu_line")
+    assert problem(mission="bbu_lime").startswith(
+        "unknown MISSION 'bbu_lime'; choose one of bbu_cable, bbu_install, bbu_line"
+    )
     assert problem(models="gpt").startswith("unknown MODELS 'gpt'; choose one of miniature, qwen3")
 
 
@@ -100,7 +105,9 @@ def test_a_missing_knob_is_an_error_not_a_default(layers):
     assert "distill.seed: missing; add it" in problem()
 
 
-@pytest.mark.parametrize(("text", "message"), [("a: [1\n", "not valid YAML"), ("- 1\n", "holds no mapping"), ("", "holds no mapping")])
+@pytest.mark.parametrize(
+    ("text", "message"), [("a: [1\n", "not valid YAML"), ("- 1\n", "holds no mapping"), ("", "holds no mapping")]
+)
 def test_a_file_that_is_no_mapping_is_named(layers, text, message):
     overlay = layers.parent / "mine.yaml"
     overlay.write_text(text)
@@ -168,4 +175,6 @@ def test_a_section_file_edited_by_hand_is_checked(tmp_path):
 
 def test_every_section_of_the_configuration_reaches_a_tool():
     sections = {name for names in SECTIONS.values() for name in names}
-    assert sections | {"plan"} == set(Config.model_fields)  # plan reads the merged configuration: it runs before there is a run
+    assert sections | {"plan"} == set(
+        Config.model_fields
+    )  # plan reads the merged configuration: it runs before there is a run

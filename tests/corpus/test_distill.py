@@ -3,13 +3,11 @@
 from collections import Counter
 
 import pytest
-from tests.support.builders import MISSION, OTHER, RunFolder, guidance, snapshot, ticket
 
+from tests.support.builders import MISSION, OTHER, RunFolder, guidance, snapshot, ticket
+from verdicts.base.jsonl import read_json, read_rows, write_json, write_rows
 from verdicts.config.config import DistillSection
 from verdicts.corpus.distill import audit_sample, fate, hash_share, supersede, validation_groups
-from verdicts.base.jsonl import read_json, read_rows, write_json, write_rows
-from verdicts.stage_b.prompts import stage_b_system, stage_b_user
-from verdicts.stage_b.protocol import parse
 from verdicts.records.records import (
     AuditRow,
     ChatRow,
@@ -20,8 +18,16 @@ from verdicts.records.records import (
     SftRow,
     StageA,
 )
+from verdicts.stage_b.prompts import stage_b_system, stage_b_user
+from verdicts.stage_b.protocol import parse
 
-CORPUS = ("distill_chatml.jsonl", "distill.train.jsonl", "distill.val.jsonl", "distill.dropped.jsonl", "distill.audit.jsonl")
+CORPUS = (
+    "distill_chatml.jsonl",
+    "distill.train.jsonl",
+    "distill.val.jsonl",
+    "distill.dropped.jsonl",
+    "distill.audit.jsonl",
+)
 CONFLICT = "no_candidate_supports_gt"
 RULE = "出现标签无法识别则不通过"
 # the teacher's answers of the converged epoch: released is unsupported, split has one candidate for the label, mute none at all
@@ -40,7 +46,9 @@ def tickets() -> list[StageA]:
     return [ticket(group, label, (f"电线/捆扎整齐×{number}",)) for number, (group, label) in enumerate(split, start=1)]
 
 
-def make_run(folder, rows: list[StageA] | None = None, answers: dict[str, str] = ANSWERS, **distill: object) -> RunFolder:
+def make_run(
+    folder, rows: list[StageA] | None = None, answers: dict[str, str] = ANSWERS, **distill: object
+) -> RunFolder:
     """A converged run up to its review list."""
     run = RunFolder(folder, rows or tickets(), **distill)
     run.play(answers, after=guidance(1, G1=RULE)).play(answers).finish().collect()
@@ -50,7 +58,10 @@ def make_run(folder, rows: list[StageA] | None = None, answers: dict[str, str] =
 
 def decide(run: RunFolder, **decisions: str):
     path = run.folder / "review_decisions.jsonl"
-    write_rows(path, [ReviewDecision(ticket_key=key.replace("__", "::"), decision=decision) for key, decision in decisions.items()])
+    write_rows(
+        path,
+        [ReviewDecision(ticket_key=key.replace("__", "::"), decision=decision) for key, decision in decisions.items()],
+    )
     return path
 
 
@@ -88,7 +99,10 @@ def test_rows_in_are_rows_kept_and_rows_dropped_and_the_last_line_says_so(tmp_pa
     train, val = len(written(run, ".train", SftRow)), len(written(run, ".val", SftRow))
     assert train + val + 2 == len(written(run, "_chatml", ChatRow)) == 12
     assert dropped(run) == {"blocked::pass": "conflict", "released::fail": "needs_review"}
-    assert outcome.last_line == f"distill: 13 tickets = {train} train + {val} val + 2 dropped (conflict 1, needs_review 1) + 1 without an answer"
+    assert (
+        outcome.last_line
+        == f"distill: 13 tickets = {train} train + {val} val + 2 dropped (conflict 1, needs_review 1) + 1 without an answer"
+    )
 
 
 def test_labels_are_never_in_messages_flip_them_all_and_not_a_byte_changes(tmp_path):
@@ -96,7 +110,10 @@ def test_labels_are_never_in_messages_flip_them_all_and_not_a_byte_changes(tmp_p
     flipped = [StageA.model_validate(row.model_dump() | {"label": OTHER[row.label]}) for row in rows]
     answers = {flip.ticket_key: ANSWERS[row.ticket_key] for row, flip in zip(rows, flipped, strict=True)}
     messages = []
-    for name, run in (("as_is", make_run(tmp_path / "as_is")), ("flipped", make_run(tmp_path / "flipped", flipped, answers))):
+    for name, run in (
+        ("as_is", make_run(tmp_path / "as_is")),
+        ("flipped", make_run(tmp_path / "flipped", flipped, answers)),
+    ):
         assert run.distill().code == 0, name
         messages.append([row.messages for row in written(run, "_chatml", ChatRow)])
     assert messages[0] == messages[1]
@@ -109,14 +126,18 @@ def test_labels_are_never_in_messages_flip_them_all_and_not_a_byte_changes(tmp_p
 def test_a_verdict_against_the_label_is_treated_as_the_policy_says(tmp_path, policy, row):
     run = make_run(tmp_path / "run", conflict_policy=policy)
     run.distill()
-    for answer in ("blocked/fail", "released/pass"):  # one candidate for the label; none, so it is in review for conflict alone
+    for answer in (
+        "blocked/fail",
+        "released/pass",
+    ):  # one candidate for the label; none, so it is in review for conflict alone
         found = kept(run).get(answer)
         assert (found and (found.weight, found.flags)) == row
     assert dropped(run) == ({"blocked::pass": "conflict", "released::fail": "needs_review"} if policy == "drop" else {})
 
 
 @pytest.mark.parametrize(
-    ("decision", "why"), [("exclude", "excluded"), ("unsure", "unsure"), ("model_wrong", "model_wrong"), ("label_wrong", None)]
+    ("decision", "why"),
+    [("exclude", "excluded"), ("unsure", "unsure"), ("model_wrong", "model_wrong"), ("label_wrong", None)],
 )
 def test_a_person_s_word_on_a_queued_ticket_is_kept(tmp_path, decision, why):
     run = make_run(tmp_path / "run")
@@ -159,7 +180,9 @@ def test_a_corrected_label_that_the_model_did_not_share_is_a_conflict(tmp_path):
     ],
 )
 def test_people_come_first_then_review_then_policy(label, verdict, decision, review, expected):
-    settings = DistillSection(enabled=True, val_share=0.1, seed=1, conflict_policy="downweight", conflict_weight=0.25, audit_sample=0)
+    settings = DistillSection(
+        enabled=True, val_share=0.1, seed=1, conflict_policy="downweight", conflict_weight=0.25, audit_sample=0
+    )
     said = ReviewDecision(ticket_key="a", decision=decision) if decision else None
     found = fate(label, verdict, said, review, settings)
     assert (found.label, found.dropped, found.weight, found.flags) == expected
@@ -258,7 +281,10 @@ def test_off_moves_an_earlier_corpus_out_of_the_way_and_loses_none(tmp_path):
         rest = {name: text for name, text in snapshot(run.folder).items() if name not in CORPUS}
         outcome = run.distill()
         where = f"distill.superseded/000{number}"
-        assert (outcome.code, outcome.last_line) == (0, f"distill: off (distill.enabled: false); nothing written; the earlier corpus is moved to {run.folder}/{where}")
+        assert (outcome.code, outcome.last_line) == (
+            0,
+            f"distill: off (distill.enabled: false); nothing written; the earlier corpus is moved to {run.folder}/{where}",
+        )
         assert snapshot(run.folder) == rest | {f"{where}/{name}": text for name, text in moved[-1].items()}
     assert moved[0] != moved[1]
     assert run.check().code == 0
@@ -279,7 +305,10 @@ def test_a_move_that_was_cut_short_goes_on_in_the_same_folder(tmp_path):
     ("status", "message"),
     [
         ("running", "loop.json: status: the loop is still running; let it end first"),
-        ("max_epochs", "loop.json: status: the loop ended after 2 epochs without one in which no round changed guidance; raise loop.max_epochs"),
+        (
+            "max_epochs",
+            "loop.json: status: the loop ended after 2 epochs without one in which no round changed guidance; raise loop.max_epochs",
+        ),
     ],
 )
 def test_a_run_that_has_not_converged_is_refused(tmp_path, status, message):
@@ -302,17 +331,52 @@ def test_where_nothing_is_left_to_train_on_the_last_line_says_so(tmp_path):
 @pytest.mark.parametrize(
     ("file", "old", "new", "message"),
     [
-        ("selections.jsonl", '"guidance_step": 1', '"guidance_step": 0', "selections.jsonl:1: guidance_step: answered under step 0, guidance.json is at step 1; make the run's view again"),
-        ("selections.jsonl", "right::pass", "wrong::pass", "selections.jsonl:1: ticket_key: 'wrong::pass' is not a ticket of this stage_a.jsonl; correct or delete the line"),
-        ("selections.jsonl", "right::fail", "right::pass", "selections.jsonl:2: ticket_key: 'right::pass' stands on line 1 already; keep one of the two"),
-        ("selections.jsonl", "第1条依据(G0)", "证据不足", "selections.jsonl:1: reason: breaks the two-line protocol (third_state); write one line without a third state"),
-        ("selections.jsonl", "第1条依据(G0)", "甲\\n乙", "selections.jsonl:1: reason: breaks the two-line protocol (extra_lines)"),
+        (
+            "selections.jsonl",
+            '"guidance_step": 1',
+            '"guidance_step": 0',
+            "selections.jsonl:1: guidance_step: answered under step 0, guidance.json is at step 1; make the run's view again",
+        ),
+        (
+            "selections.jsonl",
+            "right::pass",
+            "wrong::pass",
+            "selections.jsonl:1: ticket_key: 'wrong::pass' is not a ticket of this stage_a.jsonl; correct or delete the line",
+        ),
+        (
+            "selections.jsonl",
+            "right::fail",
+            "right::pass",
+            "selections.jsonl:2: ticket_key: 'right::pass' stands on line 1 already; keep one of the two",
+        ),
+        (
+            "selections.jsonl",
+            "第1条依据(G0)",
+            "证据不足",
+            "selections.jsonl:1: reason: breaks the two-line protocol (third_state); write one line without a third state",
+        ),
+        (
+            "selections.jsonl",
+            "第1条依据(G0)",
+            "甲\\n乙",
+            "selections.jsonl:1: reason: breaks the two-line protocol (extra_lines)",
+        ),
         ("stage_a.jsonl", '"image_1"', '"image_2"', "stage_a.jsonl:1: per_image: keys must run image_1"),
-        ("stage_a.jsonl", '"label": "pass"', '"label": "Pass"', "stage_a.jsonl:1: label: input should be 'pass' or 'fail' (\"Pass\")"),
+        (
+            "stage_a.jsonl",
+            '"label": "pass"',
+            '"label": "Pass"',
+            "stage_a.jsonl:1: label: input should be 'pass' or 'fail' (\"Pass\")",
+        ),
         ("guidance.json", '"step"', '"stepp"', "stepp: unknown field; did you mean 'step'?"),
         ("need_review.json", '"count"', '"cuont"', "cuont: unknown field; did you mean 'count'?"),
         ("config/distill.yaml", "val_share", "val_part", "distill.val_part: unknown field; did you mean 'val_share'?"),
-        ("review_decisions.jsonl", "released::fail", "released::pass", "review_decisions.jsonl:1: ticket_key: no ticket 'released::pass' in this run"),
+        (
+            "review_decisions.jsonl",
+            "released::fail",
+            "released::pass",
+            "review_decisions.jsonl:1: ticket_key: no ticket 'released::pass' in this run",
+        ),
     ],
 )
 def test_a_bad_file_is_named_and_nothing_is_overwritten(tmp_path, file, old, new, message):

@@ -12,13 +12,13 @@ from pathlib import Path
 
 import pytest
 import yaml
-from tests.support.builders import Outcome, RunFolder, call, snapshot, ticket
 
+from tests.support.builders import Outcome, RunFolder, call, snapshot, ticket
+from verdicts.base.jsonl import read_json, read_rows, write_rows
 from verdicts.corpus.distill import validation_groups
-from verdicts.corpus.rows import FusedRow, read_fused
 from verdicts.corpus.mix import Manifest, draw, order_of
 from verdicts.corpus.mix_config import read_fusion
-from verdicts.base.jsonl import read_json, read_rows, write_rows
+from verdicts.corpus.rows import FusedRow, read_fused
 from verdicts.records.records import SftRow
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -32,14 +32,30 @@ def png() -> bytes:
         return struct.pack(">I", len(data)) + kind + data + struct.pack(">I", zlib.crc32(kind + data))
 
     header = struct.pack(">IIBBBBB", 32, 32, 8, 0, 0, 0, 0)
-    return b"\x89PNG\r\n\x1a\n" + chunk(b"IHDR", header) + chunk(b"IDAT", zlib.compress((b"\0" + b"\x80" * 32) * 32)) + chunk(b"IEND", b"")
+    return (
+        b"\x89PNG\r\n\x1a\n"
+        + chunk(b"IHDR", header)
+        + chunk(b"IDAT", zlib.compress((b"\0" + b"\x80" * 32) * 32))
+        + chunk(b"IEND", b"")
+    )
 
 
 def chat_row(number: int, label: str) -> dict:
     """A row of distill.train.jsonl."""
-    texts = {"system": "你是审核员。\nG0: 须见机柜处接地螺丝", "user": f"image_1: 螺丝{number}", "assistant": ANSWER[label]}
+    texts = {
+        "system": "你是审核员。\nG0: 须见机柜处接地螺丝",
+        "user": f"image_1: 螺丝{number}",
+        "assistant": ANSWER[label],
+    }
     messages = [{"role": role, "content": text} for role, text in texts.items()]
-    return {"group_id": f"g{number}", "mission": "BBU接地线检查", "label": label, "messages": messages, "weight": 1.0, "flags": ""}
+    return {
+        "group_id": f"g{number}",
+        "mission": "BBU接地线检查",
+        "label": label,
+        "messages": messages,
+        "weight": 1.0,
+        "flags": "",
+    }
 
 
 def photo_row(number: int, answer: str) -> dict:
@@ -51,7 +67,15 @@ def photo_row(number: int, answer: str) -> dict:
 def source(name: str, dataset: str, **fields: object) -> dict:
     """A source of the config, taken at ratio 1 with no validation rows, but for ``fields``; None takes a key out."""
     template = "chatml" if dataset == "chat" else dataset
-    base = {"name": name, "dataset": dataset, "template": template, "paths": [f"in/{name}.jsonl"], "val": {"share": 0}, "ratio": 1.0, "weight": 1.0}
+    base = {
+        "name": name,
+        "dataset": dataset,
+        "template": template,
+        "paths": [f"in/{name}.jsonl"],
+        "val": {"share": 0},
+        "ratio": 1.0,
+        "weight": 1.0,
+    }
     base |= {"fail_oversample": 1.0} if dataset == "chat" else {}
     return {key: value for key, value in (base | fields).items() if value is not None}
 
@@ -64,7 +88,10 @@ class Bench:
         (folder / "in" / "photos").mkdir(parents=True)
         for number in range(60):
             (folder / "in" / "photos" / f"{number}.png").write_bytes(png())
-        write_rows(folder / "in" / "chat.jsonl", [chat_row(number, "fail" if number % 4 == 0 else "pass") for number in range(40)])
+        write_rows(
+            folder / "in" / "chat.jsonl",
+            [chat_row(number, "fail" if number % 4 == 0 else "pass") for number in range(40)],
+        )
         write_rows(folder / "in" / "dense.jsonl", [photo_row(number, "机柜/螺丝×123456") for number in range(60)])
         write_rows(folder / "in" / "summary.jsonl", [photo_row(number, "螺丝×1") for number in range(30)])
         self.configure()
@@ -73,7 +100,12 @@ class Bench:
         """Write mix.yaml: the three sources by rows, unless said otherwise."""
         self.config = self.folder / "mix.yaml"
         chosen = list(sources) or [source("chat", "chat"), source("dense", "dense"), source("summary", "summary")]
-        value = {"seed": seed, "image_paths": image_paths, "mix": {"by": "rows", "anchor": chosen[0]["name"], "tokenizer": ""} | mix, "sources": chosen}
+        value = {
+            "seed": seed,
+            "image_paths": image_paths,
+            "mix": {"by": "rows", "anchor": chosen[0]["name"], "tokenizer": ""} | mix,
+            "sources": chosen,
+        }
         self.config.write_text(yaml.safe_dump(value, allow_unicode=True, sort_keys=False), encoding="utf-8")
         return self.config
 
@@ -87,7 +119,9 @@ class Bench:
 
     def lines(self, name: str) -> list[dict]:
         """The rows of a source file."""
-        return [json.loads(line) for line in (self.folder / "in" / f"{name}.jsonl").read_text(encoding="utf-8").splitlines()]
+        return [
+            json.loads(line) for line in (self.folder / "in" / f"{name}.jsonl").read_text(encoding="utf-8").splitlines()
+        ]
 
     def manifest(self) -> Manifest:
         """The manifest, checked."""
@@ -108,7 +142,9 @@ def sources_of(rows: list[FusedRow]) -> Counter:
 
 
 def test_the_anchor_is_taken_whole_and_the_others_get_their_ratio_of_its_rows(bench):
-    bench.configure(source("chat", "chat", ratio=2.0), source("dense", "dense", ratio=1.0), source("summary", "summary", ratio=3.0))
+    bench.configure(
+        source("chat", "chat", ratio=2.0), source("dense", "dense", ratio=1.0), source("summary", "summary", ratio=3.0)
+    )
     assert bench.fuse().code == 0
     rows = bench.rows()
     assert sources_of(rows) == {"chat": 40, "dense": 20, "summary": 60}
@@ -143,7 +179,11 @@ def test_a_named_tokenizer_counts_the_answers_tokens_and_their_end_of_turn(bench
 
 
 def test_an_absolute_row_count_is_met_by_cutting_or_repeating(bench):
-    bench.configure(source("chat", "chat"), source("dense", "dense", rows=7, ratio=None), source("summary", "summary", rows=65, ratio=None))
+    bench.configure(
+        source("chat", "chat"),
+        source("dense", "dense", rows=7, ratio=None),
+        source("summary", "summary", rows=65, ratio=None),
+    )
     assert bench.fuse().code == 0
     rows = bench.rows()
     assert sources_of(rows) == {"chat": 40, "dense": 7, "summary": 65}
@@ -153,12 +193,19 @@ def test_an_absolute_row_count_is_met_by_cutting_or_repeating(bench):
 
 def test_the_chat_corpus_goes_in_as_distill_wrote_it(bench):
     tickets = [ticket(f"g{number}", "fail" if number % 3 else "pass") for number in range(12)]
-    run = RunFolder(bench.folder / "run", tickets, conflict_policy="mark").play({one.ticket_key: "fail fail pass" for one in tickets}).finish().complete()
+    run = (
+        RunFolder(bench.folder / "run", tickets, conflict_policy="mark")
+        .play({one.ticket_key: "fail fail pass" for one in tickets})
+        .finish()
+        .complete()
+    )
     bench.configure(source("chat", "chat", paths=["run/distill.train.jsonl"], val={"paths": ["run/distill.val.jsonl"]}))
     assert bench.fuse().code == 0
     for part in ("train", "val"):
         corpus = read_rows(run.folder / f"distill.{part}.jsonl", SftRow)
-        assert {(row.group_id, row.weight, *row.messages) for row in bench.rows(part)} == {(row.group_id, row.weight, *row.messages) for row in corpus}
+        assert {(row.group_id, row.weight, *row.messages) for row in bench.rows(part)} == {
+            (row.group_id, row.weight, *row.messages) for row in corpus
+        }
 
 
 def test_failed_tickets_are_oversampled_in_train_and_never_in_val(bench):
@@ -191,7 +238,9 @@ def test_no_group_and_no_photo_is_on_both_sides(bench):
     train, val = bench.rows(), bench.rows("val")
     assert sources_of(val).keys() == {"chat", "dense", "summary"}
     assert not {row.group_id for row in train if row.group_id} & {row.group_id for row in val if row.group_id}
-    assert not {image for row in train for image in row.images} & {image for row in val for image in row.images}, "dense and summary of a photo go together"
+    assert not {image for row in train for image in row.images} & {image for row in val for image in row.images}, (
+        "dense and summary of a photo go together"
+    )
 
 
 @pytest.mark.parametrize(("share", "groups", "expected"), [(0.001, 5, 1), (0.999, 5, 4), (0, 5, 0), (0.5, 1, 0)])
@@ -206,9 +255,14 @@ def test_a_share_leaves_neither_side_empty_where_there_are_two_groups(bench, sha
 def test_the_label_reaches_no_message_and_no_row(bench):
     bench.fuse("before")
     rows = bench.lines("chat")
-    write_rows(bench.folder / "in" / "chat.jsonl", [row | {"label": "pass" if row["label"] == "fail" else "fail"} for row in rows])
+    write_rows(
+        bench.folder / "in" / "chat.jsonl",
+        [row | {"label": "pass" if row["label"] == "fail" else "fail"} for row in rows],
+    )
     bench.fuse("after")
-    assert (bench.folder / "before/mix.train.jsonl").read_bytes() == (bench.folder / "after/mix.train.jsonl").read_bytes()
+    assert (bench.folder / "before/mix.train.jsonl").read_bytes() == (
+        bench.folder / "after/mix.train.jsonl"
+    ).read_bytes()
 
 
 def test_every_row_has_the_same_keys_and_types(bench):
@@ -217,11 +271,18 @@ def test_every_row_has_the_same_keys_and_types(bench):
     write_rows(bench.folder / "in" / "dense.jsonl", rows)
     bench.configure(*(source(name, name, val={"share": 0.2}, weight=2) for name in ("chat", "dense", "summary")))
     bench.fuse()
-    written = [json.loads(line) for part in ("train", "val") for line in (bench.folder / "out" / f"mix.{part}.jsonl").read_text(encoding="utf-8").splitlines()]
+    written = [
+        json.loads(line)
+        for part in ("train", "val")
+        for line in (bench.folder / "out" / f"mix.{part}.jsonl").read_text(encoding="utf-8").splitlines()
+    ]
     assert {tuple(row) for row in written} == {tuple(FusedRow.model_fields)}
     assert {tuple(type(value) for value in row.values()) for row in written} == {(list, list, str, str, float, str)}
     assert {tuple(message) for row in written for message in row["messages"]} == {("role", "content")}
-    assert all(json.loads((bench.folder / "out" / f"mix.{part}.jsonl").read_text(encoding="utf-8").splitlines()[0])["images"] for part in ("train", "val"))
+    assert all(
+        json.loads((bench.folder / "out" / f"mix.{part}.jsonl").read_text(encoding="utf-8").splitlines()[0])["images"]
+        for part in ("train", "val")
+    )
 
 
 @pytest.mark.parametrize("style", ["relative", "absolute"])
@@ -229,14 +290,22 @@ def test_photos_are_named_from_the_working_directory_or_absolutely(bench, style)
     bench.configure(source("dense", "dense"), image_paths=style)
     assert bench.fuse().code == 0
     names = {image for row in bench.rows() for image in row.images}
-    assert names == {str((bench.folder if style == "absolute" else Path()) / "in" / "photos" / f"{number}.png") for number in range(60)}
+    assert names == {
+        str((bench.folder if style == "absolute" else Path()) / "in" / "photos" / f"{number}.png")
+        for number in range(60)
+    }
 
 
 # -- the same again, and no more memory than said
 
 
 def test_the_same_config_and_seed_give_the_same_bytes_and_another_seed_another_order(bench):
-    bench.configure(*(source(name, name, val={"share": 0.2}, ratio=ratio) for name, ratio in (("chat", 1.0), ("dense", 0.7), ("summary", 1.3))))
+    bench.configure(
+        *(
+            source(name, name, val={"share": 0.2}, ratio=ratio)
+            for name, ratio in (("chat", 1.0), ("dense", 0.7), ("summary", 1.3))
+        )
+    )
     first, again = bench.fuse("out"), None
     before = snapshot(bench.folder / "out")
     again = bench.fuse("out")
@@ -274,7 +343,11 @@ def test_a_draw_meets_its_target_as_nearly_as_whole_rows_can():
     for target in (1, 2, 9, 27.4, 28, 29, 83.9, 84, 100):
         drawn = draw(np.arange(5), units, target, 17, "x")
         assert abs(int(units[drawn].sum()) - target) <= units.max() / 2 or len(drawn) == 1
-        assert max(Counter(drawn.tolist()).values()) - min(Counter({0: 0, 1: 0, 2: 0, 3: 0, 4: 0} | Counter(drawn.tolist())).values()) <= 1
+        assert (
+            max(Counter(drawn.tolist()).values())
+            - min(Counter({0: 0, 1: 0, 2: 0, 3: 0, 4: 0} | Counter(drawn.tolist())).values())
+            <= 1
+        )
 
 
 def peak_kb(bench: Bench, rows: int) -> int:
@@ -306,20 +379,35 @@ def test_a_million_rows_would_fit_in_300_mb(bench):
 
 
 def test_the_manifest_holds_hashes_counts_and_shares(bench):
-    bench.configure(*(source(name, name, val={"share": 0.2}) for name in ("chat", "dense", "summary")), by="loss_tokens")
+    bench.configure(
+        *(source(name, name, val={"share": 0.2}) for name in ("chat", "dense", "summary")), by="loss_tokens"
+    )
     outcome = bench.fuse()
     manifest = bench.manifest()
     for file in (*manifest.inputs, *manifest.outputs.values()):
         assert hashlib.sha256((bench.folder / file.path).read_bytes()).hexdigest() == file.sha256, file.path
-    assert {file.path for file in manifest.inputs} == {"mix.yaml", "in/chat.jsonl", "in/dense.jsonl", "in/summary.jsonl"}
+    assert {file.path for file in manifest.inputs} == {
+        "mix.yaml",
+        "in/chat.jsonl",
+        "in/dense.jsonl",
+        "in/summary.jsonl",
+    }
     rows = {part: bench.rows(part) for part in ("train", "val")}
-    assert {part: file.rows for part, file in manifest.outputs.items()} == {part: len(found) for part, found in rows.items()}
+    assert {part: file.rows for part, file in manifest.outputs.items()} == {
+        part: len(found) for part, found in rows.items()
+    }
     for share in manifest.sources:
-        assert share.train_rows == sources_of(rows["train"])[share.name] and share.val_rows == sources_of(rows["val"])[share.name]
+        assert (
+            share.train_rows == sources_of(rows["train"])[share.name]
+            and share.val_rows == sources_of(rows["val"])[share.name]
+        )
         answers = [row.messages[-1].content for row in rows["train"] if row.source == share.name]
         assert share.loss_tokens == sum(map(len, answers))
         assert f"{share.loss_share:.1%}" in outcome.err and f"{share.row_share:.1%}" in outcome.err
-    assert abs(sum(share.row_share for share in manifest.sources) - 1) < 1e-5 and abs(sum(share.loss_share for share in manifest.sources) - 1) < 1e-5
+    assert (
+        abs(sum(share.row_share for share in manifest.sources) - 1) < 1e-5
+        and abs(sum(share.loss_share for share in manifest.sources) - 1) < 1e-5
+    )
     assert manifest.seed == 17 and manifest.config == read_fusion(bench.config)
 
 
@@ -335,7 +423,11 @@ def test_a_source_that_changes_while_it_is_read_is_not_half_used(bench, monkeypa
     import verdicts.corpus.mix
 
     plan = verdicts.corpus.mix.plan
-    monkeypatch.setattr(verdicts.corpus.mix, "plan", lambda *given: (bench.folder / "in" / "dense.jsonl").write_text("") and None or plan(*given))
+    monkeypatch.setattr(
+        verdicts.corpus.mix,
+        "plan",
+        lambda *given: (bench.folder / "in" / "dense.jsonl").write_text("") and None or plan(*given),
+    )
     outcome = bench.fuse()
     assert outcome.code == 2 and outcome.last_line == "in/dense.jsonl: changed while it was read; run fuse again"
     assert snapshot(bench.folder / "out") == {}
@@ -357,7 +449,9 @@ def changed(name: str, line: int, change) -> object:
 
 def in_config(old: str, new: str) -> object:
     """A mistake in mix.yaml."""
-    return lambda bench: bench.config.write_text(bench.config.read_text(encoding="utf-8").replace(old, new, 1), encoding="utf-8")
+    return lambda bench: bench.config.write_text(
+        bench.config.read_text(encoding="utf-8").replace(old, new, 1), encoding="utf-8"
+    )
 
 
 def message(**fields: object):
@@ -406,7 +500,9 @@ BAD_ROWS = {
         "in/dense.jsonl: the file holds no record; give a file with at least one JSON object a line",
     ),
     "truncated JSON": (
-        lambda bench: (bench.folder / "in/dense.jsonl").write_bytes((bench.folder / "in/dense.jsonl").read_bytes()[:-30]),
+        lambda bench: (bench.folder / "in/dense.jsonl").write_bytes(
+            (bench.folder / "in/dense.jsonl").read_bytes()[:-30]
+        ),
         "in/dense.jsonl:60: not valid JSON at column 109 (unterminated string); complete or delete the line",
     ),
     "bytes that are no UTF-8": (
@@ -415,11 +511,23 @@ BAD_ROWS = {
     ),
 }
 BAD_CONFIGS = {
-    "a ratio of 0": (in_config("ratio: 1.0", "ratio: 0"), "mix.yaml:15: sources.0.ratio: a ratio must be above 0 (0); to leave a source out, delete it"),
-    "a ratio of -1": (in_config("ratio: 1.0", "ratio: -1"), "mix.yaml:15: sources.0.ratio: a ratio must be above 0 (-1); to leave a source out, delete it"),
-    "an unknown key": (in_config("weight: 1.0", "wieght: 1.0"), "mix.yaml:16: sources.0.wieght: unknown field; did you mean 'weight'?"),
+    "a ratio of 0": (
+        in_config("ratio: 1.0", "ratio: 0"),
+        "mix.yaml:15: sources.0.ratio: a ratio must be above 0 (0); to leave a source out, delete it",
+    ),
+    "a ratio of -1": (
+        in_config("ratio: 1.0", "ratio: -1"),
+        "mix.yaml:15: sources.0.ratio: a ratio must be above 0 (-1); to leave a source out, delete it",
+    ),
+    "an unknown key": (
+        in_config("weight: 1.0", "wieght: 1.0"),
+        "mix.yaml:16: sources.0.wieght: unknown field; did you mean 'weight'?",
+    ),
     "a missing key": (in_config("seed: 17\n", ""), "mix.yaml:1: seed: missing; add it"),
-    "ratio and rows": (in_config("ratio: 1.0", "ratio: 1.0\n  rows: 3"), "mix.yaml:8: sources.0: source chat needs either ratio or rows; keep one of them"),
+    "ratio and rows": (
+        in_config("ratio: 1.0", "ratio: 1.0\n  rows: 3"),
+        "mix.yaml:8: sources.0: source chat needs either ratio or rows; keep one of them",
+    ),
     "a wrong template": (
         in_config("template: chatml", "template: dense"),
         "mix.yaml:10: sources.0.template: 'dense' is no template for dataset chat; write chatml",
@@ -432,7 +540,10 @@ BAD_CONFIGS = {
         in_config("anchor: chat", "anchor: talk"),
         "mix.yaml:5: mix.anchor: no source is named 'talk'; name one of chat, dense, summary",
     ),
-    "two sources of one name": (in_config("name: dense", "name: chat"), "mix.yaml:18: sources.1.name: two sources are named chat; give each its own name"),
+    "two sources of one name": (
+        in_config("name: dense", "name: chat"),
+        "mix.yaml:18: sources.1.name: two sources are named chat; give each its own name",
+    ),
     "no oversampling said": (
         in_config("  fail_oversample: 1.0\n", ""),
         "mix.yaml:8: sources.0: source chat: fail_oversample belongs to dataset chat and to no other; add it",
@@ -445,7 +556,10 @@ BAD_CONFIGS = {
         in_config("tokenizer: ''", "tokenizer: models/none"),
         'mix.yaml:6: mix.tokenizer: no such file (models/none); name a tokenizer.json or a checkpoint folder that holds one, or write "" to count characters',
     ),
-    "nothing left to train on": (in_config("share: 0", "share: 1"), "mix.yaml:14: sources.0.val.share: leaves nothing to train on (1); lower it"),
+    "nothing left to train on": (
+        in_config("share: 0", "share: 1"),
+        "mix.yaml:14: sources.0.val.share: leaves nothing to train on (1); lower it",
+    ),
 }
 
 
@@ -466,7 +580,10 @@ def test_a_group_that_validates_trains_nowhere(bench, holder):
     """Whether the same source or another one trains on it."""
     held = bench.folder / "in" / "held.jsonl"
     write_rows(held, [chat_row(90, "pass"), chat_row(7, "pass")] if holder == "chat" else [photo_row(9, "螺丝")])
-    chat, dense, summary = (source(name, name, val={"paths": ["in/held.jsonl"]} if name == holder else {"share": 0}) for name in ("chat", "dense", "summary"))
+    chat, dense, summary = (
+        source(name, name, val={"paths": ["in/held.jsonl"]} if name == holder else {"share": 0})
+        for name in ("chat", "dense", "summary")
+    )
     bench.configure(*((chat,) if holder == "chat" else (dense | {"paths": ["in/summary.jsonl"]}, summary)))
     outcome = bench.fuse()
     place = "in/chat.jsonl:8" if holder == "chat" else "in/summary.jsonl:10"
@@ -482,18 +599,26 @@ def test_a_source_with_a_share_gives_up_what_another_one_validates_on(bench):
     rows = [photo_row(number, "螺丝") for number in range(59)]
     write_rows(bench.folder / "in" / "dense.jsonl", rows)
     write_rows(bench.folder / "in" / "summary.jsonl", [*rows, photo_row(59, "螺丝")])
-    bench.configure(source("dense", "dense", val={"paths": ["in/held.jsonl"]}), source("summary", "summary", val={"share": 0.0001}))
+    bench.configure(
+        source("dense", "dense", val={"paths": ["in/held.jsonl"]}), source("summary", "summary", val={"share": 0.0001})
+    )
     outcome = bench.fuse()
-    assert outcome.code == 2 and "source summary validates on its group" in outcome.last_line, "the share's own group is in dense"
+    assert outcome.code == 2 and "source summary validates on its group" in outcome.last_line, (
+        "the share's own group is in dense"
+    )
     bench.configure(source("dense", "dense", val={"share": 0.1}), source("summary", "summary", val={"share": 0.2}))
     assert bench.fuse().code == 0
-    assert not {image for row in bench.rows() for image in row.images} & {image for row in bench.rows("val") for image in row.images}
+    assert not {image for row in bench.rows() for image in row.images} & {
+        image for row in bench.rows("val") for image in row.images
+    }
 
 
 def test_a_share_holds_out_the_groups_that_distill_would(bench):
     bench.configure(source("chat", "chat", val={"share": 0.3}))
     bench.fuse()
-    assert {row.group_id for row in bench.rows("val")} == validation_groups((row["group_id"] for row in bench.lines("chat")), 0.3, 17)
+    assert {row.group_id for row in bench.rows("val")} == validation_groups(
+        (row["group_id"] for row in bench.lines("chat")), 0.3, 17
+    )
 
 
 FUSED_EDITS = {
@@ -501,12 +626,18 @@ FUSED_EDITS = {
         lambda row: row["messages"][0].update(role="robot"),
         "messages.0.role: input should be 'system', 'user' or 'assistant' (\"robot\"); correct the value",
     ),
-    "no answer": (lambda row: row["messages"].pop(), "messages: no assistant message (found user); add the answer to learn, or delete the row"),
+    "no answer": (
+        lambda row: row["messages"].pop(),
+        "messages: no assistant message (found user); add the answer to learn, or delete the row",
+    ),
     "a photo that is not there": (
         lambda row: row.update(images=["x.png"]),
         "images.0: no such file (x.png); correct the path (relative to .) or delete the row",
     ),
-    "a weight of 0": (lambda row: row.update(weight=0), "weight: input should be greater than 0 (0); correct the value"),
+    "a weight of 0": (
+        lambda row: row.update(weight=0),
+        "weight: input should be greater than 0 (0); correct the value",
+    ),
     "an unknown field": (lambda row: row.update(label="fail"), "label: unknown field; remove it"),
     "a task without its photos": (
         lambda row: row.update(task="chat"),
@@ -519,7 +650,10 @@ FUSED_EDITS = {
 def test_a_fused_file_edited_by_hand_is_checked_line_by_line(bench, case):
     bench.configure(source("dense", "dense"))
     bench.fuse()
-    assert call("check_fused", input="out/mix.train.jsonl").last_line == "check_fused: 60 rows = dense (dense) 60; out/mix.train.jsonl"
+    assert (
+        call("check_fused", input="out/mix.train.jsonl").last_line
+        == "check_fused: 60 rows = dense (dense) 60; out/mix.train.jsonl"
+    )
     path, (change, expected) = bench.folder / "out" / "mix.train.jsonl", FUSED_EDITS[case]
     rows = [json.loads(line) for line in path.read_text(encoding="utf-8").splitlines()]
     change(rows[4])
@@ -530,7 +664,10 @@ def test_a_fused_file_edited_by_hand_is_checked_line_by_line(bench, case):
 
 def test_an_empty_fused_file_is_refused(bench):
     (bench.folder / "none.jsonl").write_text("")
-    assert call("check_fused", input="none.jsonl").err.strip() == "none.jsonl: the file holds no record; make it again with fuse"
+    assert (
+        call("check_fused", input="none.jsonl").err.strip()
+        == "none.jsonl: the file holds no record; make it again with fuse"
+    )
 
 
 def test_reading_a_fused_file_takes_one_row_at_a_time(bench):

@@ -7,12 +7,12 @@ from pathlib import Path
 
 import pytest
 import yaml
-from tests.support.builders import call, snapshot
-from tests.corpus.test_fuse import ROOT, chat_row, photo_row, png, source
 
-from verdicts.corpus.rows import read_fused
-from verdicts.corpus.mix import Manifest
+from tests.corpus.test_fuse import ROOT, chat_row, photo_row, png, source
+from tests.support.builders import call, snapshot
 from verdicts.base.jsonl import read_json, write_rows
+from verdicts.corpus.mix import Manifest
+from verdicts.corpus.rows import read_fused
 
 CORPUS = "runs/my run's/bbu_line"
 
@@ -50,10 +50,19 @@ def test_without_old_tasks_the_corpus_alone_is_fused_and_it_is_said_loudly(monke
         "fuse mine: no old tasks in the mix: the student may forget them (looked for data/bbu_line/dense.jsonl, data/bbu_line/bbu_line.dense.jsonl, "
         "data/bbu_line/summary.jsonl, data/bbu_line/bbu_line.summary.jsonl)\n"
     )
-    assert made().left_out == ["dense", "summary"] and {row.source for row in read_fused(Path("data/fused/mine.train.jsonl"))} == {"chat"}
+    assert made().left_out == ["dense", "summary"] and {
+        row.source for row in read_fused(Path("data/fused/mine.train.jsonl"))
+    } == {"chat"}
 
 
-@pytest.mark.parametrize("names", [("dense.jsonl", "summary.jsonl"), ("bbu_line.dense.jsonl", "summary.jsonl"), ("dense.jsonl", "bbu_line.summary.jsonl")])
+@pytest.mark.parametrize(
+    "names",
+    [
+        ("dense.jsonl", "summary.jsonl"),
+        ("bbu_line.dense.jsonl", "summary.jsonl"),
+        ("dense.jsonl", "bbu_line.summary.jsonl"),
+    ],
+)
 @pytest.mark.parametrize("old", [None, "my old tasks"])
 def test_old_tasks_are_mixed_in_as_in_the_demo(names, old):
     old_tasks(old or "data/bbu_line", *names)
@@ -61,12 +70,17 @@ def test_old_tasks_are_mixed_in_as_in_the_demo(names, old):
     assert outcome.code == 0 and "forget" not in outcome.err
     assert [share.name for share in made().sources] == ["chat", "dense", "summary"] and made().left_out == []
     shares = {share.name: share.loss_tokens for share in made().sources}
-    assert shares["dense"] == pytest.approx(2 * shares["chat"], rel=0.1) and shares["summary"] == pytest.approx(shares["chat"] / 2, rel=0.2)
+    assert shares["dense"] == pytest.approx(2 * shares["chat"], rel=0.1) and shares["summary"] == pytest.approx(
+        shares["chat"] / 2, rel=0.2
+    )
 
 
 def test_one_old_task_that_is_missing_is_named():
     old_tasks("data/bbu_line", "dense.jsonl")
-    assert "fuse mine: no summary rows in the mix: the student may forget them (looked for data/bbu_line/summary.jsonl, " in fuse().err
+    assert (
+        "fuse mine: no summary rows in the mix: the student may forget them (looked for data/bbu_line/summary.jsonl, "
+        in fuse().err
+    )
     assert made().left_out == ["summary"]
 
 
@@ -74,9 +88,16 @@ def test_the_manifest_holds_what_was_used_with_digests():
     old_tasks("data/bbu_line", "dense.jsonl")
     fuse()
     manifest = made()
-    used = ["configs/fusion/default.yaml", f"{CORPUS}/distill.train.jsonl", f"{CORPUS}/distill.val.jsonl", "data/bbu_line/dense.jsonl"]
+    used = [
+        "configs/fusion/default.yaml",
+        f"{CORPUS}/distill.train.jsonl",
+        f"{CORPUS}/distill.val.jsonl",
+        "data/bbu_line/dense.jsonl",
+    ]
     assert [given.path for given in manifest.inputs] == used
-    assert [given.sha256 for given in manifest.inputs] == [hashlib.sha256(Path(path).read_bytes()).hexdigest() for path in used]
+    assert [given.sha256 for given in manifest.inputs] == [
+        hashlib.sha256(Path(path).read_bytes()).hexdigest() for path in used
+    ]
     assert manifest.name == "mine" and manifest.config.sources[0].paths == [f"{CORPUS}/distill.train.jsonl"]
     assert manifest.verdicts == {"pass": 15, "fail": 5}
 
@@ -89,10 +110,16 @@ def test_places_serve_a_mix_of_ones_own_and_its_name_names_the_output():
     before = snapshot(Path("data/fused"))
     outcome = call("fuse", config="own.yaml", output_dir="data/fused")
     assert outcome.code == 2 and len(outcome.err.splitlines()) == 1
-    assert "sources.0.paths.0: nothing to put in place of {corpus} ({corpus}/distill.train.jsonl); give --corpus RUNS/RUN/MISSION" in outcome.err
+    assert (
+        "sources.0.paths.0: nothing to put in place of {corpus} ({corpus}/distill.train.jsonl); give --corpus RUNS/RUN/MISSION"
+        in outcome.err
+    )
     own["sources"][0]["paths"] = ["{corpse}/distill.train.jsonl"]
     Path("own.yaml").write_text(yaml.safe_dump(own), encoding="utf-8")
-    assert "nothing to put in place of {corpse} ({corpse}/distill.train.jsonl); write one of {corpus}, {old}, {mission}" in fuse(config="own.yaml").err
+    assert (
+        "nothing to put in place of {corpse} ({corpse}/distill.train.jsonl); write one of {corpus}, {old}, {mission}"
+        in fuse(config="own.yaml").err
+    )
     assert snapshot(Path("data/fused")) == before
 
 
@@ -108,16 +135,27 @@ def test_what_cannot_be_meant_is_one_line_and_writes_nothing(options, error):
 
 
 def test_an_anchor_that_is_optional_and_missing_is_named():
-    text = Path("configs/fusion/default.yaml").read_text(encoding="utf-8").replace("    template: chatml\n", "    template: chatml\n    optional: true\n")
+    text = (
+        Path("configs/fusion/default.yaml")
+        .read_text(encoding="utf-8")
+        .replace("    template: chatml\n", "    template: chatml\n    optional: true\n")
+    )
     Path("own.yaml").write_text(text.replace("distill.train", "distill.other"), encoding="utf-8")
-    assert "sources.0.paths: none of the anchor's files is there; make one first, or correct the paths" in fuse(config="own.yaml").err
+    assert (
+        "sources.0.paths: none of the anchor's files is there; make one first, or correct the paths"
+        in fuse(config="own.yaml").err
+    )
 
 
 @pytest.mark.parametrize(("label", "word"), [("pass", "通过"), ("fail", "不通过")])
 def test_a_corpus_of_one_verdict_is_fused_with_a_warning(label, word):
     write_rows(Path(CORPUS, "distill.train.jsonl"), [chat_row(n, label) for n in range(6)])
     outcome = fuse()
-    assert outcome.code == 0 and f"fuse mine: all 6 chat rows to learn from say {word}: sft asks for sft.allow_one_sided: true" in outcome.err
+    assert (
+        outcome.code == 0
+        and f"fuse mine: all 6 chat rows to learn from say {word}: sft asks for sft.allow_one_sided: true"
+        in outcome.err
+    )
     assert made().verdicts == {"pass": 0, "fail": 0} | {label: 6}
 
 

@@ -9,16 +9,24 @@ from collections import Counter
 from pathlib import Path
 
 import pytest
-from tests.corpus.test_fuse import Bench, source
 
+from tests.corpus.test_fuse import Bench, source
 from tests.support.builders import G0, NO_GUARD, candidates, ticket
+from verdicts.base.jsonl import write_rows
 from verdicts.corpus.distill import Fate, Item, chat_row, sft_row
 from verdicts.corpus.rows import read_fused
-from verdicts.base.jsonl import write_rows
 from verdicts.stage_b.selection import select
 
 DOCS = Path(__file__).resolve().parents[2] / "docs" / "fusion.md"
-SPECIALS = ["<|endoftext|>", "<|im_start|>", "<|im_end|>", "<|vision_start|>", "<|vision_end|>", "<|image_pad|>", "<|video_pad|>"]
+SPECIALS = [
+    "<|endoftext|>",
+    "<|im_start|>",
+    "<|im_end|>",
+    "<|vision_start|>",
+    "<|vision_end|>",
+    "<|image_pad|>",
+    "<|video_pad|>",
+]
 CHAT_TEMPLATE = """{%- macro text(content) %}{% if content is string %}{{ content }}{% else %}{% for part in content %}
 {%- if part.type == 'image' %}<|vision_start|><|image_pad|><|vision_end|>{% else %}{{ part.text }}{% endif %}{% endfor %}{% endif %}{% endmacro %}
 {%- for m in messages %}<|im_start|>{{ m.role }}{{ '\n' }}
@@ -86,7 +94,9 @@ def test_a_file_whose_photos_come_late_still_loads(fused):
     rows = fused.lines("chat")
     for row in rows:
         row["messages"][1]["content"] = "电线×1，" * 30_000
-    (fused.folder / "in" / "chat.jsonl").write_text("".join(json.dumps(row, ensure_ascii=False) + "\n" for row in rows), encoding="utf-8")
+    (fused.folder / "in" / "chat.jsonl").write_text(
+        "".join(json.dumps(row, ensure_ascii=False) + "\n" for row in rows), encoding="utf-8"
+    )
     fused.configure(source("chat", "chat", rows=200, ratio=None), source("dense", "dense", rows=1, ratio=None))
     assert fused.fuse().code == 0
     assert (fused.folder / "out" / "mix.train.jsonl").stat().st_size > 40e6
@@ -102,7 +112,11 @@ def tokenizer():
     raw = Tokenizer(models.BPE(vocab=vocabulary, merges=[]))
     raw.pre_tokenizer, raw.decoder = pre_tokenizers.ByteLevel(add_prefix_space=False), decoders.ByteLevel()
     return PreTrainedTokenizerFast(
-        tokenizer_object=raw, eos_token="<|im_end|>", pad_token="<|endoftext|>", additional_special_tokens=SPECIALS[1:], chat_template=CHAT_TEMPLATE
+        tokenizer_object=raw,
+        eos_token="<|im_end|>",
+        pad_token="<|endoftext|>",
+        additional_special_tokens=SPECIALS[1:],
+        chat_template=CHAT_TEMPLATE,
     )
 
 
@@ -119,16 +133,43 @@ def tiny_student():
         attributes = ["image_processor", "tokenizer"]
 
         def __init__(self, image_processor, tokenizer, chat_template=None):
-            for name, token in (("image", "<|image_pad|>"), ("video", "<|video_pad|>"), ("vision_start", "<|vision_start|>"), ("vision_end", "<|vision_end|>")):
+            for name, token in (
+                ("image", "<|image_pad|>"),
+                ("video", "<|video_pad|>"),
+                ("vision_start", "<|vision_start|>"),
+                ("vision_end", "<|vision_end|>"),
+            ):
                 setattr(self, f"{name}_token", token)
                 setattr(self, f"{name}_token_id", ids[token])
             ProcessorMixin.__init__(self, image_processor, tokenizer, chat_template=chat_template)
 
-    pixels = Qwen2VLImageProcessorPil(patch_size=16, temporal_patch_size=2, merge_size=2, min_pixels=32 * 32, max_pixels=64 * 64)
+    pixels = Qwen2VLImageProcessorPil(
+        patch_size=16, temporal_patch_size=2, merge_size=2, min_pixels=32 * 32, max_pixels=64 * 64
+    )
     rope = {"rope_theta": 10000.0, "rope_type": "default", "mrope_section": [4, 2, 2], "mrope_interleaved": True}
-    text = {"vocab_size": len(words), "hidden_size": 32, "intermediate_size": 64, "num_hidden_layers": 1, "num_attention_heads": 2, "num_key_value_heads": 1}
-    text |= {"head_dim": 16, "max_position_embeddings": 2048, "pad_token_id": ids["<|endoftext|>"], "rope_parameters": rope}
-    vision = {"depth": 1, "hidden_size": 32, "intermediate_size": 64, "num_heads": 2, "patch_size": 16, "spatial_merge_size": 2, "temporal_patch_size": 2}
+    text = {
+        "vocab_size": len(words),
+        "hidden_size": 32,
+        "intermediate_size": 64,
+        "num_hidden_layers": 1,
+        "num_attention_heads": 2,
+        "num_key_value_heads": 1,
+    }
+    text |= {
+        "head_dim": 16,
+        "max_position_embeddings": 2048,
+        "pad_token_id": ids["<|endoftext|>"],
+        "rope_parameters": rope,
+    }
+    vision = {
+        "depth": 1,
+        "hidden_size": 32,
+        "intermediate_size": 64,
+        "num_heads": 2,
+        "patch_size": 16,
+        "spatial_merge_size": 2,
+        "temporal_patch_size": 2,
+    }
     vision |= {"out_hidden_size": 32, "num_position_embeddings": 64, "deepstack_visual_indexes": [0]}
     named = {
         "image_token_id": "<|image_pad|>",
@@ -136,13 +177,17 @@ def tiny_student():
         "vision_start_token_id": "<|vision_start|>",
         "vision_end_token_id": "<|vision_end|>",
     }
-    config = Qwen3VLConfig(text_config=text, vision_config=vision, **{name: ids[token] for name, token in named.items()})
+    config = Qwen3VLConfig(
+        text_config=text, vision_config=vision, **{name: ids[token] for name, token in named.items()}
+    )
     return Qwen3VLForConditionalGeneration(config), Processor(pixels, words, chat_template=CHAT_TEMPLATE)
 
 
 def learned(trainer, words) -> Counter:
     """The texts that the batches of one epoch put loss on."""
-    return Counter(words.decode(labels[labels >= 0]) for batch in trainer.get_train_dataloader() for labels in batch["labels"])
+    return Counter(
+        words.decode(labels[labels >= 0]) for batch in trainer.get_train_dataloader() for labels in batch["labels"]
+    )
 
 
 def settings(trl):
@@ -151,22 +196,38 @@ def settings(trl):
 
 
 def test_trl_trains_a_vision_model_on_photo_and_chat_rows_of_one_file(fused):
-    trl, datasets = pytest.importorskip("trl", reason="trl is not installed"), pytest.importorskip("datasets", reason="datasets is not installed")
+    trl, datasets = (
+        pytest.importorskip("trl", reason="trl is not installed"),
+        pytest.importorskip("datasets", reason="datasets is not installed"),
+    )
     model, processor = tiny_student()
     data = load(datasets, train="out/mix.train.jsonl")["train"]
     trainer = trl.SFTTrainer(model=model, args=settings(trl), train_dataset=data, processing_class=processor)
     assert trainer.train().training_loss > 0
-    assert learned(trainer, processor.tokenizer) == Counter(f"{row['messages'][-1]['content']}<|im_end|>" for row in data)
+    assert learned(trainer, processor.tokenizer) == Counter(
+        f"{row['messages'][-1]['content']}<|im_end|>" for row in data
+    )
     assert {row["task"] for row in data} == {"chat", "dense", "summary"}
 
 
 def test_trl_trains_a_text_model_on_the_chat_corpus(fused):
-    trl, datasets = pytest.importorskip("trl", reason="trl is not installed"), pytest.importorskip("datasets", reason="datasets is not installed")
+    trl, datasets = (
+        pytest.importorskip("trl", reason="trl is not installed"),
+        pytest.importorskip("datasets", reason="datasets is not installed"),
+    )
     from transformers import Qwen3Config, Qwen3ForCausalLM
 
     words = tokenizer()
     model = Qwen3ForCausalLM(
-        Qwen3Config(vocab_size=len(words), hidden_size=32, intermediate_size=64, num_hidden_layers=1, num_attention_heads=2, num_key_value_heads=1, head_dim=16)
+        Qwen3Config(
+            vocab_size=len(words),
+            hidden_size=32,
+            intermediate_size=64,
+            num_hidden_layers=1,
+            num_attention_heads=2,
+            num_key_value_heads=1,
+            head_dim=16,
+        )
     )
     data = load(datasets, train="in/chat.jsonl")["train"]
     trainer = trl.SFTTrainer(model=model, args=settings(trl), train_dataset=data, processing_class=words)
@@ -178,10 +239,15 @@ def test_ms_swift_reads_every_row(fused):
     pytest.importorskip("swift.dataset", reason="ms-swift is not installed")
     from swift.dataset import load_dataset
 
-    for path, rows in (("out/mix.train.jsonl", as_plain(read_fused(Path("out/mix.train.jsonl")))), ("in/chat.jsonl", fused.lines("chat"))):
+    for path, rows in (
+        ("out/mix.train.jsonl", as_plain(read_fused(Path("out/mix.train.jsonl")))),
+        ("in/chat.jsonl", fused.lines("chat")),
+    ):
         loaded = list(load_dataset([path], split_dataset_ratio=0.0, strict=True, num_proc=1)[0])
         assert [row["messages"] for row in loaded] == [row["messages"] for row in rows]
-        assert [[image["path"] for image in row.get("images") or []] for row in loaded] == [row.get("images", []) for row in rows]
+        assert [[image["path"] for image in row.get("images") or []] for row in loaded] == [
+            row.get("images", []) for row in rows
+        ]
 
 
 def test_llama_factory_reads_every_row_with_the_entry_in_the_docs(fused, monkeypatch):
@@ -200,15 +266,26 @@ def test_llama_factory_reads_every_row_with_the_entry_in_the_docs(fused, monkeyp
     ):
         Path("dataset_info.json").write_text(json.dumps({name: entries[name] | {"file_name": path}}), encoding="utf-8")
         nothing = types.SimpleNamespace(cache_dir="cache", hf_hub_token=None, local_process_index=0, should_log=False)
-        found = _load_single_dataset(get_dataset_list([name], ".")[0], nothing, DataArguments(dataset_dir=".", media_dir=".", overwrite_cache=True), nothing)
+        found = _load_single_dataset(
+            get_dataset_list([name], ".")[0],
+            nothing,
+            DataArguments(dataset_dir=".", media_dir=".", overwrite_cache=True),
+            nothing,
+        )
         assert [row["_response"][0]["content"] for row in found] == [row["messages"][-1]["content"] for row in rows]
-        assert [[str(Path(image)) for image in row["_images"] or []] for row in found] == [row.get("images", []) for row in rows]
-        assert {row["_system"] != "" for row in found if not row["_images"]} == {True}, "the system message of a chat row is kept"
+        assert [[str(Path(image)) for image in row["_images"] or []] for row in found] == [
+            row.get("images", []) for row in rows
+        ]
+        assert {row["_system"] != "" for row in found if not row["_images"]} == {True}, (
+            "the system message of a chat row is kept"
+        )
 
 
 def dataset_info() -> dict:
     """The dataset_info.json shown in docs/fusion.md."""
-    return json.loads(re.search(r"```json\n(\{\s+\"fused\".*?)```", DOCS.read_text(encoding="utf-8"), flags=re.DOTALL).group(1))
+    return json.loads(
+        re.search(r"```json\n(\{\s+\"fused\".*?)```", DOCS.read_text(encoding="utf-8"), flags=re.DOTALL).group(1)
+    )
 
 
 def test_the_documented_formats_of_ms_swift_and_llama_factory_hold(fused):
@@ -217,5 +294,7 @@ def test_the_documented_formats_of_ms_swift_and_llama_factory_hold(fused):
     for row in read_fused(Path("out/mix.train.jsonl")):
         roles = [message.role for message in row.messages if message.role != "system"]
         assert roles == ["user", "assistant"]
-        assert [message.content.count("<image>") for message in row.messages if message.role == "user"] == [len(row.images)]
+        assert [message.content.count("<image>") for message in row.messages if message.role == "user"] == [
+            len(row.images)
+        ]
         assert all(Path(image).is_file() for image in row.images)

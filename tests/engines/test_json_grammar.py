@@ -8,17 +8,19 @@ from random import Random
 import numpy as np
 import pytest
 
+from miniature.teacher.reflection_data import reflection_case
 from tests.engines.test_llama import config
 from verdicts.engines import Decode
-from verdicts.engines.llama.json_grammar import gbnf
 from verdicts.engines.llama.engine import LlamaCppEngine
+from verdicts.engines.llama.json_grammar import gbnf
 from verdicts.engines.llama.runtime import Grammar
 from verdicts.guidance.reflection import answer_schema, read_answer
-from miniature.teacher.reflection_data import reflection_case
 
 SCHEMA = answer_schema(["G1", "G4"], 3, 20)
 KEYS = ["a::fail", "b::fail", "c::fail"]
-ANSWER = '{"operations":[{"op":"add","text":"出现标签无法识别则不通过","rationale":"","evidence":[1,3]}],"unexplainable":[]}'
+ANSWER = (
+    '{"operations":[{"op":"add","text":"出现标签无法识别则不通过","rationale":"","evidence":[1,3]}],"unexplainable":[]}'
+)
 
 
 @pytest.fixture(scope="module")
@@ -32,7 +34,9 @@ def accepts(engine: LlamaCppEngine, schema: dict, text: str) -> bool:
     """Whether a grammar takes a whole text, token by token, and lets the turn end behind it."""
     grammar = Grammar(engine.model, gbnf(schema))
     try:
-        return all(grammar.accept(token) for token in engine.model.plain_ids(text)) and grammar.allows(min(engine.model.eog))
+        return all(grammar.accept(token) for token in engine.model.plain_ids(text)) and grammar.allows(
+            min(engine.model.eog)
+        )
     finally:
         grammar.close()
 
@@ -45,7 +49,9 @@ def accepts(engine: LlamaCppEngine, schema: dict, text: str) -> bool:
         '{"operations":[],"unexplainable":[1,2,3]}',
         '{"operations":[{"op":"delete","key":"G4","rationale":"说 \\"过\\"","evidence":[]}],"unexplainable":[]}',
         '{"operations":[{"op":"merge","keys":["G1","G4"],"text":"甲","rationale":"","evidence":[2]}],"unexplainable":[]}',
-        '{"operations":[{"op":"update","key":"G1","text":"' + "长" * 40 + '","rationale":"","evidence":[]}],"unexplainable":[]}',
+        '{"operations":[{"op":"update","key":"G1","text":"'
+        + "长" * 40
+        + '","rationale":"","evidence":[]}],"unexplainable":[]}',
     ],
 )
 def test_the_grammar_takes_every_answer_that_is_wanted(engine, text):
@@ -77,7 +83,11 @@ def test_the_grammar_takes_nothing_else(engine, text):
 
 def test_without_learnable_rules_there_is_nothing_to_update_delete_or_merge():
     assert set(re.findall(r'\\"(add|update|delete|merge)\\"', gbnf(answer_schema([], 4, 80)))) == {"add"}
-    assert set(re.findall(r'\\"(add|update|delete|merge)\\"', gbnf(answer_schema(["G2"], 4, 80)))) == {"add", "update", "delete"}
+    assert set(re.findall(r'\\"(add|update|delete|merge)\\"', gbnf(answer_schema(["G2"], 4, 80)))) == {
+        "add",
+        "update",
+        "delete",
+    }
 
 
 @pytest.mark.parametrize(
@@ -85,9 +95,13 @@ def test_without_learnable_rules_there_is_nothing_to_update_delete_or_merge():
     [
         ({"type": "integer"}, ["0", "-7", "123456789"], ["01", "1.0", '"1"', ""]),
         ({"type": "string"}, ['""', '"甲乙😀"', '"\\\\\\""'], ["甲", '"a', '"\t"']),
-        ({"enum": ["a\"b", 3, None, True]}, ['"a\\"b"', "3", "null", "true"], ["false", "a"]),
+        ({"enum": ['a"b', 3, None, True]}, ['"a\\"b"', "3", "null", "true"], ["false", "a"]),
         ({"type": "array", "items": {"type": "integer"}}, ["[]", "[1]", "[1, 2,3]"], ["[\n1]", "[1,]", "[,1]", "1"]),
-        ({"type": "array", "items": {"type": "integer"}, "minItems": 2, "maxItems": 3}, ["[1,2]", "[1,2,3]"], ["[]", "[1]", "[1,2,3,4]"]),
+        (
+            {"type": "array", "items": {"type": "integer"}, "minItems": 2, "maxItems": 3},
+            ["[1,2]", "[1,2,3]"],
+            ["[]", "[1]", "[1,2,3,4]"],
+        ),
         ({"type": "array", "items": {"type": "integer"}, "maxItems": 1}, ["[]", "[1]"], ["[1,2]"]),
         ({"type": "array", "items": {"type": "integer"}, "maxItems": 0}, ["[]"], ["[1]"]),
         ({"anyOf": [{"type": "integer"}, {"type": "string", "maxLength": 1}]}, ["1", '"甲"'], ['"甲乙"', "[]"]),
@@ -99,7 +113,11 @@ def test_each_part_of_a_schema_holds(engine, schema, good, bad):
 
 
 def test_a_schema_that_is_not_known_is_a_programming_error():
-    for schema in ({"type": "number"}, {"type": "object", "properties": {"a": {"type": "integer"}}, "required": []}, {}):
+    for schema in (
+        {"type": "number"},
+        {"type": "object", "properties": {"a": {"type": "integer"}}, "required": []},
+        {},
+    ):
         with pytest.raises(ValueError):
             gbnf(schema)
 
@@ -124,7 +142,12 @@ def test_where_the_free_answer_keeps_the_form_the_grammar_changes_no_byte_of_it(
         sample, _, scene = reflection_case(rng)
         decodes = [Decode(0.7, 0.95, 384, seed) for seed in range(2)]
         free = engine.complete(sample.system, [sample.user] * 2, decodes)
-        held = engine.complete(sample.system, [sample.user] * 2, decodes, json_schema=answer_schema([key for key in scene.guidance if key != "G0"], 8, 80))
+        held = engine.complete(
+            sample.system,
+            [sample.user] * 2,
+            decodes,
+            json_schema=answer_schema([key for key in scene.guidance if key != "G0"], 8, 80),
+        )
         assert [answer for answer in free if not read_answer(answer.text, ["k"] * 8).unreadable] and free == held
 
 

@@ -6,16 +6,18 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from verdicts.base.errors import UserError
 from verdicts.config.config import EngineConfig, Thinking
 from verdicts.engines import Decode
 from verdicts.engines.llama.engine import LlamaCppEngine
 from verdicts.engines.sampling import log_softmax, two_way
-from verdicts.base.errors import UserError
 from verdicts.stage_b.prompts import stage_b_system, stage_b_user
 from verdicts.stage_b.protocol import parse
 
 MODEL = Path(__file__).resolve().parents[2] / "data" / "miniature" / "teacher.gguf"
-SYSTEM = stage_b_system("BBU接地线检查", {"G0": "无"})  # rules that decide nothing: the verdicts are open, so small differences show
+SYSTEM = stage_b_system(
+    "BBU接地线检查", {"G0": "无"}
+)  # rules that decide nothing: the verdicts are open, so small differences show
 SCREWS = ["机柜处接地螺丝,符合要求", "地排处接地螺丝,符合要求", "地排处接地螺丝,不符合要求", "BBU安装螺丝,符合要求"]
 WIRES = ["电线/捆扎整齐×1", "电线/散乱×2"]
 LABELS = ["标签/5G-BBU-接地线×1", "标签/无法识别×1", "标签/NR900-GPS接地线×2"]
@@ -25,8 +27,13 @@ GRID = [(0.3, 0.9), (0.7, 0.95), (1.0, 1.0), (1.3, 1.0)]
 def ticket(number: int) -> str:
     """A ticket's user message; different numbers below 240 give different ones."""
     rng = np.random.default_rng(number)
-    photos = [f"{rng.choice(LABELS)}，{rng.choice(WIRES)}，螺丝、光纤插头/{rng.choice(SCREWS)}×{rng.integers(1, 9)}" for _ in range(rng.integers(1, 4))]
-    return stage_b_user({f"image_{i}": photo for i, photo in enumerate([*photos, f"无关图片，标签/BBU{number}×1"], start=1)})
+    photos = [
+        f"{rng.choice(LABELS)}，{rng.choice(WIRES)}，螺丝、光纤插头/{rng.choice(SCREWS)}×{rng.integers(1, 9)}"
+        for _ in range(rng.integers(1, 4))
+    ]
+    return stage_b_user(
+        {f"image_{i}": photo for i, photo in enumerate([*photos, f"无关图片，标签/BBU{number}×1"], start=1)}
+    )
 
 
 USERS = [ticket(i) for i in range(40)]
@@ -94,7 +101,11 @@ def test_every_answer_keeps_the_two_line_protocol(whole):
 
 
 def test_candidates_of_one_verdict_share_one_reason_and_each_draws_its_own_verdict(whole):
-    assert {len({answer.text for answer in answers if parse(answer.text).verdict == verdict}) for answers in whole for verdict in ("pass", "fail")} <= {0, 1}
+    assert {
+        len({answer.text for answer in answers if parse(answer.text).verdict == verdict})
+        for answers in whole
+        for verdict in ("pass", "fail")
+    } <= {0, 1}
     assert any(len({parse(answer.text).verdict for answer in answers}) == 2 for answers in whole)
 
 
@@ -116,7 +127,9 @@ def test_verdict_probabilities_are_those_of_llama_cpps_own_class_one_ticket_at_a
         llama.reset()
         llama.eval(engine._prefix(SYSTEM) + engine._prompt(user) + engine.voice.plan.header)
         row = log_softmax(np.ctypeslib.as_array(llama._ctx.get_logits(), (llama.n_vocab(),)))
-        differences += [abs(math.exp(row[token]) - math.exp(seen[verdict])) for verdict, token in engine.voice.plan.verdict.items()]
+        differences += [
+            abs(math.exp(row[token]) - math.exp(seen[verdict])) for verdict, token in engine.voice.plan.verdict.items()
+        ]
     llama.close()
     assert max(differences) < 0.02  # kernels for one row and for many round differently, and weights are 8-bit
     assert np.mean(differences) < 0.003
@@ -124,13 +137,21 @@ def test_verdict_probabilities_are_those_of_llama_cpps_own_class_one_ticket_at_a
 
 def test_drawn_verdicts_follow_the_stored_distribution(engine):
     users = [ticket(i) for i in range(60)]
-    settings = [[Decode(t, 1.0, 24, 10_000 * i + k) for k, t in enumerate([1.0] * 16 + [2.0] * 16)] for i in range(len(users))]
+    settings = [
+        [Decode(t, 1.0, 24, 10_000 * i + k) for k, t in enumerate([1.0] * 16 + [2.0] * 16)] for i in range(len(users))
+    ]
     passes, expected, variance = 0, 0.0, 0.0
     for answers, decodes in zip(engine.rollout(SYSTEM, users, settings), settings):
         for answer, decode in zip(answers, decodes):
-            share = two_way(answer.verdict_logprob["pass"], answer.verdict_logprob["fail"], decode.temperature, decode.top_p)
+            share = two_way(
+                answer.verdict_logprob["pass"], answer.verdict_logprob["fail"], decode.temperature, decode.top_p
+            )
             expected, variance = expected + share, variance + share * (1 - share)
-            passes += parse(answer.text).verdict == "pass" if answer.finish == "stop" else answer.text.startswith("Verdict: 通过")
+            passes += (
+                parse(answer.text).verdict == "pass"
+                if answer.finish == "stop"
+                else answer.text.startswith("Verdict: 通过")
+            )
     assert variance > 1  # else nothing was uncertain and nothing is shown
     assert abs(passes - expected) < 4 * math.sqrt(variance)
 
@@ -156,14 +177,18 @@ def test_without_grammar_the_model_speaks_freely_and_probabilities_are_kept_wher
     answers = [answer for answers in free.rollout(SYSTEM, USERS[:8], DECODES[:8]) for answer in answers]
     begun = [answer for answer in answers if answer.text.startswith("Verdict: ")]
     assert len(begun) > 16
-    assert all(answer.verdict_logprob["pass"] is not None and answer.verdict_logprob["fail"] is not None for answer in begun)
+    assert all(
+        answer.verdict_logprob["pass"] is not None and answer.verdict_logprob["fail"] is not None for answer in begun
+    )
 
 
 def test_thinking_is_spoken_first_and_never_kept(open_engine, whole):
     thinking = open_engine(thinking=Thinking(enabled=True, max_new_tokens=6), reasons="all")
     for answers, before in zip(thinking.rollout(SYSTEM, USERS[:4], DECODES[:4]), whole):
         assert all("think" not in answer.text and answer.text.startswith("Verdict: ") for answer in answers)
-        assert answers[0].verdict_logprob["pass"] != pytest.approx(before[0].verdict_logprob["pass"], abs=0.1)  # the thought was read
+        assert answers[0].verdict_logprob["pass"] != pytest.approx(
+            before[0].verdict_logprob["pass"], abs=0.1
+        )  # the thought was read
 
 
 def test_a_ticket_that_does_not_fit_is_reported_and_its_neighbours_are_answered(engine):
@@ -189,7 +214,11 @@ def test_free_text_is_reproducible_and_depends_on_its_seed(engine):
 
 
 def test_nothing_to_do_is_done_at_once(engine):
-    assert (list(engine.rollout(SYSTEM, [], [])), engine.judge(SYSTEM, []), engine.complete(SYSTEM, [], [])) == ([], [], [])
+    assert (list(engine.rollout(SYSTEM, [], [])), engine.judge(SYSTEM, []), engine.complete(SYSTEM, [], [])) == (
+        [],
+        [],
+        [],
+    )
 
 
 def test_counting_tokens_counts_data_as_plain_text(engine):
@@ -216,7 +245,9 @@ def test_a_file_that_is_no_gguf_is_named_with_llama_cpps_own_words(tmp_path):
 
 
 def test_guidance_longer_than_the_context_is_named_with_both_lengths(engine):
-    with pytest.raises(UserError, match=r"engine\.context_tokens: the system message has \d+ tokens, the context 4096; "):
+    with pytest.raises(
+        UserError, match=r"engine\.context_tokens: the system message has \d+ tokens, the context 4096; "
+    ):
         engine.judge(SYSTEM + "出现标签无法识别则不通过" * 2000, USERS[:1])
 
 

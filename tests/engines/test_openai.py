@@ -8,11 +8,11 @@ from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 
 import pytest
 
+from verdicts.base.errors import UserError
 from verdicts.config.config import EngineConfig, Thinking
 from verdicts.engines import NO_VERDICT, Completion, Decode, open_engine
 from verdicts.engines.openai import engine as openai
 from verdicts.engines.openai.engine import probable
-from verdicts.base.errors import UserError
 
 DECODES = [Decode(0.5, 0.9, 40, 1), Decode(0.9, 0.95, 40, 2)]
 
@@ -86,7 +86,15 @@ def connect():
 
 
 def says(text: str, logprobs=None, finish: str = "stop") -> tuple[int, dict, dict]:
-    return 200, {}, {"choices": [{"message": {"role": "assistant", "content": text}, "logprobs": logprobs, "finish_reason": finish}]}
+    return (
+        200,
+        {},
+        {
+            "choices": [
+                {"message": {"role": "assistant", "content": text}, "logprobs": logprobs, "finish_reason": finish}
+            ]
+        },
+    )
 
 
 def echo(body: dict, number: int):
@@ -95,12 +103,18 @@ def echo(body: dict, number: int):
 
 
 def token(text: str, *others: tuple[str, float], raw: bytes | None = None) -> dict:
-    listed = [{"token": other, "logprob": value, "bytes": None} for other, value in others] or [{"token": text, "logprob": 0.0, "bytes": None}]
+    listed = [{"token": other, "logprob": value, "bytes": None} for other, value in others] or [
+        {"token": text, "logprob": 0.0, "bytes": None}
+    ]
     return {"token": text, "logprob": 0.0, "bytes": list(raw) if raw else None, "top_logprobs": listed}
 
 
 def test_a_server_that_fails_twice_is_asked_a_third_time(serve, connect):
-    server = serve(lambda body, number: [(503, {}, "loading"), (429, {"Retry-After": "0"}, "busy")][number] if number < 2 else echo(body, number))
+    server = serve(
+        lambda body, number: (
+            [(503, {}, "loading"), (429, {"Retry-After": "0"}, "busy")][number] if number < 2 else echo(body, number)
+        )
+    )
     (answer,) = connect(server.url).complete("s", ["u"], DECODES[:1])
     assert (answer.text, answer.finish) == ("Verdict: 通过\nReason: u 1", "stop")
     assert len(server.asked) == 3
@@ -108,7 +122,10 @@ def test_a_server_that_fails_twice_is_asked_a_third_time(serve, connect):
 
 def test_a_server_that_keeps_failing_ends_with_its_words_after_all_retries(serve, connect):
     server = serve(lambda body, number: (500, {}, "out of memory"))
-    with pytest.raises(UserError, match=r"/v1/chat/completions: engine\.base_url: no answer after 4 tries \(HTTP 500: out of memory\); "):
+    with pytest.raises(
+        UserError,
+        match=r"/v1/chat/completions: engine\.base_url: no answer after 4 tries \(HTTP 500: out of memory\); ",
+    ):
         connect(server.url).complete("s", ["u"], DECODES[:1])
     assert len(server.asked) == 4
 
@@ -129,7 +146,10 @@ def test_a_slow_answer_is_a_failure_like_another(serve, connect):
 
 
 def test_an_endpoint_where_nobody_listens_is_named(connect):
-    with pytest.raises(UserError, match=r"http://127\.0\.0\.1:9/v1/chat/completions: engine\.base_url: no answer after 1 tries \(ConnectError.*\); "):
+    with pytest.raises(
+        UserError,
+        match=r"http://127\.0\.0\.1:9/v1/chat/completions: engine\.base_url: no answer after 1 tries \(ConnectError.*\); ",
+    ):
         connect("http://127.0.0.1:9/v1", retries=0).judge("s", ["u"])
 
 
@@ -142,7 +162,11 @@ def test_a_refused_request_is_not_repeated_and_carries_the_servers_words(serve, 
 
 def test_a_prompt_that_is_too_long_for_the_server_is_a_result_not_an_error(serve, connect):
     def script(body: dict, number: int):
-        return (400, {}, "This model's maximum context length is 4096 tokens") if body["messages"][1]["content"] == "long" else echo(body, number)
+        return (
+            (400, {}, "This model's maximum context length is 4096 tokens")
+            if body["messages"][1]["content"] == "long"
+            else echo(body, number)
+        )
 
     answers = list(connect(serve(script).url).rollout("s", ["a", "long", "b"], [DECODES] * 3))
     assert [answer.finish for row in answers for answer in row] == ["stop"] * 2 + ["over_length"] * 2 + ["stop"] * 2
@@ -151,9 +175,14 @@ def test_a_prompt_that_is_too_long_for_the_server_is_a_result_not_an_error(serve
 
 def test_candidates_come_back_in_order_and_a_resumed_caller_gets_the_same(serve, connect):
     engine = connect(serve(echo).url)
-    users, decodes = [f"t{i}" for i in range(7)], [[Decode(0.5, 0.9, 40, 10 * i + k) for k in range(3)] for i in range(7)]
+    users, decodes = (
+        [f"t{i}" for i in range(7)],
+        [[Decode(0.5, 0.9, 40, 10 * i + k) for k in range(3)] for i in range(7)],
+    )
     whole = list(engine.rollout("s", users, decodes))
-    assert [[answer.text for answer in row] for row in whole] == [[f"Verdict: 通过\nReason: t{i} {10 * i + k}" for k in range(3)] for i in range(7)]
+    assert [[answer.text for answer in row] for row in whole] == [
+        [f"Verdict: 通过\nReason: t{i} {10 * i + k}" for k in range(3)] for i in range(7)
+    ]
     assert list(engine.rollout("s", users[4:], decodes[4:])) == whole[4:]
 
 
@@ -170,7 +199,13 @@ def test_settings_of_a_candidate_and_thinking_reach_the_server(serve, connect):
     server = serve(echo)
     connect(server.url, thinking=Thinking(enabled=True, max_new_tokens=100)).complete("system", ["user"], DECODES[1:])
     (body,) = server.asked
-    assert (body["model"], body["temperature"], body["top_p"], body["seed"], body["max_tokens"]) == ("teacher", 0.9, 0.95, 2, 140)
+    assert (body["model"], body["temperature"], body["top_p"], body["seed"], body["max_tokens"]) == (
+        "teacher",
+        0.9,
+        0.95,
+        2,
+        140,
+    )
     assert body["chat_template_kwargs"] == {"enable_thinking": True}
     assert body["messages"] == [{"role": "system", "content": "system"}, {"role": "user", "content": "user"}]
 
@@ -200,15 +235,30 @@ def test_an_endpoint_or_model_left_empty_is_named_before_anything_is_asked(conne
         connect(**({"url": "http://127.0.0.1:9/v1"} | ({"url": value} if field == "base_url" else {field: value})))
 
 
-
 @pytest.mark.parametrize(
     "tokens,passed,failed",
     [
         ([token("Verdict"), token(":"), token(" 通过", (" 通过", -0.1), (" 不通过", -2.4)), token("\n")], -0.1, -2.4),
-        ([token("Verdict: "), token("不", ("不", -0.5), ("通", -1.0), ("通过", -2.0)), token("通过")], math.log(math.exp(-1) + math.exp(-2)), -0.5),
+        (
+            [token("Verdict: "), token("不", ("不", -0.5), ("通", -1.0), ("通过", -2.0)), token("通过")],
+            math.log(math.exp(-1) + math.exp(-2)),
+            -0.5,
+        ),
         ([token("Verdict: "), token("通过", ("通过", -0.1), ("好", -3.0))], -0.1, None),
         ([token("Verdict: "), token("�", ("�", -0.3), ("不通过", -1.5), raw="通".encode()[:2])], None, -1.5),
-        ([token("<think>"), token("\n"), token("Verdict: "), token("</think>"), token("\n\n"), token("Verdict: "), token("通过", ("通过", -0.7), ("不", -0.8))], -0.7, -0.8),
+        (
+            [
+                token("<think>"),
+                token("\n"),
+                token("Verdict: "),
+                token("</think>"),
+                token("\n\n"),
+                token("Verdict: "),
+                token("通过", ("通过", -0.7), ("不", -0.8)),
+            ],
+            -0.7,
+            -0.8,
+        ),
         ([token("好的")], None, None),
         ([token("Verdict: "), token("需复核", ("需复核", -0.1), ("通过", -3.0))], None, None),
         ([], None, None),
@@ -218,7 +268,10 @@ def test_verdict_probabilities_are_read_where_the_verdicts_part(serve, connect, 
     text = "".join(t["token"] for t in tokens)
     server = serve(lambda body, number: says(text, {"content": tokens}))
     (seen,) = connect(server.url).judge("s", ["u"])
-    assert (seen["pass"], seen["fail"]) == (pytest.approx(passed) if passed else None, pytest.approx(failed) if failed else None)
+    assert (seen["pass"], seen["fail"]) == (
+        pytest.approx(passed) if passed else None,
+        pytest.approx(failed) if failed else None,
+    )
     assert server.asked[0]["logprobs"] is True
 
 

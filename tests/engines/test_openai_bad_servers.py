@@ -20,10 +20,10 @@ from pathlib import Path
 
 import pytest
 
+from verdicts.base.errors import UserError
 from verdicts.config.config import EngineConfig, Thinking
 from verdicts.engines import REFUSED, Decode, open_engine
 from verdicts.engines.openai import engine as openai
-from verdicts.base.errors import UserError
 
 KEY = "sk-test/4f9aQ+27xyZ_secret"
 ROOT = Path(__file__).resolve().parents[2]
@@ -46,8 +46,16 @@ def token(text: object, logprob: object, **more: object) -> dict:
 
 
 def http(body: object, status: int = 200, **headers: str) -> bytes:
-    raw = body if isinstance(body, bytes) else (body if isinstance(body, str) else json.dumps(body)).encode("utf-8", "surrogatepass")
-    lines = [f"HTTP/1.1 {status} Any", f"Content-Length: {len(raw)}", *(f"{name.replace('_', '-')}: {value}" for name, value in headers.items())]
+    raw = (
+        body
+        if isinstance(body, bytes)
+        else (body if isinstance(body, str) else json.dumps(body)).encode("utf-8", "surrogatepass")
+    )
+    lines = [
+        f"HTTP/1.1 {status} Any",
+        f"Content-Length: {len(raw)}",
+        *(f"{name.replace('_', '-')}: {value}" for name, value in headers.items()),
+    ]
     return "\r\n".join(lines).encode() + b"\r\n\r\n" + raw
 
 
@@ -101,7 +109,9 @@ class Server:
                 return b""
             raw += piece
         head, _, body = raw.partition(b"\r\n\r\n")
-        length = next(int(line.split(b":")[1]) for line in head.split(b"\r\n") if line.lower().startswith(b"content-length"))
+        length = next(
+            int(line.split(b":")[1]) for line in head.split(b"\r\n") if line.lower().startswith(b"content-length")
+        )
         while len(body) < length:
             body += connection.recv(65536)
         return head + b"\r\n\r\n" + body
@@ -240,7 +250,9 @@ def test_the_text_counts_where_thinking_took_all_tokens(ask):
     assert (found.text, found.finish) == ("", "length")
 
 
-def drip(pieces: int, pause_s: float, head: bytes = b"HTTP/1.1 200 OK\r\nContent-Length: 99999\r\n\r\n", piece: bytes = b" "):
+def drip(
+    pieces: int, pause_s: float, head: bytes = b"HTTP/1.1 200 OK\r\nContent-Length: 99999\r\n\r\n", piece: bytes = b" "
+):
     def script(number: int, request: bytes):
         yield head
         for _ in range(pieces):
@@ -276,7 +288,19 @@ TROUBLE = {  # no answer from anybody: one sentence
     "wait for ever": http("busy", 503, Retry_After="9" * 5000),
     "wait until 2099": http("busy", 503, Retry_After="Wed, 21 Oct 2099 07:28:00 GMT"),
 }  # fmt: skip
-AT_ONCE = {"401", "403", "404", "405", "402", "400 of a model", "a redirect", "a redirect to nowhere", "wait long", "wait for ever", "wait until 2099"}
+AT_ONCE = {
+    "401",
+    "403",
+    "404",
+    "405",
+    "402",
+    "400 of a model",
+    "a redirect",
+    "a redirect to nowhere",
+    "wait long",
+    "wait for ever",
+    "wait until 2099",
+}
 
 
 @pytest.mark.parametrize("name", TROUBLE)
@@ -305,7 +329,9 @@ def test_a_refusal_of_one_prompt_is_that_prompts_alone(ask, name):
     def script(number: int, request: bytes) -> bytes:
         return REFUSALS[name] if b'"bad"' in request else http({"choices": [choice()]})
 
-    rows, server, _ = ask(script, how=lambda engine: list(engine.rollout("s", ["a", "bad", "b"], [[DECODE, DECODE]] * 3)))
+    rows, server, _ = ask(
+        script, how=lambda engine: list(engine.rollout("s", ["a", "bad", "b"], [[DECODE, DECODE]] * 3))
+    )
     assert [[one.finish for one in row] for row in rows] == [["stop"] * 2, [REFUSED] * 2, ["stop"] * 2]
     assert rows[1][0].detail.startswith("HTTP ") and len(server.asked) == 6
 
@@ -318,7 +344,9 @@ def test_a_refused_prompt_has_no_probabilities_to_judge(ask):
 def test_a_server_that_refuses_the_first_eight_prompts_refuses_all(ask):
     how = lambda engine: engine.complete("s", [f"u{i}" for i in range(20)], [DECODE] * 20)  # noqa: E731
     found, server, _ = ask(http("Unrecognized request argument", 400), how=how)
-    assert "engine: the server answered none of the first 8 prompts (HTTP 400: Unrecognized request argument); " in str(found)
+    assert "engine: the server answered none of the first 8 prompts (HTTP 400: Unrecognized request argument); " in str(
+        found
+    )
     assert len(server.asked) < 20  # it stops before it has asked all, whatever was under way
 
 
@@ -331,31 +359,54 @@ def test_eight_refusals_after_an_answer_are_eight_prompts_failures(ask):
     assert [one.finish for one in found] == ["stop"] + [REFUSED] * 12
 
 
-@pytest.mark.parametrize("bad", [http("panic", 500), drip(1, 30.0, b""), lambda number, request: iter(())], ids=["500", "silent", "closes"])
+@pytest.mark.parametrize(
+    "bad", [http("panic", 500), drip(1, 30.0, b""), lambda number, request: iter(())], ids=["500", "silent", "closes"]
+)
 def test_a_prompt_that_the_server_always_dies_of_is_that_prompts_failure_while_others_are_answered(ask, bad):
     def script(number: int, request: bytes):
-        return (bad if isinstance(bad, bytes) else bad(number, request)) if b'"bad"' in request else http({"choices": [choice()]})
+        return (
+            (bad if isinstance(bad, bytes) else bad(number, request))
+            if b'"bad"' in request
+            else http({"choices": [choice()]})
+        )
 
-    found, _, seconds = ask(script, timeout_s=0.5, how=lambda engine: [*engine.complete("s", ["a"], [DECODE]), *engine.complete("s", ["bad"], [DECODE])])
+    found, _, seconds = ask(
+        script,
+        timeout_s=0.5,
+        how=lambda engine: [*engine.complete("s", ["a"], [DECODE]), *engine.complete("s", ["bad"], [DECODE])],
+    )
     assert [one.finish for one in found] == ["stop", REFUSED] and seconds < 8
 
 
-@pytest.mark.parametrize("asked", ["-5", "soon", "nan", "1e9999", "Wed, 99 Foo", "Wed, 21 Oct 1999 07:28:00 GMT", "\xff", ""])
+@pytest.mark.parametrize(
+    "asked", ["-5", "soon", "nan", "1e9999", "Wed, 99 Foo", "Wed, 21 Oct 1999 07:28:00 GMT", "\xff", ""]
+)
 def test_a_retry_after_that_says_nothing_is_not_obeyed(ask, asked):
-    found, server, seconds = ask(lambda number, request: http({"choices": [choice()]}) if number else b"HTTP/1.1 503 X\r\nContent-Length: 0\r\nRetry-After: " + asked.encode("latin-1") + b"\r\n\r\n")
+    found, server, seconds = ask(
+        lambda number, request: (
+            http({"choices": [choice()]})
+            if number
+            else b"HTTP/1.1 503 X\r\nContent-Length: 0\r\nRetry-After: " + asked.encode("latin-1") + b"\r\n\r\n"
+        )
+    )
     assert (found.text, len(server.asked)) == (TEXT, 2) and seconds < 8
 
 
 @pytest.mark.parametrize("asked", ["1", "1.0", "date"])
 def test_a_retry_after_is_obeyed(ask, asked):
     when = format_datetime(datetime.now(timezone.utc) + timedelta(seconds=2), usegmt=True) if asked == "date" else asked
-    found, _, seconds = ask(lambda number, request: http({"choices": [choice()]}) if number else http("busy", 429, Retry_After=when))
+    found, _, seconds = ask(
+        lambda number, request: http({"choices": [choice()]}) if number else http("busy", 429, Retry_After=when)
+    )
     assert found.text == TEXT and 0.9 < seconds < 6
 
 
 def test_the_sentence_on_a_long_wait_names_it(ask):
     found, _, _ = ask(TROUBLE["wait long"])
-    assert "engine.base_url: the server asks to wait 99999 s (HTTP 429: busy), longer than the 300 s that are waited; " in str(found)
+    assert (
+        "engine.base_url: the server asks to wait 99999 s (HTTP 429: busy), longer than the 300 s that are waited; "
+        in str(found)
+    )
 
 
 def test_a_redirect_is_named_and_not_followed(ask):
@@ -400,7 +451,9 @@ def test_a_key_in_an_answer_or_a_redirect_is_masked_too(ask):
 def test_a_password_in_the_address_is_sent_and_never_shown(ask, monkeypatch):
     server = Server(lambda number, request: http("no", 500))
     found, _, _ = ask(b"", url=server.url.replace("//", "//crew:pass4word9@"), api_key_env="")
-    assert b"authorization: basic " + base64.b64encode(b"crew:pass4word9") in server.asked[0].replace(b"Authorization: Basic", b"authorization: basic")
+    assert b"authorization: basic " + base64.b64encode(b"crew:pass4word9") in server.asked[0].replace(
+        b"Authorization: Basic", b"authorization: basic"
+    )
     assert "pass4word9" not in str(found) and "crew" not in str(found)
     server.close()
 
@@ -423,7 +476,12 @@ def test_packed_answers_are_read(ask):
     assert ask(http(zlib.compress(raw), Content_Encoding="deflate"))[0].text == TEXT
 
 
-SCHEMA = {"type": "object", "properties": {"operations": {"type": "array"}}, "required": ["operations"], "additionalProperties": False}
+SCHEMA = {
+    "type": "object",
+    "properties": {"operations": {"type": "array"}},
+    "required": ["operations"],
+    "additionalProperties": False,
+}
 
 
 @pytest.mark.parametrize(
@@ -436,7 +494,10 @@ def test_a_schema_is_sent_and_left_out_for_good_where_the_server_takes_none(ask,
         return refusal if b"response_format" in request else http({"choices": [choice("{}")]})
 
     def how(engine):
-        return [engine.complete("s", ["u"], [DECODE], json_schema=SCHEMA)[0], engine.complete("s", ["v"], [DECODE], json_schema=SCHEMA)[0]]
+        return [
+            engine.complete("s", ["u"], [DECODE], json_schema=SCHEMA)[0],
+            engine.complete("s", ["v"], [DECODE], json_schema=SCHEMA)[0],
+        ]
 
     found, server, _ = ask(script, how=how)
     assert [one.text for one in found] == ["{}", "{}"]
@@ -457,13 +518,28 @@ def test_a_schema_is_kept_where_the_server_takes_it_and_refuses_one_prompt(ask):
 
 def test_a_server_that_does_not_know_thinking_is_asked_without(ask):
     def script(number: int, request: bytes) -> bytes:
-        return http("Unrecognized request argument supplied: chat_template_kwargs", 400) if b"chat_template_kwargs" in request else http({"choices": [choice()]})
+        return (
+            http("Unrecognized request argument supplied: chat_template_kwargs", 400)
+            if b"chat_template_kwargs" in request
+            else http({"choices": [choice()]})
+        )
 
     found, server, _ = ask(script)
     assert (found.text, len(server.asked)) == (TEXT, 2)
 
 
-ADDRESSES = ["localhost:8000/v1", "ftp://host/v1", "http://", "http://[::1/v1", "http://host:99999/v1", "http://host:port/v1", "http://ho st/v1", "://", "http://\x1b[2J/v1", "file:///etc/passwd"]
+ADDRESSES = [
+    "localhost:8000/v1",
+    "ftp://host/v1",
+    "http://",
+    "http://[::1/v1",
+    "http://host:99999/v1",
+    "http://host:port/v1",
+    "http://ho st/v1",
+    "://",
+    "http://\x1b[2J/v1",
+    "file:///etc/passwd",
+]
 
 
 @pytest.mark.parametrize("url", ADDRESSES)
@@ -474,7 +550,9 @@ def test_an_address_that_is_none_is_named_before_anything_is_asked(ask, url):
 
 def test_an_ipv6_address_is_asked_as_another(ask):
     found, _, _ = ask(b"", url="http://[::1]:9/v1", retries=0)
-    assert str(found).startswith("http://[::1]:9/v1/chat/completions: engine.base_url: no answer after 1 tries (ConnectError")
+    assert str(found).startswith(
+        "http://[::1]:9/v1/chat/completions: engine.base_url: no answer after 1 tries (ConnectError"
+    )
 
 
 def test_a_server_that_speaks_no_tls_ends_at_once(ask):
@@ -482,7 +560,9 @@ def test_a_server_that_speaks_no_tls_ends_at_once(ask):
     threading.Thread(target=lambda: listening.accept()[0].sendall(http("", 400)), daemon=True).start()
     found, _, seconds = ask(b"", url=f"https://127.0.0.1:{listening.getsockname()[1]}/v1", retries=5)
     listening.close()
-    assert "engine.base_url: no secure connection (ConnectError [SSL: WRONG_VERSION_NUMBER]" in str(found) and seconds < 8
+    assert (
+        "engine.base_url: no secure connection (ConnectError [SSL: WRONG_VERSION_NUMBER]" in str(found) and seconds < 8
+    )
 
 
 @pytest.fixture
@@ -503,7 +583,10 @@ def secure(tmp_path):
 
 def test_a_certificate_that_nobody_signed_ends_at_once(ask, secure):
     found, _, seconds = ask(b"", url=secure[0], retries=5)
-    assert "engine.base_url: no secure connection (ConnectError [SSL: CERTIFICATE_VERIFY_FAILED]" in str(found) and seconds < 8
+    assert (
+        "engine.base_url: no secure connection (ConnectError [SSL: CERTIFICATE_VERIFY_FAILED]" in str(found)
+        and seconds < 8
+    )
 
 
 def test_a_certificate_that_is_named_is_trusted(ask, secure, monkeypatch):
@@ -559,7 +642,9 @@ def test_a_proxy_is_asked_unless_the_address_is_exempt(ask, monkeypatch):
 def test_certificates_that_cannot_be_read_are_named(ask, monkeypatch):
     monkeypatch.setenv("SSL_CERT_FILE", "/nonexistent/ca.pem")
     found, _, _ = ask(b"", url="https://127.0.0.1:9/v1")
-    assert "engine.base_url: the certificates to trust cannot be read (" in str(found) and "unset SSL_CERT_FILE" in str(found)
+    assert "engine.base_url: the certificates to trust cannot be read (" in str(found) and "unset SSL_CERT_FILE" in str(
+        found
+    )
 
 
 @pytest.mark.parametrize("key", ["schlüssel", "a\nb", "a\x00b"])
@@ -569,14 +654,18 @@ def test_a_key_that_no_header_can_carry_is_named_and_not_shown(ask, monkeypatch,
     else:
         monkeypatch.setenv("TEACHER_KEY", key)
     found, _, _ = ask(b"")
-    assert "engine.api_key_env: the environment variable TEACHER_KEY holds a character that no key has; " in str(found) and key not in str(found)
+    assert "engine.api_key_env: the environment variable TEACHER_KEY holds a character that no key has; " in str(
+        found
+    ) and key not in str(found)
 
 
 def test_one_prompts_end_ends_the_others_at_once(ask):
     def script(number: int, request: bytes):
         return http("no key", 401) if b'"bad"' in request else drip(1, 30.0, b"")(number, request)
 
-    found, _, seconds = ask(script, timeout_s=30.0, retries=5, how=lambda engine: list(engine.rollout("s", ["a", "bad"], [[DECODE]] * 2)))
+    found, _, seconds = ask(
+        script, timeout_s=30.0, retries=5, how=lambda engine: list(engine.rollout("s", ["a", "bad"], [[DECODE]] * 2))
+    )
     assert "HTTP 401: no key" in str(found) and seconds < 5
 
 
@@ -605,7 +694,9 @@ print("asking", flush=True)
 list(engine.rollout("s", ["a"] * 8, [[Decode(0.5, 0.9, 40, 1)]] * 8))
 """
     code = f"import signal; signal.signal(signal.SIGINT, signal.default_int_handler)\n{code}"  # whoever runs the tests may ignore it
-    process = subprocess.Popen([sys.executable, "-c", code], cwd=ROOT, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
+    process = subprocess.Popen(
+        [sys.executable, "-c", code], cwd=ROOT, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
+    )
     process.stdout.readline()
     while not server.asked:
         time.sleep(0.02)

@@ -6,11 +6,11 @@ from concurrent.futures import ThreadPoolExecutor
 import numpy as np
 import pytest
 
+from verdicts.base.errors import UserError
 from verdicts.engines import Decode
 from verdicts.engines.llama.sequences import Ask, Thinking, Voice, Writer, apart, free, shared_verdict
-from verdicts.engines.sampling import TOP_K, draw, draw_small, log_softmax, most_likely, two_way
 from verdicts.engines.llama.two_line import TwoLine
-from verdicts.base.errors import UserError
+from verdicts.engines.sampling import TOP_K, draw, draw_small, log_softmax, most_likely, two_way
 
 
 def plain_draw(row: np.ndarray, temperature: float, top_p: float, uniform: float) -> int:
@@ -43,7 +43,9 @@ def test_draws_equal_those_of_a_plain_sampler(temperature, top_p, spread):
     expected = [plain_draw(row, temperature, top_p, u) for row, u in zip(logits, uniform)]
     drawn = draw(logits, range(200), np.full(200, temperature, np.float32), np.full(200, top_p), uniform)
     same = np.mean(drawn == expected)
-    assert same == 1 if temperature == 0 else same > 0.98  # a number that falls on a border between tokens may go either way
+    assert (
+        same == 1 if temperature == 0 else same > 0.98
+    )  # a number that falls on a border between tokens may go either way
 
 
 def test_a_row_is_drawn_alike_in_any_company():
@@ -107,7 +109,9 @@ def word_ids(text: str) -> list[int]:
     """Greedy longest match in PIECES."""
     raw, ids = text.encode(), []
     while raw:
-        token = max((i for i, piece in enumerate(PIECES) if piece and raw.startswith(piece)), key=lambda i: len(PIECES[i]))
+        token = max(
+            (i for i, piece in enumerate(PIECES) if piece and raw.startswith(piece)), key=lambda i: len(PIECES[i])
+        )
         ids.append(token)
         raw = raw[len(PIECES[token]) :]
     return ids
@@ -148,13 +152,19 @@ def writers(*temperatures: float, most: int = 12) -> list[Writer]:
 def test_the_plan_forces_the_header_and_lets_the_reasons_first_token_bring_the_blank():
     plan = voice().plan
     assert (plan.header, plan.verdict) == ([0], {"pass": 1, "fail": 2})
-    assert plan.rest == {"pass": [3, 4], "fail": [3, 4]}  # " a" is the only token with a blank: no choice, so it is given
+    assert plan.rest == {
+        "pass": [3, 4],
+        "fail": [3, 4],
+    }  # " a" is the only token with a blank: no choice, so it is given
     assert list(np.flatnonzero(~plan.running)) == [0, 1, 2, 4, 5, END]
 
 
 def test_a_reason_is_never_empty_never_broken_and_holds_no_control_token():
     answers = {}
-    run(shared_verdict(voice(), [5], writers(0.0), True, answers.__setitem__), iter([[1, 2]] + [[END, 7, 6, 3, 5]] + [[7, 6, 3, END]] * 3))
+    run(
+        shared_verdict(voice(), [5], writers(0.0), True, answers.__setitem__),
+        iter([[1, 2]] + [[END, 7, 6, 3, 5]] + [[7, 6, 3, END]] * 3),
+    )
     assert answers[0].text == "Verdict: 通过\nReason: ab"
     assert answers[0].finish == "stop"
 
@@ -185,7 +195,10 @@ def test_free_text_keeps_probabilities_only_if_it_begins_as_the_protocol_does():
 @pytest.mark.parametrize("thought,fed", [([[5], [7]], [7, 6, 0]), ([[5], [END]], [7, 6, 0]), ([[5]] * 3, [5, 7, 6, 0])])
 def test_thinking_ends_at_its_closing_token_the_end_of_turn_or_its_limit_and_is_not_in_the_text(thought, fed):
     answers, thinking = {}, Thinking(opening=[5], closing=[7, 6], max_new_tokens=3)
-    seen = run(apart(voice(thinking), [5, 5], writers(0.0), True, answers.__setitem__), iter([[5], *thought, [2, 1], [5], [END]]))
+    seen = run(
+        apart(voice(thinking), [5, 5], writers(0.0), True, answers.__setitem__),
+        iter([[5], *thought, [2, 1], [5], [END]]),
+    )
     assert fed in seen
     assert answers[0].text == "Verdict: 不通过\nReason: ab"
 

@@ -7,13 +7,11 @@ import pytest
 pytest.importorskip("torch", reason="torch is not installed: `make setup-student` installs it")
 pytest.importorskip("transformers", reason="transformers is not installed: `make setup-student` installs it")
 
+from verdicts.base.errors import UserError
 from verdicts.config.config import EngineConfig, Thinking
 from verdicts.engines import Decode, open_engine
-from verdicts.base.errors import UserError
 
-TEMPLATE = (
-    "{% for m in messages %}<|im_start|>{{ m.role }}\n{{ m.content }}<|im_end|>\n{% endfor %}{% if add_generation_prompt %}<|im_start|>assistant\n{% endif %}"
-)
+TEMPLATE = "{% for m in messages %}<|im_start|>{{ m.role }}\n{{ m.content }}<|im_end|>\n{% endfor %}{% if add_generation_prompt %}<|im_start|>assistant\n{% endif %}"
 DECODES = [Decode(0.0, 1.0, 12, 0), Decode(1.5, 1.0, 12, 1), Decode(1.5, 1.0, 7, 2)]
 
 
@@ -27,13 +25,27 @@ def checkpoint(tmp_path_factory):
     alphabet = sorted(pre_tokenizers.ByteLevel.alphabet())
     specials = ["<|endoftext|>", "<|im_start|>", "<|im_end|>", "<think>"]
     bytes_only = Tokenizer(models.BPE(vocab={piece: i for i, piece in enumerate([*alphabet, *specials])}, merges=[]))
-    bytes_only.pre_tokenizer, bytes_only.decoder = pre_tokenizers.ByteLevel(add_prefix_space=False), decoders.ByteLevel()
+    bytes_only.pre_tokenizer, bytes_only.decoder = (
+        pre_tokenizers.ByteLevel(add_prefix_space=False),
+        decoders.ByteLevel(),
+    )
     bytes_only.add_special_tokens(specials[:3])
     bytes_only.add_tokens(specials[3:])
-    tokenizer = PreTrainedTokenizerFast(tokenizer_object=bytes_only, eos_token="<|im_end|>", pad_token="<|endoftext|>", chat_template=TEMPLATE)
+    tokenizer = PreTrainedTokenizerFast(
+        tokenizer_object=bytes_only, eos_token="<|im_end|>", pad_token="<|endoftext|>", chat_template=TEMPLATE
+    )
     torch.manual_seed(0)
-    shape = dict(hidden_size=32, intermediate_size=64, num_hidden_layers=2, num_attention_heads=2, num_key_value_heads=2, head_dim=16)
-    model = Qwen3ForCausalLM(Qwen3Config(vocab_size=len(tokenizer), eos_token_id=tokenizer.eos_token_id, tie_word_embeddings=True, **shape))
+    shape = dict(
+        hidden_size=32,
+        intermediate_size=64,
+        num_hidden_layers=2,
+        num_attention_heads=2,
+        num_key_value_heads=2,
+        head_dim=16,
+    )
+    model = Qwen3ForCausalLM(
+        Qwen3Config(vocab_size=len(tokenizer), eos_token_id=tokenizer.eos_token_id, tie_word_embeddings=True, **shape)
+    )
     folder = tmp_path_factory.mktemp("checkpoint")
     model.save_pretrained(folder)
     tokenizer.save_pretrained(folder)

@@ -11,8 +11,8 @@ from pathlib import Path
 import pytest
 
 from tools import selfcheck
-from verdicts.engines import trust
 from verdicts.base.errors import UserError
+from verdicts.engines import trust
 
 ROOT = Path(__file__).resolve().parents[2]
 DIES = "import os, signal; os.kill(os.getpid(), signal.SIGSEGV)"
@@ -50,7 +50,9 @@ def counting(monkeypatch, tmp_path, files=()):
 
 
 def tool(*arguments, **environment):
-    return subprocess.run([sys.executable, "-m", *arguments], cwd=ROOT, env=os.environ | environment, capture_output=True, text=True)
+    return subprocess.run(
+        [sys.executable, "-m", *arguments], cwd=ROOT, env=os.environ | environment, capture_output=True, text=True
+    )
 
 
 def test_the_library_of_this_environment_answers_as_stored():
@@ -63,7 +65,9 @@ def test_the_library_of_this_environment_answers_as_stored():
 @pytest.mark.parametrize("number, name", [("SIGSEGV", "SIGSEGV"), ("SIGILL", "SIGILL"), ("SIGABRT", "SIGABRT")])
 def test_a_child_that_dies_of_a_signal_is_a_sentence_with_the_remedy(monkeypatch, places, libraries, number, name):
     child(monkeypatch, f"import os, signal; os.kill(os.getpid(), signal.{number})")
-    with pytest.raises(UserError, match=f"^llama.cpp dies of {name} when it answers the stored prompts .*; unset LLAMA_CPP_LIB_PATH"):
+    with pytest.raises(
+        UserError, match=f"^llama.cpp dies of {name} when it answers the stored prompts .*; unset LLAMA_CPP_LIB_PATH"
+    ):
         trust.make_sure()
     monkeypatch.delenv(trust.LIB_PATH)
     with pytest.raises(UserError, match="; `CMAKE_ARGS=-DGGML_NATIVE=OFF make setup` builds one for any processor$"):
@@ -82,7 +86,10 @@ def test_a_child_that_differs_hangs_or_breaks_is_a_sentence(monkeypatch, places)
 
 
 def test_a_missing_file_of_the_check_is_no_fault_of_the_library(monkeypatch, places):
-    child(monkeypatch, "import sys; print('data/miniature/teacher.gguf: is missing; restore it', file=sys.stderr); sys.exit(2)")
+    child(
+        monkeypatch,
+        "import sys; print('data/miniature/teacher.gguf: is missing; restore it', file=sys.stderr); sys.exit(2)",
+    )
     with pytest.raises(UserError, match="^data/miniature/teacher.gguf: is missing"):
         trust.make_sure()
 
@@ -120,7 +127,9 @@ def test_within_a_process_it_is_asked_once_even_where_no_mark_can_be_written(mon
     assert trust.remember(trust.Seen("")) is False
 
 
-@pytest.mark.parametrize("text", ["", "{", "[]", '{"x": 1}', "\ud800".encode("utf-8", "surrogatepass").decode("latin-1")])
+@pytest.mark.parametrize(
+    "text", ["", "{", "[]", '{"x": 1}', "\ud800".encode("utf-8", "surrogatepass").decode("latin-1")]
+)
 def test_a_damaged_mark_is_no_mark(monkeypatch, tmp_path, places, text):
     ran = counting(monkeypatch, tmp_path)
     places.parent.mkdir()
@@ -161,9 +170,19 @@ def test_an_engine_refuses_libraries_that_are_none(libraries):
     found = tool("tools.plan", "--help", LLAMA_CPP_LIB_PATH=str(libraries))
     assert found.returncode == 0  # nothing is loaded for a help text
     script = "from verdicts.command.cli import run\nfrom verdicts.engines.llama.runtime import library\nrun(lambda: library())"
-    found = subprocess.run([sys.executable, "-c", script], cwd=ROOT, env=os.environ | {"LLAMA_CPP_LIB_PATH": str(libraries)}, capture_output=True, text=True)
+    found = subprocess.run(
+        [sys.executable, "-c", script],
+        cwd=ROOT,
+        env=os.environ | {"LLAMA_CPP_LIB_PATH": str(libraries)},
+        capture_output=True,
+        text=True,
+    )
     said = found.stderr.splitlines()[-1]
-    assert found.returncode == 2 and said.startswith("llama.cpp cannot answer the stored prompts: ") and said.endswith("unset LLAMA_CPP_LIB_PATH, or build that library anew"), found.stderr
+    assert (
+        found.returncode == 2
+        and said.startswith("llama.cpp cannot answer the stored prompts: ")
+        and said.endswith("unset LLAMA_CPP_LIB_PATH, or build that library anew")
+    ), found.stderr
     assert "Traceback" not in found.stderr
 
 
@@ -195,10 +214,18 @@ def installed() -> Path:
 def test_a_crash_in_the_child_ends_the_tool_with_one_sentence(tmp_path, libraries):
     (tmp_path / "sitecustomize.py").write_text(f"import sys\nif '--inside' in sys.orig_argv:\n    {DIES}\n")
     found = tool("tools.selfcheck", PYTHONPATH=str(tmp_path))
-    assert found.returncode == 2 and found.stderr.startswith("llama.cpp dies of SIGSEGV") and len(found.stderr.splitlines()) == 1, found.stderr
+    assert (
+        found.returncode == 2
+        and found.stderr.startswith("llama.cpp dies of SIGSEGV")
+        and len(found.stderr.splitlines()) == 1
+    ), found.stderr
 
 
-RIGHT = [{"pass": 0.6, "fail": 0.4, "text": "a"}, {"pass": 0.3, "fail": 0.7, "text": "b"}, {"pass": 0.5, "fail": 0.5, "text": "c"}]
+RIGHT = [
+    {"pass": 0.6, "fail": 0.4, "text": "a"},
+    {"pass": 0.3, "fail": 0.7, "text": "b"},
+    {"pass": 0.5, "fail": 0.5, "text": "c"},
+]
 
 
 @pytest.mark.parametrize(

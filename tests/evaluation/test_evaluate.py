@@ -7,25 +7,31 @@ from pathlib import Path
 import pytest
 
 from tests.support.builders import MISSION, Outcome, call, guidance, snapshot, ticket
-from verdicts.student import student as runner
-from verdicts.config.config import load, section_text
 from verdicts.base.errors import UserError
-from verdicts.models.fingerprint import checkpoint_hash
+from verdicts.base.jsonl import read_json, read_rows, write_rows, write_text
+from verdicts.config.config import load, section_text
+from verdicts.evaluation.question_files import files_digest
+from verdicts.evaluation.questions import Question, sample
 from verdicts.evaluation.scores import Answer, Evaluation, Named, answers_path, score
 from verdicts.guidance.file import write_guidance
-from verdicts.evaluation.questions import Question, sample
-from verdicts.base.jsonl import read_json, read_rows, write_rows, write_text
-from verdicts.stage_b.prompts import stage_b_system, stage_b_user
-from verdicts.evaluation.question_files import files_digest
-from verdicts.stage_b.protocol import render
+from verdicts.models.fingerprint import checkpoint_hash
 from verdicts.records.records import SftRow
+from verdicts.stage_b.prompts import stage_b_system, stage_b_user
+from verdicts.stage_b.protocol import render
+from verdicts.student import student as runner
 from verdicts.student.scores import render_dense
 
 PASS, FAIL = render("pass", "符合要求(G0)"), render("fail", "电线散乱(G0)")
 SUMMARY = "BBU设备/华为,显示完整×1，电线/捆扎整齐×1"
 BOXES = render_dense([((0, 0, 100, 100), "电线/捆扎整齐")])
 TIDY, LOOSE = ("电线/捆扎整齐×1",), ("电线/散乱×1",)
-TICKETS = [ticket("a", "pass", TIDY), ticket("b", "fail", LOOSE), ticket("c", "fail", TIDY), ticket("c", "pass", LOOSE), ticket("d", "pass", (*TIDY, *TIDY))]
+TICKETS = [
+    ticket("a", "pass", TIDY),
+    ticket("b", "fail", LOOSE),
+    ticket("c", "fail", TIDY),
+    ticket("c", "pass", LOOSE),
+    ticket("d", "pass", (*TIDY, *TIDY)),
+]
 PHOTOS = ["a/1.jpg", "b/1.jpg", "d/1.jpg"]
 
 
@@ -83,17 +89,36 @@ class Bench:
         config = load("miniature", "bbu_line")
         section = config.evaluate.model_copy(update={"batch": 2} | knobs)
         mission = config.mission.model_copy(update={"name": MISSION})
-        write_text(self.folder / "evaluate.yaml", section_text(config.model_copy(update={"evaluate": section, "mission": mission}), "evaluate"))
+        write_text(
+            self.folder / "evaluate.yaml",
+            section_text(config.model_copy(update={"evaluate": section, "mission": mission}), "evaluate"),
+        )
 
     def photos(self, task: str, wanted: str, names=PHOTOS) -> None:
         asked = {"summary": "<image>用一行写出照片中的事实，摘要", "dense": "<image>列出照片中的对象"}[task]
-        rows = [{"images": [name], "messages": [{"role": "user", "content": asked}, {"role": "assistant", "content": wanted}]} for name in names]
+        rows = [
+            {
+                "images": [name],
+                "messages": [{"role": "user", "content": asked}, {"role": "assistant", "content": wanted}],
+            }
+            for name in names
+        ]
         write_rows(self.folder / f"{task}.jsonl", rows)
 
     def train(self, group: str, image: str | None = None) -> None:
         """A fused file that holds one row."""
-        messages = [{"role": "user", "content": "<image>" if image else "照片摘要"}, {"role": "assistant", "content": "x"}]
-        row = {"messages": messages, "images": [image] if image else [], "task": "dense" if image else "chat", "source": "s", "weight": 1.0, "group_id": group}
+        messages = [
+            {"role": "user", "content": "<image>" if image else "照片摘要"},
+            {"role": "assistant", "content": "x"},
+        ]
+        row = {
+            "messages": messages,
+            "images": [image] if image else [],
+            "task": "dense" if image else "chat",
+            "source": "s",
+            "weight": 1.0,
+            "group_id": group,
+        }
         write_rows(self.folder / "trained.jsonl", [row])
 
     def evaluate(self, speaker=None, **options: object) -> Outcome:
@@ -164,7 +189,13 @@ def test_a_batch_holds_one_task_longest_first_and_may_be_as_long_as_its_task_say
 
 @pytest.mark.parametrize(
     ("says", "verdict", "format_ok"),
-    [(PASS, "pass", True), (FAIL, "fail", True), ("通过", None, False), (f"{PASS}\n多一行", None, False), ((PASS, False), None, False)],
+    [
+        (PASS, "pass", True),
+        (FAIL, "fail", True),
+        ("通过", None, False),
+        (f"{PASS}\n多一行", None, False),
+        ((PASS, False), None, False),
+    ],
 )
 def test_a_malformed_or_cut_off_answer_counts_against_format_and_is_no_verdict(bench, says, verdict, format_ok):
     bench.evaluate(Speaker(lambda row: says))
@@ -229,14 +260,19 @@ def test_another_student_gets_the_same_questions_and_another_prompt_makes_others
 
 def test_only_tickets_of_the_groups_of_another_file_are_taken(bench):
     messages = [{"role": role, "content": "x"} for role in ("system", "user", "assistant")]
-    write_rows(bench.folder / "val.jsonl", [SftRow(group_id=group, mission=MISSION, label="pass", messages=messages) for group in ("c", "elsewhere")])
+    write_rows(
+        bench.folder / "val.jsonl",
+        [SftRow(group_id=group, mission=MISSION, label="pass", messages=messages) for group in ("c", "elsewhere")],
+    )
     assert bench.evaluate(Speaker(), only_groups_of=bench.folder / "val.jsonl").code == 0
     assert [row.key for row in bench.answers() if row.task == "chat"] == ["c::fail", "c::pass"]
 
 
 def test_a_file_without_any_of_the_groups_is_refused(bench):
     messages = [{"role": role, "content": "x"} for role in ("system", "user", "assistant")]
-    write_rows(bench.folder / "val.jsonl", [SftRow(group_id="elsewhere", mission=MISSION, label="pass", messages=messages)])
+    write_rows(
+        bench.folder / "val.jsonl", [SftRow(group_id="elsewhere", mission=MISSION, label="pass", messages=messages)]
+    )
     assert "none of its tickets is of a group in" in refused(bench, only_groups_of=bench.folder / "val.jsonl")
 
 
@@ -246,7 +282,9 @@ def test_a_sample_takes_whole_groups_by_their_seeded_hash_in_file_order():
     assert len(chosen) == 14
     assert all([one.group_id for one in chosen].count(group) == 2 for group in {one.group_id for one in chosen})
     assert [tickets.index(one) for one in chosen] == sorted(tickets.index(one) for one in chosen)
-    assert set(map(id, chosen)) < set(map(id, sample(tickets, 20, 1, "evaluate.tickets"))), "a larger sample holds the smaller one"
+    assert set(map(id, chosen)) < set(map(id, sample(tickets, 20, 1, "evaluate.tickets"))), (
+        "a larger sample holds the smaller one"
+    )
     assert sample(tickets, 14, 2, "evaluate.tickets") != chosen
     assert sample(tickets, 40, 1, "evaluate.tickets") == tickets
 
@@ -275,7 +313,10 @@ def test_a_photo_that_was_trained_on_is_named_whatever_its_path_looks_like(bench
 
 def test_a_photo_whose_group_was_trained_on_is_named(bench):
     path = bench.folder / "dense.jsonl"
-    rows = [json.loads(line) | {"group_id": f"p{at}"} for at, line in enumerate(path.read_text(encoding="utf-8").splitlines())]
+    rows = [
+        json.loads(line) | {"group_id": f"p{at}"}
+        for at, line in enumerate(path.read_text(encoding="utf-8").splitlines())
+    ]
     write_rows(path, rows)
     bench.train("p2")
     assert "dense.jsonl:3: group_id: 'd/1.jpg' is of group 'p2', which the student trained on" in refused(bench)
@@ -289,7 +330,11 @@ def test_a_photo_whose_group_was_trained_on_is_named(bench):
         ("summary", {"images": [PHOTOS[0]]}, "images: 'a/1.jpg' stands on line 1 already"),
         ("summary", {"messages": [{"role": "user", "content": "<image>"}]}, "messages: no assistant message"),
         ("summary", {"mesages": []}, "mesages: unknown field; did you mean 'messages'?"),
-        ("dense", {"messages": [{"role": "user", "content": "<image>"}, {"role": "assistant", "content": SUMMARY}]}, "messages: the answer is no JSON list"),
+        (
+            "dense",
+            {"messages": [{"role": "user", "content": "<image>"}, {"role": "assistant", "content": SUMMARY}]},
+            "messages: the answer is no JSON list",
+        ),
         ("tickets", {"label": "maybe"}, "label: "),
         ("tickets", {"mission": "BBU安装方式检查"}, "mission: 'BBU安装方式检查' is not this run's mission"),
         ("trained", {"task": "chats"}, "task: "),
@@ -304,7 +349,9 @@ def test_a_bad_line_is_named(bench, name, row, error):
     assert f"{path}:{at + 1}: {error}" in refused(bench)
 
 
-@pytest.mark.parametrize("name", ["tickets.jsonl", "guidance.json", "trained.jsonl", "summary.jsonl", "dense.jsonl", "evaluate.yaml"])
+@pytest.mark.parametrize(
+    "name", ["tickets.jsonl", "guidance.json", "trained.jsonl", "summary.jsonl", "dense.jsonl", "evaluate.yaml"]
+)
 def test_a_file_that_is_not_there_is_named(bench, name):
     (bench.folder / name).unlink()
     assert f"{bench.folder / name}: no such file" in refused(bench)
@@ -327,12 +374,16 @@ def test_a_real_student_answers_tickets_and_photos(bench, tmp_path_factory):
     for package in ("torch", "transformers", "gguf"):
         pytest.importorskip(package, reason="the student needs torch: make setup-student")
     from PIL import Image
+
     from tests.support.student_builders import random_student
 
     student = random_student(tmp_path_factory.mktemp("student"))
     for at, name in enumerate(PHOTOS):
         Image.new("RGB", (256, 192), (60 * at, 90, 120)).save(bench.folder / name)
-    write_rows(bench.folder / "tickets.jsonl", [ticket(f"t{at}", "fail" if at % 2 else "pass", LOOSE if at % 2 else TIDY) for at in range(12)])
+    write_rows(
+        bench.folder / "tickets.jsonl",
+        [ticket(f"t{at}", "fail" if at % 2 else "pass", LOOSE if at % 2 else TIDY) for at in range(12)],
+    )
     bench.configure(batch=6, max_new_tokens_dense=8)
     outcome = bench.evaluate(student=student)
     assert outcome.code == 0, outcome.err
@@ -348,7 +399,14 @@ def test_an_evaluation_says_what_it_was_made_from(bench):
     made = bench.found().made_from
     assert (made.held_out, made.base) == (bench.folder.as_posix(), None)
     assert sorted(made.files) == ["dense", "summary", "tickets", "trained"] and len(set(made.files.values())) == 4
-    assert made.settings == {"tickets": 400, "photos": 200, "seed": 17, "max_new_tokens": 96, "max_new_tokens_dense": 512, "max_photo_pixels": 1048576}
+    assert made.settings == {
+        "tickets": 400,
+        "photos": 200,
+        "seed": 17,
+        "max_new_tokens": 96,
+        "max_new_tokens_dense": 512,
+        "max_photo_pixels": 1048576,
+    }
     assert made.questions == files_digest([bench.folder / f"{name}.jsonl" for name in ("tickets", "summary", "dense")])
     write_guidance(bench.folder / "guidance.json", MISSION, guidance(1, G1="另一条规则"))
     bench.evaluate(Speaker())
@@ -373,7 +431,17 @@ def test_a_base_that_nothing_says_is_unknown(bench, metrics):
     assert bench.found().made_from.base is None
 
 
-@pytest.mark.parametrize("name", ["tokenizer.json", "generation_config.json", "merges.txt", "chat_template.jinja", "tokenizer.model", "extra.safetensors"])
+@pytest.mark.parametrize(
+    "name",
+    [
+        "tokenizer.json",
+        "generation_config.json",
+        "merges.txt",
+        "chat_template.jinja",
+        "tokenizer.model",
+        "extra.safetensors",
+    ],
+)
 def test_every_file_that_changes_an_answer_changes_the_students_digest(tmp_path, name):
     write_text(tmp_path / "config.json", "{}")
     before = checkpoint_hash(tmp_path)
@@ -406,7 +474,12 @@ def test_asked_again_with_another_input_it_asks_again(bench, changed):
     elif changed in ("answers", "scores"):
         path = answers_path(bench.output) if changed == "answers" else bench.output
         text = path.read_text(encoding="utf-8")
-        write_text(path, text.replace('"right":true', '"right":false').replace('"right": true', '"right": false') if changed == "answers" else text.replace('"tickets": 5', '"tickets": 6'))
+        write_text(
+            path,
+            text.replace('"right":true', '"right":false').replace('"right": true', '"right": false')
+            if changed == "answers"
+            else text.replace('"tickets": 5', '"tickets": 6'),
+        )
         assert path.read_text(encoding="utf-8") != text
     else:
         write_text(bench.folder / {"weights": "student/model.safetensors", "photo": PHOTOS[0]}[changed], "another")

@@ -7,16 +7,23 @@ import pytest
 import yaml
 
 from tests.support.builders import Outcome, call
-from verdicts.models.fingerprint import checkpoint_hash
-from verdicts.evaluation.scores import Answer, Evaluation, MadeFrom, Named, answers_path, score, tally
+from verdicts.base.jsonl import read_json, read_rows, write_json, write_rows, write_text
 from verdicts.evaluation.gate import CHAT, RETAINED, GateRecord, value_of
 from verdicts.evaluation.questions import Question
-from verdicts.base.jsonl import read_json, read_rows, write_json, write_rows, write_text
-from verdicts.stats.rates import needed, stands, wilson
+from verdicts.evaluation.scores import Answer, Evaluation, MadeFrom, Named, answers_path, score, tally
+from verdicts.models.fingerprint import checkpoint_hash
 from verdicts.stage_b.protocol import render
+from verdicts.stats.rates import needed, stands, wilson
 from verdicts.student.scores import render_dense
 
-LIMITS = {"max_frr": 0.05, "max_false_block": 0.05, "min_format": 0.995, "max_retention_loss": 0.01, "resamples": 200, "seed": 17}
+LIMITS = {
+    "max_frr": 0.05,
+    "max_false_block": 0.05,
+    "min_format": 0.995,
+    "max_retention_loss": 0.01,
+    "resamples": 200,
+    "seed": 17,
+}
 SUMMARY = "BBU设备/华为,显示完整×1，电线/捆扎整齐×1"
 BOXES = render_dense([((0, 0, 100, 100), "电线/捆扎整齐"), ((200, 0, 300, 100), "BBU设备/华为,显示完整")])
 GOOD = {"fail": ["fail"] * 80, "pass": ["pass"] * 40, "summary": [SUMMARY] * 40, "dense": [BOXES] * 40}
@@ -31,7 +38,10 @@ def answers(fail: list[str], passed: list[str], summary: list[str], dense: list[
             question = Question("chat", f"g{at}::{label}", f"g{at}", (), label=label)
             out.append(score(question, render(text, "依据(G0)") if text in ("pass", "fail") else text, True))
     for task, wanted, said in (("summary", SUMMARY, summary), ("dense", BOXES, dense)):
-        out += [score(Question(task, f"g{at}/1.jpg", f"g{at}", (), expected=wanted), text, True) for at, text in enumerate(said)]
+        out += [
+            score(Question(task, f"g{at}/1.jpg", f"g{at}", (), expected=wanted), text, True)
+            for at, text in enumerate(said)
+        ]
     return out
 
 
@@ -57,15 +67,29 @@ class Bench:
 
     def write_answers(self, side: str, rows: list[Answer], **fields: object) -> None:
         tickets, chat, summary, dense = tally(rows)
-        shared = {"student": Named(folder=side, sha256="0"), "mission": "BBU接地线检查", "guidance_step": 2, "questions": "asked"}
+        shared = {
+            "student": Named(folder=side, sha256="0"),
+            "mission": "BBU接地线检查",
+            "guidance_step": 2,
+            "questions": "asked",
+        }
         write_rows(answers_path(self.path(side)), rows)
-        write_json(self.path(side), Evaluation(tickets=tickets, chat=chat, summary=summary, dense=dense, **(shared | fields)))
+        write_json(
+            self.path(side), Evaluation(tickets=tickets, chat=chat, summary=summary, dense=dense, **(shared | fields))
+        )
 
     def answers(self, side: str) -> list[Answer]:
         return read_rows(answers_path(self.path(side)), Answer)
 
     def gate(self, **options: object) -> Outcome:
-        return call("gate", config=self.folder / "gate.yaml", before=self.path("before"), after=self.path("after"), output=self.output, **options)
+        return call(
+            "gate",
+            config=self.folder / "gate.yaml",
+            before=self.path("before"),
+            after=self.path("after"),
+            output=self.output,
+            **options,
+        )
 
     def found(self) -> GateRecord:
         return read_json(self.output, GateRecord)
@@ -114,9 +138,15 @@ REASONS = {
     "the false block rate is unknown: no passed ticket has a verdict": {"pass": [NONSENSE] * 40},
     "false block rate 7.50% is above its limit 5.00%": {"pass": ["fail"] * 3 + ["pass"] * 37},
     "format rate 99.17% is below its limit 99.50%": {"pass": [NONSENSE] + ["pass"] * 39},
-    "summary exact match lost 2.50 points, its limit is 1: 100.00% before, 97.50% after": {"summary": [OTHER_SUMMARY] + [SUMMARY] * 39},
-    "summary attribute F1 lost 2.56 points, its limit is 1: 100.00% before, 97.44% after": {"summary": [""] * 2 + [SUMMARY] * 38},
-    "dense F1 at IoU 0.5 lost 1.27 points, its limit is 1: 100.00% before, 98.73% after": {"dense": ["["] + [BOXES] * 39},
+    "summary exact match lost 2.50 points, its limit is 1: 100.00% before, 97.50% after": {
+        "summary": [OTHER_SUMMARY] + [SUMMARY] * 39
+    },
+    "summary attribute F1 lost 2.56 points, its limit is 1: 100.00% before, 97.44% after": {
+        "summary": [""] * 2 + [SUMMARY] * 38
+    },
+    "dense F1 at IoU 0.5 lost 1.27 points, its limit is 1: 100.00% before, 98.73% after": {
+        "dense": ["["] + [BOXES] * 39
+    },
 }
 
 
@@ -167,13 +197,20 @@ def test_a_ticket_without_a_verdict_on_one_side_is_left_out_of_the_pairs(bench):
 def test_the_table_is_aligned_and_shows_each_score_with_its_interval_and_n(bench):
     lines = bench.gate().out.splitlines()
     assert lines[0].split() == ["before", "after", "change", "in", "points"]
-    assert [line.startswith(score.title) for line, score in zip(lines[2:], [*CHAT.values(), *RETAINED.values()], strict=False)] == [True] * 7
+    assert [
+        line.startswith(score.title)
+        for line, score in zip(lines[2:], [*CHAT.values(), *RETAINED.values()], strict=False)
+    ] == [True] * 7
     assert lines[1].split() == ["student", "before", "after"], "the folders"
     for word in ("before", "after", "change"):
         assert len({line[lines[0].index(word) - 1] for line in (lines[0], *lines[2:9])}) == 1
-    assert "50.0% [39.3%, 60.7%] (40/80)" in lines[2] and "0.0% [0.0%, 4.6%] (0/80)" in lines[2] and "-50.0 [-" in lines[2]
+    assert (
+        "50.0% [39.3%, 60.7%] (40/80)" in lines[2] and "0.0% [0.0%, 4.6%] (0/80)" in lines[2] and "-50.0 [-" in lines[2]
+    )
     assert "100.0% (80 of 80 given, 80 wanted)" in lines[8]
-    assert "exact McNemar, false releases: 40 before alone, 0 after alone, of 80 pairs (0 left out); p = 1.8e-12" in lines
+    assert (
+        "exact McNemar, false releases: 40 before alone, 0 after alone, of 80 pairs (0 left out); p = 1.8e-12" in lines
+    )
 
 
 def test_what_an_answer_adds_sums_up_to_the_score_of_the_evaluation(bench):
@@ -183,7 +220,9 @@ def test_what_an_answer_adds_sums_up_to_the_score_of_the_evaluation(bench):
     evaluation = read_json(bench.path("after"), Evaluation)
     for one in (*CHAT.values(), *RETAINED.values()):
         added = [one.adds(row) for row in bench.answers("after") if row.task == one.task]
-        assert sum(hits for hits, _ in added) / sum(weight for _, weight in added) == pytest.approx(value_of(one.of(evaluation)), abs=1e-6)
+        assert sum(hits for hits, _ in added) / sum(weight for _, weight in added) == pytest.approx(
+            value_of(one.of(evaluation)), abs=1e-6
+        )
 
 
 def test_the_same_pair_gives_the_same_bytes(bench):
@@ -233,7 +272,10 @@ def test_another_mission_guidance_or_prompt_is_not_compared(bench, fields, why):
 
 def test_scores_edited_by_hand_are_not_believed(bench):
     path = bench.path("after")
-    path.write_text(path.read_text(encoding="utf-8").replace('"failed_without_verdict": 0', '"failed_without_verdict": 1'), encoding="utf-8")
+    path.write_text(
+        path.read_text(encoding="utf-8").replace('"failed_without_verdict": 0', '"failed_without_verdict": 1'),
+        encoding="utf-8",
+    )
     assert "its scores are not those of after.answers.jsonl; make both again (evaluate)" in refused(bench)
 
 
@@ -251,11 +293,16 @@ def test_a_missing_evaluation_is_named(bench):
     assert f"{bench.path('before')}: no such file" in refused(bench)
 
 
-@pytest.mark.parametrize(("field", "value"), [("verdict", "fail"), ("right", True), ("format_ok", False), ("text", render("fail", "改过(G0)"))])
+@pytest.mark.parametrize(
+    ("field", "value"),
+    [("verdict", "fail"), ("right", True), ("format_ok", False), ("text", render("fail", "改过(G0)"))],
+)
 def test_an_answer_edited_by_hand_is_not_believed_even_where_the_scores_are_edited_with_it(bench, field, value):
     rows = bench.answers("before")
     bench.write_answers("before", [rows[0].model_copy(update={field: value}), *rows[1:]])
-    assert f"{answers_path(bench.path('before'))}:1: " in (said := refused(bench)) and "make both again (evaluate)" in said
+    assert (
+        f"{answers_path(bench.path('before'))}:1: " in (said := refused(bench)) and "make both again (evaluate)" in said
+    )
 
 
 def test_an_answer_that_stands_twice_is_not_believed(bench):
@@ -264,7 +311,14 @@ def test_an_answer_that_stands_twice_is_not_believed(bench):
     assert "'g0::fail' stands on line 1 already" in refused(bench)
 
 
-MADE = MadeFrom(held_out="held_out", questions="abcdef0123456789", files={"tickets": "1"}, guidance="rules-1", settings={"max_new_tokens": 96}, base=None)
+MADE = MadeFrom(
+    held_out="held_out",
+    questions="abcdef0123456789",
+    files={"tickets": "1"},
+    guidance="rules-1",
+    settings={"max_new_tokens": 96},
+    base=None,
+)
 
 
 def made(bench: Bench, side: str, **changes: object) -> None:
@@ -282,7 +336,10 @@ def test_the_sentence_names_the_student_and_its_questions(bench):
     [
         ({"guidance": "rules-2"}, "made_from.guidance: the rules are rules-2 after, rules-1 before"),
         ({"settings": {"max_new_tokens": 48}}, "made_from.settings.max_new_tokens: 48 after, 96 before"),
-        ({"base": Named(folder="models/other", sha256="77")}, "made_from.base: after was taught from models/other (77), and before is before (0)"),
+        (
+            {"base": Named(folder="models/other", sha256="77")},
+            "made_from.base: after was taught from models/other (77), and before is before (0)",
+        ),
     ],
 )
 def test_a_pair_of_other_rules_settings_or_base_is_not_compared(bench, changes, why):
@@ -310,9 +367,14 @@ def student(folder: Path, weights: str) -> Path:
 
 def test_the_student_that_is_to_ship_has_to_be_the_one_that_answered(bench):
     mine, other = student(bench.folder / "mine", "a"), student(bench.folder / "other", "b")
-    bench.write_answers("after", bench.answers("after"), student=Named(folder="checkpoints/mine", sha256=checkpoint_hash(mine)))
+    bench.write_answers(
+        "after", bench.answers("after"), student=Named(folder="checkpoints/mine", sha256=checkpoint_hash(mine))
+    )
     said = refused(bench, student=other)
-    assert f"after.json: student: it is about checkpoints/mine ({checkpoint_hash(mine)}), and {other} is {checkpoint_hash(other)}; " in said
+    assert (
+        f"after.json: student: it is about checkpoints/mine ({checkpoint_hash(mine)}), and {other} is {checkpoint_hash(other)}; "
+        in said
+    )
     assert "no such checkpoint folder" in refused(bench, student=bench.folder / "none")
     assert bench.gate(student=student(bench.folder / "moved", "a")).code == 0, "by content, wherever it lies"
 
@@ -320,7 +382,9 @@ def test_the_student_that_is_to_ship_has_to_be_the_one_that_answered(bench):
 def test_the_questions_have_to_be_those_that_are_named(bench):
     made(bench, "before")
     made(bench, "after")
-    assert "before.json: made_from.questions: it is about questions abcdef0123456789, not 99999999; " in refused(bench, questions="99999999")
+    assert "before.json: made_from.questions: it is about questions abcdef0123456789, not 99999999; " in refused(
+        bench, questions="99999999"
+    )
     assert bench.gate(questions="abcdef01").code == 0
     assert refused_after_pass(bench, questions="")
 
@@ -335,7 +399,10 @@ def test_what_the_intervals_leave_open_is_said_and_lets_pass(bench):
     bench.configure(max_retention_loss=0.015)
     outcome = bench.gate()
     assert outcome.code == 0
-    assert "gate: not decided: false block may be above its limit 5.00%: 0 of 40 held-out passes blocked, at most 8.76% at 95 %; 73 held-out passes would tell" in outcome.err
+    assert (
+        "gate: not decided: false block may be above its limit 5.00%: 0 of 40 held-out passes blocked, at most 8.76% at 95 %; 73 held-out passes would tell"
+        in outcome.err
+    )
     assert "gate: not decided: dense F1 at IoU 0.5 may have lost up to " in outcome.err
     assert len(bench.found().remarks) == 3, "and that an older version made them"
 

@@ -3,15 +3,35 @@
 import random
 
 import pytest
+
+from tests.guidance.test_learning import MESSY, RIGHT_RULE, TIDY, UNREADABLE, World, follows
 from tests.support.builders import candidates, guidance, reflection, rule_meta, ticket
 from tests.support.fake_engine import FakeEngine
-from tests.guidance.test_learning import MESSY, RIGHT_RULE, TIDY, UNREADABLE, World, follows
-
 from verdicts.config.config import FailFirst, LifeCycle
-from verdicts.guidance.credit import Birth, account_of, births, leaving, lift_of, lives_on_the_base_rate, p_value, tallies_of, total
-from verdicts.stats.rates import difference
-from verdicts.records.records import AppliedOperation, MissionGuidance, Operation, Reflection, RuleTally, Selection, StageA, Tally, Trial
+from verdicts.guidance.credit import (
+    Birth,
+    account_of,
+    births,
+    leaving,
+    lift_of,
+    lives_on_the_base_rate,
+    p_value,
+    tallies_of,
+    total,
+)
+from verdicts.records.records import (
+    AppliedOperation,
+    MissionGuidance,
+    Operation,
+    Reflection,
+    RuleTally,
+    Selection,
+    StageA,
+    Tally,
+    Trial,
+)
 from verdicts.stage_b.selection import select
+from verdicts.stats.rates import difference
 
 LIFE = LifeCycle(confirm=0.05, min_miss=3, min_precision=0.75, label_noise=0.0, max_harm=0.05)
 LOOSE, GONE = "电线/散开×1", "螺丝/缺失×1"
@@ -23,10 +43,14 @@ def tally(hits: int, misses: int, errors: int = 0, corrects: int = 0) -> Tally:
 
 def one_photo(hits: int, misses: int, errors: int, corrects: int) -> Tally:
     """A tally of tickets with one photo each."""
-    return Tally(hits=hits, misses=misses, errors=errors, corrects=corrects, by_photos={"1": [hits, misses, errors, corrects]})
+    return Tally(
+        hits=hits, misses=misses, errors=errors, corrects=corrects, by_photos={"1": [hits, misses, errors, corrects]}
+    )
 
 
-def credited(world: World, rules: MissionGuidance, cites: str, born: dict[str, Birth] = {}, judges=follows) -> tuple[dict[str, RuleTally], FakeEngine]:
+def credited(
+    world: World, rules: MissionGuidance, cites: str, born: dict[str, Birth] = {}, judges=follows
+) -> tuple[dict[str, RuleTally], FakeEngine]:
     """Tallies of a round whose verdicts an obedient model gave, each citing the same rules."""
     engine = FakeEngine(judges=judges)
     return tallies_of("任务", rules, world.selections(rules, cites), world.tickets, engine, born), engine
@@ -34,7 +58,12 @@ def credited(world: World, rules: MissionGuidance, cites: str, born: dict[str, B
 
 # -- leaving a rule out
 def test_a_rule_is_credited_with_the_verdicts_that_turn_without_it():
-    world = World(unreadable=(UNREADABLE, "fail", 5), spare=(UNREADABLE, "pass", 1), tidy=(TIDY, "pass", 7), loose=(LOOSE, "fail", 2))
+    world = World(
+        unreadable=(UNREADABLE, "fail", 5),
+        spare=(UNREADABLE, "pass", 1),
+        tidy=(TIDY, "pass", 7),
+        loose=(LOOSE, "fail", 2),
+    )
     tallies, engine = credited(world, guidance(G1=RIGHT_RULE), "G1")
     seen = one_photo(5, 1, errors=2, corrects=7)  # what it leaves: two fails that pass, seven passes
     assert tallies == {"G1": RuleTally(**seen.model_dump(), gives="fail", fresh=seen)}
@@ -48,13 +77,21 @@ def test_a_rule_that_is_cited_and_decides_nothing_has_no_tally():
 
 
 def test_a_verdict_with_two_causes_rests_on_neither():
-    world = World(both=("标签/无法识别×1，螺丝/缺失×1", "fail", 4), unreadable=(UNREADABLE, "fail", 2), tidy=(TIDY, "pass", 3))
+    world = World(
+        both=("标签/无法识别×1，螺丝/缺失×1", "fail", 4), unreadable=(UNREADABLE, "fail", 2), tidy=(TIDY, "pass", 3)
+    )
     tallies, _ = credited(world, guidance(G1=RIGHT_RULE, G2="出现缺失则不通过"), "G1、G2")
     assert {key: (seen.hits, seen.misses) for key, seen in tallies.items()} == {"G1": (2, 0)}
 
 
 def test_a_pass_rests_on_the_exception_without_which_it_would_fail():
-    world = World(waived=(MESSY, "pass", 6), messy=(MESSY, "fail", 1), gone=(GONE, "fail", 5), spare=(GONE, "pass", 2), tidy=(TIDY, "pass", 3))
+    world = World(
+        waived=(MESSY, "pass", 6),
+        messy=(MESSY, "fail", 1),
+        gone=(GONE, "fail", 5),
+        spare=(GONE, "pass", 2),
+        tidy=(TIDY, "pass", 3),
+    )
     tallies, _ = credited(world, guidance(G1="出现散乱可豁免", G2="出现缺失则不通过"), "G1")
     seen = one_photo(6, 1, errors=2, corrects=5)  # it leaves seven fails
     assert tallies == {"G1": RuleTally(**seen.model_dump(), gives="pass", fresh=seen)}
@@ -63,11 +100,21 @@ def test_a_pass_rests_on_the_exception_without_which_it_would_fail():
 def test_each_rule_is_left_out_alone_and_asked_of_the_tickets_that_cite_it_alone():
     world = World(unreadable=(UNREADABLE, "fail", 3), gone=(GONE, "fail", 2))
     rules = guidance(G1=RIGHT_RULE, G2="出现缺失则不通过", G10="出现散开则不通过")
-    cited = [selection.model_copy(update={"reason": "缺失(G2)" if "gone" in selection.ticket_key else "看不清(G1)；见G0、G7"}) for selection in world.selections(rules)]
+    cited = [
+        selection.model_copy(
+            update={"reason": "缺失(G2)" if "gone" in selection.ticket_key else "看不清(G1)；见G0、G7"}
+        )
+        for selection in world.selections(rules)
+    ]
     engine = FakeEngine(judges=follows)
     tallies = tallies_of("任务", rules, cited, world.tickets, engine, {})
-    assert {key: (seen.hits, seen.errors, seen.corrects) for key, seen in tallies.items()} == {"G1": (3, 0, 0), "G2": (2, 0, 0)}
-    assert [("G1:" in system, "G2:" in system, "G10:" in system) for system, _ in engine.judged] == [(False, True, True)] * 3 + [(True, False, True)] * 2
+    assert {key: (seen.hits, seen.errors, seen.corrects) for key, seen in tallies.items()} == {
+        "G1": (3, 0, 0),
+        "G2": (2, 0, 0),
+    }
+    assert [("G1:" in system, "G2:" in system, "G10:" in system) for system, _ in engine.judged] == [
+        (False, True, True)
+    ] * 3 + [(True, False, True)] * 2
 
 
 def test_rules_are_credited_in_the_order_of_their_numbers():
@@ -78,7 +125,9 @@ def test_rules_are_credited_in_the_order_of_their_numbers():
 
 def guarded(of: StageA) -> Selection:
     """A pass that the guard turned to fail; its reason cites what the ticket says."""
-    selection = select(of, candidates(of, "pass pass"), FailFirst(enabled=True, negatives=[["机柜处接地螺丝", "不符合要求"]]))
+    selection = select(
+        of, candidates(of, "pass pass"), FailFirst(enabled=True, negatives=[["机柜处接地螺丝", "不符合要求"]])
+    )
     assert selection.verdict == "fail" and "fail_first_override" in selection.warnings
     return selection
 
@@ -88,15 +137,32 @@ def test_a_verdict_that_the_guard_gave_rests_on_no_rule():
     selection = guarded(of)
     assert "G1" in selection.reason
     engine = FakeEngine(judges=lambda system, user: "pass")
-    assert tallies_of("任务", guidance(G1="一条规则"), [selection], {of.ticket_key: of}, engine, {}) == {} and engine.judged == []
+    assert (
+        tallies_of("任务", guidance(G1="一条规则"), [selection], {of.ticket_key: of}, engine, {}) == {}
+        and engine.judged == []
+    )
 
 
 def test_a_fail_that_the_guard_gave_is_not_among_those_that_an_exception_leaves():
     """Of twelve waived tickets six are right, as by a coin. Fails that no rule could have turned would make that look good."""
-    world = World(waived=(MESSY, "pass", 6), messy=(MESSY, "fail", 6), gone=(GONE, "fail", 30), loose=(LOOSE, "fail", 4), tidy=(TIDY, "pass", 2))
+    world = World(
+        waived=(MESSY, "pass", 6),
+        messy=(MESSY, "fail", 6),
+        gone=(GONE, "fail", 30),
+        loose=(LOOSE, "fail", 4),
+        tidy=(TIDY, "pass", 2),
+    )
     rules = guidance(G1="出现散乱可豁免", G2="出现散开则不通过")
-    turned = {"verdict": "fail", "label_match": True, "warnings": ["fail_first_override"], "reason": "image_1 出现明确负项(G0)"}
-    chosen = [one.model_copy(update=turned) if one.ticket_key.startswith("gone") else one for one in world.selections(rules, "G1")]
+    turned = {
+        "verdict": "fail",
+        "label_match": True,
+        "warnings": ["fail_first_override"],
+        "reason": "image_1 出现明确负项(G0)",
+    }
+    chosen = [
+        one.model_copy(update=turned) if one.ticket_key.startswith("gone") else one
+        for one in world.selections(rules, "G1")
+    ]
     seen = tallies_of("任务", rules, chosen, world.tickets, FakeEngine(judges=follows), {})["G1"]
     assert (seen.hits, seen.misses, seen.errors, seen.corrects) == (6, 6, 0, 4)
 
@@ -123,15 +189,45 @@ def test_where_a_rule_turns_verdicts_both_ways_the_way_of_most_counts():
 
 
 def test_tickets_that_a_rule_was_learnt_from_are_not_fresh_whether_it_turns_them_or_leaves_them():
-    world = World(unreadable=(UNREADABLE, "fail", 5), spare=(UNREADABLE, "pass", 2), tidy=(TIDY, "pass", 7), loose=(LOOSE, "fail", 3))
-    learnt_from = {"unreadable-0::fail", "unreadable-1::fail", "spare-0::pass", "tidy-0::pass", "loose-0::fail", "elsewhere::fail"}
+    world = World(
+        unreadable=(UNREADABLE, "fail", 5),
+        spare=(UNREADABLE, "pass", 2),
+        tidy=(TIDY, "pass", 7),
+        loose=(LOOSE, "fail", 3),
+    )
+    learnt_from = {
+        "unreadable-0::fail",
+        "unreadable-1::fail",
+        "spare-0::pass",
+        "tidy-0::pass",
+        "loose-0::fail",
+        "elsewhere::fail",
+    }
     tallies, _ = credited(world, guidance(G1=RIGHT_RULE), "G1", {"G1": Birth(frozenset(learnt_from), 0.02)})
-    assert tallies == {"G1": RuleTally(**one_photo(5, 2, errors=3, corrects=7).model_dump(), gives="fail", fresh=one_photo(3, 1, errors=2, corrects=6))}
+    assert tallies == {
+        "G1": RuleTally(
+            **one_photo(5, 2, errors=3, corrects=7).model_dump(),
+            gives="fail",
+            fresh=one_photo(3, 1, errors=2, corrects=6),
+        )
+    }
 
 
 # -- what a rule was learnt from
 def trial(**fields: object) -> Trial:
-    return Trial(**{"errors": 8, "corrects": 16, "fixed": ["a::fail"], "broke": [], "precision": 1.0, "p_value": 0.001, "level": 0.02, "tickets": ["a::fail", "b::pass"]} | fields)
+    return Trial(
+        **{
+            "errors": 8,
+            "corrects": 16,
+            "fixed": ["a::fail"],
+            "broke": [],
+            "precision": 1.0,
+            "p_value": 0.001,
+            "level": 0.02,
+            "tickets": ["a::fail", "b::pass"],
+        }
+        | fields
+    )
 
 
 def accepted(key: str | None, tried: Trial | None) -> AppliedOperation:
@@ -141,9 +237,13 @@ def accepted(key: str | None, tried: Trial | None) -> AppliedOperation:
 def test_a_rule_is_born_of_the_tickets_shown_and_tried():
     records = [
         reflection(),
-        reflection(number="01", ticket_keys=["c::fail", "d::fail"], applied=[accepted("G1", trial()), accepted(None, trial())]),
+        reflection(
+            number="01", ticket_keys=["c::fail", "d::fail"], applied=[accepted("G1", trial()), accepted(None, trial())]
+        ),
         reflection(number="02", ticket_keys=["e::fail"], applied=[accepted("G2", None)]),
-        reflection(number="03", ticket_keys=["f::fail"], applied=[accepted("G3", trial(level=None, tickets=[]))]),  # of a version without levels
+        reflection(
+            number="03", ticket_keys=["f::fail"], applied=[accepted("G3", trial(level=None, tickets=[]))]
+        ),  # of a version without levels
     ]
     assert births(records) == {
         "G1": Birth(frozenset({"a::fail", "b::pass", "c::fail", "d::fail"}), 0.02),
@@ -153,7 +253,10 @@ def test_a_rule_is_born_of_the_tickets_shown_and_tried():
 
 
 def test_a_text_that_was_updated_is_born_anew():
-    first, then = (reflection(number, number, "01", ticket_keys=[f"{number}::fail"], applied=[accepted("G1", trial(tickets=[]))]) for number in (1, 2))
+    first, then = (
+        reflection(number, number, "01", ticket_keys=[f"{number}::fail"], applied=[accepted("G1", trial(tickets=[]))])
+        for number in (1, 2)
+    )
     assert births([first, then])["G1"].tickets == {"2::fail"}
 
 
@@ -209,7 +312,12 @@ def test_a_rule_that_is_right_as_often_as_any_would_be_lives_on_the_base_rate():
 
 @pytest.mark.parametrize(
     ("seen", "p"),
-    [(tally(3, 0, corrects=3), 1 / 20), (tally(3, 1, errors=1, corrects=3), 17 / 70), (tally(3, 0, errors=3, corrects=10), 20 / 560), (tally(0, 0), 1.0)],
+    [
+        (tally(3, 0, corrects=3), 1 / 20),
+        (tally(3, 1, errors=1, corrects=3), 17 / 70),
+        (tally(3, 0, errors=3, corrects=10), 20 / 560),
+        (tally(0, 0), 1.0),
+    ],
 )
 def test_the_p_value_of_a_tally_is_fishers(seen, p):
     assert p_value(seen) == pytest.approx(p)
@@ -217,21 +325,30 @@ def test_the_p_value_of_a_tally_is_fishers(seen, p):
 
 def test_tallies_add_up():
     assert total([]) == tally(0, 0)
-    assert total([tally(1, 2, errors=3, corrects=4), RuleTally(hits=10, misses=20, errors=30, corrects=40, gives="fail")]) == tally(11, 22, errors=33, corrects=44)
+    assert total(
+        [tally(1, 2, errors=3, corrects=4), RuleTally(hits=10, misses=20, errors=30, corrects=40, gives="fail")]
+    ) == tally(11, 22, errors=33, corrects=44)
 
 
 # -- a rule's account
 def rounds_of(*tallies: RuleTally | None, verdicts: dict[str, int] = {}) -> dict[int, Reflection]:
     """Life-cycle records of rounds 1, 2, … in which G1 had these tallies."""
-    return {number: reflection(number, tallies={"G1": seen} if seen else {}, verdicts=verdicts) for number, seen in enumerate(tallies, start=1)}
+    return {
+        number: reflection(number, tallies={"G1": seen} if seen else {}, verdicts=verdicts)
+        for number, seen in enumerate(tallies, start=1)
+    }
 
 
-def of_rule(hits: int, misses: int, errors: int = 0, corrects: int = 0, gives: str | None = "fail", fresh: Tally | None = None) -> RuleTally:
+def of_rule(
+    hits: int, misses: int, errors: int = 0, corrects: int = 0, gives: str | None = "fail", fresh: Tally | None = None
+) -> RuleTally:
     return RuleTally(hits=hits, misses=misses, errors=errors, corrects=corrects, gives=gives, fresh=fresh)
 
 
 def test_an_account_goes_back_one_epoch_and_no_further_than_the_rule_or_its_present_text():
-    lives = rounds_of(of_rule(1, 0), of_rule(10, 0, fresh=tally(2, 1)), None, of_rule(100, 0), of_rule(1000, 0, fresh=tally(30, 0)))
+    lives = rounds_of(
+        of_rule(1, 0), of_rule(10, 0, fresh=tally(2, 1)), None, of_rule(100, 0), of_rule(1000, 0, fresh=tally(30, 0))
+    )
     whole = account_of("G1", 0, lives, last=5, per_epoch=4)
     assert (whole.all.hits, whole.fresh, whole.rounds) == (1110, tally(32, 1), 4)
     young = account_of("G1", 3, lives, last=5, per_epoch=4)
@@ -241,12 +358,28 @@ def test_an_account_goes_back_one_epoch_and_no_further_than_the_rule_or_its_pres
 
 
 def test_what_a_rule_gives_is_what_it_gave_in_most_rounds_that_say_it():
-    assert account_of("G1", 0, rounds_of(of_rule(1, 0, gives="pass"), of_rule(1, 0), of_rule(1, 0)), last=3, per_epoch=3).gives == "fail"
-    assert account_of("G1", 0, rounds_of(of_rule(1, 0, gives=None), of_rule(1, 0, gives="pass")), last=2, per_epoch=3).gives == "pass"
+    assert (
+        account_of(
+            "G1", 0, rounds_of(of_rule(1, 0, gives="pass"), of_rule(1, 0), of_rule(1, 0)), last=3, per_epoch=3
+        ).gives
+        == "fail"
+    )
+    assert (
+        account_of(
+            "G1", 0, rounds_of(of_rule(1, 0, gives=None), of_rule(1, 0, gives="pass")), last=2, per_epoch=3
+        ).gives
+        == "pass"
+    )
 
 
 # -- when a rule leaves
-def leaves(lives: dict[int, Reflection], created: int = 0, born: Birth | None = None, per_epoch: int = 2, life: LifeCycle = LIFE) -> str | None:
+def leaves(
+    lives: dict[int, Reflection],
+    created: int = 0,
+    born: Birth | None = None,
+    per_epoch: int = 2,
+    life: LifeCycle = LIFE,
+) -> str | None:
     """Why G1, accepted in round ``created``, leaves after the last of these rounds; None where it stays."""
     rules = guidance(G1="一条规则").model_copy(update={"metadata": {"G1": rule_meta(created_round=created)}})
     return leaving(rules, lives, {"G1": born} if born else {}, life, max(lives), per_epoch).get("G1")
@@ -280,8 +413,12 @@ VERDICTS = {"pass/pass": 94, "pass/fail": 6, "fail/fail": 100}
 def test_a_rule_does_harm_if_it_blocks_more_than_labels_that_may_be_wrong_explain():
     first, second = of_rule(20, 3, 10, 40), of_rule(18, 3, 10, 40)
     half = {pair: count // 2 for pair, count in VERDICTS.items()}
-    assert leaves(rounds_of(first, second, verdicts=half)) == "does_harm: 38 right, 6 wrong, 6.0% more of the other error"  # 6 of 100 passes
-    assert leaves(rounds_of(first, second, verdicts=half), life=LIFE.model_copy(update={"label_noise": 0.1})) is None  # (6 - 0.1 * 44) / 100 = 1.6 %
+    assert (
+        leaves(rounds_of(first, second, verdicts=half)) == "does_harm: 38 right, 6 wrong, 6.0% more of the other error"
+    )  # 6 of 100 passes
+    assert (
+        leaves(rounds_of(first, second, verdicts=half), life=LIFE.model_copy(update={"label_noise": 0.1})) is None
+    )  # (6 - 0.1 * 44) / 100 = 1.6 %
     assert leaves(rounds_of(first, second, verdicts=half), life=LIFE.model_copy(update={"max_harm": 0.06})) is None
 
 
@@ -289,26 +426,45 @@ def test_the_precision_that_a_rule_must_have_falls_with_the_share_of_labels_that
     verdicts = {"pass/pass": 90, "fail/pass": 10, "pass/fail": 7, "fail/fail": 15}
     half = of_rule(6, 6, 0, 40)  # the interval reaches 0.746
     assert leaves(rounds_of(half, verdicts=verdicts), per_epoch=3) == "breaks_too_many: 6 right, 6 wrong"
-    assert leaves(rounds_of(half, verdicts=verdicts), per_epoch=3, life=LIFE.model_copy(update={"label_noise": 0.1})) is None  # 0.75 * 0.9
+    assert (
+        leaves(rounds_of(half, verdicts=verdicts), per_epoch=3, life=LIFE.model_copy(update={"label_noise": 0.1}))
+        is None
+    )  # 0.75 * 0.9
 
 
 def test_harm_is_judged_over_a_whole_epoch():
     seen = of_rule(38, 6, 20, 80)
     assert leaves(rounds_of(seen, verdicts=VERDICTS), per_epoch=2) is None
-    assert leaves(rounds_of(None, seen, verdicts={pair: count // 2 for pair, count in VERDICTS.items()}), created=1, per_epoch=2) is None
-    assert leaves(rounds_of(None, seen, verdicts={pair: count // 2 for pair, count in VERDICTS.items()}), per_epoch=2).startswith("does_harm: 38 right, 6 wrong, 6.0%")
+    assert (
+        leaves(
+            rounds_of(None, seen, verdicts={pair: count // 2 for pair, count in VERDICTS.items()}),
+            created=1,
+            per_epoch=2,
+        )
+        is None
+    )
+    assert leaves(
+        rounds_of(None, seen, verdicts={pair: count // 2 for pair, count in VERDICTS.items()}), per_epoch=2
+    ).startswith("does_harm: 38 right, 6 wrong, 6.0%")
 
 
 def test_harm_of_an_exception_is_counted_in_tickets_labelled_fail():
     verdicts = {"fail/fail": 40, "fail/pass": 10, "pass/pass": 500}
-    assert leaves(rounds_of(of_rule(60, 4, 5, 40, gives="pass"), verdicts=verdicts), per_epoch=1) == "does_harm: 60 right, 4 wrong, 8.0% more of the other error"
+    assert (
+        leaves(rounds_of(of_rule(60, 4, 5, 40, gives="pass"), verdicts=verdicts), per_epoch=1)
+        == "does_harm: 60 right, 4 wrong, 8.0% more of the other error"
+    )
 
 
 # -- probation: one epoch after a rule was accepted
 BORN = Birth(frozenset({"a::fail"}), level=0.02)
 HOLDS = of_rule(30, 1, 3, 60, fresh=tally(9, 1, errors=3, corrects=7))  # 0.0099 on fresh tickets
-TRIAL_ALONE = of_rule(3, 0, 3, 10, fresh=tally(1, 0, errors=2, corrects=3))  # C(6,3) / C(16,3) = 0.036 on all, 3 / 6 on fresh tickets
-NOT_CONFIRMED = "not_confirmed: 1 right, 0 wrong on tickets that it was not learnt from (p 0.5), 3 and 0 on all (p 0.036)"
+TRIAL_ALONE = of_rule(
+    3, 0, 3, 10, fresh=tally(1, 0, errors=2, corrects=3)
+)  # C(6,3) / C(16,3) = 0.036 on all, 3 / 6 on fresh tickets
+NOT_CONFIRMED = (
+    "not_confirmed: 1 right, 0 wrong on tickets that it was not learnt from (p 0.5), 3 and 0 on all (p 0.036)"
+)
 
 
 def test_a_rule_that_holds_on_tickets_that_it_was_not_learnt_from_stays():
@@ -329,7 +485,10 @@ def test_a_rule_is_on_probation_for_one_epoch_and_judged_at_its_end_alone(create
     [
         (None, None),
         (of_rule(7, 2, 7, 3), None),  # two misses: it may be about what is rare
-        (of_rule(7, 3, 7, 3), "not_confirmed: 0 right, 0 wrong on tickets that it was not learnt from (p 1), 7 and 3 on all (p 0.69)"),
+        (
+            of_rule(7, 3, 7, 3),
+            "not_confirmed: 0 right, 0 wrong on tickets that it was not learnt from (p 1), 7 and 3 on all (p 0.69)",
+        ),
         (of_rule(27, 3, 7, 13), None),
     ],
 )
@@ -353,7 +512,11 @@ FEW = tally(1, 0, errors=2, corrects=3)  # one of six: at best 3 / 6
         (of_rule(3, 0, 3, 10, fresh=FEW), 0.02, NOT_CONFIRMED),  # wanted: 0.02 * 0.05
         (of_rule(3, 0, 3, 10, fresh=FEW), 1.0, None),  # by hand: there was no trial
         (of_rule(3, 0, 0, 3, fresh=None), 1.0, None),  # 1 / 20 is 0.05
-        (of_rule(25, 5, 10, 60, fresh=tally(5, 5, errors=10, corrects=10)), 0.02, None),  # fresh ones show nothing (p 0.65), all do
+        (
+            of_rule(25, 5, 10, 60, fresh=tally(5, 5, errors=10, corrects=10)),
+            0.02,
+            None,
+        ),  # fresh ones show nothing (p 0.65), all do
     ],
 )
 def test_where_fresh_tickets_do_not_show_it_all_have_to_at_a_stricter_level(seen, level, why):

@@ -5,19 +5,29 @@ from pathlib import Path
 
 import pytest
 
-from tests.support.builders import MISSION, G0, call, guidance, ticket
+from tests.support.builders import G0, MISSION, call, guidance, ticket
 from tests.support.fake_engine import SURE, FakeEngine
 from verdicts import engines
+from verdicts.base.jsonl import write_rows, write_text
 from verdicts.config.config import CONFIGS, load, section_text
 from verdicts.engines import Completion
 from verdicts.guidance.file import read_guidance, write_guidance
-from verdicts.base.jsonl import write_rows, write_text
-from verdicts.stage_b.protocol import WORD
 from verdicts.records.records import LoopStatus
+from verdicts.stage_b.protocol import WORD
 
 RULE = "机柜门敞开时不通过"
-TICKETS = [ticket(f"T{number:02d}", "fail" if number % 2 else "pass", (f"标签/GPS馈线×{number + 1}" + ("，机柜门敞开×1" if number % 2 else ""),)) for number in range(24)]
-ANSWER = json.dumps({"operations": [{"op": "add", "text": RULE, "rationale": "案例均敞开", "evidence": [1, 2]}], "unexplainable": []}, ensure_ascii=False)
+TICKETS = [
+    ticket(
+        f"T{number:02d}",
+        "fail" if number % 2 else "pass",
+        (f"标签/GPS馈线×{number + 1}" + ("，机柜门敞开×1" if number % 2 else ""),),
+    )
+    for number in range(24)
+]
+ANSWER = json.dumps(
+    {"operations": [{"op": "add", "text": RULE, "rationale": "案例均敞开", "evidence": [1, 2]}], "unexplainable": []},
+    ensure_ascii=False,
+)
 
 
 class Teacher(FakeEngine):
@@ -38,7 +48,9 @@ class Teacher(FakeEngine):
             yield [Completion(text, SURE[verdict], "stop") for _ in settings]
 
     def complete(self, system, users, decodes, json_schema=None):
-        return [Completion(self.reflection_form.replace("{}", ANSWER), {"pass": None, "fail": None}, "stop") for _ in users]
+        return [
+            Completion(self.reflection_form.replace("{}", ANSWER), {"pass": None, "fail": None}, "stop") for _ in users
+        ]
 
 
 def run_loop(folder: Path, monkeypatch, engine) -> tuple[LoopStatus | None, str]:
@@ -56,8 +68,20 @@ def run_loop(folder: Path, monkeypatch, engine) -> tuple[LoopStatus | None, str]
         steps = [
             call("rollout", config=folder / "rollout.yaml", output_dir=here, **common),
             call("reflect", config=folder / "reflect.yaml", round_dir=here, **common),
-            call("apply", config=folder / "guidance.yaml", guidance=before / "guidance.json", reflection=here / "reflection.jsonl", output=here / "guidance.json"),
-            call("next_round", config=folder / "loop.yaml", stage_a=folder / "stage_a.jsonl", rounds=folder / "rounds", output=folder / "loop.json"),
+            call(
+                "apply",
+                config=folder / "guidance.yaml",
+                guidance=before / "guidance.json",
+                reflection=here / "reflection.jsonl",
+                output=here / "guidance.json",
+            ),
+            call(
+                "next_round",
+                config=folder / "loop.yaml",
+                stage_a=folder / "stage_a.jsonl",
+                rounds=folder / "rounds",
+                output=folder / "loop.json",
+            ),
         ]
         said += "".join(step.err for step in steps)
         assert all(step.code == 0 for step in steps[:-1]), said
@@ -83,7 +107,9 @@ STRICT = "Verdict: {}\nReason: 依据见规则(G0)"
         ("**Verdict:** {}。\r\n**Reason:** 依据见规则(G0)\r\n\r\n", "```\n{}", "(96 bold, 96 full_stop, 96 line_ends)"),
     ],
 )
-def test_a_teacher_that_is_wrong_in_form_alone_teaches_all_the_same(tmp_path, monkeypatch, verdict_form, reflection_form, words):
+def test_a_teacher_that_is_wrong_in_form_alone_teaches_all_the_same(
+    tmp_path, monkeypatch, verdict_form, reflection_form, words
+):
     status, said = run_loop(tmp_path, monkeypatch, Teacher(verdict_form, reflection_form))
     assert (status.status, status.rounds) == ("converged", 2) and words in said
     assert read_guidance(tmp_path / "rounds" / "0002" / "guidance.json", MISSION).experiences == {"G0": G0, "G1": RULE}
@@ -94,7 +120,7 @@ def test_a_teacher_that_is_wrong_in_form_alone_teaches_all_the_same(tmp_path, mo
     ("verdict_form", "reflection_form", "words"),
     [
         (STRICT, "规则：机柜门敞开时不通过", "3 of 3 reflections of its epoch cannot be read (3 not_json)"),
-        (STRICT, "{}\n或者\n{\"operations\":[]}", "(3 two_objects)"),
+        (STRICT, '{}\n或者\n{"operations":[]}', "(3 two_objects)"),
         (STRICT, "", "(3 empty)"),
         ("结论：{}\n理由：见规则", "{}", "96 of 96 answers of its epoch cannot be read (96 no_verdict)"),
         ("Verdict: {}，但需复核\nReason: 看不清", "{}", "(96 third_state)"),
@@ -123,10 +149,26 @@ def test_tickets_that_do_not_fit_the_context_stop_it_and_the_knob_is_named(tmp_p
     steps = [
         lambda: call("rollout", config=tmp_path / "rollout.yaml", output_dir=here, **common),
         lambda: call("reflect", config=tmp_path / "reflect.yaml", round_dir=here, **common),
-        lambda: call("apply", config=tmp_path / "guidance.yaml", guidance=before, reflection=here / "reflection.jsonl", output=here / "guidance.json"),
-        lambda: call("next_round", config=tmp_path / "loop.yaml", stage_a=tmp_path / "stage_a.jsonl", rounds=tmp_path / "rounds", output=tmp_path / "loop.json"),
+        lambda: call(
+            "apply",
+            config=tmp_path / "guidance.yaml",
+            guidance=before,
+            reflection=here / "reflection.jsonl",
+            output=here / "guidance.json",
+        ),
+        lambda: call(
+            "next_round",
+            config=tmp_path / "loop.yaml",
+            stage_a=tmp_path / "stage_a.jsonl",
+            rounds=tmp_path / "rounds",
+            output=tmp_path / "loop.json",
+        ),
     ]
     outcome = next(done for step in steps if (done := step()).code)
-    assert outcome.code == 2 and "raise engine.context_tokens" in outcome.err and len(outcome.err.strip().splitlines()) == 1
+    assert (
+        outcome.code == 2
+        and "raise engine.context_tokens" in outcome.err
+        and len(outcome.err.strip().splitlines()) == 1
+    )
     assert context_tokens == 300 or "12 of 12 answers of its epoch cannot be read (12 over_length)" in outcome.err
     assert not (tmp_path / "loop.json").exists()

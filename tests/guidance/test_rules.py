@@ -4,8 +4,8 @@ import pytest
 
 from tests.support.builders import G0, MISSION, reflection, rule_meta, ticket
 from tests.support.builders import guidance as guidance_of
-from verdicts.guidance import rules
 from verdicts.config.config import Mission
+from verdicts.guidance import rules
 from verdicts.records.records import AppliedOperation, MissionGuidance, Operation, RejectedOperation, RuleTally
 
 ONE = "出现标签无法识别则不通过"
@@ -34,7 +34,9 @@ def changed(guidance: MissionGuidance, *operations: Operation) -> MissionGuidanc
     return guidance
 
 
-def refusal(operation: Operation, guidance: MissionGuidance, details: set[str] = frozenset(), max_rules: int = 24) -> str | None:
+def refusal(
+    operation: Operation, guidance: MissionGuidance, details: set[str] = frozenset(), max_rules: int = 24
+) -> str | None:
     return rules.refusal(operation, guidance, details, max_chars=40, max_rules=max_rules)
 
 
@@ -54,7 +56,12 @@ def test_each_operation_is_one_step_and_names_the_rule_it_changed():
     new, key = rules.change(two, update("G1", "有电线散乱的不通过"), "r0002-01", 2)
     assert (new.step, key, new.experiences["G1"], new.last_applied_rule_keys) == (3, "G1", "有电线散乱的不通过", ["G1"])
     merged, key = rules.change(new, merge(["G1", "G2"], "缺少地线标签或电线散乱则不通过"), "r0002-02", 2)
-    assert (merged.step, key, list(merged.experiences), merged.last_applied_rule_keys) == (4, "G3", ["G0", "G3"], ["G3"])
+    assert (merged.step, key, list(merged.experiences), merged.last_applied_rule_keys) == (
+        4,
+        "G3",
+        ["G0", "G3"],
+        ["G3"],
+    )
     bare, key = rules.change(merged, delete("G3"), "r0003-01", 3)
     assert (bare.step, key, list(bare.experiences), bare.last_applied_rule_keys) == (5, None, ["G0"], [])
 
@@ -67,8 +74,15 @@ def test_a_change_leaves_the_guidance_it_was_given_alone():
 
 
 def test_a_new_rule_keeps_where_it_came_from_and_an_updated_one_counts_anew():
-    new = changed(guidance_of(), Operation(op="add", text=ONE, rationale="标签看不清", evidence=["a::fail", "b::fail"])).metadata["G1"]
-    assert (new.reflection_id, new.sources, new.rationale, new.created_round) == ("r0001-01", ["a::fail", "b::fail"], "标签看不清", 1)
+    new = changed(
+        guidance_of(), Operation(op="add", text=ONE, rationale="标签看不清", evidence=["a::fail", "b::fail"])
+    ).metadata["G1"]
+    assert (new.reflection_id, new.sources, new.rationale, new.created_round) == (
+        "r0001-01",
+        ["a::fail", "b::fail"],
+        "标签看不清",
+        1,
+    )
     assert (new.hit_count, new.miss_count, new.confidence) == (0, 0, 0.5)
     counted = rules.credit(guidance_of(G1=ONE), {"G1": RuleTally(hits=5, misses=2)})
     assert rules.change(counted, update("G1", TWO), "r0009-01", 9)[0].metadata["G1"].hit_count == 0
@@ -92,13 +106,20 @@ def test_the_key_of_a_removed_rule_is_never_used_again(way):
 def test_a_removed_key_cannot_come_back_in_a_file_either():
     gone = changed(guidance_of(G1=ONE), delete("G1"))
     with pytest.raises(ValueError, match="G1 was removed before"):
-        MissionGuidance.model_validate({**gone.model_dump(), "experiences": {"G0": G0, "G1": ONE}, "metadata": {"G1": rule_meta()}})
+        MissionGuidance.model_validate(
+            {**gone.model_dump(), "experiences": {"G0": G0, "G1": ONE}, "metadata": {"G1": rule_meta()}}
+        )
 
 
 def test_a_removed_rule_leaves_a_snapshot_with_its_text_reason_round_and_counts():
     guidance = rules.credit(guidance_of(G1=ONE), {"G1": RuleTally(hits=1, misses=4)})
     gone = rules.remove(guidance, {"G1": "no_lift: 2 right, 3 wrong, 40% by chance"}, 7).removed["G1"]
-    assert (gone.text, gone.round, gone.why, gone.metadata.miss_count) == (ONE, 7, "no_lift: 2 right, 3 wrong, 40% by chance", 4)
+    assert (gone.text, gone.round, gone.why, gone.metadata.miss_count) == (
+        ONE,
+        7,
+        "no_lift: 2 right, 3 wrong, 40% by chance",
+        4,
+    )
 
 
 DETAILS = {"QC-1", "T-881", "A站", "锦原机房"}
@@ -161,7 +182,9 @@ DETAILS = {"QC-1", "T-881", "A站", "锦原机房"}
     ],
 )
 def test_an_operation_is_refused_with_its_reason(operation, why):
-    guidance = rules.remove(changed(guidance_of(G1=ONE, G2=TWO), add("早先的规则")), {"G3": "no_lift: 2 right, 3 wrong, 40% by chance"}, 2)
+    guidance = rules.remove(
+        changed(guidance_of(G1=ONE, G2=TWO), add("早先的规则")), {"G3": "no_lift: 2 right, 3 wrong, 40% by chance"}, 2
+    )
     guidance = rules.refuse(guidance, "有害的规则", "breaks_too_many")
     assert refusal(operation, guidance, DETAILS) == why
 
@@ -185,7 +208,9 @@ def test_a_text_that_left_comes_back_only_after_something_new_was_learnt():
 
 
 def test_harm_is_forgotten_where_a_round_accepted_a_new_text_and_replaced_texts_are_not():
-    before = rules.refuse(changed(guidance_of(G1=ONE), update("G1", TWO)), "有害的规则", "breaks_too_many: fixed 1, broke 3")
+    before = rules.refuse(
+        changed(guidance_of(G1=ONE), update("G1", TWO)), "有害的规则", "breaks_too_many: fixed 1, broke 3"
+    )
     assert rules.settle(before, before) == before
     tried = rules.refuse(before, "另一条有害的规则", "breaks_too_many: fixed 0, broke 4")
     assert rules.settle(before, tried) == tried  # nothing was accepted
@@ -193,7 +218,10 @@ def test_harm_is_forgotten_where_a_round_accepted_a_new_text_and_replaced_texts_
     assert rules.settle(before, gone) == gone
     learnt = rules.settle(before, changed(tried, add("照片少于2张则不通过")))
     assert learnt.refused == {ONE: "replaced by r0001-01"} and learnt.step == tried.step + 1
-    assert refusal(add("有害的规则"), learnt) is None and refusal(add(ONE), learnt) == "refused_before: replaced by r0001-01"
+    assert (
+        refusal(add("有害的规则"), learnt) is None
+        and refusal(add(ONE), learnt) == "refused_before: replaced by r0001-01"
+    )
 
 
 def test_learnable_rules_are_limited_and_the_checklist_does_not_count():
@@ -215,7 +243,9 @@ def test_remembering_a_refused_text_is_no_step():
     assert (guidance.step, guidance.refused) == (4, {"有害的规则": "breaks_too_many"})
 
 
-@pytest.mark.parametrize(("hits", "misses", "expected"), [(0, 0, 0.5), (1, 0, 0.666667), (0, 1, 0.333333), (9, 1, 0.833333), (3, 3, 0.5)])
+@pytest.mark.parametrize(
+    ("hits", "misses", "expected"), [(0, 0, 0.5), (1, 0, 0.666667), (0, 1, 0.333333), (9, 1, 0.833333), (3, 3, 0.5)]
+)
 def test_confidence_is_laplaces_rule_of_succession(hits, misses, expected):
     assert rules.confidence(hits, misses) == expected
 
@@ -225,27 +255,39 @@ def test_credit_adds_up_over_rounds_and_is_no_step():
     for seen in (RuleTally(hits=2, misses=1), RuleTally(hits=1, misses=0)):
         guidance = rules.credit(guidance, {"G1": seen})
     assert guidance.step == 3
-    assert (guidance.metadata["G1"].hit_count, guidance.metadata["G1"].miss_count, guidance.metadata["G1"].confidence) == (3, 1, 0.666667)
+    assert (
+        guidance.metadata["G1"].hit_count,
+        guidance.metadata["G1"].miss_count,
+        guidance.metadata["G1"].confidence,
+    ) == (3, 1, 0.666667)
     assert guidance.metadata["G2"] == guidance_of(G1=ONE, G2=TWO).metadata["G2"]
 
 
 def test_the_number_of_trials_is_no_step_and_every_other_change_keeps_it():
     guidance = rules.tried(guidance_of(step=4, G1=ONE), 3)
     assert (guidance.step, guidance.trials) == (4, 3) and rules.tried(guidance, 3) is guidance
-    kept = rules.credit(rules.refuse(rules.remove(changed(guidance, add(TWO)), {"G1": "no_lift"}, 2), "有害的规则", "does_harm"), {})
+    kept = rules.credit(
+        rules.refuse(rules.remove(changed(guidance, add(TWO)), {"G1": "no_lift"}, 2), "有害的规则", "does_harm"), {}
+    )
     assert kept.trials == 3 and rules.tried(kept, 0).trials == 0
 
 
 def test_replay_takes_the_number_of_trials_from_each_record_that_has_one():
     tried = rules.tried(guidance_of(G1=ONE), 5)
     assert rules.replay(tried, [reflection()]).trials == 5
-    assert rules.replay(tried, [reflection(), reflection(number="01", trials=7), reflection(number="02", trials=0)]).trials == 0
+    assert (
+        rules.replay(tried, [reflection(), reflection(number="01", trials=7), reflection(number="02", trials=0)]).trials
+        == 0
+    )
 
 
 def test_rules_that_leave_together_are_one_step_and_each_keeps_its_own_reason():
     gone = rules.remove(guidance_of(step=4, G1=ONE, G2=TWO, G3="第三条"), {"G1": "no_lift", "G3": "does_harm"}, 7)
     assert (gone.step, list(gone.experiences), gone.last_applied_rule_keys) == (5, ["G0", "G2"], [])
-    assert {key: (left.text, left.why, left.round) for key, left in gone.removed.items()} == {"G1": (ONE, "no_lift", 7), "G3": ("第三条", "does_harm", 7)}
+    assert {key: (left.text, left.why, left.round) for key, left in gone.removed.items()} == {
+        "G1": (ONE, "no_lift", 7),
+        "G3": ("第三条", "does_harm", 7),
+    }
 
 
 def test_a_key_that_a_record_cleans_up_twice_leaves_once():
@@ -262,18 +304,31 @@ def test_a_round_settles_once_at_its_end():
     for record in records:
         after = rules.replay_record(after, record)
     assert after.refused == {"有害的规则": "fixes_too_few: 0"}
-    assert rules.replay(guidance_of(), records) == rules.settle(guidance_of(), after) == after.model_copy(update={"refused": {}})
+    assert (
+        rules.replay(guidance_of(), records)
+        == rules.settle(guidance_of(), after)
+        == after.model_copy(update={"refused": {}})
+    )
 
 
 def test_replay_keeps_why_each_rule_left_and_an_older_record_says_no_more_than_it_did():
     both = guidance_of(G1=ONE, G2=TWO)
-    after = rules.replay(both, [reflection(cleaned_up=["G1", "G2"], left={"G1": "no_lift: 2 right, 3 wrong, 40% by chance"})])
-    assert {key: gone.why for key, gone in after.removed.items()} == {"G1": "no_lift: 2 right, 3 wrong, 40% by chance", "G2": "confidence below threshold"}
+    after = rules.replay(
+        both, [reflection(cleaned_up=["G1", "G2"], left={"G1": "no_lift: 2 right, 3 wrong, 40% by chance"})]
+    )
+    assert {key: gone.why for key, gone in after.removed.items()} == {
+        "G1": "no_lift: 2 right, 3 wrong, 40% by chance",
+        "G2": "confidence below threshold",
+    }
     assert after.step == both.step + 1
 
 
 def test_the_details_of_tickets_are_their_ids_and_the_labels_that_name_one_site_or_port():
     shown = ticket(
-        "QC-7", summaries=("BBU设备/华为×1，标签/5G-BBU-接地线×2，标签/无法识别×1", "标签锦原机房；标签:RRU×1，标签/GPS×1，标签/合格证×1，标签/A7×1")
+        "QC-7",
+        summaries=(
+            "BBU设备/华为×1，标签/5G-BBU-接地线×2，标签/无法识别×1",
+            "标签锦原机房；标签:RRU×1，标签/GPS×1，标签/合格证×1，标签/A7×1",
+        ),
     )
     assert rules.details_of([shown]) == {"QC-7", "5G-BBU-接地线", "锦原机房"}

@@ -8,8 +8,6 @@ import pytest
 
 from tests.support.builders import NO_GUARD, candidates, ticket
 from verdicts.config.config import CONFIGS, LifeCycle, TrialSection, load
-from verdicts.records.records import Selection, Trial
-from verdicts.stage_b.selection import select
 from verdicts.guidance.trial import (
     Sample,
     Table,
@@ -27,8 +25,12 @@ from verdicts.guidance.trial import (
     verdict_on,
     weigh,
 )
+from verdicts.records.records import Selection, Trial
+from verdicts.stage_b.selection import select
 
-LIMITS = TrialSection(errors=48, corrects=48, rounds=4, min_fixed=2, spend=0.5, early=0.001, foreign=0.5, min_precision=0.75)
+LIMITS = TrialSection(
+    errors=48, corrects=48, rounds=4, min_fixed=2, spend=0.5, early=0.001, foreign=0.5, min_precision=0.75
+)
 LIFE = LifeCycle(confirm=0.05, min_miss=3, min_precision=0.75, label_noise=0.1, max_harm=0.05)
 LEVEL = 0.005
 LINE = load("miniature", "bbu_line", configs=CONFIGS).mission.g0
@@ -40,9 +42,22 @@ def selected(count: int, label: str, verdict: str, name: str = "t") -> list[Sele
     return [select(one, candidates(one, verdict), NO_GUARD) for one in of]
 
 
-def drawn(selections: Sequence[Selection], limits: TrialSection = LIMITS, seed: str = "seed", shown: Collection[str] = (), gone: Collection[str] = ()) -> Sample:
+def drawn(
+    selections: Sequence[Selection],
+    limits: TrialSection = LIMITS,
+    seed: str = "seed",
+    shown: Collection[str] = (),
+    gone: Collection[str] = (),
+) -> Sample:
     """A sample of passes, none of which present guidance has changed but those that are ``gone``."""
-    return draw_sample(selections, "pass", limits, seed, shown, lambda some: [selection for selection in some if selection.ticket_key not in gone])
+    return draw_sample(
+        selections,
+        "pass",
+        limits,
+        seed,
+        shown,
+        lambda some: [selection for selection in some if selection.ticket_key not in gone],
+    )
 
 
 def passes(wrong: int, right: int) -> list[Selection]:
@@ -97,7 +112,9 @@ def test_a_change_that_hits_errors_and_right_verdicts_alike_is_refused_even_wher
     trial = weigh(sample, *flipped(sample, *changed), level=LEVEL)
     assert (trial.precision, trial.harm) == (0.8, 0.5)  # five of the ten that are labelled pass would be blocked
     assert verdict_on(trial, LIMITS, LIFE) == "does_harm: broke 5 of 10 right, 50.0% more of the other error"
-    assert verdict_on(trial, LIMITS, LIFE.model_copy(update={"max_harm": 0.25})).startswith("rides_on_the_base_rate: p 0.64, ")
+    assert verdict_on(trial, LIMITS, LIFE.model_copy(update={"max_harm": 0.25})).startswith(
+        "rides_on_the_base_rate: p 0.64, "
+    )
 
 
 def test_a_change_that_tells_errors_from_right_verdicts_is_accepted():
@@ -106,11 +123,18 @@ def test_a_change_that_tells_errors_from_right_verdicts_is_accepted():
     assert verdict_on(trial, LIMITS, LIFE) is None
 
 
-@pytest.mark.parametrize(("wrong", "right", "precision"), [(10, 100, 8 / (8 + 10)), (100, 10, 80 / (80 + 1)), (10, 10, 8 / 9)])
+@pytest.mark.parametrize(
+    ("wrong", "right", "precision"), [(10, 100, 8 / (8 + 10)), (100, 10, 80 / (80 + 1)), (10, 10, 8 / 9)]
+)
 def test_each_side_of_the_sample_is_weighted_by_its_number_among_all_tickets(wrong, right, precision):
     small = LIMITS.model_copy(update={"errors": 10, "corrects": 10})
     sample = drawn(passes(wrong, right), small)
-    assert (len(sample.errors), len(sample.corrects), sample.errors_in_all, sample.corrects_in_all) == (10, 10, wrong, right)
+    assert (len(sample.errors), len(sample.corrects), sample.errors_in_all, sample.corrects_in_all) == (
+        10,
+        10,
+        wrong,
+        right,
+    )
     changed = [selection.ticket_key for selection in sample.errors[:8] + sample.corrects[:1]]
     trial = weigh(sample, *flipped(sample, *changed), level=LEVEL)
     assert trial.precision == pytest.approx(precision, abs=1e-6)
@@ -134,7 +158,12 @@ def test_tickets_that_the_unchanged_guidance_judges_otherwise_are_left_out():
 
 def tried(fixed: int, broke: int, precision: float | None = 1.0, p_value: float = 0.0, **more: object) -> Trial:
     names = {"fixed": [f"f{n}" for n in range(fixed)], "broke": [f"b{n}" for n in range(broke)]}
-    return Trial(**{"errors": 48, "corrects": 48, "level": LEVEL, "harm": 0.0} | more, precision=precision, p_value=p_value, **names)
+    return Trial(
+        **{"errors": 48, "corrects": 48, "level": LEVEL, "harm": 0.0} | more,
+        precision=precision,
+        p_value=p_value,
+        **names,
+    )
 
 
 @pytest.mark.parametrize(
@@ -149,7 +178,10 @@ def tried(fixed: int, broke: int, precision: float | None = 1.0, p_value: float 
         (tried(20, 3, harm=0.101), "does_harm: broke 3 of 48 right, 10.1% more of the other error"),
         (tried(2, 0, p_value=0.005), None),
         (tried(2, 0, p_value=0.0051), "rides_on_the_base_rate: p 0.0051, level 0.005"),
-        (tried(2, 0, p_value=0.003, level=0.0025, foreign="避雷器"), "rides_on_the_base_rate: p 0.003, level 0.0025 for 避雷器, which the checklist does not name"),
+        (
+            tried(2, 0, p_value=0.003, level=0.0025, foreign="避雷器"),
+            "rides_on_the_base_rate: p 0.003, level 0.0025 for 避雷器, which the checklist does not name",
+        ),
         (tried(2, 0, p_value=0.0025, level=0.0025, foreign="避雷器"), None),
     ],
 )
@@ -157,7 +189,9 @@ def test_a_change_is_accepted_at_its_limits_and_refused_beyond_them(trial, why):
     assert verdict_on(trial, LIMITS, LIFE) == why
 
 
-@pytest.mark.parametrize(("fixed", "broke", "harm"), [(0, 2, False), (0, 3, True), (2, 3, False), (2, 4, True), (6, 7, False), (0, 0, False)])
+@pytest.mark.parametrize(
+    ("fixed", "broke", "harm"), [(0, 2, False), (0, 3, True), (2, 3, False), (2, 4, True), (6, 7, False), (0, 0, False)]
+)
 def test_harm_is_breaking_three_tickets_or_more_and_twice_as_many_as_it_fixes(fixed, broke, harm):
     assert does_harm(tried(fixed, broke)) is harm
 
@@ -179,7 +213,9 @@ def test_the_level_falls_with_every_trial_that_accepts_nothing():
 def test_all_trials_together_spend_no_more_than_what_there_is_to_spend():
     spent = sum(level_of(trials, 0.5) for trials in range(100_000))
     assert 0.1 < spent <= 0.25
-    assert sum(level_of(trials, 0.25) for trials in range(1000)) == pytest.approx(sum(level_of(trials, 0.5) for trials in range(1000)) / 2)
+    assert sum(level_of(trials, 0.25) for trials in range(1000)) == pytest.approx(
+        sum(level_of(trials, 0.5) for trials in range(1000)) / 2
+    )
 
 
 @pytest.mark.parametrize(
@@ -214,7 +250,13 @@ def test_a_trial_costs_something_only_if_it_could_have_been_significant(fixed, b
 
 @pytest.mark.parametrize(
     ("level", "most", "times"),
-    [(0.2, 50, 2), (0.05, 50, 3), (0.0143, 50, 4), (0.005, 50, 5), (0.005, 4, None)],  # one of one against none of one: 1/2, then 1/6, 1/20, 1/70, 1/252
+    [
+        (0.2, 50, 2),
+        (0.05, 50, 3),
+        (0.0143, 50, 4),
+        (0.005, 50, 5),
+        (0.005, 4, None),
+    ],  # one of one against none of one: 1/2, then 1/6, 1/20, 1/70, 1/252
 )
 def test_how_many_times_as_many_tickets_would_have_shown_it(level, most, times):
     assert more_tickets(tried(1, 0, errors=1, corrects=1, level=level), most) == times
@@ -226,7 +268,13 @@ def test_no_number_of_tickets_shows_what_is_not_there():
 
 def test_a_near_miss_lacks_nothing_but_evidence():
     lacking = tried(2, 0, p_value=0.01)
-    others = [tried(2, 0), tried(1, 0, p_value=0.5), tried(3, 3, precision=0.5, p_value=0.5), tried(2, 0, p_value=0.01, harm=0.2), tried(2, 0, p_value=0.01, level=None)]
+    others = [
+        tried(2, 0),
+        tried(1, 0, p_value=0.5),
+        tried(3, 3, precision=0.5, p_value=0.5),
+        tried(2, 0, p_value=0.01, harm=0.2),
+        tried(2, 0, p_value=0.01, level=None),
+    ]
     assert near_misses([lacking, *others], LIMITS, LIFE) == [lacking]
 
 
@@ -312,7 +360,11 @@ def test_shown_errors_are_tried_on_too_where_less_than_a_quarter_of_what_is_want
     assert (len(sample.errors), sample.errors_in_all) == (30, 30)  # eleven are left, of 48 wanted
     many = drawn(passes(100, 0), shown={f"w{number}::fail" for number in range(90)})
     unseen = {f"w{number}::fail" for number in range(90, 100)}
-    assert len(many.errors) == 48 and unseen < {selection.ticket_key for selection in many.errors} and many.errors_in_all == 100
+    assert (
+        len(many.errors) == 48
+        and unseen < {selection.ticket_key for selection in many.errors}
+        and many.errors_in_all == 100
+    )
 
 
 def test_what_present_guidance_has_changed_is_passed_over_and_others_are_drawn_for_it():
@@ -349,7 +401,9 @@ def test_strata_are_tested_together_with_the_margins_of_each_fixed():
 def test_a_rule_that_only_follows_the_number_of_photos_shows_nothing_among_tickets_with_as_many():
     """All tickets with one photo fail and miss the object, those with three pass and show it: alike within each."""
     sample = released(wrong=10, right=10)
-    photos = {selection.ticket_key: 1 for selection in sample.errors} | {selection.ticket_key: 3 for selection in sample.corrects}
+    photos = {selection.ticket_key: 1 for selection in sample.errors} | {
+        selection.ticket_key: 3 for selection in sample.corrects
+    }
     changed = flipped(sample, *[selection.ticket_key for selection in sample.errors])
     assert weigh(sample, *changed).p_value == pytest.approx(1 / comb(20, 10), abs=1e-9)
     trial = weigh(sample, *changed, photos=photos)
@@ -362,7 +416,14 @@ def test_large_counts_are_no_burden():
 
 @pytest.mark.parametrize(
     ("text", "counts"),
-    [("照片少于3张则不通过", True), ("至少须有2张照片", True), ("图片数量不足则不通过", True), ("出现无关图片则不通过", False), ("须见设备显示完整，缺失则不通过", False), ("出现无法识别则不通过", False)],
+    [
+        ("照片少于3张则不通过", True),
+        ("至少须有2张照片", True),
+        ("图片数量不足则不通过", True),
+        ("出现无关图片则不通过", False),
+        ("须见设备显示完整，缺失则不通过", False),
+        ("出现无法识别则不通过", False),
+    ],
 )
 def test_only_a_rule_about_the_number_of_photos_is_tested_among_all_tickets_at_once(text, counts):
     assert counts_photos(text) is counts

@@ -8,23 +8,23 @@ from collections import Counter
 from pathlib import Path
 
 import pytest
+
+from miniature.measure.worlds import draw
+from miniature.world.world import draw_tickets, sample_world, stage_a_rows
 from tests.support.builders import call, ticket
 from tests.support.fake_engine import FakeEngine
-
 from tools import placebo
+from tools.folds import figures, halves_of, read_audit
+from verdicts.base.jsonl import write_rows, write_text
 from verdicts.config.config import Config, load
 from verdicts.engines import Decode, open_engine
-from verdicts.guidance.rules import start
 from verdicts.guidance.file import read_guidance
+from verdicts.guidance.rules import start
 from verdicts.measure.jobs import alone, spread
-from verdicts.base.jsonl import write_rows, write_text
-from verdicts.records.records import Reflection, Selection, StageA, read_tickets
 from verdicts.measure.rehearsal import Recall, Rehearsed, judge, play, rates_of, rehearse, with_seed
+from verdicts.records.records import Reflection, Selection, StageA, read_tickets
 from verdicts.records.run_folder import round_folder, stream_file
 from verdicts.rounds.windows import place_of, tickets_of
-from tools.folds import figures, halves_of, read_audit
-from miniature.world.world import draw_tickets, sample_world, stage_a_rows
-from miniature.measure.worlds import draw
 
 ROOT = Path(__file__).resolve().parents[2]
 GENEROUS = "window: {tickets: 20}\nloop: {max_epochs: 2}\nreflect: {trial: {early: 0.1, spend: 1.0, foreign: 1.0}}\n"  # sixty tickets show something
@@ -61,7 +61,9 @@ def test_a_ticket_that_is_judged_twice_in_one_call_is_asked_once():
 def test_reflection_is_asked_anew_each_time():
     engine = FakeEngine(reflections=["甲", "乙"])
     recall = Recall(engine)
-    assert [recall.complete("s", ["a"], DECODES[:1])[0].text for _ in range(2)] == ["甲", "乙"] and recall.asked["complete"] == 2
+    assert [recall.complete("s", ["a"], DECODES[:1])[0].text for _ in range(2)] == ["甲", "乙"] and recall.asked[
+        "complete"
+    ] == 2
 
 
 # -- the loop in memory is the loop
@@ -106,9 +108,24 @@ def rehearsed(config, engine, tickets) -> Rehearsed:
 @pytest.fixture(scope="module")
 def made(folder) -> Path:
     """The same loop through Make."""
-    outer = {name: value for name, value in os.environ.items() if name not in ("MAKEFLAGS", "MFLAGS", "MAKELEVEL", "RUN_LOG")}
-    named = {"RUNS": folder, "RUN": "made", "STAGE_A": folder / "tickets.jsonl", "CONFIG": folder / "generous.yaml", "PY": sys.executable, "READY": ""}
-    done = subprocess.run(["make", "converge", *(f"{name}={value}" for name, value in named.items())], cwd=ROOT, capture_output=True, text=True, env=outer)
+    outer = {
+        name: value for name, value in os.environ.items() if name not in ("MAKEFLAGS", "MFLAGS", "MAKELEVEL", "RUN_LOG")
+    }
+    named = {
+        "RUNS": folder,
+        "RUN": "made",
+        "STAGE_A": folder / "tickets.jsonl",
+        "CONFIG": folder / "generous.yaml",
+        "PY": sys.executable,
+        "READY": "",
+    }
+    done = subprocess.run(
+        ["make", "converge", *(f"{name}={value}" for name, value in named.items())],
+        cwd=ROOT,
+        capture_output=True,
+        text=True,
+        env=outer,
+    )
     assert done.returncode == 0, done.stderr[-3000:]
     return folder / "made" / "bbu_line"
 
@@ -117,8 +134,13 @@ def test_the_loop_in_memory_learns_what_the_loop_on_disk_does(made, config, rehe
     loop = json.loads((made / "loop.json").read_text(encoding="utf-8"))
     assert loop == rehearsed.status.model_dump()
     for number, records in enumerate(rehearsed.reflections, start=1):
-        assert records == [row for _, row in stream_file(round_folder(made / "rounds", number) / "reflection.jsonl", Reflection)]
-    assert read_guidance(round_folder(made / "rounds", rehearsed.status.rounds) / "guidance.json", config.mission.name) == rehearsed.guidance
+        assert records == [
+            row for _, row in stream_file(round_folder(made / "rounds", number) / "reflection.jsonl", Reflection)
+        ]
+    assert (
+        read_guidance(round_folder(made / "rounds", rehearsed.status.rounds) / "guidance.json", config.mission.name)
+        == rehearsed.guidance
+    )
     assert rehearsed.accepted >= 1 and rehearsed.rules == list(rehearsed.guidance.experiences.values())[1:]
 
 
@@ -127,10 +149,14 @@ def test_a_window_played_in_memory_is_answered_as_on_disk(made, config, engine, 
         before = read_guidance(round_folder(made / "rounds", number - 1) / "guidance.json", config.mission.name)
         place = place_of(number, len(tickets), config.window.tickets)
         played = play(config, engine, before, tickets_of(place, tickets, config.window.seed), place, number)
-        assert [selection for _, selection in played if selection] == [row for _, row in stream_file(round_folder(made / "rounds", number) / "selections.jsonl", Selection)]
+        assert [selection for _, selection in played if selection] == [
+            row for _, row in stream_file(round_folder(made / "rounds", number) / "selections.jsonl", Selection)
+        ]
 
 
-def test_a_loop_that_was_played_before_asks_the_model_for_reflections_alone(config, engine, tickets, rehearsed, monkeypatch):
+def test_a_loop_that_was_played_before_asks_the_model_for_reflections_alone(
+    config, engine, tickets, rehearsed, monkeypatch
+):
     def asked(*questions: object) -> None:
         raise AssertionError(questions)
 
@@ -144,13 +170,17 @@ def test_rates_are_those_of_verdicts_against_labels(config, engine, tickets, reh
     rates = rates_of(played)
     fails = [selection for _, selection in played if selection.label == "fail"]
     assert (rates.frr.k, rates.frr.n) == (sum(selection.verdict == "pass" for selection in fails), len(fails))
-    assert rates.label_match.k > rates_of(judge(config, engine, start(config.mission), tickets)).label_match.k  # learning helped
+    assert (
+        rates.label_match.k > rates_of(judge(config, engine, start(config.mission), tickets)).label_match.k
+    )  # learning helped
 
 
 def test_another_seed_gives_other_windows_and_reflections_and_the_same_answers(config):
     other = with_seed(config, 3)
     assert (other.window.seed, other.reflect.seed) == (config.window.seed + 3, config.reflect.seed + 3)
-    assert (other.rollout, other.learn, other.engine) == (config.rollout, config.learn, config.engine) and with_seed(config, 0) == config
+    assert (other.rollout, other.learn, other.engine) == (config.rollout, config.learn, config.engine) and with_seed(
+        config, 0
+    ) == config
 
 
 # -- pieces of a measurement
@@ -171,8 +201,13 @@ def test_one_of_several_processes_takes_one_thread(config):
 # -- permuted labels
 def mixed() -> list[StageA]:
     """Forty groups of one to four photos, every fifth with a ticket of either label."""
-    rows = [ticket(f"g{number}", "fail" if number % 3 else "pass", ("螺丝×1",) * (1 + number % 4)) for number in range(40)]
-    return rows + [ticket(f"g{number}", "pass" if number % 3 else "fail", ("螺丝×2",) * (1 + number % 4)) for number in range(0, 40, 5)]
+    rows = [
+        ticket(f"g{number}", "fail" if number % 3 else "pass", ("螺丝×1",) * (1 + number % 4)) for number in range(40)
+    ]
+    return rows + [
+        ticket(f"g{number}", "pass" if number % 3 else "fail", ("螺丝×2",) * (1 + number % 4))
+        for number in range(0, 40, 5)
+    ]
 
 
 @pytest.mark.parametrize("way", list(placebo.WAYS))
@@ -180,7 +215,9 @@ def test_permuting_keeps_the_number_of_labels_of_each_class_and_every_photo(way)
     class_of, rows = placebo.WAYS[way], mixed()
     dealt = placebo.permuted(rows, class_of, "1")
     assert Counter((class_of(row), row.label) for row in dealt) == Counter((class_of(row), row.label) for row in rows)
-    assert [row.per_image for row in dealt] == [row.per_image for row in rows] and [row.label for row in dealt] != [row.label for row in rows]
+    assert [row.per_image for row in dealt] == [row.per_image for row in rows] and [row.label for row in dealt] != [
+        row.label for row in rows
+    ]
     assert dealt == placebo.permuted(rows, class_of, "1") != placebo.permuted(rows, class_of, "2")
 
 
@@ -192,10 +229,23 @@ def test_no_two_tickets_have_one_key_however_labels_fall():
 
 def test_from_labels_that_say_nothing_nothing_is_learnt_that_lasts(folder, tmp_path, monkeypatch):
     monkeypatch.chdir(ROOT)
-    outcome = call("placebo", models="miniature", mission="bbu_line", tickets=folder / "tickets.jsonl", output=tmp_path / "placebo.json", runs=2, most=40)
+    outcome = call(
+        "placebo",
+        models="miniature",
+        mission="bbu_line",
+        tickets=folder / "tickets.jsonl",
+        output=tmp_path / "placebo.json",
+        runs=2,
+        most=40,
+    )
     assert outcome.code == 0, outcome.err
     found = json.loads((tmp_path / "placebo.json").read_text(encoding="utf-8"))
-    assert found["tickets"] == 40 and [(row["within"], row["seed"]) for row in found["loops"]] == [("mission", 0), ("mission", 1), ("photo_count", 0), ("photo_count", 1)]
+    assert found["tickets"] == 40 and [(row["within"], row["seed"]) for row in found["loops"]] == [
+        ("mission", 0),
+        ("mission", 1),
+        ("photo_count", 0),
+        ("photo_count", 1),
+    ]
     assert all(row["survived"] == [] and row["status"] == "converged" for row in found["loops"])
     assert outcome.out.splitlines()[0].endswith(" loops; no wrong rule survived in 100.0% [34.2%, 100.0%] (2/2)")
 
@@ -215,27 +265,40 @@ def test_halves_hold_every_ticket_once_and_share_no_group():
     assert not {row.group_id for row in halves[0]} & {row.group_id for row in halves[1]}
     assert all(12 <= len(half) <= 36 for half in halves) and halves == halves_of(rows)
     first = {row.group_id for row in halves[0]}
-    assert {row.group_id for row in halves_of(rows[::-1][:30])[0]} <= first  # wherever else it is, a group is in the same half
+    assert {
+        row.group_id for row in halves_of(rows[::-1][:30])[0]
+    } <= first  # wherever else it is, a group is in the same half
 
 
 def test_rules_are_learnt_on_either_half_and_judged_on_both(folder, config, tickets, tmp_path, monkeypatch):
     monkeypatch.chdir(ROOT)
     sizes = [len(half) for half in halves_of(tickets)]
-    write_text(tmp_path / "audit.jsonl", "".join(json.dumps({"ticket_key": row.ticket_key, "category": row.label, "by": "x"}) + "\n" for row in tickets))
+    write_text(
+        tmp_path / "audit.jsonl",
+        "".join(json.dumps({"ticket_key": row.ticket_key, "category": row.label, "by": "x"}) + "\n" for row in tickets),
+    )
     outcome = call(
         "folds", models="miniature", mission="bbu_line", tickets=folder / "tickets.jsonl", overlay=folder / "generous.yaml",
         audit=tmp_path / "audit.jsonl", output=tmp_path / "folds.json", seeds=1,
     )  # fmt: skip
     assert outcome.code == 0, outcome.err
     found = json.loads((tmp_path / "folds.json").read_text(encoding="utf-8"))
-    assert found["tickets"] == sizes and [(fold["learnt_on"], fold["seed"]) for fold in found["folds"]] == [(0, 0), (1, 0)]
+    assert found["tickets"] == sizes and [(fold["learnt_on"], fold["seed"]) for fold in found["folds"]] == [
+        (0, 0),
+        (1, 0),
+    ]
     for fold in found["folds"]:
         sides = {"learnt_from": sizes[fold["learnt_on"]], "other_half": sizes[1 - fold["learnt_on"]]}
         for side, size in sides.items():
             rates = fold[side]
             assert rates["frr"]["n"] + rates["false_block"]["n"] == rates["label_match"]["n"] == size
-            assert rates["right"] == {name: [rates[rate]["n"] - rates[rate]["k"], rates[rate]["n"]] for name, rate in (("fail", "frr"), ("pass", "false_block"))}
-        assert fold["calls"]["rollout"] == fold["rounds"] * sizes[fold["learnt_on"]] / -(-sizes[fold["learnt_on"]] // 20)
+            assert rates["right"] == {
+                name: [rates[rate]["n"] - rates[rate]["k"], rates[rate]["n"]]
+                for name, rate in (("fail", "frr"), ("pass", "false_block"))
+            }
+        assert fold["calls"]["rollout"] == fold["rounds"] * sizes[fold["learnt_on"]] / -(
+            -sizes[fold["learnt_on"]] // 20
+        )
         assert found["rules"][str(fold["learnt_on"])] == dict.fromkeys(fold["rules"], 1)
     assert outcome.last_line.startswith("folds: 2 loops, ") and len(outcome.out.splitlines()) == 4
 
@@ -245,7 +308,12 @@ def test_without_an_audit_there_are_rates_alone():
 
 
 @pytest.mark.parametrize(
-    ("line", "what"), [("[]", "is no object with ticket_key and category"), ('{"ticket_key": "a"}', "is no object with ticket_key and category"), ("{", "not valid JSON")]
+    ("line", "what"),
+    [
+        ("[]", "is no object with ticket_key and category"),
+        ('{"ticket_key": "a"}', "is no object with ticket_key and category"),
+        ("{", "not valid JSON"),
+    ],
 )
 def test_an_audit_that_cannot_be_read_is_named_with_its_line(tmp_path, line, what):
     write_text(tmp_path / "audit.jsonl", '{"ticket_key": "a::fail", "category": "x"}\n' + line + "\n")
@@ -254,7 +322,9 @@ def test_an_audit_that_cannot_be_read_is_named_with_its_line(tmp_path, line, wha
 
 
 # -- worlds with a share of fails
-@pytest.mark.parametrize(("count", "fails", "flip"), [(100, 0.3, 0.0), (100, 0.68, 0.05), (50, 0.5, 0.1), (7, 0.5, 0.0)])
+@pytest.mark.parametrize(
+    ("count", "fails", "flip"), [(100, 0.3, 0.0), (100, 0.68, 0.05), (50, 0.5, 0.1), (7, 0.5, 0.0)]
+)
 def test_a_world_is_drawn_with_the_share_of_fails_that_is_asked_for(count, fails, flip):
     rows = draw(sample_world(1, "bbu_line"), count, 1, flip, fails)
     assert len(rows) == count and sum(row.label == "fail" for row in rows) == round(count * fails)

@@ -6,12 +6,12 @@ from random import Random
 import numpy as np
 import pytest
 
-from verdicts.student.scores import has_coordinates, segments
-from miniature.world.photo_worlds import draw_photo_tickets, drawable_world
 from miniature.drawing.photos import main, render
 from miniature.drawing.scenes import DRAWABLE, MAX_THINGS, photo_ticket
+from miniature.world.photo_worlds import draw_photo_tickets, drawable_world
 from miniature.world.tickets import MISSIONS, base_profile
 from miniature.world.vocabulary import BIT
+from verdicts.student.scores import has_coordinates, segments
 
 pytest.importorskip("PIL", reason="photos need Pillow: make setup-student")
 
@@ -49,7 +49,15 @@ def test_a_summary_counts_the_objects_in_the_vocabulary_and_order_of_real_ticket
         assert all(part.rpartition("×")[2].isdigit() for part in parts)
         names = [part.rpartition("×")[0] for part in parts]
         assert names == sorted(set(names)) and not has_coordinates(photo.summary) and "\n" not in photo.summary
-        assert {name.split("/")[0] for name in names} <= {"BBU设备", "光纤", "挡风板", "标签", "电线", "螺丝、光纤插头", "无关图片"}
+        assert {name.split("/")[0] for name in names} <= {
+            "BBU设备",
+            "光纤",
+            "挡风板",
+            "标签",
+            "电线",
+            "螺丝、光纤插头",
+            "无关图片",
+        }
         assert sum(segments(photo.summary).values()) == len(photo.things) <= MAX_THINGS
 
 

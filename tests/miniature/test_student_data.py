@@ -6,10 +6,10 @@ from random import Random
 import numpy as np
 import pytest
 
-from verdicts.stage_b.protocol import parse
-from miniature.world.rules import Judgement
 from miniature.student.data import SEES_MISSING, SEES_NEGATIVE, damaged_sample, doubt, photo_sample
 from miniature.student.feed import answer_weights, chat_row, collate, photo_batch, photo_row, task_prompts
+from miniature.world.rules import Judgement
+from verdicts.stage_b.protocol import parse
 
 pytest.importorskip("torch", reason="the student needs torch: make setup-student")
 
@@ -68,13 +68,20 @@ def test_a_step_whose_loss_is_not_finite_changes_nothing_and_five_of_them_go_bac
     trainer, rng = Trainer(Recipe(), net, tokens, False, "cpu"), Random(1)
     prompts = task_prompts(tokens)
     rows = [photo_row(rng, tokens, prompts, 0.0) for _ in range(2)]
-    photos = photo_batch([row[0] for row in rows], [row[1:] for row in rows], {task: len(ids) for task, ids in prompts.items()})
+    photos = photo_batch(
+        [row[0] for row in rows], [row[1:] for row in rows], {task: len(ids) for task, ids in prompts.items()}
+    )
     chats = [chat_row(rng, tokens, False, 6) for _ in range(2)]
     chat = collate([row[:2] for row in chats], [row[2] for row in chats])
     before = net.model.norm.weight.clone()
     for _ in range(5):
         trainer.step(photos._replace(boxes=photos.boxes * np.nan), chat, 1.0)
-    assert torch.equal(before, net.model.norm.weight) and trainer.skipped == 5 and trainer.restored == 1 and trainer.slower == 0.5
+    assert (
+        torch.equal(before, net.model.norm.weight)
+        and trainer.skipped == 5
+        and trainer.restored == 1
+        and trainer.slower == 0.5
+    )
     trainer.step(photos, chat, 1.0)
     assert not torch.equal(before, net.model.norm.weight)
 
@@ -85,10 +92,10 @@ def test_the_plain_network_is_transformers_qwen3_vl(tokens, tmp_path: Path) -> N
     from PIL import Image
     from transformers import AutoModelForImageTextToText
 
-    from verdicts.student.processor import load_photo_processor
     from miniature.drawing.photos import render
     from miniature.student.files import save_checkpoint
     from miniature.student.network import Student
+    from verdicts.student.processor import load_photo_processor
 
     torch.manual_seed(0)
     net = Student(tokens.shape(layers=2), tokens.photo_at)
@@ -109,8 +116,8 @@ def test_the_plain_network_is_transformers_qwen3_vl(tokens, tmp_path: Path) -> N
 
 def test_the_committed_teacher_comes_back_as_the_files_the_student_starts_from(tmp_path: Path) -> None:
     pytest.importorskip("gguf")
-    from miniature.teacher.import_gguf import main
     from miniature.student.train import build
+    from miniature.teacher.import_gguf import main
 
     main(output_dir=tmp_path)
     tokens, net = build(tmp_path / "tokenizer.json", tmp_path / "teacher.safetensors")

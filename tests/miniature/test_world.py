@@ -9,15 +9,15 @@ from random import Random
 import pytest
 import yaml
 
-from verdicts.stage_b.prompts import rule_number
-from verdicts.stage_b.protocol import HEADER, REASON_HEADER, cited_rules, parse, third_state_word
-from miniature.world.missions import MISSIONS
 from miniature.teacher.reflection_data import reflection_case
+from miniature.teacher.verdict_data import verdict_sample
+from miniature.world.missions import MISSIONS
 from miniature.world.rules import ALL_RULES, G0, WORDINGS, Facts, Rule, judge, parse_rule, reason, verdict
 from miniature.world.tickets import base_profile, make_ticket, plan_ticket, write_ticket
-from miniature.teacher.verdict_data import verdict_sample
 from miniature.world.vocabulary import BIT, DIRECTION, FITTED, NOT_NEEDED
 from miniature.world.world import g0_text, main, sample_world, stage_a_rows, tickets
+from verdicts.stage_b.prompts import rule_number
+from verdicts.stage_b.protocol import HEADER, REASON_HEADER, cited_rules, parse, third_state_word
 
 CONFIGS = Path(__file__).resolve().parents[2] / "configs"
 LINE = MISSIONS["bbu_line"].g0
@@ -108,12 +108,18 @@ def test_hidden_rules_differ_decide_and_leave_both_labels(slug):
     assert 0.28 <= sum(row.clean == "pass" for row in rows) / 400 <= 0.72
     assert sum(row.label != row.clean for row in rows) == 20
     for rule in world.hidden:
-        alone = sum(verdict(r.ticket.facts, world.mission.g0, {"G1": rule}) != verdict(r.ticket.facts, world.mission.g0, {}) for r in rows)
+        alone = sum(
+            verdict(r.ticket.facts, world.mission.g0, {"G1": rule}) != verdict(r.ticket.facts, world.mission.g0, {})
+            for r in rows
+        )
         assert alone >= 0.03 * len(rows)
 
 
 def test_the_same_seed_gives_the_same_world_and_tickets():
-    first, again, other = (stage_a_rows(w, tickets(w, 50, 3)) for w in (sample_world(2, "bbu_line"), sample_world(2, "bbu_line"), sample_world(3, "bbu_line")))
+    first, again, other = (
+        stage_a_rows(w, tickets(w, 50, 3))
+        for w in (sample_world(2, "bbu_line"), sample_world(2, "bbu_line"), sample_world(3, "bbu_line"))
+    )
     assert first == again != other
 
 
@@ -125,7 +131,9 @@ def test_the_command_writes_valid_tickets_and_their_truth_apart(tmp_path):
     assert [f"{row['group_id']}::{row['label']}" for row in rows] == [row["ticket_key"] for row in rest]
     assert all(list(row) == ["group_id", "mission", "label", "images", "per_image"] for row in rows)
     assert all(list(row["per_image"]) == [f"image_{i}" for i in range(1, len(row["images"]) + 1)] for row in rows)
-    assert len({row["group_id"] for row in rows}) == 60 and all(re.fullmatch(r"QC-(TEMP-)?\d{8}-\d{7}", row["group_id"]) for row in rows)
+    assert len({row["group_id"] for row in rows}) == 60 and all(
+        re.fullmatch(r"QC-(TEMP-)?\d{8}-\d{7}", row["group_id"]) for row in rows
+    )
     assert sum(row["flipped"] for row in rest) == 3
     assert all(parse_rule(text) for text in head["hidden_rules"]) and len(head["hidden_rules"]) == 4
 
@@ -140,9 +148,31 @@ def test_segments_keep_the_format_of_real_summaries():
     shaped = sum(bool(re.fullmatch(r"[^×]+ ?✅?×{1,2}\d+", segment)) for segment in segments)
     assert shaped / len(segments) > 0.95
     heads = Counter(segment.split("/")[0].split("×")[0] for segment in segments)
-    assert {"螺丝、光纤插头", "BBU设备", "光纤", "标签", "挡风板", "电线", "无关图片", "RRU设备", "紧固件", "尾纤", "接地线"} <= set(heads)
+    assert {
+        "螺丝、光纤插头",
+        "BBU设备",
+        "光纤",
+        "标签",
+        "挡风板",
+        "电线",
+        "无关图片",
+        "RRU设备",
+        "紧固件",
+        "尾纤",
+        "接地线",
+    } <= set(heads)
     text = "，".join(segments)
-    for slip in ("需复核备注:", "需复核,备注:", "标签无法识别", "标签/无法识别", "螺丝/", "只显示部分", "按要求配备了挡风板", "站点距离/", "组1:"):
+    for slip in (
+        "需复核备注:",
+        "需复核,备注:",
+        "标签无法识别",
+        "标签/无法识别",
+        "螺丝/",
+        "只显示部分",
+        "按要求配备了挡风板",
+        "站点距离/",
+        "组1:",
+    ):
         assert slip in text
 
 
@@ -150,7 +180,11 @@ def test_only_words_that_claim_compliance_count_as_seen():
     rng, mission, name = Random(6), MISSIONS["bbu_line"], "机柜处接地螺丝"
     for _ in range(400):
         ticket = make_ticket(rng, mission, base_profile(mission))
-        claims = any(name in part and "不" not in part.split(name)[-1] and "符合要求" in part for s in ticket.summaries for part in re.split("[，；]", s))
+        claims = any(
+            name in part and "不" not in part.split(name)[-1] and "符合要求" in part
+            for s in ticket.summaries
+            for part in re.split("[，；]", s)
+        )
         assert bool(ticket.facts.bits & BIT[name]) == claims, ticket.summaries
 
 
@@ -160,7 +194,9 @@ def test_facts_expected_of_a_plan_are_nearly_always_those_written():
         mission = MISSIONS[rng.choice(list(MISSIONS))]
         profile = base_profile(mission)
         plan = plan_ticket(rng, mission, profile)
-        same += verdict(plan.expected(), mission.g0, {}) == verdict(write_ticket(rng, mission, profile, plan).facts, mission.g0, {})
+        same += verdict(plan.expected(), mission.g0, {}) == verdict(
+            write_ticket(rng, mission, profile, plan).facts, mission.g0, {}
+        )
     assert same >= 360
 
 
@@ -183,11 +219,15 @@ def test_reflection_targets_are_strict_json_that_neither_repeats_nor_breaks_rule
         assert json.loads(sample.answer) == value and set(value) == {"operations", "unexplainable"}
         assert third_state_word(sample.answer) is None
         cases = len(re.findall(r"^案例\d+ 人工:", sample.user, re.MULTILINE))
-        assert all(1 <= number <= cases for op in value["operations"] for number in op["evidence"]) and all(1 <= n <= cases for n in value["unexplainable"])
+        assert all(1 <= number <= cases for op in value["operations"] for number in op["evidence"]) and all(
+            1 <= n <= cases for n in value["unexplainable"]
+        )
         for op in value["operations"]:
             seen[op["op"]] += 1
             assert op["op"] != "add" or parse_rule(op["text"]) not in scene.rules.values()
-            assert not {op.get("key"), *op.get("keys", ())} & {"G0"} and {op.get("key"), *op.get("keys", ())} - {None} <= set(scene.guidance)
+            assert not {op.get("key"), *op.get("keys", ())} & {"G0"} and {op.get("key"), *op.get("keys", ())} - {
+                None
+            } <= set(scene.guidance)
         seen["none"] += not value["operations"]
     assert set(seen) == {"add", "delete", "update", "merge", "none"}
 

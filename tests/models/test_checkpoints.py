@@ -44,7 +44,10 @@ def photo(tmp_path_factory) -> Path:
 
 @pytest.fixture(scope="module")
 def rows(photo) -> list[Row]:
-    return [Row([{"role": "user", "content": "<image>用一行写出照片中的事实，不写坐标。"}], [photo]), Row([{"role": "user", "content": "<image>列出照片中的对象"}], [photo])]
+    return [
+        Row([{"role": "user", "content": "<image>用一行写出照片中的事实，不写坐标。"}], [photo]),
+        Row([{"role": "user", "content": "<image>列出照片中的对象"}], [photo]),
+    ]
 
 
 @pytest.fixture(scope="module")
@@ -62,7 +65,15 @@ ENDS = {
     "both end texts, not turns": {"tokenizer": {"eos_token": "<|endoftext|>"}, "generation": {"eos_token_id": [2043]}},
     "neither says how a turn ends": {"tokenizer": {"eos_token": None}, "generation": None},
     "there is no pad token": {"tokenizer": {"pad_token": None}},
-    "generation samples and penalises": {"generation": {"do_sample": True, "temperature": 9.0, "repetition_penalty": 3.0, "num_beams": 2, "min_new_tokens": 40}},
+    "generation samples and penalises": {
+        "generation": {
+            "do_sample": True,
+            "temperature": 9.0,
+            "repetition_penalty": 3.0,
+            "num_beams": 2,
+            "min_new_tokens": 40,
+        }
+    },
 }
 
 
@@ -76,7 +87,9 @@ def test_answers_end_where_a_turn_ends_whatever_the_folder_says(tmp_path, rows, 
 def test_what_is_learnt_ends_with_the_templates_end_of_turn(tmp_path, how):
     encoder = Encoder(changed(tmp_path / "x", weights=None, **ENDS[how]))
     row = encoder.encode(Row([{"role": "user", "content": "问"}, {"role": "assistant", "content": "答"}]))
-    assert encoder.tokenizer.decode([i for i, learnt in zip(row.ids, row.learn, strict=True) if learnt]) == "答<|im_end|>"
+    assert (
+        encoder.tokenizer.decode([i for i, learnt in zip(row.ids, row.learn, strict=True) if learnt]) == "答<|im_end|>"
+    )
 
 
 def test_ids_are_cut_at_the_first_end():
@@ -111,16 +124,34 @@ def spoilt(name: str, value: float):
 
 
 HEADS = {  # told before anything is loaded
-    "weights cut short": (lambda: {"weights": weights()[:-1000]}, r"model\.safetensors: student\.model: cut short: [\d,]+ of [\d,]+ bytes"),
-    "weights cut in their head": (lambda: {"weights": weights()[:200]}, r"model\.safetensors: student\.model: no whole safetensors file \(200 bytes\)"),
+    "weights cut short": (
+        lambda: {"weights": weights()[:-1000]},
+        r"model\.safetensors: student\.model: cut short: [\d,]+ of [\d,]+ bytes",
+    ),
+    "weights cut in their head": (
+        lambda: {"weights": weights()[:200]},
+        r"model\.safetensors: student\.model: no whole safetensors file \(200 bytes\)",
+    ),
     "empty weights": (lambda: {"weights": b""}, r"no whole safetensors file \(0 bytes\)"),
     "weights with something behind": (lambda: {"weights": weights() + b"x"}, "too long: "),
     "a page instead of weights": (lambda: {"weights": b"<!DOCTYPE html><html>" * 40}, "no whole safetensors file"),
-    "a pointer instead of weights": (lambda: {"weights": LFS}, r"model\.safetensors: student\.model: a pointer of Git LFS, not the file itself"),
-    "a pointer instead of the tokenizer": (lambda: {"ids": LFS}, r"tokenizer\.json: student\.model: a pointer of Git LFS"),
+    "a pointer instead of weights": (
+        lambda: {"weights": LFS},
+        r"model\.safetensors: student\.model: a pointer of Git LFS, not the file itself",
+    ),
+    "a pointer instead of the tokenizer": (
+        lambda: {"ids": LFS},
+        r"tokenizer\.json: student\.model: a pointer of Git LFS",
+    ),
     "no tokenizer": (lambda: {"ids": None}, r"no tokenizer in it \(tokenizer\.json\)"),
-    "a config without its language part": (lambda: {"config": {"text_config": None}}, r"its config\.json has no text_config"),
-    "another architecture": (lambda: {"config": {"model_type": "something_new"}}, r"another architecture \(something_new\)"),
+    "a config without its language part": (
+        lambda: {"config": {"text_config": None}},
+        r"its config\.json has no text_config",
+    ),
+    "another architecture": (
+        lambda: {"config": {"model_type": "something_new"}},
+        r"another architecture \(something_new\)",
+    ),
     "a list for a config": (lambda: {"config": b"[]"}, r"config\.json is not a JSON object"),
     "a deep config": (lambda: {"config": b"[" * 100_000}, r"config\.json is not a JSON object"),
 }
@@ -146,7 +177,11 @@ def test_what_the_small_files_and_heads_show_is_told_before_anything_is_loaded(t
         folder = changed(tmp_path / "x", **make())
         check_folder(folder, weights=True)
         check_content(folder, weights=True)
-    assert str(tmp_path / "x") in str(error.value) and "\n" not in str(error.value) and "make miniature-student" in str(error.value)
+    assert (
+        str(tmp_path / "x") in str(error.value)
+        and "\n" not in str(error.value)
+        and "make miniature-student" in str(error.value)
+    )
 
 
 @pytest.mark.parametrize("how", LOADED)
@@ -157,10 +192,12 @@ def test_a_student_that_cannot_be_right_is_one_sentence_with_its_path(tmp_path, 
     assert str(tmp_path / "x") in str(error.value) and "\n" not in str(error.value)
 
 
-@pytest.mark.parametrize("how", ["a missing tensor", "wrong shapes", "a weight that is no number", "no chat template", "a tokenizer that is none"])
+@pytest.mark.parametrize(
+    "how",
+    ["a missing tensor", "wrong shapes", "a weight that is no number", "no chat template", "a tokenizer that is none"],
+)
 def test_the_transformers_engine_says_the_same(tmp_path, how):
     from tests.engines.test_transformers import config
-
     from verdicts.engines import open_engine
 
     make, _ = LOADED[how]
@@ -169,10 +206,11 @@ def test_the_transformers_engine_says_the_same(tmp_path, how):
     assert str(tmp_path / "x") in str(error.value) and "\n" not in str(error.value)
 
 
-@pytest.mark.parametrize("how", ["weights cut short", "a pointer instead of weights", "no tokenizer", "a list for a config"])
+@pytest.mark.parametrize(
+    "how", ["weights cut short", "a pointer instead of weights", "no tokenizer", "a list for a config"]
+)
 def test_the_transformers_engine_looks_at_heads_first(tmp_path, how):
     from tests.engines.test_transformers import config
-
     from verdicts.engines import open_engine
 
     make, what = HEADS[how]
@@ -200,7 +238,10 @@ def test_weights_that_are_cut_short_after_loading_do_no_harm(tmp_path):
     import subprocess
     import sys
 
-    folder = changed(tmp_path / "x", weights=with_tensors(lambda held: held.update({name: value.float() for name, value in held.items()})))
+    folder = changed(
+        tmp_path / "x",
+        weights=with_tensors(lambda held: held.update({name: value.float() for name, value in held.items()})),
+    )
     code = f"""
 import os
 from pathlib import Path

@@ -7,16 +7,18 @@ import pytest
 pytest.importorskip("llama_cpp", reason="the teacher needs llama_cpp: make setup")
 
 from tests.engines.test_llama import MODEL, config
-
-from verdicts.engines import Decode, open_engine
 from verdicts.base.errors import UserError
+from verdicts.engines import Decode, open_engine
 
 DAMAGES = {
     "cut in its weights": (lambda whole: whole[:-100_000], r"llama\.cpp cannot load it \(.*corrupted or incomplete"),
     "cut in its head": (lambda whole: whole[:3_000], r"llama\.cpp cannot load it \((?!no reason)"),
     "empty": (lambda whole: b"", r"llama\.cpp cannot load it \((?!no reason)"),
     "a page": (lambda whole: b"<!DOCTYPE html><html>" * 40, r"llama\.cpp cannot load it \(.*magic"),
-    "a pointer": (lambda whole: b"version https://git-lfs.github.com/spec/v1\noid sha256:0\nsize 5\n", r"a pointer of Git LFS, not the model itself; fetch the file"),
+    "a pointer": (
+        lambda whole: b"version https://git-lfs.github.com/spec/v1\noid sha256:0\nsize 5\n",
+        r"a pointer of Git LFS, not the model itself; fetch the file",
+    ),
 }
 
 
@@ -52,7 +54,9 @@ def test_scores_that_are_no_numbers_end_with_a_sentence(tmp_path, monkeypatch):
     real = llama_runtime.np.ctypeslib.as_array
     monkeypatch.setattr(llama_runtime.np.ctypeslib, "as_array", lambda *given: real(*given) * float("nan"))
     try:
-        with pytest.raises(UserError, match=r"engine\.model: the model's scores are no numbers \(NaN\); its weights are damaged"):
+        with pytest.raises(
+            UserError, match=r"engine\.model: the model's scores are no numbers \(NaN\); its weights are damaged"
+        ):
             list(engine.rollout("s", ["u"], [[Decode(0.0, 1.0, 48, 0)]]))
     finally:
         engine.close()

@@ -94,12 +94,17 @@ def test_a_colour_or_palette_entry_marked_transparent_is_white(picture, transpar
 def test_black_and_white_and_palettes_keep_their_colours():
     assert close(seen(Image.fromarray(GREY > 90), "PNG"), (GREY > 90) * 255, 0)
     few = RAMP.quantize(16)
-    assert close(seen(few, "PNG"), np.asarray(few.convert("RGB")), 0) and close(seen(few, "GIF"), np.asarray(few.convert("RGB")), 0)
+    assert close(seen(few, "PNG"), np.asarray(few.convert("RGB")), 0) and close(
+        seen(few, "GIF"), np.asarray(few.convert("RGB")), 0
+    )
 
 
 def test_print_colours_are_read_the_right_way_round():
     cmyk = Image.new("CMYK", (16, 16), (0, 255, 255, 0))  # red
-    for kind, options in (("JPEG", {"quality": 100}), ("TIFF", {})):  # Pillow writes CMYK JPEGs as Adobe does: inverted, with its mark
+    for kind, options in (
+        ("JPEG", {"quality": 100}),
+        ("TIFF", {}),
+    ):  # Pillow writes CMYK JPEGs as Adobe does: inverted, with its mark
         red = seen(cmyk, kind, **options)[8, 8]
         assert red[0] > 200 and red[1] < 60 and red[2] < 60
 
@@ -171,7 +176,13 @@ def test_formats_that_are_not_read_are_told_by_their_first_bytes(name, head, kin
 
 
 def test_endings_that_promise_such_a_format_are_known():
-    assert [named_format(name) for name in ("a.HEIC", "b.heif", "c.Dng", "d.jpg", "e")] == ["HEIC", "HEIC", "DNG", None, None]
+    assert [named_format(name) for name in ("a.HEIC", "b.heif", "c.Dng", "d.jpg", "e")] == [
+        "HEIC",
+        "HEIC",
+        "DNG",
+        None,
+        None,
+    ]
 
 
 def test_the_field_cases_are_seen_as_they_are(tmp_path: Path):

@@ -8,10 +8,10 @@ pytest.importorskip("PIL", reason="photos need Pillow: make setup-student")
 
 from PIL import Image
 
-from verdicts.config.config import SummarizeSection
 from verdicts.base.errors import UserError
-from verdicts.photos.label_folders import LABEL_FOLDERS, label_of
+from verdicts.config.config import SummarizeSection
 from verdicts.photos.intake import Unfit, look, read_input
+from verdicts.photos.label_folders import LABEL_FOLDERS, label_of
 from verdicts.student.summaries import Answer, compose
 
 LIMITS = SummarizeSection(batch=4, max_new_tokens=24, max_photo_mb=0.5, max_photo_megapixels=1.0)
@@ -49,7 +49,13 @@ def test_a_label_folder_of_an_archive_read_in_a_wrong_encoding_is_told_or_not_ta
         name = {"pass": "審核通過", "fail": "審核不通過"}[label] if written == "big5" else name
         garbled = name.encode(written).decode(read, "replace").replace("\ufffd", lost)
         assert label_of(garbled) in (label, None)
-        if (written, read) in (("utf-8", "cp437"), ("gbk", "cp437"), ("utf-8", "gbk"), ("gbk", "latin-1"), ("big5", "cp437")):
+        if (written, read) in (
+            ("utf-8", "cp437"),
+            ("gbk", "cp437"),
+            ("utf-8", "gbk"),
+            ("gbk", "latin-1"),
+            ("big5", "cp437"),
+        ):
             assert label_of(garbled) == label
 
 
@@ -78,7 +84,10 @@ def test_a_group_that_stands_under_two_names_of_a_label_is_taken_once():
 
 def test_an_input_without_label_folders_says_what_it_found():
     put("data/待审核/A/1.png", "data/B/1.png")
-    with pytest.raises(UserError, match=r"^data: no folder 审核通过 or 审核不通过 in it \(found B, 待审核\); rename the folders of passed and failed groups to 审核通过 and 审核不通过, or"):
+    with pytest.raises(
+        UserError,
+        match=r"^data: no folder 审核通过 or 审核不通过 in it \(found B, 待审核\); rename the folders of passed and failed groups to 审核通过 and 审核不通过, or",
+    ):
         read_input(Path("data"))
     put("zip/data/審核通過/A/1.png")
     with pytest.raises(UserError, match=r"did you mean zip/data\?"):
@@ -86,10 +95,20 @@ def test_an_input_without_label_folders_says_what_it_found():
 
 
 def test_photos_in_folders_of_a_group_are_the_groups_in_name_order():
-    put("data/审核通过/G/2.png", "data/审核通过/G/1-more/10.png", "data/审核通过/G/1-more/9.png", "data/审核通过/G/3/deep/1.png")
+    put(
+        "data/审核通过/G/2.png",
+        "data/审核通过/G/1-more/10.png",
+        "data/审核通过/G/1-more/9.png",
+        "data/审核通过/G/3/deep/1.png",
+    )
     _, made = outcome()
-    assert made.tickets[0].images == [f"data/审核通过/G/{name}" for name in ("1-more/9.png", "1-more/10.png", "2.png", "3/deep/1.png")]
-    assert made.sentence() == "4 photos in = 4 kept + 0 refused; 1 groups in = 1 kept + 0 refused; 3 photos in folders inside their group"
+    assert made.tickets[0].images == [
+        f"data/审核通过/G/{name}" for name in ("1-more/9.png", "1-more/10.png", "2.png", "3/deep/1.png")
+    ]
+    assert (
+        made.sentence()
+        == "4 photos in = 4 kept + 0 refused; 1 groups in = 1 kept + 0 refused; 3 photos in folders inside their group"
+    )
 
 
 def test_a_folder_of_groups_is_no_group():
@@ -113,10 +132,20 @@ def test_a_folder_in_a_folder_of_the_same_name_is_the_group_and_links_in_a_circl
 
 
 def test_files_beside_the_label_folders_and_in_other_folders_are_counted():
-    put("data/审核通过/A/1.png", "data/loose.jpg", "data/待审核/B/1.png", "data/待审核/B/2.png", "data/审核通过/stray.png")
+    put(
+        "data/审核通过/A/1.png",
+        "data/loose.jpg",
+        "data/待审核/B/1.png",
+        "data/待审核/B/2.png",
+        "data/审核通过/stray.png",
+    )
     intake, made = outcome()
-    assert made.sentence() == "5 photos in = 1 kept + 4 refused (1 no_group, 3 no_label); 1 groups in = 1 kept + 0 refused"
-    assert intake.notes == ["passing over data/待审核: it is neither of the two label folders; 2 files in it are refused (no_label): rename it where it is one of them"]
+    assert (
+        made.sentence() == "5 photos in = 1 kept + 4 refused (1 no_group, 3 no_label); 1 groups in = 1 kept + 0 refused"
+    )
+    assert intake.notes == [
+        "passing over data/待审核: it is neither of the two label folders; 2 files in it are refused (no_label): rename it where it is one of them"
+    ]
     assert {row.label for row in made.refused} == {"pass", None}
 
 
@@ -159,4 +188,7 @@ def test_formats_to_convert_are_counted_in_the_sentence():
         Path("data/审核通过/G", name).write_bytes(HEIC)
     Path("data/审核通过/G/5.avif").write_bytes(HEIC.replace(b"ftypheic", b"ftypavif"))
     _, made = outcome()
-    assert made.sentence() == "5 photos in = 1 kept + 4 refused (4 convert_to_jpeg); 1 groups in = 1 kept + 0 refused; convert 1 AVIF, 3 HEIC to JPEG"
+    assert (
+        made.sentence()
+        == "5 photos in = 1 kept + 4 refused (4 convert_to_jpeg); 1 groups in = 1 kept + 0 refused; convert 1 AVIF, 3 HEIC to JPEG"
+    )

@@ -3,9 +3,9 @@
 from pathlib import Path
 
 import pytest
-from tests.support.builders import G0, candidate, guidance, rule_meta, ticket
 from pydantic import ValidationError
 
+from tests.support.builders import G0, candidate, guidance, rule_meta, ticket
 from verdicts.base.errors import UserError
 from verdicts.base.jsonl import dump, read_rows, write_rows
 from verdicts.records.records import (
@@ -45,7 +45,10 @@ def test_the_same_group_may_have_both_labels():
 def test_a_repeated_ticket_is_named_with_both_lines(tmp_path):
     path = tmp_path / "stage_a.jsonl"
     write_rows(path, [ticket("a"), ticket("a", "fail"), ticket("a")])
-    with pytest.raises(UserError, match=r"stage_a.jsonl:3: group_id: ticket_key 'a::pass' stands on line 1 already; keep one of the two"):
+    with pytest.raises(
+        UserError,
+        match=r"stage_a.jsonl:3: group_id: ticket_key 'a::pass' stands on line 1 already; keep one of the two",
+    ):
         read_tickets(path)
 
 
@@ -53,7 +56,10 @@ def test_a_ticket_of_another_mission_is_named(tmp_path):
     path = tmp_path / "stage_a.jsonl"
     write_rows(path, [ticket("a"), ticket("b", mission="挡风板安装检查")])
     assert len(read_tickets(path)) == 2
-    with pytest.raises(UserError, match=r":2: mission: '挡风板安装检查' is not this run's mission 'BBU接地线检查'; run it under its own MISSION"):
+    with pytest.raises(
+        UserError,
+        match=r":2: mission: '挡风板安装检查' is not this run's mission 'BBU接地线检查'; run it under its own MISSION",
+    ):
         read_tickets(path, "BBU接地线检查")
 
 
@@ -82,7 +88,10 @@ def test_a_number_that_json_cannot_hold_is_refused():
         ({"experiences": {"G1": "x"}}, "experiences has no G0"),
         ({"experiences": {"G0": G0, "G2": "x"}}, "experiences and metadata disagree on G1"),
         ({"experiences": {"G0": G0, "rule": "x"}}, "String should match pattern"),
-        ({"removed": {"G1": RemovedRule(text="x", round=1, why="low", metadata=rule_meta())}}, "rule key G1 was removed before"),
+        (
+            {"removed": {"G1": RemovedRule(text="x", round=1, why="low", metadata=rule_meta())}},
+            "rule key G1 was removed before",
+        ),
     ],
 )
 def test_guidance_that_contradicts_itself_is_refused(changes, message):
@@ -96,7 +105,14 @@ def test_a_chat_row_has_exactly_four_keys_and_three_roles():
     messages = [{"role": role, "content": "x"} for role in ("system", "user", "assistant")]
     row = ChatRow.model_validate({"group_id": "a", "mission": "m", "label": "pass", "messages": messages})
     assert list(row.model_dump()) == ["group_id", "mission", "label", "messages"]
-    assert list(SftRow(**row.model_dump()).model_dump()) == ["group_id", "mission", "label", "messages", "weight", "flags"]
+    assert list(SftRow(**row.model_dump()).model_dump()) == [
+        "group_id",
+        "mission",
+        "label",
+        "messages",
+        "weight",
+        "flags",
+    ]
     for bad in (messages[:2], messages[::-1], [messages[0], messages[2], messages[2]]):
         with pytest.raises(ValidationError):
             ChatRow.model_validate({"group_id": "a", "mission": "m", "label": "pass", "messages": bad})
@@ -109,8 +125,14 @@ def test_votes_count_malformed_candidates_apart():
 @pytest.mark.parametrize(
     ("lines", "message"),
     [
-        ([("x::pass", "exclude")], r":1: ticket_key: no ticket 'x::pass' in this run; correct the key or delete the line"),
-        ([("a::pass", "exclude"), ("a::pass", "unsure")], r":2: ticket_key: 'a::pass' is decided on line 1 already; keep one of the two"),
+        (
+            [("x::pass", "exclude")],
+            r":1: ticket_key: no ticket 'x::pass' in this run; correct the key or delete the line",
+        ),
+        (
+            [("a::pass", "exclude"), ("a::pass", "unsure")],
+            r":2: ticket_key: 'a::pass' is decided on line 1 already; keep one of the two",
+        ),
     ],
 )
 def test_a_decision_for_an_unknown_ticket_or_a_second_one_is_named(tmp_path, lines, message):
@@ -123,5 +145,8 @@ def test_a_decision_for_an_unknown_ticket_or_a_second_one_is_named(tmp_path, lin
 def test_an_unknown_decision_word_is_named(tmp_path):
     path = tmp_path / "review_decisions.jsonl"
     path.write_text('{"ticket_key": "a::pass", "decision": "delete"}\n')
-    with pytest.raises(UserError, match=r":1: decision: input should be 'label_wrong', 'model_wrong', 'exclude' or 'unsure' \(\"delete\"\)"):
+    with pytest.raises(
+        UserError,
+        match=r":1: decision: input should be 'label_wrong', 'model_wrong', 'exclude' or 'unsure' \(\"delete\"\)",
+    ):
         read_decisions(path, {"a::pass"})

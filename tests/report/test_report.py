@@ -8,6 +8,8 @@ import string
 from typing import get_args
 
 import pytest
+
+from tests.evaluation.test_gate import Bench
 from tests.support.builders import MISSION, RunFolder, call, guidance, reflection, rule_meta, snapshot, ticket
 from tests.support.pages import Page
 from tests.support.report_runs import (  # noqa: F401 -- fixtures
@@ -31,18 +33,26 @@ from tests.support.report_runs import (  # noqa: F401 -- fixtures
     weighed,
     weighed_run,
 )
-from tests.evaluation.test_gate import Bench
-
-from verdicts.config.config import read_yaml
-from verdicts.models.fingerprint import sampled_hash
-from verdicts.evaluation.scores import Named
-from verdicts.rounds.holdout import side_of
 from verdicts.base.jsonl import read_json, read_rows, write_text
-from verdicts.stats.rates import wilson
+from verdicts.config.config import read_yaml
+from verdicts.evaluation.scores import Named
+from verdicts.models.fingerprint import sampled_hash
 from verdicts.pages.page import PAGES
-from verdicts.records.records import AppliedOperation, Malformed, NeedReviewFile, Operation, RateRecord, ReviewReason, RoundMetrics, RuleTally, Trial
-from verdicts.report.data import why_malformed
 from verdicts.pages.svg import percent, scale_of
+from verdicts.records.records import (
+    AppliedOperation,
+    Malformed,
+    NeedReviewFile,
+    Operation,
+    RateRecord,
+    ReviewReason,
+    RoundMetrics,
+    RuleTally,
+    Trial,
+)
+from verdicts.report.data import why_malformed
+from verdicts.rounds.holdout import side_of
+from verdicts.stats.rates import wilson
 
 
 def shown(rate: RateRecord) -> list[str]:
@@ -53,11 +63,18 @@ def shown(rate: RateRecord) -> list[str]:
 def test_the_figures_are_those_of_the_last_whole_epoch_with_n_and_interval(run):
     text = Page(report(run)).texts["figures"]
     last = [row for row in read_rows(run.folder / "metrics.jsonl", RoundMetrics) if row.scope == "epoch"][-1]
-    for name, title in (("frr", "False release rate"), ("false_block", "False block rate"), ("label_match", "Label match"), ("format", "Format")):
+    for name, title in (
+        ("frr", "False release rate"),
+        ("false_block", "False block rate"),
+        ("label_match", "Label match"),
+        ("format", "Format"),
+    ):
         rate: RateRecord = getattr(last, name)
         assert title in text
         title = f"{percent(rate.rate)} [{percent(rate.low)}, {percent(rate.high)}] {rate.k}/{rate.n}"
-        assert f"{percent(rate.rate)}{title} {rate.k} of {rate.n} 95%: {percent(rate.low)} – {percent(rate.high)}" in text
+        assert (
+            f"{percent(rate.rate)}{title} {rate.k} of {rate.n} 95%: {percent(rate.low)} – {percent(rate.high)}" in text
+        )
     assert (last.frr.k, last.frr.n) == (1, 2)
     assert "epoch 4, the last whole one" in text
 
@@ -70,9 +87,20 @@ def test_the_tables_of_rounds_and_of_epochs_hold_every_row_of_metrics(weighed):
     assert (len(rounds), len(epochs)) == (4, 2)
     for shown_row, row in zip(page.rows["rounds"], rounds, strict=True):
         rates = [cell for name in ("frr", "false_block", "label_match", "format") for cell in shown(getattr(row, name))]
-        assert shown_row == [str(row.round), str(row.epoch), str(row.rules), changed.get(row.round, ""), str(row.need_review), *rates]
+        assert shown_row == [
+            str(row.round),
+            str(row.epoch),
+            str(row.rules),
+            changed.get(row.round, ""),
+            str(row.need_review),
+            *rates,
+        ]
     for shown_row, row in zip(page.rows["epochs"], epochs, strict=True):
-        rates = [" ".join(shown(getattr(side, name))) for name in ("frr", "false_block", "label_match") for side in (row, row.learn, row.holdout)]
+        rates = [
+            " ".join(shown(getattr(side, name)))
+            for name in ("frr", "false_block", "label_match")
+            for side in (row, row.learn, row.holdout)
+        ]
         assert shown_row == [str(row.epoch), str(row.rules), *rates, " ".join(shown(row.format)), str(row.need_review)]
 
 
@@ -80,7 +108,11 @@ def test_every_figure_of_guidance_stands_for_all_learn_and_hold_out_tickets(weig
     path = report(weighed)
     figures, epochs = Page(path).texts["figures"], Page(path).rows["epochs"]
     wanted = {
-        "False release rate": [("all tickets", "16.7%", 10, 60), ("learn", "5.0%", 2, 40), ("hold-out", "40.0%", 8, 20)],
+        "False release rate": [
+            ("all tickets", "16.7%", 10, 60),
+            ("learn", "5.0%", 2, 40),
+            ("hold-out", "40.0%", 8, 20),
+        ],
         "False block rate": [("all tickets", "0.0%", 0, 20), ("learn", "0.0%", 0, 10), ("hold-out", "0.0%", 0, 10)],
         "Label match": [("all tickets", "87.5%", 70, 80), ("learn", "96.0%", 48, 50), ("hold-out", "73.3%", 22, 30)],
     }
@@ -89,8 +121,12 @@ def test_every_figure_of_guidance_stands_for_all_learn_and_hold_out_tickets(weig
         for name, rate, k, n in sides:
             found = wilson(k, n)
             ends = [percent(found.low), percent(found.high)]
-            text = text[text.index(f"{name} {rate}{rate} [{', '.join(ends)}] {k}/{n} {k} of {n} 95%: {' – '.join(ends)}") :]
-    assert [cell.split()[1] for cell in epochs[1][2:8]] == ["20/120", "4/80", "16/40", "0/40", "0/20", "0/20"], "an epoch of two rounds judges each ticket twice"
+            text = text[
+                text.index(f"{name} {rate}{rate} [{', '.join(ends)}] {k}/{n} {k} of {n} 95%: {' – '.join(ends)}") :
+            ]
+    assert [cell.split()[1] for cell in epochs[1][2:8]] == ["20/120", "4/80", "16/40", "0/40", "0/20", "0/20"], (
+        "an epoch of two rounds judges each ticket twice"
+    )
     chinese = Page(path, "zh").texts["figures"]
     assert all(name in chinese for name in ("全部工单 16.7%", "学习 5.0%", "留出 40.0%"))
 
@@ -113,9 +149,16 @@ def test_a_run_of_an_older_version_shows_what_it_has(weighed):
     as_an_older_version_left_it(weighed)
     path = report(weighed)
     page, html = Page(path), path.read_text(encoding="utf-8")
-    assert "10 of 60" in page.texts["figures"] and not any(word in page.texts["figures"] for word in ("all tickets", "learn", "hold-out"))
+    assert "10 of 60" in page.texts["figures"] and not any(
+        word in page.texts["figures"] for word in ("all tickets", "learn", "hold-out")
+    )
     assert [cell.split()[1] for cell in page.rows["epochs"][1][2:5]] == ["20/120", "0/40", "140/160"]
-    assert "gap" not in page.texts and "near-misses" not in page.texts and '<strong class="base-rate">' not in html and 'class="evidence"' not in html
+    assert (
+        "gap" not in page.texts
+        and "near-misses" not in page.texts
+        and '<strong class="base-rate">' not in html
+        and 'class="evidence"' not in html
+    )
     assert "right 0 wrong 0 confidence 0.50" in page.texts["rule-G1"] and "Lift:" not in page.texts["guidance"]
 
 
@@ -133,12 +176,18 @@ def gap(path, language: str = "en") -> str:
 
 def test_a_gap_is_the_first_thing_said_in_both_languages(weighed):
     corpus = weighed.folder / "distill.train.jsonl"
-    write_text(corpus, "".join(line + "\n" for line in corpus.read_text(encoding="utf-8").splitlines() if '"fail"' in line))
+    write_text(
+        corpus, "".join(line + "\n" for line in corpus.read_text(encoding="utf-8").splitlines() if '"fail"' in line)
+    )
     path = report(weighed)
     html = path.read_text(encoding="utf-8")
-    assert gap(path).startswith("Gap: 8 of 20 tickets labelled fail that guidance never saw are released (40.0%; 95%: 21.9% – 61.3%), ")
+    assert gap(path).startswith(
+        "Gap: 8 of 20 tickets labelled fail that guidance never saw are released (40.0%; 95%: 21.9% – 61.3%), "
+    )
     assert "of those that it was learnt from 2 of 40 (5.0%; 95%: 1.4% – 16.5%)." in gap(path)
-    assert gap(path).endswith("do not trust the rules yet.") and "20 个人工不通过工单中 8 个被误放行（40.0%；95%：21.9% – 61.3%）" in gap(path, "zh")
+    assert gap(path).endswith(
+        "do not trust the rules yet."
+    ) and "20 个人工不通过工单中 8 个被误放行（40.0%；95%：21.9% – 61.3%）" in gap(path, "zh")
     assert 'class="alarm stop" id="gap"' in html
     assert html.index('id="gap"') < html.index('id="one-sided"') < html.index('id="verdict"')
 
@@ -146,7 +195,13 @@ def test_a_gap_is_the_first_thing_said_in_both_languages(weighed):
 def test_no_run_is_ready_whose_rules_do_worse_on_tickets_they_never_saw(weighed):
     path = report(weighed)
     assert 'class="verdict wait"' in path.read_text(encoding="utf-8")
-    assert Page(path).texts["verdict"].startswith("Not ready to train the student yet: 10 of 60 tickets labelled fail would be released (16.7%, limit 50.0%)")
+    assert (
+        Page(path)
+        .texts["verdict"]
+        .startswith(
+            "Not ready to train the student yet: 10 of 60 tickets labelled fail would be released (16.7%, limit 50.0%)"
+        )
+    )
     weighed.configure("gate", gate={"max_frr": 0.01})
     assert Page(report(weighed)).texts["verdict"].startswith("Do not train the student on this yet: 10 of 60")
 
@@ -154,8 +209,16 @@ def test_no_run_is_ready_whose_rules_do_worse_on_tickets_they_never_saw(weighed)
 @pytest.mark.parametrize(
     ("released", "blocked", "said"),
     [
-        ({"learn": 2, "holdout": 1}, {"learn": 0, "holdout": 6}, ["Gap: 6 of 10 tickets labelled pass that guidance never saw are blocked"]),
-        ({"learn": 2, "holdout": 8}, {"learn": 0, "holdout": 6}, ["Gap: 8 of 20 tickets labelled fail", "Gap: 6 of 10 tickets labelled pass"]),
+        (
+            {"learn": 2, "holdout": 1},
+            {"learn": 0, "holdout": 6},
+            ["Gap: 6 of 10 tickets labelled pass that guidance never saw are blocked"],
+        ),
+        (
+            {"learn": 2, "holdout": 8},
+            {"learn": 0, "holdout": 6},
+            ["Gap: 8 of 20 tickets labelled fail", "Gap: 6 of 10 tickets labelled pass"],
+        ),
         ({"learn": 2, "holdout": 2}, {"learn": 0, "holdout": 1}, []),
     ],
 )
@@ -172,8 +235,12 @@ def test_a_gap_is_told_of_each_error_and_of_none_within_noise(tmp_path, released
 def test_a_rule_stands_with_its_hits_misses_and_lift_over_its_last_epoch(weighed):
     story = Page(report(weighed)).texts["rule-G1"]
     assert "Over rounds 3 to 4" in story
-    assert "all learn tickets 20 2 90.9% 50.0% +40.9 [+23.9, +50.2]" in story, "20 of 22, where 50 of 100 could be turned for the better"
-    assert "tickets it was not learnt from 15 1 93.8% 47.9% +45.9 [+25.4, +55.2]" in story, "15 of 16, where 45 of 94 could be"
+    assert "all learn tickets 20 2 90.9% 50.0% +40.9 [+23.9, +50.2]" in story, (
+        "20 of 22, where 50 of 100 could be turned for the better"
+    )
+    assert "tickets it was not learnt from 15 1 93.8% 47.9% +45.9 [+25.4, +55.2]" in story, (
+        "15 of 16, where 45 of 94 could be"
+    )
     assert "20 right · 2 wrong · lift +40.9 [+23.9, +50.2]" in Page(report(weighed)).texts["guidance-now"]
 
 
@@ -182,7 +249,9 @@ def test_a_rule_in_force_that_does_no_better_than_chance_is_marked_in_both_langu
     page = Page(path)
     assert "all learn tickets 12 10 54.5% 50.0% +4.5 [−13.1, +21.3]" in page.texts["rule-G2"]
     assert "tickets it was not learnt from 0 0 no verdict rests on it" in page.texts["rule-G2"]
-    assert [key for key in ("G1", "G2", "G3") if "lives on the base rate" in page.texts[f"rule-{key}"]] == ["G2"], "G3 does worse, but has left"
+    assert [key for key in ("G1", "G2", "G3") if "lives on the base rate" in page.texts[f"rule-{key}"]] == ["G2"], (
+        "G3 does worse, but has left"
+    )
     assert page.texts["guidance-now"].count("lives on the base rate") == 1
     assert "仅靠基础比例" in Page(path, "zh").texts["rule-G2"]
 
@@ -195,7 +264,12 @@ def test_a_rule_that_left_says_why_as_it_stands_with_its_last_epoch(weighed):
 
 def test_a_rule_that_no_round_ran_under_is_not_judged_yet(weighed):
     new = guidance(5, G1=WORKS, G2=RIDES, G4="须见铭牌")
-    new = new.model_copy(update={"removed": weighed.guidance.removed, "metadata": weighed.guidance.metadata | {"G4": rule_meta(created_round=5)}})
+    new = new.model_copy(
+        update={
+            "removed": weighed.guidance.removed,
+            "metadata": weighed.guidance.metadata | {"G4": rule_meta(created_round=5)},
+        }
+    )
     weighed.play({key: "fail" for key in weighed.tickets}, epoch=3, after=new)
     weighed.loop.unlink()
     page = Page(report(weighed))
@@ -206,7 +280,10 @@ def test_a_rule_that_no_round_ran_under_is_not_judged_yet(weighed):
 def test_a_trial_says_what_it_had_to_meet_its_harm_and_what_it_names(weighed, tmp_path):
     story = Page(report(weighed)).texts["rule-G1"]
     assert "Fixed 4 of 9 wrong" in story
-    assert "p = 0.0012 (at most 0.012 wanted) Harm: the other error rises by 3.5% beyond wrong labels Names “挡风板”, which the checklist does not" in story
+    assert (
+        "p = 0.0012 (at most 0.012 wanted) Harm: the other error rises by 3.5% beyond wrong labels Names “挡风板”, which the checklist does not"
+        in story
+    )
     old = Page(report(learnt_run(tmp_path / "old").complete())).texts["rule-G1"]
     assert "p = 0.0012" in old and not any(word in old for word in ("wanted", "Harm", "Names"))
 
@@ -233,13 +310,18 @@ def test_a_proposal_stays_text(tmp_path):
 
 def test_a_run_without_such_proposals_has_no_such_list(tmp_path):
     run = weighed_run(tmp_path / "run", near=NEAR[3:]).complete()
-    assert "near-misses" not in Page(report(run)).texts and "What more tickets would decide" not in Page(report(run)).text
+    assert (
+        "near-misses" not in Page(report(run)).texts and "What more tickets would decide" not in Page(report(run)).text
+    )
 
 
 def test_limits_that_no_trial_can_have_are_named(weighed):
     weighed.configure("reflect", reflect={"trial": LIMITS | {"min_precision": 2}}, life_cycle=LIFE)
     outcome = call("report", run_dir=weighed.folder, output=weighed.folder / "report.html")
-    assert (outcome.code, len(outcome.err.splitlines())) == (2, 1) and "config/reflect.yaml: min_precision: " in outcome.err
+    assert (outcome.code, len(outcome.err.splitlines())) == (
+        2,
+        1,
+    ) and "config/reflect.yaml: min_precision: " in outcome.err
 
 
 def test_every_round_and_epoch_and_change_is_on_each_curve(run):
@@ -275,10 +357,16 @@ def test_the_review_list_counts_and_shows_its_tickets_with_negatives_marked(run)
     assert (found.count, found.by_gt_label) == (2, {"pass": 1, "fail": 1})
     assert "2 tickets have no candidate answer" in text
     assert "labelled fail, model says pass 1" in text and "labelled pass, model says fail 1" in text
-    assert f"no_candidate_supports_gt no candidate supports the label {found.by_reason_code['no_candidate_supports_gt']}" in text
+    assert (
+        f"no_candidate_supports_gt no candidate supports the label {found.by_reason_code['no_candidate_supports_gt']}"
+        in text
+    )
     assert all(row.ticket_key in text for row in found.tickets)
     html = page.read_text(encoding="utf-8")
-    assert '<mark class="breach">螺丝、光纤插头/机柜处接地螺丝,不符合要求</mark>×1' in html and '<mark class="negative">散乱</mark>' in html
+    assert (
+        '<mark class="breach">螺丝、光纤插头/机柜处接地螺丝,不符合要求</mark>×1' in html
+        and '<mark class="negative">散乱</mark>' in html
+    )
 
 
 def test_the_review_page_is_linked_only_where_it_is(run):
@@ -299,7 +387,10 @@ def test_malformed_answers_are_shares_of_all_candidates_and_lost_tickets_stand_a
     page = Page(report(run))
     assert "4 of 32 candidate answers" in page.texts["malformed"]
     assert page.rows["why"] == [["no_verdict no verdict line", "4", "12.5%", "5.0%–28.1%"]]
-    lost = [failure.model_copy(update={"why": "no_valid_candidate", "candidate_index": None}) for failure in read_rows(run.folder / "failure_malformed.jsonl", Malformed)]
+    lost = [
+        failure.model_copy(update={"why": "no_valid_candidate", "candidate_index": None})
+        for failure in read_rows(run.folder / "failure_malformed.jsonl", Malformed)
+    ]
     assert [(row.why, row.count, row.rate) for row in why_malformed(lost, 32)] == [("no_valid_candidate", 4, None)]
 
 
@@ -307,10 +398,16 @@ def test_the_student_is_compared_with_the_gates_verdict(judged):
     page = Page(report(judged))
     gate = json.loads((judged.folder / "evaluation" / "gate.json").read_text(encoding="utf-8"))
     rows = {row[0]: row for row in page.rows["compared"]}
-    assert rows["False release rate"][1:4] == ["50.0% 40/80 39.3%–60.7%", "0.0% 0/80 0.0%–4.6%", "−50.0 " + interval(gate["chat"]["frr"])]
+    assert rows["False release rate"][1:4] == [
+        "50.0% 40/80 39.3%–60.7%",
+        "0.0% 0/80 0.0%–4.6%",
+        "−50.0 " + interval(gate["chat"]["frr"]),
+    ]
     assert rows["Summaries, attribute F1"][1].startswith("100.0%")
     assert "The gate lets it pass. 120 held-out tickets" in page.texts["student"]
-    assert page.texts["verdict"].startswith("The student may ship: it meets every condition of the gate and releases 0 of 80")
+    assert page.texts["verdict"].startswith(
+        "The student may ship: it meets every condition of the gate and releases 0 of 80"
+    )
 
 
 def interval(change: dict) -> str:
@@ -347,7 +444,11 @@ def test_every_pair_of_student_and_questions_is_listed_and_the_runs_own_is_shown
     assert [(row[0], row[1], row[2]) for row in page.rows["pairs"]] == [
         ("checkpoints/other/merged", "– a-01", "0.0% 0/80"), ("checkpoints/one/merged", "– one-01", "0.0% 0/80"), ("checkpoints/zz/merged", "– z-01", "0.0% 0/80")
     ]  # fmt: skip
-    assert [row[3] for row in page.rows["pairs"]] == ["The gate lets it pass.", "The gate refuses it. (shown below)", "The gate lets it pass."]
+    assert [row[3] for row in page.rows["pairs"]] == [
+        "The gate lets it pass.",
+        "The gate refuses it. (shown below)",
+        "The gate lets it pass.",
+    ]
     assert page.texts["verdict"].startswith("Do not ship the student")
     shutil.rmtree(run.folder / "evaluation" / "one-01")
     assert Page(report(run)).rows["pairs"][-1][3] == "The gate lets it pass. (shown below)", "else the last by name"
@@ -382,7 +483,9 @@ def test_configuration_and_files_are_those_of_the_run(run):
 
 def decide(run: RunFolder, **decisions: str) -> None:
     rows = [{"ticket_key": key, "decision": decision} for key, decision in decisions.items()]
-    write_text(run.folder / "review_decisions.jsonl", "".join(json.dumps(row, ensure_ascii=False) + "\n" for row in rows))
+    write_text(
+        run.folder / "review_decisions.jsonl", "".join(json.dumps(row, ensure_ascii=False) + "\n" for row in rows)
+    )
 
 
 def test_figures_are_against_labels_as_people_corrected_them(run):
@@ -391,17 +494,30 @@ def test_figures_are_against_labels_as_people_corrected_them(run):
     text = Page(report(run)).texts["figures"]
     for title, said in (("False release rate", "0 of 1"), ("False block rate", "0 of 2"), ("Label match", "3 of 3")):
         assert said in text[text.index(title) :][:200], title
-    assert "2 decisions" in text and "Against the labels as given: false release 50.0%, false block 50.0%, label match 50.0%" in text
+    assert (
+        "2 decisions" in text
+        and "Against the labels as given: false release 50.0%, false block 50.0%, label match 50.0%" in text
+    )
 
 
 # -- what to do
 def test_the_verdict_takes_corrected_labels_and_what_is_left_to_decide(tmp_path):
     tickets = [ticket(f"g{number}", "fail") for number in range(100)]
-    run = RunFolder(tmp_path, tickets).play({row.ticket_key: "pass" if number < 30 else "fail" for number, row in enumerate(tickets)}).finish().complete()
+    run = (
+        RunFolder(tmp_path, tickets)
+        .play({row.ticket_key: "pass" if number < 30 else "fail" for number, row in enumerate(tickets)})
+        .finish()
+        .complete()
+    )
     run.configure("gate", gate={"max_frr": 0.05})
-    assert Page(report(run)).texts["verdict"].startswith("Do not train the student on this yet: 30 of 100") and "first: 30 tickets" in Page(report(run)).texts["verdict"]
+    assert (
+        Page(report(run)).texts["verdict"].startswith("Do not train the student on this yet: 30 of 100")
+        and "first: 30 tickets" in Page(report(run)).texts["verdict"]
+    )
     decide(run, **{f"g{number}::fail": "label_wrong" for number in range(20)})
-    assert "10 of 80" in Page(report(run)).texts["verdict"] and "first: 10 tickets" in Page(report(run)).texts["verdict"]
+    assert (
+        "10 of 80" in Page(report(run)).texts["verdict"] and "first: 10 tickets" in Page(report(run)).texts["verdict"]
+    )
     decide(run, **{f"g{number}::fail": "label_wrong" if number < 20 else "model_wrong" for number in range(30)})
     assert "10 of 80" in Page(report(run)).texts["verdict"] and "make relearn" in Page(report(run)).texts["verdict"]
     decide(run, **{f"g{number}::fail": "label_wrong" for number in range(30)})
@@ -419,7 +535,12 @@ def test_the_verdict_takes_corrected_labels_and_what_is_left_to_decide(tmp_path)
 )
 def test_the_verdict_follows_rate_interval_and_limit(tmp_path, limit, verdicts, said):
     tickets = [ticket(f"g{number}", "fail") for number in range(100)]
-    run = RunFolder(tmp_path, tickets).play({row.ticket_key: word for row, word in zip(tickets, verdicts.split(), strict=True)}).finish().complete()
+    run = (
+        RunFolder(tmp_path, tickets)
+        .play({row.ticket_key: word for row, word in zip(tickets, verdicts.split(), strict=True)})
+        .finish()
+        .complete()
+    )
     if limit is not None:
         run.configure("gate", gate={"max_frr": limit})
     assert Page(report(run)).texts["verdict"].startswith(said)
@@ -438,7 +559,14 @@ def test_a_run_under_way_is_shown_as_far_as_it_is(tmp_path):
     shutil.rmtree(run.folder / "config")
     page = Page(report(run))
     assert page.texts["verdict"].startswith("Decide nothing yet") and "4 rounds so far" in page.texts["top"]
-    for place, text in (("figures", "No figures yet"), ("curves", "No figures yet"), ("review", "No review list yet"), ("malformed", "No list of failures yet"), ("student", "has not been evaluated"), ("made-of", "No config folder")):
+    for place, text in (
+        ("figures", "No figures yet"),
+        ("curves", "No figures yet"),
+        ("review", "No review list yet"),
+        ("malformed", "No list of failures yet"),
+        ("student", "has not been evaluated"),
+        ("made-of", "No config folder"),
+    ):
         assert text in page.texts[place]
     assert "left in round 3" in page.texts["rule-G1"]
 
@@ -446,8 +574,14 @@ def test_a_run_under_way_is_shown_as_far_as_it_is(tmp_path):
 def test_a_run_in_which_nothing_was_learnt_malformed_or_queued_says_so(tmp_path):
     run = RunFolder(tmp_path, [ticket("a")]).play({"a::pass": "pass"}).finish().complete()
     page = Page(report(run))
-    assert "No rule was learnt" in page.text and "Nothing was refused" in page.text and "No ticket waits for review." in page.text
-    assert "All 1 candidate answers" in page.text and page.texts["verdict"].startswith("Guidance has converged, but no ticket labelled fail")
+    assert (
+        "No rule was learnt" in page.text
+        and "Nothing was refused" in page.text
+        and "No ticket waits for review." in page.text
+    )
+    assert "All 1 candidate answers" in page.text and page.texts["verdict"].startswith(
+        "Guidance has converged, but no ticket labelled fail"
+    )
 
 
 def test_a_folder_in_which_no_run_has_started_is_named_in_one_line(tmp_path):
@@ -457,7 +591,17 @@ def test_a_folder_in_which_no_run_has_started_is_named_in_one_line(tmp_path):
     assert not (tmp_path / "report.html").exists()
 
 
-@pytest.mark.parametrize("name", ["metrics.jsonl", "need_review.json", "evaluation/gate.json", "config/gate.yaml", "rounds/0002/reflection.jsonl", "config/tickets.json"])
+@pytest.mark.parametrize(
+    "name",
+    [
+        "metrics.jsonl",
+        "need_review.json",
+        "evaluation/gate.json",
+        "config/gate.yaml",
+        "rounds/0002/reflection.jsonl",
+        "config/tickets.json",
+    ],
+)
 def test_a_bad_file_is_named_and_the_page_there_is_kept(run, name):
     page = report(run)
     before = page.read_bytes()
@@ -513,8 +657,23 @@ def places(text: str) -> list[str]:
 
 def test_no_text_is_left_over_and_every_word_of_the_records_is_explained():
     texts = read_yaml(PAGES / "report.yaml")
-    used = (PAGES / "report.html").read_text(encoding="utf-8") + (PAGES.parent / "report" / "page.py").read_text(encoding="utf-8")
-    groups = ("status.", "refusal.", "review.", "why.", "mcnemar.", "verdict.", "gap.", "side.", "evidence.all", "evidence.fresh", "left.", "word.")
+    used = (PAGES / "report.html").read_text(encoding="utf-8") + (PAGES.parent / "report" / "page.py").read_text(
+        encoding="utf-8"
+    )
+    groups = (
+        "status.",
+        "refusal.",
+        "review.",
+        "why.",
+        "mcnemar.",
+        "verdict.",
+        "gap.",
+        "side.",
+        "evidence.all",
+        "evidence.fresh",
+        "left.",
+        "word.",
+    )
     figures = ("frr", "false_block", "label_match", "format", "summary_", "attribute_", "dense_")
     assert [key for key in texts if f'"{key}"' not in used and not key.startswith(groups + figures)] == []
     assert [why for why in get_args(Malformed.model_fields["why"].annotation) if f"why.{why}" not in texts] == []
@@ -523,20 +682,38 @@ def test_no_text_is_left_over_and_every_word_of_the_records_is_explained():
 
 def test_both_languages_show_the_same_numbers(run):
     path = report(run)
-    english, chinese = (sorted(re.findall(r"\d+(?:\.\d+)?", Page(path, language).texts["figures"])) for language in ("en", "zh"))
+    english, chinese = (
+        sorted(re.findall(r"\d+(?:\.\d+)?", Page(path, language).texts["figures"])) for language in ("en", "zh")
+    )
     assert english == chinese and len(english) > 20
 
 
 def test_a_run_of_many_rounds_rules_and_tickets_stays_small(tmp_path):
-    tickets = [ticket(f"QC-TEMP-20240101-{number:07}", "fail", ("标签/无法识别×1，螺丝、光纤插头/机柜处接地螺丝,符合要求×4" * 4,) * 8) for number in range(400)]
+    tickets = [
+        ticket(
+            f"QC-TEMP-20240101-{number:07}",
+            "fail",
+            ("标签/无法识别×1，螺丝、光纤插头/机柜处接地螺丝,符合要求×4" * 4,) * 8,
+        )
+        for number in range(400)
+    ]
     run = RunFolder(tmp_path, tickets)
     keys = [row.ticket_key for row in tickets[:48]]
     big = Trial(errors=48, corrects=48, fixed=keys, broke=keys, precision=0.5, p_value=0.001)
     rules = {}
     for number in range(1, 25):
         rules[f"G{number}"] = f"出现第{number}种情形则不通过"
-        add = AppliedOperation(op=Operation(op="add", text=rules[f"G{number}"], rationale="因此", evidence=keys[:8]), key=f"G{number}", trial=big)
-        run.play({keys[0]: "pass"}, epoch=1, after=guidance(number, **rules), reflections=(reflection(number, 1, "01", applied=[add]),))
+        add = AppliedOperation(
+            op=Operation(op="add", text=rules[f"G{number}"], rationale="因此", evidence=keys[:8]),
+            key=f"G{number}",
+            trial=big,
+        )
+        run.play(
+            {keys[0]: "pass"},
+            epoch=1,
+            after=guidance(number, **rules),
+            reflections=(reflection(number, 1, "01", applied=[add]),),
+        )
     seen = {key: RuleTally(hits=3, misses=1) for key in rules}
     for number in range(25, 205):
         run.play({keys[0]: "pass"}, epoch=number // 17, reflections=(reflection(number, number // 17, tallies=seen),))
@@ -552,6 +729,9 @@ def test_scales_hold_every_interval():
     assert scale_of([], from_top=False) == (0.0, 1.0)
 
 
-@pytest.mark.parametrize(("share", "said"), [(None, "–"), (0, "0.0%"), (0.0004, "<0.1%"), (0.0371, "3.7%"), (0.9996, ">99.9%"), (1, "100.0%")])
+@pytest.mark.parametrize(
+    ("share", "said"),
+    [(None, "–"), (0, "0.0%"), (0.0004, "<0.1%"), (0.0371, "3.7%"), (0.9996, ">99.9%"), (1, "100.0%")],
+)
 def test_a_share_never_reads_as_all_or_nothing_unless_it_is(share, said):
     assert percent(share) == said

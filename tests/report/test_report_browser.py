@@ -1,7 +1,9 @@
 """The report in headless Chromium: quiet, whole on a phone and on paper, usable by keyboard, and deaf to markup from data."""
 
 import pytest
+
 from tests.support.report_runs import HOSTILE, hostile, judged, report, run, weighed  # noqa: F401 -- fixtures
+
 
 def open_all(page) -> None:
     page.evaluate("document.querySelectorAll('details').forEach(detail => detail.open = true)")
@@ -49,11 +51,15 @@ def test_everything_that_opens_is_reached_with_the_keyboard(judged, open_page):
     reached = set()
     for _ in range(200):
         page.keyboard.press("Tab")
-        where = page.evaluate("(e => e.tagName === 'SUMMARY' ? [...document.querySelectorAll('summary')].indexOf(e) : e === document.body ? 'end' : null)(document.activeElement)")
+        where = page.evaluate(
+            "(e => e.tagName === 'SUMMARY' ? [...document.querySelectorAll('summary')].indexOf(e) : e === document.body ? 'end' : null)(document.activeElement)"
+        )
         if where == "end":
             break
         reached.add(where)
-    visible = page.evaluate("[...document.querySelectorAll('summary')].map((e, i) => e.checkVisibility() ? i : null).filter(i => i !== null)")
+    visible = page.evaluate(
+        "[...document.querySelectorAll('summary')].map((e, i) => e.checkVisibility() ? i : null).filter(i => i !== null)"
+    )
     assert visible and set(visible) <= reached
 
 
@@ -62,7 +68,9 @@ def test_paper_shows_what_matters_without_the_switch(judged, open_page):
     assert len(opened.page.pdf(format="A4")) > 20_000
     opened.page.emulate_media(media="print")
     shown = "locator => locator.checkVisibility({contentVisibilityAuto: true, visibilityProperty: true})"
-    assert opened.page.locator(".chips li").first.evaluate(shown) and opened.page.locator(".photos li").first.evaluate(shown)
+    assert opened.page.locator(".chips li").first.evaluate(shown) and opened.page.locator(".photos li").first.evaluate(
+        shown
+    )
     assert not opened.page.locator(".switch").is_visible() and not opened.page.locator("nav").is_visible()
     assert opened.page.evaluate("getComputedStyle(document.body).backgroundColor") == "rgb(255, 255, 255)"
 
@@ -72,7 +80,10 @@ def test_marks_tell_their_numbers_to_a_pointer(judged, open_page):
     hit = page.locator(".curve.release rect.hit").first
     hit.scroll_into_view_if_needed()
     box = hit.bounding_box()
-    title = page.evaluate("([x, y]) => document.elementFromPoint(x, y).querySelector('title')?.textContent", [box["x"] + box["width"] / 2, box["y"] + box["height"] / 2])
+    title = page.evaluate(
+        "([x, y]) => document.elementFromPoint(x, y).querySelector('title')?.textContent",
+        [box["x"] + box["width"] / 2, box["y"] + box["height"] / 2],
+    )
     assert title.startswith("R1 (E1): 50.0% [9.5%, 90.5%]")
 
 
@@ -101,7 +112,12 @@ def test_hostile_text_neither_runs_nor_shows_as_markup(hostile, open_page):
 
 def test_the_policy_stops_a_script_even_if_escaping_failed(judged, open_page, tmp_path):
     path = tmp_path / "broken.html"
-    path.write_text(report(judged).read_text(encoding="utf-8").replace("<main>", "<main><script>window.hacked=1</script><img src=x onerror=window.hacked=1>", 1), encoding="utf-8")
+    path.write_text(
+        report(judged)
+        .read_text(encoding="utf-8")
+        .replace("<main>", "<main><script>window.hacked=1</script><img src=x onerror=window.hacked=1>", 1),
+        encoding="utf-8",
+    )
     opened = open_page(path)
     assert opened.page.evaluate("window.hacked") is None and opened.complaints
     assert not [url for url in opened.requests if url.startswith("http")]

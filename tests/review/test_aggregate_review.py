@@ -3,22 +3,42 @@
 import json
 
 import pytest
-from tests.support.builders import MISSION, RunFolder, candidates, snapshot, ticket
 
+from tests.support.builders import MISSION, RunFolder, candidates, snapshot, ticket
 from verdicts.base.jsonl import read_json, read_rows, write_rows
 from verdicts.records.records import NeedReviewEntry, NeedReviewFile
 from verdicts.review.queue import distinct_answers, is_unsupported, log_odds_against
 
-TICKETS = [ticket("a"), ticket("b", "fail", ("电线/捆扎整齐×1", "标签/无法识别×1")), ticket("c", "fail"), ticket("d", "fail"), ticket("e")]
+TICKETS = [
+    ticket("a"),
+    ticket("b", "fail", ("电线/捆扎整齐×1", "标签/无法识别×1")),
+    ticket("c", "fail"),
+    ticket("d", "fail"),
+    ticket("e"),
+]
 
 
 @pytest.fixture
 def run(tmp_path) -> RunFolder:
     """b is unsupported twice, c only at first, d and a at the end; e has no valid candidate."""
     run = RunFolder(tmp_path / "run", TICKETS)
-    run.play({"a::pass": "pass", "b::fail": "pass pass", "c::fail": "pass pass", "d::fail": "fail fail", "e::pass": "fail fail"})
     run.play(
-        {"a::pass": "fail fail", "b::fail": "pass pass pass bad", "c::fail": "pass fail", "d::fail": "pass pass", "e::pass": "bad bad"},
+        {
+            "a::pass": "pass",
+            "b::fail": "pass pass",
+            "c::fail": "pass pass",
+            "d::fail": "fail fail",
+            "e::pass": "fail fail",
+        }
+    )
+    run.play(
+        {
+            "a::pass": "fail fail",
+            "b::fail": "pass pass pass bad",
+            "c::fail": "pass fail",
+            "d::fail": "pass pass",
+            "e::pass": "bad bad",
+        },
         odds={"a::pass": 1.0, "b::fail": 3.0, "d::fail": None},
     )
     run.finish().collect()
@@ -52,7 +72,11 @@ def test_log_odds_are_taken_against_the_label_over_valid_candidates():
 
 def test_equal_answers_are_counted_not_repeated():
     answers = distinct_answers(candidates(ticket("a", "fail"), "pass pass pass bad fail"))
-    assert [(answer.verdict, answer.reason, answer.count) for answer in answers] == [("pass", "第1条依据(G0)", 2), ("fail", "第1条依据(G0)", 1), ("pass", "第2条依据(G0)", 1)]
+    assert [(answer.verdict, answer.reason, answer.count) for answer in answers] == [
+        ("pass", "第1条依据(G0)", 2),
+        ("fail", "第1条依据(G0)", 1),
+        ("pass", "第2条依据(G0)", 1),
+    ]
 
 
 def test_the_list_holds_what_is_unsupported_at_its_last_evaluation_the_surest_first(run):
@@ -83,7 +107,14 @@ def test_counts_add_up_by_label_and_reason(run):
 def test_the_queue_holds_all_rounds_entries_and_no_hard_failure(run):
     run.aggregate_review()
     entries = read_rows(run.folder / "need_review_queue.jsonl", NeedReviewEntry)
-    assert [(row.round, row.ticket_key) for row in entries] == [(1, "b::fail"), (1, "c::fail"), (1, "e::pass"), (2, "a::pass"), (2, "b::fail"), (2, "d::fail")]
+    assert [(row.round, row.ticket_key) for row in entries] == [
+        (1, "b::fail"),
+        (1, "c::fail"),
+        (1, "e::pass"),
+        (2, "a::pass"),
+        (2, "b::fail"),
+        (2, "d::fail"),
+    ]
     assert "e::pass" not in {row.ticket_key for row in listed(run)}
 
 
@@ -94,7 +125,9 @@ def test_under_label_suspect_only_tickets_that_reflection_could_not_explain_are_
     run.play(everything | {"c::fail": "fail"}, policy="label_suspect")
     run.finish().collect()
     run.aggregate_review()
-    assert [(row.ticket_key, row.reason_code, row.times_queued, row.last_round) for row in listed(run)] == [("b::fail", "label_suspect", 1, 2)]
+    assert [(row.ticket_key, row.reason_code, row.times_queued, row.last_round) for row in listed(run)] == [
+        ("b::fail", "label_suspect", 1, 2)
+    ]
 
 
 def test_a_run_without_need_of_review_says_so(tmp_path):
@@ -142,9 +175,19 @@ def test_the_same_rounds_give_the_same_bytes(run):
 @pytest.mark.parametrize(
     ("file", "old", "new", "message"),
     [
-        ("rounds/0002/need_review_queue.jsonl", "no_candidate_supports_gt", "third_state", ":1: reason_code: input should be 'no_candidate_supports_gt' or 'label_suspect'"),
+        (
+            "rounds/0002/need_review_queue.jsonl",
+            "no_candidate_supports_gt",
+            "third_state",
+            ":1: reason_code: input should be 'no_candidate_supports_gt' or 'label_suspect'",
+        ),
         ("trajectories.jsonl", '"round": 1', '"round": "1"', ":1: round: input should be a valid integer"),
-        ("config/aggregate_review.yaml", "manual_review_queue", "manual_queue", "manual_queue: unknown field; did you mean 'manual_review_queue'?"),
+        (
+            "config/aggregate_review.yaml",
+            "manual_review_queue",
+            "manual_queue",
+            "manual_queue: unknown field; did you mean 'manual_review_queue'?",
+        ),
     ],
 )
 def test_a_bad_file_is_named_and_nothing_is_overwritten(run, file, old, new, message):

@@ -5,15 +5,15 @@ import subprocess
 import sys
 
 import pytest
-from tests.support.builders import MISSION, RunFolder, candidates, guidance, ticket
 from pydantic import ValidationError
-from tests.rounds.test_rollout import Bench, Killed, Speaker, snapshot
 
-from verdicts.config.config import FailFirst
+from tests.rounds.test_rollout import Bench, Killed, Speaker, snapshot
+from tests.support.builders import MISSION, RunFolder, candidates, guidance, ticket
 from verdicts.base.jsonl import read_json, read_rows
-from verdicts.stage_b.protocol import parse, render
+from verdicts.config.config import FailFirst
 from verdicts.records.records import ChatRow, NeedReviewFile, RoundMetrics, Selection, SftRow, Trajectory
 from verdicts.review.queue import distinct_answers, is_unsupported
+from verdicts.stage_b.protocol import parse, render
 from verdicts.stage_b.selection import by_model, guard_row, select
 
 GUARD = FailFirst(enabled=True, negatives=[["机柜处接地螺丝", "不符合要求"]])
@@ -26,14 +26,28 @@ def test_the_guards_row_is_the_selected_answer_and_says_who_wrote_it():
     chosen = select(of, candidates(of, "pass pass bad fail", round=3, epoch=2, step=5), GUARD)
     row = guard_row(chosen)
     assert (row.source, row.candidate_index, row.decode) == ("guard", 4, None)
-    assert (row.ticket_key, row.group_id, row.mission, row.round, row.epoch, row.guidance_step) == ("a::fail", "a", MISSION, 3, 2, 5)
+    assert (row.ticket_key, row.group_id, row.mission, row.round, row.epoch, row.guidance_step) == (
+        "a::fail",
+        "a",
+        MISSION,
+        3,
+        2,
+        5,
+    )
     assert (row.verdict, row.reason, row.format_ok, row.label_match) == ("fail", chosen.reason, True, True)
     assert row.candidate_index == chosen.selected_candidate
-    assert row.response_text == render("fail", chosen.reason) and parse(row.response_text) == ("fail", chosen.reason, None)
+    assert row.response_text == render("fail", chosen.reason) and parse(row.response_text) == (
+        "fail",
+        chosen.reason,
+        None,
+    )
     assert (row.verdict_logprob.pass_, row.verdict_logprob.fail) == (None, None)
 
 
-@pytest.mark.parametrize(("words", "summary"), [("fail fail pass", BAD_SCREW), ("pass fail", BAD_SCREW), ("pass pass", TIDY), ("bad bad", BAD_SCREW)])
+@pytest.mark.parametrize(
+    ("words", "summary"),
+    [("fail fail pass", BAD_SCREW), ("pass fail", BAD_SCREW), ("pass pass", TIDY), ("bad bad", BAD_SCREW)],
+)
 def test_where_the_guard_overrides_nothing_it_leaves_no_row(words, summary):
     of = ticket("a", "fail", (summary,))
     assert guard_row(select(of, candidates(of, words), GUARD)) is None
@@ -47,7 +61,9 @@ def test_where_the_guard_overrides_nothing_it_leaves_no_row(words, summary):
         ("pass", "pass bad fail pass", False),
     ],
 )
-def test_a_ticket_that_the_guard_decided_is_in_review_only_where_no_candidate_supports_its_label(label, words, in_review):
+def test_a_ticket_that_the_guard_decided_is_in_review_only_where_no_candidate_supports_its_label(
+    label, words, in_review
+):
     of = ticket("a", label, (BAD_SCREW,))
     rows = candidates(of, words)
     assert is_unsupported([*rows, guard_row(select(of, rows, GUARD))]) is in_review
@@ -60,11 +76,19 @@ def test_the_guards_row_neither_votes_nor_counts_as_an_answer_of_the_model():
     everything = [*rows, guard_row(chosen)]
     assert by_model(everything) == rows
     assert select(of, everything, GUARD) == chosen
-    assert (chosen.candidates.pass_, chosen.candidates.fail, chosen.candidates.malformed, chosen.vote_strength) == (2, 0, 1, 1.0)
+    assert (chosen.candidates.pass_, chosen.candidates.fail, chosen.candidates.malformed, chosen.vote_strength) == (
+        2,
+        0,
+        1,
+        1.0,
+    )
     assert distinct_answers(everything) == distinct_answers(rows)
 
 
-@pytest.mark.parametrize(("source", "decode"), [("guard", {"temperature": 0.0, "top_p": 1.0, "max_new_tokens": 1, "seed": 1}), ("model", None)])
+@pytest.mark.parametrize(
+    ("source", "decode"),
+    [("guard", {"temperature": 0.0, "top_p": 1.0, "max_new_tokens": 1, "seed": 1}), ("model", None)],
+)
 def test_a_model_has_settings_and_a_guard_has_none(source, decode):
     row = candidates(ticket("a"), "pass")[0].model_dump()
     with pytest.raises(ValidationError, match="the model has settings, the guard has none"):
@@ -77,8 +101,18 @@ def test_a_row_of_an_earlier_version_is_the_models():
 
 
 # -- a whole run
-TICKETS = [ticket("guarded", "fail", (BAD_SCREW,)), ticket("blocked", "pass", (BAD_SCREW,)), ticket("plain", "pass", (TIDY,)), ticket("missed", "fail", (TIDY,))]
-ANSWERS = {"guarded::fail": "pass pass bad", "blocked::pass": "pass pass pass", "plain::pass": "pass pass pass", "missed::fail": "pass pass pass"}
+TICKETS = [
+    ticket("guarded", "fail", (BAD_SCREW,)),
+    ticket("blocked", "pass", (BAD_SCREW,)),
+    ticket("plain", "pass", (TIDY,)),
+    ticket("missed", "fail", (TIDY,)),
+]
+ANSWERS = {
+    "guarded::fail": "pass pass bad",
+    "blocked::pass": "pass pass pass",
+    "plain::pass": "pass pass pass",
+    "missed::fail": "pass pass pass",
+}
 
 
 @pytest.fixture
@@ -90,7 +124,10 @@ def run(tmp_path) -> RunFolder:
 def test_an_explicit_negative_labelled_fail_is_not_in_review_and_teaches(run):
     (review,) = read_json(run.folder / "need_review.json", NeedReviewFile).missions.values()
     assert [row.ticket_key for row in review.tickets] == ["missed::fail"]
-    taught = {row.group_id: (row.label, parse(row.messages[2].content).verdict) for row in read_rows(run.folder / "distill.train.jsonl", SftRow)}
+    taught = {
+        row.group_id: (row.label, parse(row.messages[2].content).verdict)
+        for row in read_rows(run.folder / "distill.train.jsonl", SftRow)
+    }
     assert taught == {"guarded": ("fail", "fail"), "plain": ("pass", "pass")}
     said = {row.group_id: row.messages[2].content for row in read_rows(run.folder / "distill_chatml.jsonl", ChatRow)}
     assert said["guarded"] == said["blocked"] == render("fail", f"image_1 出现明确负项：{BAD_SCREW}(G0)")
@@ -109,7 +146,11 @@ def test_a_run_with_guards_passes_both_checks(run):
 
     if not (SHARED / "verify_run.py").exists():
         pytest.skip("../shared/verify_run.py is not here")
-    done = subprocess.run([sys.executable, str(SHARED / "verify_run.py"), str(run.folder), str(run.stage_a)], capture_output=True, text=True)
+    done = subprocess.run(
+        [sys.executable, str(SHARED / "verify_run.py"), str(run.folder), str(run.stage_a)],
+        capture_output=True,
+        text=True,
+    )
     assert done.returncode == 0, done.stdout
 
 
@@ -117,18 +158,24 @@ def test_a_run_with_guards_passes_both_checks(run):
 @pytest.fixture
 def bench(tmp_path, monkeypatch) -> Bench:
     bench = Bench(tmp_path, monkeypatch)
-    return bench.write([ticket("a", "fail", (BAD_SCREW,)), ticket("b"), ticket("c", "pass", (BAD_SCREW,)), ticket("d", "fail")])
+    return bench.write(
+        [ticket("a", "fail", (BAD_SCREW,)), ticket("b"), ticket("c", "pass", (BAD_SCREW,)), ticket("d", "fail")]
+    )
 
 
 def test_rollout_writes_the_guards_row_behind_those_of_its_ticket(bench):
     outcome = bench.rollout(Speaker())
     rows = bench.rows("trajectories.jsonl", Trajectory)
-    assert [(row.ticket_key, row.candidate_index) for row in rows if row.source == "guard"] == [(row.ticket_key, 4) for row in bench.rows("selections.jsonl", Selection) if row.selected_candidate == 4]
+    assert [(row.ticket_key, row.candidate_index) for row in rows if row.source == "guard"] == [
+        (row.ticket_key, 4) for row in bench.rows("selections.jsonl", Selection) if row.selected_candidate == 4
+    ]
     assert sorted(row.ticket_key for row in rows if row.source == "guard") == ["a::fail", "c::pass"]
     assert [row.candidate_index for row in rows if row.ticket_key == "a::fail"] == [0, 1, 2, 3, 4]
     assert len(rows) == 4 * 4 + 2
     assert outcome.last_line.endswith("; 2 passes overridden by the guard")
-    assert json.loads((bench.folder / "rounds/0001/trajectories.jsonl").read_text(encoding="utf-8").splitlines()[-1])["source"] in ("model", "guard")
+    assert json.loads((bench.folder / "rounds/0001/trajectories.jsonl").read_text(encoding="utf-8").splitlines()[-1])[
+        "source"
+    ] in ("model", "guard")
 
 
 @pytest.mark.parametrize("alive", [1, 2, 3])

@@ -14,10 +14,17 @@ from verdicts.review.queue import (
 from verdicts.stage_b.selection import select
 
 
-def queued(answers: list[tuple[StageA, str]], policy: str = "unsupported", suspects: dict[str, str] = {}, shown: dict[str, str] = {}) -> list[NeedReviewEntry]:
+def queued(
+    answers: list[tuple[StageA, str]],
+    policy: str = "unsupported",
+    suspects: dict[str, str] = {},
+    shown: dict[str, str] = {},
+) -> list[NeedReviewEntry]:
     """The entries of one round in which these tickets got these candidates."""
     found = [candidates(of, words) for of, words in answers]
-    chosen = [selection for (of, _), rows in zip(answers, found, strict=True) if (selection := select(of, rows, NO_GUARD))]
+    chosen = [
+        selection for (of, _), rows in zip(answers, found, strict=True) if (selection := select(of, rows, NO_GUARD))
+    ]
     return queue([row for rows in found for row in rows], chosen, policy, suspects, shown)
 
 
@@ -57,9 +64,15 @@ def test_the_vote_does_not_matter_only_support_does():
 def test_an_entry_says_label_verdict_reason_place_and_the_reflection_that_saw_the_ticket():
     shown, suspect, unseen = ticket("a", "fail"), ticket("b", "fail"), ticket("c", "pass")
     entries = queued(
-        [(shown, "pass"), (suspect, "pass"), (unseen, "fail")], suspects={"b::fail": "r0001-02"}, shown={"a::fail": "r0001-01", "b::fail": "r0001-02"}
+        [(shown, "pass"), (suspect, "pass"), (unseen, "fail")],
+        suspects={"b::fail": "r0001-02"},
+        shown={"a::fail": "r0001-01", "b::fail": "r0001-02"},
     )
-    assert [(entry.gt_label, entry.pred_verdict) for entry in entries] == [("fail", "pass"), ("fail", "pass"), ("pass", "fail")]
+    assert [(entry.gt_label, entry.pred_verdict) for entry in entries] == [
+        ("fail", "pass"),
+        ("fail", "pass"),
+        ("pass", "fail"),
+    ]
     assert [entry.reflection_id for entry in entries] == ["r0001-01", "r0001-02", None]
     assert [bool(entry.note) for entry in entries] == [False, True, False]
     assert (entries[0].round, entries[0].epoch, entries[0].pred_reason) == (1, 1, candidates(shown, "pass")[0].reason)
@@ -88,7 +101,8 @@ def test_equal_answers_are_counted_the_most_frequent_first():
 
 
 @pytest.mark.parametrize(
-    ("label", "verdict", "odds", "against"), [("fail", "pass", 2.0, 2.0), ("pass", "fail", 2.0, 2.0), ("pass", "pass", 2.0, -2.0), ("fail", "pass", None, None)]
+    ("label", "verdict", "odds", "against"),
+    [("fail", "pass", 2.0, 2.0), ("pass", "fail", 2.0, 2.0), ("pass", "pass", 2.0, -2.0), ("fail", "pass", None, None)],
 )
 def test_the_odds_are_those_against_the_label(label, verdict, odds, against):
     assert log_odds_against(label, candidates(ticket("a", label), verdict, odds=odds)) == against

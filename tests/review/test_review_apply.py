@@ -3,12 +3,12 @@
 import json
 
 import pytest
-from tests.support.builders import RunFolder, call, guidance, snapshot, ticket
 
-from verdicts.review.spreadsheet import HEADS, WORDS
+from tests.support.builders import RunFolder, call, guidance, snapshot, ticket
 from verdicts.base.jsonl import read_json, read_rows, write_rows, write_text
-from verdicts.stats.rates import wilson
 from verdicts.records.records import DroppedRow, ReviewDecision, ReviewSummary, SftRow
+from verdicts.review.spreadsheet import HEADS, WORDS
+from verdicts.stats.rates import wilson
 
 QUEUED = {"a::fail": "pass pass", "b::fail": "pass pass", "c::pass": "fail fail", "d::fail": "pass pass"}
 RIGHT = {f"right{number}::fail": "fail fail" for number in range(6)}
@@ -17,8 +17,16 @@ RIGHT = {f"right{number}::fail": "fail fail" for number in range(6)}
 @pytest.fixture
 def run(tmp_path) -> RunFolder:
     """A finished run in which four of ten tickets are queued."""
-    tickets = [ticket(*key.split("::"), (f"电线/捆扎整齐×{number}",)) for number, key in enumerate(QUEUED | RIGHT, start=1)]
-    return RunFolder(tmp_path / "final" / "bbu_line", tickets).play(QUEUED | RIGHT, after=guidance(1, G1="规则")).play(QUEUED | RIGHT).finish().complete()
+    tickets = [
+        ticket(*key.split("::"), (f"电线/捆扎整齐×{number}",)) for number, key in enumerate(QUEUED | RIGHT, start=1)
+    ]
+    return (
+        RunFolder(tmp_path / "final" / "bbu_line", tickets)
+        .play(QUEUED | RIGHT, after=guidance(1, G1="规则"))
+        .play(QUEUED | RIGHT)
+        .finish()
+        .complete()
+    )
 
 
 def decide(run: RunFolder, text: str | bytes, name: str = "given.jsonl"):
@@ -37,14 +45,18 @@ def decided(run: RunFolder) -> dict[str, ReviewDecision]:
 
 def test_decisions_are_merged_sorted_and_counted(run):
     assert decide(run, line("b::fail", "unsure") + line("a::fail", "label_wrong", "看得见")).code == 0
-    outcome = decide(run, line("d::fail", "exclude") + line("b::fail", "model_wrong") + line("a::fail", "label_wrong", "看得见"))
+    outcome = decide(
+        run, line("d::fail", "exclude") + line("b::fail", "model_wrong") + line("a::fail", "label_wrong", "看得见")
+    )
     rate = wilson(1, 3)
     assert outcome.last_line == (
         f"review_apply: 3 given = 1 new + 1 changed + 1 unchanged; 0 others kept; 3 of 4 queued tickets decided; label errors {rate}"
     )  # fmt: skip
     assert list(decided(run)) == ["a::fail", "b::fail", "d::fail"]
     assert decided(run)["b::fail"].decision == "model_wrong" and decided(run)["a::fail"].note == "看得见"
-    assert decide(run, line("c::pass", "unsure")).last_line.startswith("review_apply: 1 given = 1 new + 0 changed + 0 unchanged; 3 others kept")
+    assert decide(run, line("c::pass", "unsure")).last_line.startswith(
+        "review_apply: 1 given = 1 new + 0 changed + 0 unchanged; 3 others kept"
+    )
     assert len(decided(run)) == 4
 
 
@@ -54,7 +66,10 @@ def test_the_summary_counts_label_errors_of_the_queue_alone(run):
     assert (summary.queued, summary.decided, summary.not_queued) == (4, 2, 1)
     assert summary.decisions == {"label_wrong": 1, "model_wrong": 0, "exclude": 1, "unsure": 0}
     assert summary.label_error.model_dump() == wilson(1, 2)._asdict()
-    assert {side: (rate.k, rate.n) for side, rate in summary.label_error_by_label.items()} == {"pass": (0, 1), "fail": (1, 1)}
+    assert {side: (rate.k, rate.n) for side, rate in summary.label_error_by_label.items()} == {
+        "pass": (0, 1),
+        "fail": (1, 1),
+    }
 
 
 def test_the_same_decisions_again_leave_the_file_untouched_so_that_nothing_is_rebuilt(run):
@@ -68,11 +83,23 @@ def test_the_same_decisions_again_leave_the_file_untouched_so_that_nothing_is_re
 @pytest.mark.parametrize(
     ("text", "message"),
     [
-        (line("nobody::fail", "exclude"), "given.jsonl:1: ticket_key: no ticket 'nobody::fail' in this run; correct the key or delete the line"),
+        (
+            line("nobody::fail", "exclude"),
+            "given.jsonl:1: ticket_key: no ticket 'nobody::fail' in this run; correct the key or delete the line",
+        ),
         (line("a::pass", "exclude"), ":1: ticket_key: no ticket 'a::pass' in this run"),
-        (line("a::fail", "exclude") + line("a::fail", "unsure"), ":2: ticket_key: 'a::fail' is decided on line 1 already; keep one of the two"),
-        (line("a::fail", "exclude") + "\n" + line("a::fail", "exclude"), ":3: ticket_key: 'a::fail' is decided on line 1 already"),  # the same twice is twice
-        (line("a::fail", "wrong"), ":1: decision: input should be 'label_wrong', 'model_wrong', 'exclude' or 'unsure' (\"wrong\")"),
+        (
+            line("a::fail", "exclude") + line("a::fail", "unsure"),
+            ":2: ticket_key: 'a::fail' is decided on line 1 already; keep one of the two",
+        ),
+        (
+            line("a::fail", "exclude") + "\n" + line("a::fail", "exclude"),
+            ":3: ticket_key: 'a::fail' is decided on line 1 already",
+        ),  # the same twice is twice
+        (
+            line("a::fail", "wrong"),
+            ":1: decision: input should be 'label_wrong', 'model_wrong', 'exclude' or 'unsure' (\"wrong\")",
+        ),
         ('{"ticket_key": "a::fail", "decision": "exclude", "nte": ""}', ":1: nte: unknown field; did you mean 'note'?"),
         ('{"ticket_key": "a::fail"}', ":1: decision: missing; add it"),
         (line("a::fail", "exclude") + '{"ticket_key": "b::f', ":2: not valid JSON"),
@@ -81,14 +108,29 @@ def test_the_same_decisions_again_leave_the_file_untouched_so_that_nothing_is_re
         (b"\xff\xfe\x00", "given.jsonl: not UTF-8, UTF-16 or GB18030; save it as CSV (UTF-8)"),
         (b"\x81\xff\xff", "given.jsonl: not UTF-8, UTF-16 or GB18030"),
         ("ticket_key,decision\na::fail,\n", "given.jsonl: holds no decision; fill in at least one"),
-        ("ticket_key,decision\na::fail,wrong\n", ":2: decision: unknown decision 'wrong'; write one of label_wrong, model_wrong, exclude, unsure (标签错、模型错、排除、不确定)"),
+        (
+            "ticket_key,decision\na::fail,wrong\n",
+            ":2: decision: unknown decision 'wrong'; write one of label_wrong, model_wrong, exclude, unsure (标签错、模型错、排除、不确定)",
+        ),
         ("ticket_key,decision,note\na::fail,,看\n", ":2: decision: empty, though there is a note"),
-        ("ticket_key,decision\nb::fail,unsure\nnobody::fail,unsure\n", ":3: ticket_key: no ticket 'nobody::fail' in this run"),
-        ('ticket_key,decision,note\nb::fail,unsure,"two\nlines"\nb::fail,unsure,\n', ":4: ticket_key: 'b::fail' is decided on line 2 already"),
+        (
+            "ticket_key,decision\nb::fail,unsure\nnobody::fail,unsure\n",
+            ":3: ticket_key: no ticket 'nobody::fail' in this run",
+        ),
+        (
+            'ticket_key,decision,note\nb::fail,unsure,"two\nlines"\nb::fail,unsure,\n',
+            ":4: ticket_key: 'b::fail' is decided on line 2 already",
+        ),
         ("ticket_key,decision,nots\na::fail,unsure,\n", ":1: nots: unknown head; did you mean 'note'?"),
         ("ticket_key,decision,决定\na::fail,unsure,\n", ":1: decision: stands on two columns; keep one of the two"),
-        ("ticket_key,decision\na::fail,unsure,left over\n", ":2: 3 cells under 2 heads; quote a cell that holds the delimiter"),
-        ('ticket_key,decision,note\na::fail,unsure,"open\n', ":2: not a table row (unexpected end of data); close its quotes"),
+        (
+            "ticket_key,decision\na::fail,unsure,left over\n",
+            ":2: 3 cells under 2 heads; quote a cell that holds the delimiter",
+        ),
+        (
+            'ticket_key,decision,note\na::fail,unsure,"open\n',
+            ":2: not a table row (unexpected end of data); close its quotes",
+        ),
     ],
 )
 def test_a_wrong_line_is_named_in_one_line_and_nothing_is_written(run, text, message):
@@ -110,10 +152,18 @@ TABLE = '工单,决定,备注,人工标签\r\na::fail,标签错,"第一行\r\n�
         TABLE.encode("utf-8-sig"),
         TABLE.encode("utf-16"),
         TABLE.encode("gb18030"),
-        TABLE.replace('"第一行\r\n第二行, 完"', "#").replace(",", ";").replace("#", '"第一行\r\n第二行, 完"').encode("utf-8-sig"),
-        TABLE.replace('"第一行\r\n第二行, 完"', "#").replace(",", "\t").replace("#", '"第一行\r\n第二行, 完"').encode("utf-16"),
+        TABLE.replace('"第一行\r\n第二行, 完"', "#")
+        .replace(",", ";")
+        .replace("#", '"第一行\r\n第二行, 完"')
+        .encode("utf-8-sig"),
+        TABLE.replace('"第一行\r\n第二行, 完"', "#")
+        .replace(",", "\t")
+        .replace("#", '"第一行\r\n第二行, 完"')
+        .encode("utf-16"),
         (TABLE + ",,,\r\n").encode(),
-        TABLE.replace("工单,决定,备注,人工标签", "ticket_key, Decision ,note,label".replace("Decision", "decision")).replace("标签错", "Label wrong").encode(),
+        TABLE.replace("工单,决定,备注,人工标签", "ticket_key, Decision ,note,label".replace("Decision", "decision"))
+        .replace("标签错", "Label wrong")
+        .encode(),
     ],
     ids=["utf-8", "lf", "bom", "utf-16", "gb18030", "semicolons", "unicode-text", "empty-rows", "english"],
 )
@@ -128,7 +178,9 @@ def test_what_a_spreadsheet_saves_is_read(run, data):
 def test_the_exported_table_is_filled_in_and_read_back(run):
     decide(run, line("b::fail", "unsure", "=1+1"))
     table = run.folder / "review.csv"
-    assert call("review_apply", run_dir=run.folder, export=table).last_line.startswith(f"review_apply: 4 rows in {table}; 1 of 4")
+    assert call("review_apply", run_dir=run.folder, export=table).last_line.startswith(
+        f"review_apply: 4 rows in {table}; 1 of 4"
+    )
     data = table.read_bytes()
     assert data.startswith(b"\xef\xbb\xbf") and data.count(b"\r\n") == 5
     text = data.decode("utf-8-sig")
@@ -149,14 +201,21 @@ def test_an_existing_table_is_not_written_over(run):
 @pytest.mark.parametrize("start", list("=+-@\t\r'") + ["＝"])
 def test_no_cell_of_the_table_begins_as_a_formula_and_every_key_comes_back(tmp_path, start):
     group = f"{start}cmd|' /C calc'!A0"
-    run = RunFolder(tmp_path, [ticket(group, "fail"), ticket("x", "fail")]).play({f"{group}::fail": "pass", "x::fail": "fail"}).finish().complete()
+    run = (
+        RunFolder(tmp_path, [ticket(group, "fail"), ticket("x", "fail")])
+        .play({f"{group}::fail": "pass", "x::fail": "fail"})
+        .finish()
+        .complete()
+    )
     table = tmp_path / "review.csv"
     call("review_apply", run_dir=run.folder, export=table)
     text = table.read_bytes().decode("utf-8-sig")
     row = text.split("\r\n", 1)[1]
     assert row.lstrip('"').startswith("'" + start)
     heads, _, rest = text.partition("\r\n")
-    filled = (heads + "\r\n" + rest.replace("::fail,,", "::fail,排除,", 1).replace('::fail",,', '::fail",排除,', 1)).encode()
+    filled = (
+        heads + "\r\n" + rest.replace("::fail,,", "::fail,排除,", 1).replace('::fail",,', '::fail",排除,', 1)
+    ).encode()
     assert decide(run, filled, "back.csv").code == 0
     assert list(decided(run)) == [f"{group}::fail"]
 
@@ -172,11 +231,25 @@ def test_the_corpus_takes_corrected_labels_and_leaves_excluded_tickets_out(run):
 @pytest.mark.parametrize(("same_photos", "rows"), [(True, 1), (False, 2)])
 def test_a_corrected_ticket_that_repeats_its_group_s_other_ticket_is_dropped_as_duplicate(tmp_path, same_photos, rows):
     summaries = ("电线/捆扎整齐×1",), ("电线/捆扎整齐×1" if same_photos else "电线/捆扎整齐×2",)
-    tickets = [ticket("twin", "pass", summaries[0]), ticket("twin", "fail", summaries[1]), ticket("x", "fail", ("电线/散乱×1",))]
-    run = RunFolder(tmp_path, tickets).play({"twin::pass": "pass", "twin::fail": "pass", "x::fail": "fail"}).finish().complete()
+    tickets = [
+        ticket("twin", "pass", summaries[0]),
+        ticket("twin", "fail", summaries[1]),
+        ticket("x", "fail", ("电线/散乱×1",)),
+    ]
+    run = (
+        RunFolder(tmp_path, tickets)
+        .play({"twin::pass": "pass", "twin::fail": "pass", "x::fail": "fail"})
+        .finish()
+        .complete()
+    )
     decide(run, line("twin::fail", "label_wrong"))
     run.distill(run.folder / "review_decisions.jsonl")
-    kept = [row for name in ("train", "val") for row in read_rows(run.folder / f"distill.{name}.jsonl", SftRow, allow_empty=True) if row.group_id == "twin"]
+    kept = [
+        row
+        for name in ("train", "val")
+        for row in read_rows(run.folder / f"distill.{name}.jsonl", SftRow, allow_empty=True)
+        if row.group_id == "twin"
+    ]
     dropped = read_rows(run.folder / "distill.dropped.jsonl", DroppedRow, allow_empty=True)
     assert len(kept) == rows and all(row.label == "pass" for row in kept)
     assert [(row.ticket_key, row.dropped) for row in dropped] == ([("twin::fail", "duplicate")] if same_photos else [])
@@ -192,4 +265,6 @@ def test_a_run_with_decisions_passes_its_check(run):
 def test_a_decision_file_written_by_hand_needs_no_tool(run):
     write_rows(run.folder / "review_decisions.jsonl", [ReviewDecision(ticket_key="a::fail", decision="exclude")])
     assert run.distill(run.folder / "review_decisions.jsonl").code == 0
-    assert call("review_apply", run_dir=run.folder).last_line.startswith("review_apply: 1 of 4 queued tickets decided; label errors 0.0%")
+    assert call("review_apply", run_dir=run.folder).last_line.startswith(
+        "review_apply: 1 of 4 queued tickets decided; label errors 0.0%"
+    )

@@ -5,16 +5,25 @@ import re
 from pathlib import Path
 
 import pytest
-from tests.support.builders import MISSION, RunFolder, call, guidance, ticket
 
-from verdicts.config.config import FailFirst, load, section_text
+from tests.support.builders import MISSION, RunFolder, call, guidance, ticket
 from verdicts.base.jsonl import read_json, read_rows, write_json, write_rows, write_text
-from verdicts.review.highlight import Marker, forbidden_words
+from verdicts.config.config import FailFirst, load, section_text
 from verdicts.records.records import NeedReviewFile, ReviewDecision
+from verdicts.review.highlight import Marker, forbidden_words
 
 EVIL = "<script>document.title='evil'</script>\"><img src=x onerror=\"document.title='evil'\">\u2028{{data}}&amp;"
-SUMMARIES = ("电线/捆扎整齐×2，螺丝、光纤插头/机柜处接地螺丝,符合要求×1", "BBU设备/需复核备注:无法判断品牌×1，螺丝/地排处接地螺丝,不符合要求×1，电线/散乱×3")
-QUEUED = {"a::fail": "pass pass", "b::fail": "pass pass", "c::pass": "fail fail fail pass", "d::fail": "pass pass", "e::pass": "fail fail"}
+SUMMARIES = (
+    "电线/捆扎整齐×2，螺丝、光纤插头/机柜处接地螺丝,符合要求×1",
+    "BBU设备/需复核备注:无法判断品牌×1，螺丝/地排处接地螺丝,不符合要求×1，电线/散乱×3",
+)
+QUEUED = {
+    "a::fail": "pass pass",
+    "b::fail": "pass pass",
+    "c::pass": "fail fail fail pass",
+    "d::fail": "pass pass",
+    "e::pass": "fail fail",
+}
 ODDS = {"a::fail": 1.0, "b::fail": 5.0, "d::fail": 3.0, "e::pass": None}
 
 
@@ -22,7 +31,13 @@ ODDS = {"a::fail": 1.0, "b::fail": 5.0, "d::fail": 3.0, "e::pass": None}
 def run(tmp_path) -> RunFolder:
     """A finished run with four queued tickets (c is supported by one candidate)."""
     tickets = [ticket(*key.split("::"), SUMMARIES) for key in QUEUED]
-    made = RunFolder(tmp_path / "final" / "bbu_line", tickets).play(QUEUED, odds=ODDS, after=guidance(1, G1="规则")).play(QUEUED, odds=ODDS).finish().complete()
+    made = (
+        RunFolder(tmp_path / "final" / "bbu_line", tickets)
+        .play(QUEUED, odds=ODDS, after=guidance(1, G1="规则"))
+        .play(QUEUED, odds=ODDS)
+        .finish()
+        .complete()
+    )
     write_text(made.folder / "config" / "rollout.yaml", section_text(load("miniature", "bbu_line"), "rollout"))
     return made
 
@@ -40,7 +55,9 @@ def queue_of(run: RunFolder) -> list:
 
 def stored(opened) -> dict:
     """The decisions that the browser keeps: ticket key -> [decision, note]."""
-    return opened.page.evaluate("JSON.parse(Object.entries(localStorage).find(([k]) => /^ticket-review\\/.*[0-9a-f]{16}$/.test(k))?.[1] ?? '{}')")
+    return opened.page.evaluate(
+        "JSON.parse(Object.entries(localStorage).find(([k]) => /^ticket-review\\/.*[0-9a-f]{16}$/.test(k))?.[1] ?? '{}')"
+    )
 
 
 def saved(opened, path: Path, button: str = "#save") -> Path:
@@ -67,7 +84,10 @@ def test_the_page_is_quiet_and_says_what_the_file_says(run, open_page):
     assert opened.page.locator(".row:visible .name").all_inner_texts() == ["b", "d", "a", "e"]
     assert opened.page.locator(".row:visible .odds").all_inner_texts() == ["5.0", "3.0", "1.0", ""]
     assert opened.page.inner_text("#count") == "0 / 4" and opened.page.inner_text("#shown") == "4 shown"
-    assert opened.page.inner_text(".id").split() == f"b 1 of 4 · against label {first.log_odds_against_label:.1f} · queued 2× · round 2".split()
+    assert (
+        opened.page.inner_text(".id").split()
+        == f"b 1 of 4 · against label {first.log_odds_against_label:.1f} · queued 2× · round 2".split()
+    )
     assert opened.page.locator(".what").all_inner_texts() == ["✕ fail", "✓ pass"]
     answers = [f"{candidate.count} of 2 {candidate.verdict} {candidate.reason}" for candidate in first.candidates]
     assert [" ".join(text.split()) for text in opened.page.locator(".answer").all_inner_texts()] == answers
@@ -79,7 +99,9 @@ def test_the_page_is_quiet_and_says_what_the_file_says(run, open_page):
 
 def test_negatives_evidence_and_remarks_are_marked_and_the_words_stay(run, open_page):
     opened = open_page(make_page(run))
-    marks = opened.page.eval_on_selector_all(".facts mark", "marks => marks.map(mark => [mark.className, mark.textContent])")
+    marks = opened.page.eval_on_selector_all(
+        ".facts mark", "marks => marks.map(mark => [mark.className, mark.textContent])"
+    )
     assert marks == [
         ["required", "电线/捆扎整齐"],
         ["required", "螺丝、光纤插头/机柜处接地螺丝,符合要求"],
@@ -87,7 +109,11 @@ def test_negatives_evidence_and_remarks_are_marked_and_the_words_stay(run, open_
         ["breach", "螺丝/地排处接地螺丝,不符合要求"],
         ["negative", "散乱"],
     ]
-    assert opened.page.locator(".needed li").all_inner_texts() == ["✓ 机柜处接地螺丝\nphoto 1", "— 地排处接地螺丝\nin no summary", "✓ 电线捆扎整齐\nphoto 1"]
+    assert opened.page.locator(".needed li").all_inner_texts() == [
+        "✓ 机柜处接地螺丝\nphoto 1",
+        "— 地排处接地螺丝\nin no summary",
+        "✓ 电线捆扎整齐\nphoto 1",
+    ]
 
 
 def test_keys_decide_and_go_on_to_the_next_undecided_ticket(run, open_page):
@@ -102,7 +128,11 @@ def test_keys_decide_and_go_on_to_the_next_undecided_ticket(run, open_page):
     press("t")
     opened.page.keyboard.type("123 看不清")  # digits in a note decide nothing
     press("Enter"), press("3")
-    assert stored(opened) == {"b::fail": ["label_wrong", ""], "a::fail": ["model_wrong", ""], "d::fail": ["exclude", "123 看不清"]}
+    assert stored(opened) == {
+        "b::fail": ["label_wrong", ""],
+        "a::fail": ["model_wrong", ""],
+        "d::fail": ["exclude", "123 看不清"],
+    }
     assert opened.page.inner_text("#count") == "3 / 4"
     press("z")
     assert group(opened) == "d" and stored(opened)["d::fail"] == [None, "123 看不清"]
@@ -140,17 +170,26 @@ def test_saved_decisions_come_back_through_review_apply_and_load(run, open_page,
         opened.page.keyboard.press(key)
     file = saved(opened, tmp_path / "saved.jsonl")
     rows = read_rows(file, ReviewDecision)
-    assert [(row.ticket_key, row.decision) for row in rows] == [("b::fail", "label_wrong"), ("d::fail", "model_wrong"), ("a::fail", "exclude"), ("e::pass", "unsure")]
+    assert [(row.ticket_key, row.decision) for row in rows] == [
+        ("b::fail", "label_wrong"),
+        ("d::fail", "model_wrong"),
+        ("a::fail", "exclude"),
+        ("e::pass", "unsure"),
+    ]
     assert rows[0].note == 'a "note", with\u2028all; of=it'
     outcome = call("review_apply", run_dir=run.folder, decisions=file)
     assert outcome.code == 0 and "4 given = 4 new" in outcome.err
-    assert read_rows(run.folder / "review_decisions.jsonl", ReviewDecision) == sorted(rows, key=lambda row: row.ticket_key)
+    assert read_rows(run.folder / "review_decisions.jsonl", ReviewDecision) == sorted(
+        rows, key=lambda row: row.ticket_key
+    )
 
     fresh = open_page(path)  # another browser
     fresh.page.set_input_files("#file", file)
     wait_for(fresh, "#count", "^4 / 4$")
     assert stored(fresh) == stored(opened)
-    assert make_page(run).exists() and open_page(path).page.inner_text("#count") == "4 / 4"  # the page made anew knows the run's
+    assert (
+        make_page(run).exists() and open_page(path).page.inner_text("#count") == "4 / 4"
+    )  # the page made anew knows the run's
 
 
 @pytest.mark.parametrize("locale", ["en-US", "zh-CN"])
@@ -171,7 +210,10 @@ def test_a_saved_table_comes_back_through_review_apply(run, open_page, tmp_path,
 @pytest.mark.parametrize(
     ("text", "said"),
     [
-        ('{"ticket_key":"b::fail","decision":"unsure","note":""}\n{"ticket_key":"z","decision":"unsure"}', "Line 2: unknown ticket z. Nothing was loaded."),
+        (
+            '{"ticket_key":"b::fail","decision":"unsure","note":""}\n{"ticket_key":"z","decision":"unsure"}',
+            "Line 2: unknown ticket z. Nothing was loaded.",
+        ),
         ('{"ticket_key":"b::fail","decision":"no"}', "Line 1: unknown decision no. Nothing was loaded."),
         ("[1]\n", "Line 1: unknown ticket undefined. Nothing was loaded."),
         ("half", "Line 1: not a decision. Nothing was loaded."),
@@ -187,11 +229,25 @@ def test_a_bad_file_loads_nothing_and_is_named(run, open_page, tmp_path, text, s
 
 def test_text_from_data_stays_text(tmp_path, open_page):
     tickets = [ticket(f"{EVIL}{number}", "fail", (f"标签/{EVIL}×1",)) for number in range(2)]
-    run = RunFolder(tmp_path, tickets).play({of.ticket_key: "pass" for of in tickets}, after=guidance(1, G1=EVIL)).play({of.ticket_key: "pass" for of in tickets}).finish().complete()
+    run = (
+        RunFolder(tmp_path, tickets)
+        .play({of.ticket_key: "pass" for of in tickets}, after=guidance(1, G1=EVIL))
+        .play({of.ticket_key: "pass" for of in tickets})
+        .finish()
+        .complete()
+    )
     write_text(run.folder / "config" / "rollout.yaml", section_text(load("miniature", "bbu_line"), "rollout"))
     review = run.folder / "need_review.json"
-    review.write_text(review.read_text(encoding="utf-8").replace("条依据(G0)", "条依据(G1)" + json.dumps(EVIL, ensure_ascii=False)[1:-1]), encoding="utf-8")
-    write_rows(run.folder / "review_decisions.jsonl", [ReviewDecision(ticket_key=tickets[0].ticket_key, decision="unsure", note=EVIL)])
+    review.write_text(
+        review.read_text(encoding="utf-8").replace(
+            "条依据(G0)", "条依据(G1)" + json.dumps(EVIL, ensure_ascii=False)[1:-1]
+        ),
+        encoding="utf-8",
+    )
+    write_rows(
+        run.folder / "review_decisions.jsonl",
+        [ReviewDecision(ticket_key=tickets[0].ticket_key, decision="unsure", note=EVIL)],
+    )
     opened = open_page(make_page(run))
     opened.page.click(".row >> nth=0")
     assert group(opened).startswith("<script>") and opened.page.text_content(".facts") == f"标签/{EVIL}×1"
@@ -206,7 +262,12 @@ def test_the_policy_lets_nothing_else_run(run, open_page):
     path = make_page(run)
     policy = re.search(r'Content-Security-Policy" content="([^"]*)"', path.read_text(encoding="utf-8")).group(1)
     assert policy.startswith("default-src 'none'") and "unsafe" not in policy
-    path.write_text(path.read_text(encoding="utf-8").replace("</body>", "<script>document.title='evil'</script><img src=https://example.org/x.png></body>"), encoding="utf-8")
+    path.write_text(
+        path.read_text(encoding="utf-8").replace(
+            "</body>", "<script>document.title='evil'</script><img src=https://example.org/x.png></body>"
+        ),
+        encoding="utf-8",
+    )
     opened = open_page(path)
     assert opened.page.title() != "evil" and len(opened.complaints) >= 2
 
@@ -223,7 +284,10 @@ def test_it_speaks_the_browser_s_language_and_remembers_another(run, open_page):
 
 def test_both_languages_have_every_text():
     script = (Path(__file__).parents[2] / "verdicts/pages/review.js").read_text(encoding="utf-8")
-    english, chinese = (set(re.findall(r"[{,\s](\w+): [\"\[]", part)) for part in script.split("const TEXTS")[1].split("const $ =")[0].split("    zh: {"))
+    english, chinese = (
+        set(re.findall(r"[{,\s](\w+): [\"\[]", part))
+        for part in script.split("const TEXTS")[1].split("const $ =")[0].split("    zh: {")
+    )
     assert len(english) > 60 and english == chinese
 
 
@@ -254,7 +318,10 @@ def test_filters_and_search_narrow_the_list(run, open_page):
 def test_a_phone_shows_it_without_scrolling_sideways_and_with_room_for_thumbs(run, open_page, locale):
     opened = open_page(make_page(run), width=375, height=700, locale=locale, has_touch=True)
     assert opened.overflow() == 0
-    sizes = opened.page.eval_on_selector_all("footer button, #open-queue, #more summary", "all => all.map(one => one.getBoundingClientRect()).map(box => [box.width, box.height])")
+    sizes = opened.page.eval_on_selector_all(
+        "footer button, #open-queue, #more summary",
+        "all => all.map(one => one.getBoundingClientRect()).map(box => [box.width, box.height])",
+    )
     assert len(sizes) == 10 and all(min(size) >= 44 for size in sizes)
     opened.page.tap("#open-queue")
     opened.page.tap(".row >> nth=2")
@@ -286,14 +353,18 @@ def test_ten_thousand_tickets_draw_no_more_than_is_in_sight(run, open_page):
     write_json(run.folder / "need_review.json", review)
     path = make_page(run)
     opened = open_page(path)
-    opened_ms = opened.page.evaluate("new Promise(done => requestAnimationFrame(() => setTimeout(() => done(performance.now()))))")
+    opened_ms = opened.page.evaluate(
+        "new Promise(done => requestAnimationFrame(() => setTimeout(() => done(performance.now()))))"
+    )
     assert opened.page.inner_text("#count") == "0 / 10,000"
     assert opened.page.evaluate("document.querySelectorAll('*').length") < 600
     frame_ms = opened.page.evaluate(SCROLL)
     opened.page.evaluate("document.getElementById('list').scrollTop = 60 * 9990")
     wait_for(opened, ".row:visible .name", "^t9999$")
     assert opened.page.evaluate("document.querySelectorAll('*').length") < 600
-    print(f"10,000 tickets, {path.stat().st_size / 1e6:.1f} MB: first ticket after {opened_ms:.0f} ms; median frame while scrolling {frame_ms:.0f} ms")  # pytest -s shows it
+    print(
+        f"10,000 tickets, {path.stat().st_size / 1e6:.1f} MB: first ticket after {opened_ms:.0f} ms; median frame while scrolling {frame_ms:.0f} ms"
+    )  # pytest -s shows it
 
 
 def test_photos_are_found_by_name_or_group_linked_lazily_and_missing_ones_are_said(run, open_page, tmp_path):
@@ -303,7 +374,9 @@ def test_photos_are_found_by_name_or_group_linked_lazily_and_missing_ones_are_sa
         (photos / name).parent.mkdir(parents=True, exist_ok=True)
         (photos / name).write_bytes(pixel)
     opened = open_page(make_page(run, photos=photos))
-    found = lambda: opened.page.eval_on_selector_all(".picture", "all => all.map(one => one.querySelector('img')?.getAttribute('src') ?? one.textContent)")  # noqa: E731
+    found = lambda: opened.page.eval_on_selector_all(
+        ".picture", "all => all.map(one => one.querySelector('img')?.getAttribute('src') ?? one.textContent)"
+    )  # noqa: E731
     assert found() == ["../../photos%20%231/b_1.jpeg", "../../photos%20%231/deep/b_2.jpeg"]
     assert opened.page.get_attribute(".picture img", "loading") == "lazy"
     assert opened.page.evaluate("document.querySelector('.picture img').decode().then(() => true)")
@@ -312,7 +385,10 @@ def test_photos_are_found_by_name_or_group_linked_lazily_and_missing_ones_are_sa
     opened.page.keyboard.press("j")
     assert found() == ["no photo\na_1.jpeg", "no photo\na_2.jpeg"]  # two of that name: neither is shown
     assert opened.complaints == [] and all(url.startswith("file:") for url in opened.requests)
-    assert call("review_page", run_dir=run.folder, output=tmp_path / "r.html", photos=tmp_path / "none").err == f"{tmp_path / 'none'}: no such folder; check --photos\n"
+    assert (
+        call("review_page", run_dir=run.folder, output=tmp_path / "r.html", photos=tmp_path / "none").err
+        == f"{tmp_path / 'none'}: no such folder; check --photos\n"
+    )
 
 
 def test_an_empty_queue_says_so(tmp_path, open_page):
@@ -329,8 +405,14 @@ def test_the_same_run_gives_the_same_bytes(run):
 @pytest.mark.parametrize(
     ("g0", "words"),
     [
-        ("须见且符合要求：A、B；出现以下任一情形不通过：机柜处接地螺丝不符合要求、电线散乱、光纤无保护措施", ["不符合要求", "散乱", "无保护措施"]),
-        ("挡风板（无需安装视为满足）；出现以下任一情形不通过：未按要求配备挡风板、挡风板安装方向错误", ["未按要求配备挡风板", "错误"]),
+        (
+            "须见且符合要求：A、B；出现以下任一情形不通过：机柜处接地螺丝不符合要求、电线散乱、光纤无保护措施",
+            ["不符合要求", "散乱", "无保护措施"],
+        ),
+        (
+            "挡风板（无需安装视为满足）；出现以下任一情形不通过：未按要求配备挡风板、挡风板安装方向错误",
+            ["未按要求配备挡风板", "错误"],
+        ),
         ("至少需要机柜处接地螺丝符合要求", []),
     ],
 )
@@ -345,7 +427,10 @@ def test_the_words_that_g0_forbids(g0, words):
         ("螺丝/BBU端光纤插头(需复核备注:缺少安装螺丝)×1", [("remark", "需复核备注:缺少安装螺丝")]),
         ("机柜处接地螺丝,不符合要求×10151", [("breach", "机柜处接地螺丝,不符合要求")]),
         ("光纤/无保护措施,弯曲半径不合理×2", [("negative", "无保护措施"), ("negative", "不合理")]),
-        ("螺丝/地排处接地螺丝,不合格×1；备注:右侧螺丝未显示到", [("negative", "不合格"), ("remark", "备注:右侧螺丝未显示到")]),
+        (
+            "螺丝/地排处接地螺丝,不合格×1；备注:右侧螺丝未显示到",
+            [("negative", "不合格"), ("remark", "备注:右侧螺丝未显示到")],
+        ),
         ("", []),
         ("，，×1\n；", []),
     ],

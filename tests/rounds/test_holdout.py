@@ -4,8 +4,8 @@ import hashlib
 import random
 
 import pytest
-from tests.support.builders import NO_GUARD, candidates, ticket
 
+from tests.support.builders import NO_GUARD, candidates, ticket
 from verdicts.config.config import CONFIGS, LearnSection, load
 from verdicts.rounds.holdout import SIDES, is_held_out, side_of, to_learn_from
 from verdicts.stage_b.selection import select
@@ -26,7 +26,10 @@ def test_any_share_may_be_held_out_and_none_at_all(share):
 
 
 def test_a_larger_share_holds_out_what_a_smaller_one_did_and_more():
-    few, many = ({group for group in GROUPS if is_held_out(group, LEARN.model_copy(update={"holdout": share}))} for share in (0.1, 0.3))
+    few, many = (
+        {group for group in GROUPS if is_held_out(group, LEARN.model_copy(update={"holdout": share}))}
+        for share in (0.1, 0.3)
+    )
     assert few < many
 
 
@@ -50,7 +53,9 @@ def test_both_labels_of_a_group_are_on_one_side():
     rows = [ticket(group, label) for group in GROUPS[:200] for label in ("pass", "fail")]
     kept = [row.ticket_key for row in to_learn_from(rows, LEARN)]
     assert 0 < len(kept) < 400
-    assert {key.split("::")[0] + "::fail" for key in kept} | {key.split("::")[0] + "::pass" for key in kept} == set(kept)
+    assert {key.split("::")[0] + "::fail" for key in kept} | {key.split("::")[0] + "::pass" for key in kept} == set(
+        kept
+    )
 
 
 def test_tickets_keep_their_order_and_selections_go_with_their_tickets():
@@ -71,14 +76,21 @@ def test_any_id_is_on_a_side_even_one_that_is_no_text(group):
 
 
 def test_ids_that_look_alike_are_drawn_apart():
-    assert len({tuple(side_of(f"{prefix}{number}", LEARN) for number in range(64)) for prefix in ("a", "A", "a ", "ａ")}) == 4
+    assert (
+        len({tuple(side_of(f"{prefix}{number}", LEARN) for number in range(64)) for prefix in ("a", "A", "a ", "ａ")})
+        == 4
+    )
 
 
-@pytest.mark.parametrize(("group", "begins", "held"), [("a", 0x20, True), ("QC-4", 0x69, False), ("b", 0x8D, False), ("QC-1", 0xC2, False)])
+@pytest.mark.parametrize(
+    ("group", "begins", "held"), [("a", 0x20, True), ("QC-4", 0x69, False), ("b", 0x8D, False), ("QC-1", 0xC2, False)]
+)
 def test_a_group_is_held_out_if_its_hash_is_in_the_lowest_share(group, begins, held):
     """``echo -n 17/a | sha256sum`` begins with 20; a fifth of 0x100 is 0x33."""
     assert hashlib.sha256(f"17/{group}".encode()).digest()[0] == begins
-    assert is_held_out(group, LEARN) is held and is_held_out(group, LEARN.model_copy(update={"holdout": (begins + 1) / 256}))
+    assert is_held_out(group, LEARN) is held and is_held_out(
+        group, LEARN.model_copy(update={"holdout": (begins + 1) / 256})
+    )
     assert not is_held_out(group, LEARN.model_copy(update={"holdout": begins / 256}))
 
 

@@ -8,13 +8,13 @@ import pytest
 from tests.support.builders import G0, MISSION, Outcome, call, guidance, snapshot, ticket
 from tests.support.fake_engine import FakeEngine
 from verdicts import engines
+from verdicts.base.errors import UserError
+from verdicts.base.jsonl import read_rows, write_rows, write_text
 from verdicts.config.config import CONFIGS, load, section_text
 from verdicts.engines import Completion
-from verdicts.base.errors import UserError
 from verdicts.guidance.file import write_guidance
-from verdicts.base.jsonl import read_rows, write_rows, write_text
-from verdicts.stage_b.protocol import render
 from verdicts.records.records import Malformed, Selection, StageA, Trajectory
+from verdicts.stage_b.protocol import render
 
 PASS, FAIL = render("pass", "机柜处接地螺丝符合要求(G0)"), render("fail", "电线散乱(G0)")
 TICKETS = [ticket("a"), ticket("b", "fail", ("电线/散乱×1",)), ticket("c", "fail"), ticket("d"), ticket("e")]
@@ -54,8 +54,14 @@ class Bench:
 
     def write(self, tickets: list[StageA] = TICKETS, window: int = 128, chunk: int = 2, **rules: str) -> "Bench":
         config = load("miniature", "bbu_line", configs=CONFIGS)
-        window_section, engine = config.window.model_copy(update={"tickets": window}), config.engine.model_copy(update={"chunk": chunk})
-        write_text(self.folder / "rollout.yaml", section_text(config.model_copy(update={"window": window_section, "engine": engine}), "rollout"))
+        window_section, engine = (
+            config.window.model_copy(update={"tickets": window}),
+            config.engine.model_copy(update={"chunk": chunk}),
+        )
+        write_text(
+            self.folder / "rollout.yaml",
+            section_text(config.model_copy(update={"window": window_section, "engine": engine}), "rollout"),
+        )
         write_rows(self.folder / "stage_a.jsonl", tickets)
         write_guidance(self.folder / "guidance.json", MISSION, guidance(len(rules), **rules))
         return self
@@ -132,7 +138,9 @@ def test_the_rounds_of_an_epoch_share_its_tickets_out(bench):
 
 
 def test_malformed_text_goes_to_its_file_and_loses_no_ticket_that_has_a_valid_candidate(bench):
-    bench.write([ticket("a")]).rollout(FakeEngine(["胡说", PASS, Completion("", {"pass": None, "fail": None}, "over_length"), FAIL + "\n需复核"]))
+    bench.write([ticket("a")]).rollout(
+        FakeEngine(["胡说", PASS, Completion("", {"pass": None, "fail": None}, "over_length"), FAIL + "\n需复核"])
+    )
     assert [(row.candidate_index, row.why) for row in bench.rows("failure_malformed.jsonl", Malformed)] == [
         (0, "no_verdict"),
         (2, "over_length"),
@@ -144,10 +152,17 @@ def test_malformed_text_goes_to_its_file_and_loses_no_ticket_that_has_a_valid_ca
 
 def test_the_summary_line_counts_what_was_forgiven_and_cut(bench):
     cut = Completion(FAIL + "。因为", {"pass": -2.0, "fail": -0.1}, "length")
-    outcome = bench.write([ticket("a")]).rollout(FakeEngine([PASS.replace(": ", "："), FAIL, cut, "**" + PASS.replace("\n", "**\n")]))
+    outcome = bench.write([ticket("a")]).rollout(
+        FakeEngine([PASS.replace(": ", "："), FAIL, cut, "**" + PASS.replace("\n", "**\n")])
+    )
     assert outcome.last_line.endswith("; 2 answers in another form (1 bold, 1 full_width, 1 header), 1 reasons cut")
     rows = bench.rows("trajectories.jsonl", Trajectory)
-    assert [(row.raw_text is not None, row.cut) for row in rows] == [(True, False), (False, False), (True, True), (True, False)]
+    assert [(row.raw_text is not None, row.cut) for row in rows] == [
+        (True, False),
+        (False, False),
+        (True, True),
+        (True, False),
+    ]
     assert rows[2].response_text == FAIL + "。"
 
 
@@ -171,7 +186,9 @@ def test_a_rollout_that_was_stopped_goes_on_at_its_last_whole_chunk_and_ends_in_
     assert snapshot(bench.folder / "rounds" / "0001") == snapshot(bench.folder / "whole")
 
 
-@pytest.mark.parametrize("change", [{"G1": "出现标签无法识别则不通过"}, {"tickets": [ticket("z"), *TICKETS[1:]]}, {"chunk": 1}])
+@pytest.mark.parametrize(
+    "change", [{"G1": "出现标签无法识别则不通过"}, {"tickets": [ticket("z"), *TICKETS[1:]]}, {"chunk": 1}]
+)
 def test_what_was_done_under_other_inputs_is_played_again(bench, change):
     with pytest.raises(Killed):
         bench.rollout(Speaker(alive=4))
@@ -193,16 +210,44 @@ LINE = '{"group_id": "a", "mission": "BBU接地线检查", "label": "pass", "ima
     ("name", "text", "message"),
     [
         ("stage_a.jsonl", None, "stage_a.jsonl: no such file; check the path"),
-        ("stage_a.jsonl", "", "stage_a.jsonl: the file holds no record; give a file with at least one JSON object a line"),
+        (
+            "stage_a.jsonl",
+            "",
+            "stage_a.jsonl: the file holds no record; give a file with at least one JSON object a line",
+        ),
         ("stage_a.jsonl", LINE + "\n" + LINE[:50], "stage_a.jsonl:2: not valid JSON at column"),
-        ("stage_a.jsonl", LINE.replace('"label"', '"labell"'), "stage_a.jsonl:1: labell: unknown field; did you mean 'label'?"),
-        ("stage_a.jsonl", LINE.replace('"pass"', '"Pass"'), "stage_a.jsonl:1: label: input should be 'pass' or 'fail' (\"Pass\"); correct the value"),
-        ("stage_a.jsonl", LINE.replace("image_1", "image_2"), "stage_a.jsonl:1: per_image: keys must run image_1, image_2, … without a gap"),
-        ("stage_a.jsonl", f"{LINE}\n\n{LINE}\n", "stage_a.jsonl:3: group_id: ticket_key 'a::pass' stands on line 1 already; keep one of the two"),
-        ("stage_a.jsonl", LINE.replace(MISSION, "挡风板安装检查"), f"stage_a.jsonl:1: mission: '挡风板安装检查' is not this run's mission {MISSION!r}"),
+        (
+            "stage_a.jsonl",
+            LINE.replace('"label"', '"labell"'),
+            "stage_a.jsonl:1: labell: unknown field; did you mean 'label'?",
+        ),
+        (
+            "stage_a.jsonl",
+            LINE.replace('"pass"', '"Pass"'),
+            "stage_a.jsonl:1: label: input should be 'pass' or 'fail' (\"Pass\"); correct the value",
+        ),
+        (
+            "stage_a.jsonl",
+            LINE.replace("image_1", "image_2"),
+            "stage_a.jsonl:1: per_image: keys must run image_1, image_2, … without a gap",
+        ),
+        (
+            "stage_a.jsonl",
+            f"{LINE}\n\n{LINE}\n",
+            "stage_a.jsonl:3: group_id: ticket_key 'a::pass' stands on line 1 already; keep one of the two",
+        ),
+        (
+            "stage_a.jsonl",
+            LINE.replace(MISSION, "挡风板安装检查"),
+            f"stage_a.jsonl:1: mission: '挡风板安装检查' is not this run's mission {MISSION!r}",
+        ),
         ("guidance.json", None, "guidance.json: no such file; check the path"),
         ("guidance.json", "{}", f"guidance.json: holds no mission {MISSION!r}"),
-        ("guidance.json", '{"a": {"step": 0, "experiences": {}, "metadata": {}, "last_applied_rule_keys": []}}', "guidance.json: a: experiences has no G0"),
+        (
+            "guidance.json",
+            '{"a": {"step": 0, "experiences": {}, "metadata": {}, "last_applied_rule_keys": []}}',
+            "guidance.json: a: experiences has no G0",
+        ),
         ("rollout.yaml", None, "rollout.yaml: no such file; check the path"),
         ("rollout.yaml", "mission: ]", "rollout.yaml:1: not valid YAML"),
         ("rollout.yaml", "rolout: {}", "rollout.yaml: rolout: unknown field; did you mean 'rollout'?"),
@@ -261,7 +306,9 @@ def _another_ticket(row):
         lambda chunk: [[rows, finishes[:-1]] for rows, finishes in chunk],
         lambda chunk: [[rows[:-1], finishes[:-1]] for rows, finishes in chunk],
         lambda chunk: [[[{**row, "verdict": "maybe"} for row in rows], finishes] for rows, finishes in chunk],
-        lambda chunk: [[[{**row, "label_match": not row["label_match"]} for row in rows], finishes] for rows, finishes in chunk],
+        lambda chunk: [
+            [[{**row, "label_match": not row["label_match"]} for row in rows], finishes] for rows, finishes in chunk
+        ],
         lambda chunk: [[[{**row, "guidance_step": 9} for row in rows], finishes] for rows, finishes in chunk],
         lambda chunk: [[[_another_ticket(row) for row in rows], finishes] for rows, finishes in chunk],
         lambda chunk: [[[{**row, "zzz": 1} for row in rows], finishes] for rows, finishes in chunk],
@@ -283,4 +330,6 @@ def test_a_part_file_of_these_inputs_with_other_content_is_done_again_from_there
     assert outcome.code == 0, outcome.err
     assert len(engine.rollouts) == 4 * 4  # the first ticket's rows stand, the second's and all after it are made again
     for name in OUTPUTS:
-        assert (bench.folder / "rounds" / "0001" / name).read_bytes() == (bench.folder / "rounds" / "whole" / name).read_bytes()
+        assert (bench.folder / "rounds" / "0001" / name).read_bytes() == (
+            bench.folder / "rounds" / "whole" / name
+        ).read_bytes()

@@ -17,7 +17,10 @@ KEYS = [of.ticket_key for of in TICKETS]
 def calls(*whys: str | None, round: int = 1, epoch: int | None = None) -> tuple[Reflection, ...]:
     """A round's reflection records: the life cycle, then a call for each of ``whys`` (None: it was read)."""
     place = {"round": round, "epoch": epoch or round}
-    said = [reflection(number=f"{n:02d}", unreadable=why, raw_response=f"说不清{n}", **place) for n, why in enumerate(whys, start=1)]
+    said = [
+        reflection(number=f"{n:02d}", unreadable=why, raw_response=f"说不清{n}", **place)
+        for n, why in enumerate(whys, start=1)
+    ]
     return (reflection(**place), *said)
 
 
@@ -26,9 +29,13 @@ class Loop:
 
     def __init__(self, folder: Path, window: int = 4, tickets: list = TICKETS):
         self.run = RunFolder(folder, tickets)
-        self.run.configure("loop", window={"tickets": window, "seed": 17}, loop={"max_epochs": 4, "max_unreadable": 0.2})
+        self.run.configure(
+            "loop", window={"tickets": window, "seed": 17}, loop={"max_epochs": 4, "max_unreadable": 0.2}
+        )
 
-    def play(self, words: str, *, keys: list[str] = KEYS, why: str = "no_verdict", text: str = "说不清", **fields) -> "Loop":
+    def play(
+        self, words: str, *, keys: list[str] = KEYS, why: str = "no_verdict", text: str = "说不清", **fields
+    ) -> "Loop":
         self.run.play(dict.fromkeys(keys, words), **fields)
         path = self.run.rounds / f"{self.run.done:04d}" / "failure_malformed.jsonl"
         rows = read_rows(path, Malformed, allow_empty=True)
@@ -37,7 +44,13 @@ class Loop:
 
     def ask(self):
         run = self.run
-        return call("next_round", config=run.folder / "config" / "loop.yaml", stage_a=run.stage_a, rounds=run.rounds, output=run.loop)
+        return call(
+            "next_round",
+            config=run.folder / "config" / "loop.yaml",
+            stage_a=run.stage_a,
+            rounds=run.rounds,
+            output=run.loop,
+        )
 
 
 @pytest.fixture
@@ -49,7 +62,9 @@ def test_an_epoch_whose_answers_cannot_be_read_stops_the_loop_with_counts_text_a
     outcome = loop.play("bad pass bad").ask()
     assert (outcome.code, outcome.out, len(outcome.err.splitlines())) == (2, "", 1)
     path = loop.run.rounds / "0001" / "failure_malformed.jsonl"
-    assert outcome.err.startswith(f"{path}: loop stopped after round 0001: 8 of 12 answers of its epoch cannot be read (8 no_verdict), more than loop.max_unreadable (0.2)")
+    assert outcome.err.startswith(
+        f"{path}: loop stopped after round 0001: 8 of 12 answers of its epoch cannot be read (8 no_verdict), more than loop.max_unreadable (0.2)"
+    )
     assert "; the first one: '说不清'; nothing is distilled; set engine.grammar: true, change the prompt" in outcome.err
     assert not loop.run.loop.exists()
 
@@ -59,13 +74,21 @@ def test_an_epoch_whose_answers_cannot_be_read_stops_the_loop_with_counts_text_a
     [
         ("over_length", "; raise engine.context_tokens\n"),
         ("cut_off", "; raise rollout.max_new_tokens\n"),
-        ("third_state", "; set engine.grammar: true, change the prompt (configs/prompts/stage_b.system.txt), or take another model\n"),
+        (
+            "third_state",
+            "; set engine.grammar: true, change the prompt (configs/prompts/stage_b.system.txt), or take another model\n",
+        ),
         ("refused", "; see what the server said\n"),
     ],
 )
 def test_the_sentence_names_the_knob_for_the_reason(loop, why, knob):
     outcome = loop.play("bad bad", why=why, text="").ask()
-    assert outcome.code == 2 and outcome.err.endswith(knob) and f"(8 {why})" in outcome.err and "the first one" not in outcome.err
+    assert (
+        outcome.code == 2
+        and outcome.err.endswith(knob)
+        and f"(8 {why})" in outcome.err
+        and "the first one" not in outcome.err
+    )
 
 
 @pytest.mark.parametrize(
@@ -79,7 +102,10 @@ def test_the_sentence_names_the_knob_for_the_reason(loop, why, knob):
 def test_reflections_that_cannot_be_read_stop_it_too(loop, why, knob):
     outcome = loop.play("pass pass", reflections=calls(None, why, why)).ask()
     word = why.partition(":")[0]
-    assert outcome.code == 2 and f"loop stopped after round 0001: 2 of 3 reflections of its epoch cannot be read (2 {word})" in outcome.err
+    assert (
+        outcome.code == 2
+        and f"loop stopped after round 0001: 2 of 3 reflections of its epoch cannot be read (2 {word})" in outcome.err
+    )
     assert f"'说不清2'; nothing is distilled; {knob}" in outcome.err
 
 
@@ -133,7 +159,10 @@ def test_a_larger_share_lets_it_go_on(loop):
 
 @pytest.mark.parametrize("share", ["1.5", "-0.1", "viel"])
 def test_a_share_is_a_share(loop, share):
-    write_text(loop.run.folder / "config" / "loop.yaml", f"window: {{tickets: 4, seed: 17}}\nloop: {{max_epochs: 4, max_unreadable: {share}}}\n")
+    write_text(
+        loop.run.folder / "config" / "loop.yaml",
+        f"window: {{tickets: 4, seed: 17}}\nloop: {{max_epochs: 4, max_unreadable: {share}}}\n",
+    )
     outcome = loop.play("pass pass").ask()
     assert outcome.code == 2 and "loop.max_unreadable" in outcome.err
 
@@ -146,11 +175,18 @@ def test_show_check_and_report_say_it_from_the_rounds_alone(loop):
     assert show.code == 0 and "stopped, too much could not be read, 1 epochs, 1 rounds" in show.out and said in show.out
     assert "  8 of 12 answers (8 no_verdict)\n  2 of 3 reflections (1 cut_off, 1 not_json)" in show.out
     check = call("check", run_dir=run)
-    assert f"--   {said}" in check.out and "     reflections that could not be read: 2/3 (1 cut_off, 1 not_json)" in check.out
+    assert (
+        f"--   {said}" in check.out
+        and "     reflections that could not be read: 2/3 (1 cut_off, 1 not_json)" in check.out
+    )
     report = call("report", run_dir=run, output=run / "report.html")
     assert report.code == 0, report.err
     page = (run / "report.html").read_text(encoding="utf-8")
-    assert "too many answers could not be read" in page and "2 of 3 reflection answers could not be read." in page and "8 of 12 answers of its epoch" in page
+    assert (
+        "too many answers could not be read" in page
+        and "2 of 3 reflection answers could not be read." in page
+        and "8 of 12 answers of its epoch" in page
+    )
 
 
 def test_a_run_in_which_all_was_read_says_so(loop):
@@ -166,14 +202,19 @@ def test_metrics_count_what_could_not_be_read(loop):
     assert loop.run.collect().code == 0
     rows = [json.loads(line) for line in (loop.run.folder / "metrics.jsonl").read_text(encoding="utf-8").splitlines()]
     for row in rows:
-        assert [row[name] for name in ("unreadable_answers", "cut_reasons", "reflections", "unreadable_reflections")] == [4, 0, 5, 1]
+        assert [
+            row[name] for name in ("unreadable_answers", "cut_reasons", "reflections", "unreadable_reflections")
+        ] == [4, 0, 5, 1]
 
 
 def test_distill_refuses_a_loop_that_stopped(tmp_path):
     run = RunFolder(tmp_path, TICKETS).play(dict.fromkeys(KEYS, "pass pass")).finish().complete()
     run.finish("unreadable")
     outcome = run.distill()
-    assert outcome.code == 2 and "loop.json: status: the loop stopped because too many answers could not be read" in outcome.err
+    assert (
+        outcome.code == 2
+        and "loop.json: status: the loop stopped because too many answers could not be read" in outcome.err
+    )
 
 
 @pytest.mark.parametrize(

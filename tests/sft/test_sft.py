@@ -10,22 +10,36 @@ from pathlib import Path
 
 import pytest
 import yaml
-from tests.support.builders import call
 
-from verdicts.config.config import load, section_text
-from verdicts.models.fingerprint import checkpoint_hash
-from verdicts.evaluation.scores import taught_from
+from tests.support.builders import call
 from verdicts.base.jsonl import write_rows
+from verdicts.config.config import load, section_text
+from verdicts.evaluation.scores import taught_from
+from verdicts.models.fingerprint import checkpoint_hash
 
 pytest.importorskip("torch", reason="torch is not installed: `make setup-student` installs it")
 pytest.importorskip("peft", reason="peft is not installed: `make setup-student` installs it")
 
 ROOT = Path(__file__).resolve().parents[2]
-SETTINGS = {"top_layers": 2, "rank": 4, "learning_rate": 0.01, "epochs": 5.0, "batch_rows": 2, "accumulate": 2, "save_steps": 2, "log_steps": 2, "max_tokens": 400, "keep": []}
+SETTINGS = {
+    "top_layers": 2,
+    "rank": 4,
+    "learning_rate": 0.01,
+    "epochs": 5.0,
+    "batch_rows": 2,
+    "accumulate": 2,
+    "save_steps": 2,
+    "log_steps": 2,
+    "max_tokens": 400,
+    "keep": [],
+}
 TARGETED = [
     f"model.language_model.layers.{layer}.{part}.weight"
     for layer in (4, 5)
-    for part in [*(f"self_attn.{name}_proj" for name in "qkvo"), *(f"mlp.{name}_proj" for name in ("gate", "up", "down"))]
+    for part in [
+        *(f"self_attn.{name}_proj" for name in "qkvo"),
+        *(f"mlp.{name}_proj" for name in ("gate", "up", "down")),
+    ]
 ]
 
 
@@ -46,7 +60,14 @@ def chat(user: str, answer: str, weight: float = 1.0) -> dict:
 
 
 def seen(photo: Path, answer: str, weight: float = 1.0) -> dict:
-    return {"messages": turn("<image>写出事实。", answer), "images": [str(photo)], "task": "summary", "source": "summary", "weight": weight, "group_id": "p"}
+    return {
+        "messages": turn("<image>写出事实。", answer),
+        "images": [str(photo)],
+        "task": "summary",
+        "source": "summary",
+        "weight": weight,
+        "group_id": "p",
+    }
 
 
 @pytest.fixture(scope="module")
@@ -61,7 +82,14 @@ def data(tmp_path_factory) -> Path:
         lying = Image.Exif()
         lying[0x0112] = (1, 6, 8)[at]  # EXIF orientation
         Image.effect_noise(size, 60).convert("RGB").save(photos[-1], exif=lying)
-    rows = [chat(f"照片摘要：\nimage_1: 标签/齐全×{n}", f"Verdict: {'不通过' if n else '通过'}\nReason: 缺少地排处接地螺丝(G{n})", weight=1.0 if n % 2 else 0.5) for n in range(5)]
+    rows = [
+        chat(
+            f"照片摘要：\nimage_1: 标签/齐全×{n}",
+            f"Verdict: {'不通过' if n else '通过'}\nReason: 缺少地排处接地螺丝(G{n})",
+            weight=1.0 if n % 2 else 0.5,
+        )
+        for n in range(5)
+    ]
     rows += [seen(photo, f"标签/齐全×{at}，电线/捆扎整齐×1") for at, photo in enumerate(photos)]
     write_rows(folder / "train.jsonl", rows)
     write_rows(folder / "val.jsonl", [rows[0], rows[6]])
@@ -78,7 +106,13 @@ def config(path: Path, student: Path, **changes: object) -> Path:
 
 
 def teach(student: Path, data: Path, folder: Path, output: Path, **changes: object):
-    return call("sft", config=config(folder / "sft.yaml", student, **changes), train=data / "train.jsonl", val=data / "val.jsonl", output_dir=output)
+    return call(
+        "sft",
+        config=config(folder / "sft.yaml", student, **changes),
+        train=data / "train.jsonl",
+        val=data / "val.jsonl",
+        output_dir=output,
+    )
 
 
 @pytest.fixture(scope="module")
@@ -93,7 +127,11 @@ def taught(student, data, tmp_path_factory) -> Path:
 
 def files(folder: Path) -> dict[str, bytes]:
     """What training leaves; not the note of what it was made from, which names the folders of the test."""
-    return {str(path.relative_to(folder)): path.read_bytes() for path in sorted(folder.rglob("*")) if path.is_file() and path.parent.name != ".made"}
+    return {
+        str(path.relative_to(folder)): path.read_bytes()
+        for path in sorted(folder.rglob("*"))
+        if path.is_file() and path.parent.name != ".made"
+    }
 
 
 def tensors(folder: Path) -> dict[str, tuple[str, bytes]]:
@@ -101,7 +139,11 @@ def tensors(folder: Path) -> dict[str, tuple[str, bytes]]:
     raw = (folder / "model.safetensors").read_bytes()
     start = 8 + int.from_bytes(raw[:8], "little")
     header = json.loads(raw[8:start])
-    return {name: (at["dtype"], raw[start + at["data_offsets"][0] : start + at["data_offsets"][1]]) for name, at in header.items() if name != "__metadata__"}
+    return {
+        name: (at["dtype"], raw[start + at["data_offsets"][0] : start + at["data_offsets"][1]])
+        for name, at in header.items()
+        if name != "__metadata__"
+    }
 
 
 def test_every_frozen_tensor_is_byte_identical_and_exactly_the_targeted_ones_differ(student, taught):
@@ -113,7 +155,11 @@ def test_every_frozen_tensor_is_byte_identical_and_exactly_the_targeted_ones_dif
 
 def test_the_merged_folder_holds_the_bases_other_files_as_they_are(student, taught):
     base, merged = files(student), files(taught / "merged")
-    assert merged.keys() == base.keys() > {"config.json", "generation_config.json", "tokenizer.json", "preprocessor_config.json", "chat_template.jinja"}
+    assert (
+        merged.keys()
+        == base.keys()
+        > {"config.json", "generation_config.json", "tokenizer.json", "preprocessor_config.json", "chat_template.jinja"}
+    )
     assert [name for name in base if base[name] != merged[name]] == ["model.safetensors"]
 
 
@@ -122,8 +168,8 @@ def test_the_merged_checkpoint_loads_as_the_base_does_and_answers_as_base_and_ad
     from peft import PeftModel
     from transformers import AutoModelForImageTextToText, Qwen3VLForConditionalGeneration
 
-    from verdicts.student.student import Encoder, Row
     from verdicts.student.processor import load_processor
+    from verdicts.student.student import Encoder, Row
 
     merged = AutoModelForImageTextToText.from_pretrained(taught / "merged", dtype=torch.float32).eval()
     assert type(merged) is Qwen3VLForConditionalGeneration
@@ -142,12 +188,19 @@ def test_the_merged_checkpoint_loads_as_the_base_does_and_answers_as_base_and_ad
 
 def test_metrics_say_what_was_learnt_and_no_time(taught, data, student):
     metrics = json.loads((taught / "metrics.json").read_text(encoding="utf-8"))
-    assert (metrics["layers"], metrics["adapted_modules"], metrics["steps"], metrics["rows_per_step"]) == ([4, 5], 14, 10, 4)
+    assert (metrics["layers"], metrics["adapted_modules"], metrics["steps"], metrics["rows_per_step"]) == (
+        [4, 5],
+        14,
+        10,
+        4,
+    )
     assert (metrics["base"], metrics["base_sha256"]) == (str(student), checkpoint_hash(student))
     assert tuple(vars(taught_from(taught / "merged")).values()) == (str(student), checkpoint_hash(student))
     assert [line["step"] for line in metrics["log"]] == [2, 4, 6, 8, 10]
     learnt = {task: facts["learnt_tokens"] for task, facts in metrics["train"].items()}
-    assert {task: sum(line["learnt_tokens"][task] for line in metrics["log"]) for task in learnt} == {task: 5 * count for task, count in learnt.items()}
+    assert {task: sum(line["learnt_tokens"][task] for line in metrics["log"]) for task in learnt} == {
+        task: 5 * count for task, count in learnt.items()
+    }
     assert metrics["val"]["summary"]["after"] < metrics["val"]["summary"]["before"]
     assert sorted(path.name for path in taught.iterdir()) == ["adapter", "merged", "metrics.json"]
 
@@ -195,8 +248,19 @@ def trainer(student, data, tmp_path):
     def make(run: object = "", **changes: object) -> Trainer:
         section = load("miniature", "bbu_line").sft.model_copy(update=SETTINGS | changes)
         torch.manual_seed(1)
-        model = adapt(AutoModelForImageTextToText.from_pretrained(student, dtype=torch.float32), lora_config([4, 5], section), adapted([4, 5], section.targets))
-        return Trainer(Learner(model), Rows(data / "train.jsonl", Encoder(student), 400), section, Accelerator(cpu=True), tmp_path / "state", {"run": run})
+        model = adapt(
+            AutoModelForImageTextToText.from_pretrained(student, dtype=torch.float32),
+            lora_config([4, 5], section),
+            adapted([4, 5], section.targets),
+        )
+        return Trainer(
+            Learner(model),
+            Rows(data / "train.jsonl", Encoder(student), 400),
+            section,
+            Accelerator(cpu=True),
+            tmp_path / "state",
+            {"run": run},
+        )
 
     return make
 
@@ -209,7 +273,9 @@ def test_chats_and_photos_in_one_batch_lose_what_each_loses_alone(trainer):
     made = trainer()
     with torch.inference_mode():
         together = made.learner(Batch(made.rows, [0, 5, 6, 3, 7], made.accelerator.device).tensors)
-        alone = torch.cat([made.learner(Batch(made.rows, [index], made.accelerator.device).tensors) for index in (0, 5, 6, 3, 7)])
+        alone = torch.cat(
+            [made.learner(Batch(made.rows, [index], made.accelerator.device).tensors) for index in (0, 5, 6, 3, 7)]
+        )
     assert torch.allclose(together, alone, atol=1e-4)
 
 
@@ -225,7 +291,9 @@ def test_a_steps_loss_is_the_mean_over_learnt_tokens_each_by_its_rows_weight(tra
             row = made.rows.encode(index)
             given = made.rows.encoder.batch([row], left=False)
             labels = given.pop("labels")[0, 1:]
-            nll = F.cross_entropy(made.learner.model(**given).logits[0, :-1], labels, ignore_index=-100, reduction="sum")
+            nll = F.cross_entropy(
+                made.learner.model(**given).logits[0, :-1], labels, ignore_index=-100, reduction="sum"
+            )
             total += float(nll) * made.rows.facts[index].weight
             count += int((labels != -100).sum())
             weights.add(made.rows.facts[index].weight)
@@ -290,10 +358,21 @@ def test_a_state_of_another_run_is_not_gone_on_from(trainer):
 
 def test_killed_in_training_and_in_writing_a_run_ends_in_the_same_bytes(student, data, taught, tmp_path):
     output = tmp_path / "checkpoint"
-    arguments = ["--config", config(tmp_path / "sft.yaml", student), "--train", data / "train.jsonl", "--val", data / "val.jsonl", "--output-dir", output]
+    arguments = [
+        "--config",
+        config(tmp_path / "sft.yaml", student),
+        "--train",
+        data / "train.jsonl",
+        "--val",
+        data / "val.jsonl",
+        "--output-dir",
+        output,
+    ]
 
     def start() -> subprocess.Popen:
-        return subprocess.Popen([sys.executable, "-m", "tools.sft", *map(str, arguments)], cwd=ROOT, stderr=subprocess.PIPE, text=True)
+        return subprocess.Popen(
+            [sys.executable, "-m", "tools.sft", *map(str, arguments)], cwd=ROOT, stderr=subprocess.PIPE, text=True
+        )
 
     begins = []
     for sign in ("state/state.pt", "state/made/adapter"):  # in training; in writing results
@@ -317,15 +396,49 @@ def test_two_processes_learn_what_one_learns_with_twice_the_batches(student, dat
     import torch
     from safetensors.torch import load_file
 
-    arguments = ["--config", config(tmp_path / "sft.yaml", student, accumulate=1), "--train", data / "train.jsonl", "--val", data / "val.jsonl"]
-    launch = [sys.executable, "-m", "accelerate.commands.launch", "--multi_gpu", "--num_processes", "2", "--num_machines", "1", "--mixed_precision", "no"]
-    launch += ["--dynamo_backend", "no", "--main_process_port", "0", "-m", "tools.sft", *map(str, arguments), "--output-dir", str(tmp_path / "two")]
-    done = subprocess.run(launch, cwd=ROOT, capture_output=True, text=True, timeout=600, env=os.environ | {"CUDA_VISIBLE_DEVICES": ""})
+    arguments = [
+        "--config",
+        config(tmp_path / "sft.yaml", student, accumulate=1),
+        "--train",
+        data / "train.jsonl",
+        "--val",
+        data / "val.jsonl",
+    ]
+    launch = [
+        sys.executable,
+        "-m",
+        "accelerate.commands.launch",
+        "--multi_gpu",
+        "--num_processes",
+        "2",
+        "--num_machines",
+        "1",
+        "--mixed_precision",
+        "no",
+    ]
+    launch += [
+        "--dynamo_backend",
+        "no",
+        "--main_process_port",
+        "0",
+        "-m",
+        "tools.sft",
+        *map(str, arguments),
+        "--output-dir",
+        str(tmp_path / "two"),
+    ]
+    done = subprocess.run(
+        launch, cwd=ROOT, capture_output=True, text=True, timeout=600, env=os.environ | {"CUDA_VISIBLE_DEVICES": ""}
+    )
     assert done.returncode == 0, done.stderr
-    one, two = (json.loads((folder / "metrics.json").read_text(encoding="utf-8")) for folder in (taught, tmp_path / "two"))
+    one, two = (
+        json.loads((folder / "metrics.json").read_text(encoding="utf-8")) for folder in (taught, tmp_path / "two")
+    )
     assert (one["processes"], two["processes"]) == (1, 2)
     assert [line["loss"] for line in one["log"]] == pytest.approx([line["loss"] for line in two["log"]], rel=1e-2)
-    first, second = (load_file(folder / "adapter" / "adapter_model.safetensors") for folder in (taught, tmp_path / "two"))
+    first, second = (
+        load_file(folder / "adapter" / "adapter_model.safetensors") for folder in (taught, tmp_path / "two")
+    )
     assert first.keys() == second.keys()
     for name in first:
         assert torch.allclose(first[name], second[name], atol=5e-3), name
@@ -340,9 +453,18 @@ def test_the_real_4b_would_learn_in_its_top_language_layers_alone():
     # Qwen/Qwen3-VL-4B-Instruct's config.json
     text = {"hidden_size": 2560, "intermediate_size": 9728, "num_hidden_layers": 36, "num_attention_heads": 32, "num_key_value_heads": 8, "head_dim": 128,
             "vocab_size": 151936, "tie_word_embeddings": True, "rope_parameters": {"rope_type": "default", "rope_theta": 5e6, "mrope_section": [24, 20, 20], "mrope_interleaved": True}}  # fmt: skip
-    vision = {"depth": 24, "hidden_size": 1024, "intermediate_size": 4096, "num_heads": 16, "out_hidden_size": 2560, "deepstack_visual_indexes": [5, 11, 17]}
+    vision = {
+        "depth": 24,
+        "hidden_size": 1024,
+        "intermediate_size": 4096,
+        "num_heads": 16,
+        "out_hidden_size": 2560,
+        "deepstack_visual_indexes": [5, 11, 17],
+    }
     with torch.device("meta"):
-        model = Qwen3VLForConditionalGeneration(Qwen3VLConfig(text_config=text, vision_config=vision, tie_word_embeddings=True))
+        model = Qwen3VLForConditionalGeneration(
+            Qwen3VLConfig(text_config=text, vision_config=vision, tie_word_embeddings=True)
+        )
         assert 4.3e9 < sum(parameter.numel() for parameter in model.parameters()) < 4.5e9
         section = load("qwen3", "bbu_line").sft.model_copy(update={"top_layers": 4})
         names = adapted([32, 33, 34, 35], section.targets)
@@ -373,12 +495,27 @@ def with_unknown_role(row: dict) -> dict:
 
 
 BAD_ROWS = {
-    "a chat row without assistant": (without_assistant, 'train.jsonl:2: messages: no assistant message (found system, user); add the answer'),
+    "a chat row without assistant": (
+        without_assistant,
+        "train.jsonl:2: messages: no assistant message (found system, user); add the answer",
+    ),
     "an unknown role": (with_unknown_role, "train.jsonl:2: messages.0.role: "),
-    "a photo that is not there": (lambda row: seen(Path("nowhere.png"), "x"), "train.jsonl:2: images.0: no such file (nowhere.png); correct the path"),
-    "a file that is no photo": (lambda row: seen(ROOT / "README.md", "x"), f"train.jsonl:2: images.0: not a photo ({ROOT / 'README.md'}: "),
-    "a row that is too long": (lambda row: chat("很长" * 500, "x"), "tokens, more than sft.max_tokens (400); raise it to "),
-    "an unknown field": (lambda row: row | {"wieght": 1}, "train.jsonl:2: wieght: unknown field; did you mean 'weight'?"),
+    "a photo that is not there": (
+        lambda row: seen(Path("nowhere.png"), "x"),
+        "train.jsonl:2: images.0: no such file (nowhere.png); correct the path",
+    ),
+    "a file that is no photo": (
+        lambda row: seen(ROOT / "README.md", "x"),
+        f"train.jsonl:2: images.0: not a photo ({ROOT / 'README.md'}: ",
+    ),
+    "a row that is too long": (
+        lambda row: chat("很长" * 500, "x"),
+        "tokens, more than sft.max_tokens (400); raise it to ",
+    ),
+    "an unknown field": (
+        lambda row: row | {"wieght": 1},
+        "train.jsonl:2: wieght: unknown field; did you mean 'weight'?",
+    ),
 }
 
 
@@ -398,15 +535,25 @@ def earlier(tmp_path) -> Path:
 
 
 @pytest.mark.parametrize("bad", BAD_ROWS)
-def test_a_bad_row_is_named_before_weights_are_loaded_and_nothing_is_overwritten(student, data, earlier, tmp_path, monkeypatch, bad):
+def test_a_bad_row_is_named_before_weights_are_loaded_and_nothing_is_overwritten(
+    student, data, earlier, tmp_path, monkeypatch, bad
+):
     import transformers
 
-    monkeypatch.setattr(transformers.AutoModelForImageTextToText, "from_pretrained", lambda *_, **__: pytest.fail("weights were loaded"))
+    monkeypatch.setattr(
+        transformers.AutoModelForImageTextToText, "from_pretrained", lambda *_, **__: pytest.fail("weights were loaded")
+    )
     change, words = BAD_ROWS[bad]
     rows = [json.loads(line) for line in (data / "train.jsonl").read_text(encoding="utf-8").splitlines()]
     write_rows(tmp_path / "train.jsonl", [rows[0], change(rows[1]), rows[6]])
     before = files(earlier)
-    outcome = call("sft", config=config(tmp_path / "sft.yaml", student), train=tmp_path / "train.jsonl", val=data / "val.jsonl", output_dir=earlier)
+    outcome = call(
+        "sft",
+        config=config(tmp_path / "sft.yaml", student),
+        train=tmp_path / "train.jsonl",
+        val=data / "val.jsonl",
+        output_dir=earlier,
+    )
     refused(outcome, words)
     assert files(earlier) == before
 

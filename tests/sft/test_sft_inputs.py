@@ -4,9 +4,9 @@ import json
 from pathlib import Path
 
 import pytest
-from tests.support.builders import call
-from tests.sft.test_sft import chat, config, files, refused, seen
 
+from tests.sft.test_sft import chat, config, files, refused, seen
+from tests.support.builders import call
 from verdicts.base.jsonl import write_rows
 
 pytest.importorskip("torch", reason="torch is not installed: `make setup-student` installs it")
@@ -35,9 +35,13 @@ def test_an_empty_val_file_trains_without_validation_and_says_so(data):
     assert outcome.code == 0, outcome.err
     assert f"without validation ({data / 'val.jsonl'} has no rows)" in outcome.last_line
     assert json.loads((data / "out/metrics.json").read_text(encoding="utf-8"))["val"] == {}
-    assert call("check_fused", input=data / "val.jsonl").code == 2  # only a file that is named as validation rows may be empty
+    assert (
+        call("check_fused", input=data / "val.jsonl").code == 2
+    )  # only a file that is named as validation rows may be empty
     (data / "mix.val.jsonl").write_text("")
-    assert call("check_fused", input=data / "mix.val.jsonl").last_line.startswith("check_fused: 0 rows: sft trains without validation")
+    assert call("check_fused", input=data / "mix.val.jsonl").last_line.startswith(
+        "check_fused: 0 rows: sft trains without validation"
+    )
 
 
 def test_an_empty_train_file_is_refused(data):
@@ -50,7 +54,10 @@ def test_chats_that_all_state_one_verdict_are_refused_unless_it_is_allowed(data,
     photos = [seen(path, "标签×1") for path in sorted(ROOT.glob("data/none/*.jpg"))]
     write_rows(data / "train.jsonl", [chat(f"image_1: 标签×{n}", answer) for n in range(3)] + photos)
     outcome = teach(data)
-    refused(outcome, f"train.jsonl: sft.allow_one_sided: all 3 chat rows say {word}: the student would learn to say nothing else; add tickets of the other verdict, or set")
+    refused(
+        outcome,
+        f"train.jsonl: sft.allow_one_sided: all 3 chat rows say {word}: the student would learn to say nothing else; add tickets of the other verdict, or set",
+    )
     assert not (data / "out").exists()
     assert teach(data, allow_one_sided=True).code == 0
 
@@ -94,7 +101,9 @@ def test_knobs_that_change_no_weight_do_not_throw_a_state_away(data, monkeypatch
 def test_a_state_of_other_settings_is_said_and_not_used(data, monkeypatch):
     stopped(data, monkeypatch, 1)
     outcome = teach(data, learning_rate=0.02)
-    assert outcome.code == 0 and "is of other rows, another base or other settings: training from the start" in outcome.err
+    assert (
+        outcome.code == 0 and "is of other rows, another base or other settings: training from the start" in outcome.err
+    )
 
 
 def flipped(content: bytes) -> bytes:
@@ -113,7 +122,18 @@ def resealed(value: object) -> bytes:
     return hashlib.sha256(held.getvalue()).hexdigest().encode() + b"\n" + held.getvalue()
 
 
-@pytest.mark.parametrize("damage", [lambda c: c[: len(c) // 2], lambda c: b"", lambda c: b"{}", flipped, lambda c: resealed([1]), lambda c: resealed({"run": "x"}), lambda c: c.partition(b"\n")[2]])
+@pytest.mark.parametrize(
+    "damage",
+    [
+        lambda c: c[: len(c) // 2],
+        lambda c: b"",
+        lambda c: b"{}",
+        flipped,
+        lambda c: resealed([1]),
+        lambda c: resealed({"run": "x"}),
+        lambda c: c.partition(b"\n")[2],
+    ],
+)
 def test_a_damaged_state_is_named_with_what_to_delete_and_left_as_it_is(data, monkeypatch, damage):
     stopped(data, monkeypatch, 1)
     path = data / "out/state/state.pt"
@@ -123,7 +143,10 @@ def test_a_damaged_state_is_named_with_what_to_delete_and_left_as_it_is(data, mo
     assert f"; delete {path.parent} to train from the start" in teach(data).err and files(data / "out") == before
 
 
-@pytest.mark.parametrize(("epochs", "what"), [(1.0, "the loss of step 2 is no number (nan); lower"), (0.3, "what was learnt is no number; lower")])
+@pytest.mark.parametrize(
+    ("epochs", "what"),
+    [(1.0, "the loss of step 2 is no number (nan); lower"), (0.3, "what was learnt is no number; lower")],
+)
 def test_a_training_that_runs_away_ends_with_a_sentence_and_is_not_merged(data, monkeypatch, epochs, what):
     import torch
 

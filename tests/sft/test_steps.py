@@ -12,7 +12,9 @@ LENGTHS = [300 + i for i in range(24)] + [200 + i for i in range(12)] + [100 + i
 
 
 def section(**changes: object) -> SftSection:
-    return load("miniature", "bbu_line").sft.model_copy(update={"batch_rows": 2, "accumulate": 2, "epochs": 1.0, "seed": 5, **changes})
+    return load("miniature", "bbu_line").sft.model_copy(
+        update={"batch_rows": 2, "accumulate": 2, "epochs": 1.0, "seed": 5, **changes}
+    )
 
 
 def test_every_part_of_an_epoch_has_the_files_own_mixture():
@@ -31,7 +33,9 @@ def test_the_order_is_the_seeds_and_the_epochs():
 @pytest.mark.parametrize("epochs", [1.0, 2.0])
 def test_an_epoch_shows_every_row_once(epochs):
     plan = Plan(TASKS, LENGTHS, section(epochs=epochs), processes=1)
-    assert Counter(row for step in range(plan.steps) for row in plan.rows(step)) == Counter({row: int(epochs) for row in range(40)})
+    assert Counter(row for step in range(plan.steps) for row in plan.rows(step)) == Counter(
+        {row: int(epochs) for row in range(40)}
+    )
 
 
 def test_a_step_that_the_epoch_does_not_fill_takes_rows_of_the_next():

@@ -6,9 +6,17 @@ from pathlib import Path
 
 import pytest
 
-from verdicts.guidance import model_json
-from verdicts.guidance import reflection
-from verdicts.stage_b.protocol import FORGIVEN, begun_verdict, cut_reason, normalise, parse, render, strip_thinking, third_state_word
+from verdicts.guidance import model_json, reflection
+from verdicts.stage_b.protocol import (
+    FORGIVEN,
+    begun_verdict,
+    cut_reason,
+    normalise,
+    parse,
+    render,
+    strip_thinking,
+    third_state_word,
+)
 
 GOOD = "Verdict: 不通过\nReason: 缺少地排处接地螺丝(G0)"
 
@@ -37,7 +45,10 @@ GOOD = "Verdict: 不通过\nReason: 缺少地排处接地螺丝(G0)"
         ("先看照片。</think>\n\nVerdict: 不通过\nReason: 缺少地排处接地螺丝(G0)", ["thinking"]),
         ("</think>Verdict: 不通过\nReason: 缺少地排处接地螺丝(G0)", ["thinking"]),
         ("<think></think>\nVerdict: 不通过\nReason: 缺少地排处接地螺丝(G0)", ["thinking"]),
-        ("<think>\n草稿\nVerdict: 通过\nReason: 草稿</think>Verdict: 不通过\nReason: 缺少地排处接地螺丝(G0)", ["thinking"]),
+        (
+            "<think>\n草稿\nVerdict: 通过\nReason: 草稿</think>Verdict: 不通过\nReason: 缺少地排处接地螺丝(G0)",
+            ["thinking"],
+        ),
         ("Verdict: 通过\nReason: 草稿\n</think>\nVerdict: 不通过\nReason: 缺少地排处接地螺丝(G0)", ["thinking"]),
         ("Ｖｅｒｄｉｃｔ： 不通过\nＲｅａｓｏｎ： 缺少地排处接地螺丝(G0)", ["full_width"]),
         ("Verdict:\u3000不通过\nReason:\u3000缺少地排处接地螺丝(G0)", ["full_width"]),
@@ -46,7 +57,10 @@ GOOD = "Verdict: 不通过\nReason: 缺少地排处接地螺丝(G0)"
         ("~~~\nVerdict: 不通过\nReason: 缺少地排处接地螺丝(G0)\n~~~", ["fence"]),
         ("\ufeffVerdict: 不通过\nReason: 缺少地排处接地螺丝(G0)", ["invisible"]),
         ("\u200bVerdict:\u200b 不通过\nReason: 缺少地排处接地螺丝(G0)", ["invisible"]),
-        ("</think>\r\n\r\n```\r\n**Verdict**：不通過。\r\n**Reason**：缺少地排处接地螺丝(G0)\r\n```", ["line_ends", "thinking", "fence", "full_width", "full_stop", "traditional", "bold", "header"]),
+        (
+            "</think>\r\n\r\n```\r\n**Verdict**：不通過。\r\n**Reason**：缺少地排处接地螺丝(G0)\r\n```",
+            ["line_ends", "thinking", "fence", "full_width", "full_stop", "traditional", "bold", "header"],
+        ),
     ],
 )
 def test_what_is_wrong_in_form_alone_is_read_and_each_kind_is_counted(text, kinds):
@@ -57,13 +71,20 @@ def test_what_is_wrong_in_form_alone_is_read_and_each_kind_is_counted(text, kind
 
 
 def test_every_kind_that_is_documented_is_one_that_happens():
-    seen = {kind for mark in test_what_is_wrong_in_form_alone_is_read_and_each_kind_is_counted.pytestmark for _, kinds in mark.args[1] for kind in kinds}
+    seen = {
+        kind
+        for mark in test_what_is_wrong_in_form_alone_is_read_and_each_kind_is_counted.pytestmark
+        for _, kinds in mark.args[1]
+        for kind in kinds
+    }
     assert seen == set(FORGIVEN)
 
 
 def test_every_kind_of_verdict_and_reflection_is_explained_in_the_docs():
     page = (Path(__file__).resolve().parents[2] / "docs" / "answers.md").read_text(encoding="utf-8")
-    assert [kind for kind in {**FORGIVEN, **model_json.FORGIVEN, **reflection.FORGIVEN} if f"`{kind}`" not in page] == []
+    assert [
+        kind for kind in {**FORGIVEN, **model_json.FORGIVEN, **reflection.FORGIVEN} if f"`{kind}`" not in page
+    ] == []
     assert [kind for kind in FORGIVEN if f"| `{kind}` | " not in page] == []
 
 
@@ -74,7 +95,19 @@ def test_a_normal_answer_is_kept_and_counts_nothing(verdict, end):
     assert normalise(text + end) == (text, [])
 
 
-@pytest.mark.parametrize("reason", ["缺少**地排处**接地螺丝", "**缺少**螺丝与**标签**", "甲</think>乙", "全角：字母Ａ，　空白", "verdict: 不通过", "`G0` 未满足", "5.5米。共2处", "缺少__"])
+@pytest.mark.parametrize(
+    "reason",
+    [
+        "缺少**地排处**接地螺丝",
+        "**缺少**螺丝与**标签**",
+        "甲</think>乙",
+        "全角：字母Ａ，　空白",
+        "verdict: 不通过",
+        "`G0` 未满足",
+        "5.5米。共2处",
+        "缺少__",
+    ],
+)
 def test_the_reason_itself_is_kept_to_the_letter(reason):
     assert normalise(f"Verdict：不通过\nReason：{reason}").text == f"Verdict: 不通过\nReason: {reason}"
 
@@ -174,13 +207,42 @@ def test_a_cut_reason_ends_at_its_last_whole_sentence_else_clause(reason, kept):
 
 def test_noise_never_takes_long_and_what_is_normal_stays_so():
     rng = random.Random(7)
-    parts = ["Verdict", ":", "：", "通过", "不通过", "\n", "\r\n", "Reason", "**", "__", "`", "```", " ", "。", "</think>", "<think>", "需复核", "甲", "\ufeff", "　"]
+    parts = [
+        "Verdict",
+        ":",
+        "：",
+        "通过",
+        "不通过",
+        "\n",
+        "\r\n",
+        "Reason",
+        "**",
+        "__",
+        "`",
+        "```",
+        " ",
+        "。",
+        "</think>",
+        "<think>",
+        "需复核",
+        "甲",
+        "\ufeff",
+        "　",
+    ]
     for _ in range(3000):
         text = "".join(rng.choices(parts, k=rng.randint(0, 25)))
         normal = normalise(text)
         assert normalise(normal.text).text == normal.text or parse(normal.text).why
         assert normal.forgiven or normal.text == text.rstrip()
     started = time.monotonic()
-    for hostile in (" " * 100_000, "*" * 100_000, "Verdict: 通过" + " " * 100_000 + "x", "</think>" * 20_000, "Verdict:" * 20_000, "```\n" + " \n" * 50_000, "Reason: " + "*" * 100_000):
+    for hostile in (
+        " " * 100_000,
+        "*" * 100_000,
+        "Verdict: 通过" + " " * 100_000 + "x",
+        "</think>" * 20_000,
+        "Verdict:" * 20_000,
+        "```\n" + " \n" * 50_000,
+        "Reason: " + "*" * 100_000,
+    ):
         normalise(hostile)
     assert time.monotonic() - started < 2

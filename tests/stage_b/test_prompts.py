@@ -3,7 +3,6 @@
 import inspect
 
 from tests.support.builders import G0, MISSION, ticket
-
 from verdicts.stage_b import prompts
 from verdicts.stage_b.prompts import (
     Case,

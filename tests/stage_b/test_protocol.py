@@ -4,6 +4,7 @@ from pathlib import Path
 
 import pytest
 
+from verdicts.records.records import read_tickets
 from verdicts.stage_b.protocol import (
     THIRD_STATE,
     cited_rules,
@@ -13,7 +14,6 @@ from verdicts.stage_b.protocol import (
     strip_thinking,
     third_state_word,
 )
-from verdicts.records.records import read_tickets
 
 REAL = Path(__file__).resolve().parents[3] / "shared" / "real_tickets"
 

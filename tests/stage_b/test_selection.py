@@ -98,7 +98,10 @@ def test_a_guard_that_is_switched_off_overrides_nothing():
 @pytest.mark.parametrize(
     ("segment", "shown"),
     [
-        ("机柜处接地螺丝,不符合要求/需复核备注:松动×1", "：机柜处接地螺丝,不符合要求/备注:松动×1"),  # marker cleaned, remark kept
+        (
+            "机柜处接地螺丝,不符合要求/需复核备注:松动×1",
+            "：机柜处接地螺丝,不符合要求/备注:松动×1",
+        ),  # marker cleaned, remark kept
         ("机柜处接地螺丝,不符合要求,结论待定×1", ""),
         ("机柜处接地螺丝,不符合要求,证据不足×1", ""),
         ("机柜处接地螺丝,不符合要求" + "很长" * 60, "：机柜处接地螺丝,不符合要求" + ("很长" * 60)[:47]),
@@ -119,4 +122,7 @@ def test_a_whole_reason_speaks_before_a_cut_one_and_a_cut_one_is_flagged():
     cut = [rows[0].model_copy(update={"cut": True}), *rows[1:]]
     assert (select(of, cut, NO_GUARD).selected_candidate, select(of, cut, NO_GUARD).warnings) == (1, [])
     all_cut = [row.model_copy(update={"cut": True}) for row in rows]
-    assert (select(of, all_cut, NO_GUARD).selected_candidate, select(of, all_cut, NO_GUARD).warnings) == (0, ["reason_cut"])
+    assert (select(of, all_cut, NO_GUARD).selected_candidate, select(of, all_cut, NO_GUARD).warnings) == (
+        0,
+        ["reason_cut"],
+    )

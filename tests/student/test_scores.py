@@ -2,7 +2,19 @@
 
 import pytest
 
-from verdicts.student.scores import F1, Found, attribute_f1, dense_f1, has_coordinates, iou, parse_dense, render_dense, segments, summary_matches, total
+from verdicts.student.scores import (
+    F1,
+    Found,
+    attribute_f1,
+    dense_f1,
+    has_coordinates,
+    iou,
+    parse_dense,
+    render_dense,
+    segments,
+    summary_matches,
+    total,
+)
 
 SUMMARY = "BBU设备/华为,显示完整,无需安装×1，螺丝、光纤插头/BBU安装螺丝,符合要求×2"
 

@@ -11,8 +11,8 @@ pytest.importorskip("transformers", reason="the student needs transformers: make
 pytest.importorskip("gguf", reason="the student needs gguf: make setup-student")
 
 from PIL import Image, ImageOps
-from tests.support.student_builders import random_student
 
+from tests.support.student_builders import random_student
 from verdicts.base.errors import UserError
 from verdicts.student.student import Encoder, Row, Student, missing_weights
 
@@ -48,14 +48,21 @@ def theirs(folder: Path, messages: list[dict], images: list[Path], generate: boo
     processor = load_photo_processor(folder)
     for message in messages:
         parts = message["content"].split("<image>") if images and message["role"] == "user" else [message["content"]]
-        message["content"] = [part for text in parts for part in ({"type": "image"}, {"type": "text", "text": text})][1:]
+        message["content"] = [part for text in parts for part in ({"type": "image"}, {"type": "text", "text": text})][
+            1:
+        ]
     text = processor.apply_chat_template(messages, tokenize=False, add_generation_prompt=generate)
     return processor(text=[text], images=[Image.open(path) for path in images] or None, return_tensors="pt")
 
 
-@pytest.mark.parametrize("texts", [(SYSTEM, CHAT), (SYSTEM, CHAT, ANSWER), ("", "两张：<image>和<image>，比较", ANSWER), ("", "<image>\n写出事实")])
+@pytest.mark.parametrize(
+    "texts",
+    [(SYSTEM, CHAT), (SYSTEM, CHAT, ANSWER), ("", "两张：<image>和<image>，比较", ANSWER), ("", "<image>\n写出事实")],
+)
 def test_ids_and_pixels_are_those_of_transformers_own_processor(student, folder, tmp_path, texts):
-    images = [photo(tmp_path / f"{n}.png", size) for n, size in enumerate([(256, 192), (400, 150)])][: texts[1].count("<image>")]
+    images = [photo(tmp_path / f"{n}.png", size) for n, size in enumerate([(256, 192), (400, 150)])][
+        : texts[1].count("<image>")
+    ]
     messages = [message for message in chat(*texts) if message["content"]]
     mine = student.encode(Row(messages, images), generate=len(texts) == 2)
     wanted = theirs(folder, [dict(m) for m in messages], images, len(texts) == 2)
@@ -87,7 +94,11 @@ def test_a_checkpoint_with_a_template_of_its_own_is_followed(folder, tmp_path):
 
 
 def test_only_answers_and_their_ends_are_learnt(student):
-    row = student.encode(Row([*chat(SYSTEM, CHAT, ANSWER), {"role": "user", "content": "为何"}, {"role": "assistant", "content": "因为"}]))
+    row = student.encode(
+        Row(
+            [*chat(SYSTEM, CHAT, ANSWER), {"role": "user", "content": "为何"}, {"role": "assistant", "content": "因为"}]
+        )
+    )
     runs, text = [], []
     for i, learn in zip([*row.ids, 0], [*row.learn, False]):
         text += [i] if learn else []
@@ -95,7 +106,9 @@ def test_only_answers_and_their_ends_are_learnt(student):
             runs.append(student.tokenizer.decode(text))
             text = []
     assert runs == [f"{ANSWER}<|im_end|>", "因为<|im_end|>"]
-    assert student.batch([row], left=True)["labels"][0].tolist() == [i if learn else -100 for i, learn in zip(row.ids, row.learn)]
+    assert student.batch([row], left=True)["labels"][0].tolist() == [
+        i if learn else -100 for i, learn in zip(row.ids, row.learn)
+    ]
 
 
 def test_before_an_answer_is_written_the_row_ends_with_the_assistants_opening(student):
@@ -104,7 +117,9 @@ def test_before_an_answer_is_written_the_row_ends_with_the_assistants_opening(st
     assert student.encode(Row(chat(SYSTEM, CHAT, ANSWER)), generate=True) == asked
 
 
-@pytest.mark.parametrize("marker", ["<|im_end|>", "<|im_start|>", "<|image_pad|>", "<|vision_start|>", "<|video_pad|>", "<|endoftext|>"])
+@pytest.mark.parametrize(
+    "marker", ["<|im_end|>", "<|im_start|>", "<|image_pad|>", "<|vision_start|>", "<|video_pad|>", "<|endoftext|>"]
+)
 def test_a_control_token_written_in_data_stays_plain_text(student, tmp_path, marker):
     text = f"标签/{marker}{marker}×1"
     harmless = student.encode(Row(chat(SYSTEM, CHAT, ANSWER)))
@@ -118,7 +133,9 @@ def test_a_control_token_written_in_data_stays_plain_text(student, tmp_path, mar
 
 def test_the_dense_answers_json_pieces_stay_whole(student):
     row = student.encode(Row(chat(SYSTEM, CHAT, '[{"bbox_2d":[1,2,30,40],"label":"标签/无法识别"}]')))
-    assert {student.tokenizer.convert_tokens_to_ids(piece) for piece in ('{"bbox_2d":[', '],"label":"', '"}]')} <= set(row.ids)
+    assert {student.tokenizer.convert_tokens_to_ids(piece) for piece in ('{"bbox_2d":[', '],"label":"', '"}]')} <= set(
+        row.ids
+    )
 
 
 def test_the_word_image_is_text_where_a_row_has_no_photo(student):
@@ -151,7 +168,9 @@ def test_a_photo_turned_by_exif_gives_the_pixels_that_pillow_makes_upright(stude
     exif[0x0112] = orientation
     Image.open(photo(tmp_path / "a.png", (256, 192))).save(tmp_path / "turned.png", exif=exif)
     ImageOps.exif_transpose(Image.open(tmp_path / "turned.png")).save(tmp_path / "upright.png")
-    turned, upright, as_it_lies = (student.encode(Row(chat("", "<image>"), [tmp_path / f"{name}.png"])) for name in ("turned", "upright", "a"))
+    turned, upright, as_it_lies = (
+        student.encode(Row(chat("", "<image>"), [tmp_path / f"{name}.png"])) for name in ("turned", "upright", "a")
+    )
     assert torch.equal(turned.pixels, upright.pixels) and turned.ids == upright.ids
     assert (orientation == 1) == torch.equal(turned.pixels, as_it_lies.pixels)
 
@@ -166,7 +185,10 @@ def test_a_batch_of_chats_and_photos_answers_as_single_rows_do(student, tmp_path
 
 
 def test_right_padding_gives_each_row_the_logits_it_has_alone(student, tmp_path):
-    rows = [student.encode(Row(chat(SYSTEM, CHAT, ANSWER))), student.encode(Row(chat("", "<image>写", "电线"), [photo(tmp_path / "a.png")]))]
+    rows = [
+        student.encode(Row(chat(SYSTEM, CHAT, ANSWER))),
+        student.encode(Row(chat("", "<image>写", "电线"), [photo(tmp_path / "a.png")])),
+    ]
     model = student.model
     with torch.inference_mode():
         batch = student.batch(rows, left=False)
@@ -181,13 +203,17 @@ def test_right_padding_gives_each_row_the_logits_it_has_alone(student, tmp_path)
 def test_the_text_part_answers_in_two_lines(student):
     from verdicts.stage_b.protocol import parse
 
-    system = (Path("configs/prompts/stage_b.system.txt")).read_text(encoding="utf-8").format(mission="BBU接地线检查", guidance="G0: 须见：电线捆扎整齐")
+    system = (
+        (Path("configs/prompts/stage_b.system.txt"))
+        .read_text(encoding="utf-8")
+        .format(mission="BBU接地线检查", guidance="G0: 须见：电线捆扎整齐")
+    )
     assert parse(student.answer([Row(chat(system, CHAT))], 96)[0].rstrip("\n")).why is None
 
 
 def test_an_answer_cut_short_is_told_from_one_that_ended(student):
     asked = student.encode(Row(chat(SYSTEM, CHAT)), generate=True)
-    (_, cut), = student.answer_encoded([asked], 2)
+    ((_, cut),) = student.answer_encoded([asked], 2)
     assert cut is False
 
 
@@ -196,7 +222,9 @@ def broken(folder: Path, to: Path, how: str) -> Path:
     if how == "weights":
         (to / "model.safetensors").unlink()
     elif how == "shard":
-        (to / "model.safetensors.index.json").write_text(json.dumps({"weight_map": {"a": "model.safetensors", "b": "model-2.safetensors"}}), encoding="utf-8")
+        (to / "model.safetensors.index.json").write_text(
+            json.dumps({"weight_map": {"a": "model.safetensors", "b": "model-2.safetensors"}}), encoding="utf-8"
+        )
     elif how == "kind":
         (to / "config.json").write_text(json.dumps({"model_type": "qwen2_5_vl"}), encoding="utf-8")
     elif how == "json":
@@ -211,7 +239,9 @@ def broken(folder: Path, to: Path, how: str) -> Path:
     ("kind", r"another architecture \(qwen2_5_vl\)"), ("json", "config.json is not a JSON object"), ("config", "no config.json in it"),
 ])  # fmt: skip
 def test_a_folder_that_is_no_student_is_named_with_the_way_to_get_one(folder, tmp_path, how, what):
-    with pytest.raises(UserError, match=rf"student\.model: {what}.*; .*Qwen/Qwen3-VL-4B-Instruct.*make miniature-student") as error:
+    with pytest.raises(
+        UserError, match=rf"student\.model: {what}.*; .*Qwen/Qwen3-VL-4B-Instruct.*make miniature-student"
+    ) as error:
         Student(broken(folder, tmp_path / "x", how))
     assert "\n" not in str(error.value)
 
@@ -230,6 +260,10 @@ def test_a_missing_folder_is_named(tmp_path):
 def test_a_photo_that_is_not_whole_is_named(student, tmp_path):
     (tmp_path / "a.png").write_bytes(photo(tmp_path / "b.png").read_bytes()[:150])
     photo(tmp_path / "c.png", (2010, 10))
-    for name, what in (("a.png", "not a whole photo"), ("none.png", "cannot be read .No such file"), ("c.png", "too narrow a photo")):
+    for name, what in (
+        ("a.png", "not a whole photo"),
+        ("none.png", "cannot be read .No such file"),
+        ("c.png", "too narrow a photo"),
+    ):
         with pytest.raises(UserError, match=rf"{name}: {what}"):
             student.encode(Row(chat("", "<image>"), [tmp_path / name]))

@@ -13,6 +13,7 @@ from types import SimpleNamespace
 
 import pytest
 import yaml
+
 from tests.support.builders import call, snapshot
 
 pytest.importorskip("torch", reason="the student needs torch: make setup-student")
@@ -20,10 +21,10 @@ pytest.importorskip("transformers", reason="the student needs transformers: make
 
 from PIL import Image
 
-from verdicts.student import student as student_module
 from verdicts.base.jsonl import read_rows
 from verdicts.photos.folders import natural
 from verdicts.records.records import Refused, StageA, read_tickets
+from verdicts.student import student as student_module
 from verdicts.student.student import Seen
 from verdicts.student.summaries import fault, plan
 
@@ -74,7 +75,10 @@ def fake(monkeypatch):
 def settings(folder: Path, model: Path, **changes: object) -> Path:
     limits = {"batch": 4, "max_new_tokens": 24, "max_photo_mb": 0.5, "max_photo_megapixels": 1.0} | changes
     path = folder / "summarize.yaml"
-    path.write_text(yaml.safe_dump({"student": {"model": str(model), "max_photo_pixels": 0, "n_threads": 1}, "summarize": limits}), encoding="utf-8")
+    path.write_text(
+        yaml.safe_dump({"student": {"model": str(model), "max_photo_pixels": 0, "n_threads": 1}, "summarize": limits}),
+        encoding="utf-8",
+    )
     return path
 
 
@@ -119,7 +123,10 @@ def refused(output: str = "out/stage_a.refused.jsonl") -> list[tuple[str | None,
 
 def test_each_photo_becomes_its_line_in_natural_order_under_its_label(fake, config, photos):
     outcome = summarize(config, photos)
-    assert outcome.last_line == "summarize: 9 photos in = 9 kept + 0 refused; 3 groups in = 3 kept + 0 refused; out/stage_a.jsonl"
+    assert (
+        outcome.last_line
+        == "summarize: 9 photos in = 9 kept + 0 refused; 3 groups in = 3 kept + 0 refused; out/stage_a.jsonl"
+    )
     tickets = read_tickets(Path("out/stage_a.jsonl"), "BBU接地线检查")
     assert [(t.ticket_key, t.images[0], list(t.per_image.values())) for t in tickets] == [
         ("QC-1::pass", "data/审核通过/QC-1/1.PNG", [GOOD.format(n) for n in (3, 2, 1, 4)]),
@@ -130,12 +137,21 @@ def test_each_photo_becomes_its_line_in_natural_order_under_its_label(fake, conf
 
 
 def test_digits_in_names_count_as_numbers():
-    assert sorted(["10.jpg", "2.jpg", "IMG_2_1.jpg", "IMG_10.jpg", "1.jpg"], key=natural) == ["1.jpg", "2.jpg", "10.jpg", "IMG_2_1.jpg", "IMG_10.jpg"]
+    assert sorted(["10.jpg", "2.jpg", "IMG_2_1.jpg", "IMG_10.jpg", "1.jpg"], key=natural) == [
+        "1.jpg",
+        "2.jpg",
+        "10.jpg",
+        "IMG_2_1.jpg",
+        "IMG_10.jpg",
+    ]
 
 
 def test_a_manifest_gives_the_same_tickets_as_folders(fake, config, photos):
     summarize(config, photos)
-    rows = [{"group_id": t.group_id, "label": t.label, "images": [i.removeprefix("data/") for i in t.images]} for t in read_rows(Path("out/stage_a.jsonl"), StageA)]
+    rows = [
+        {"group_id": t.group_id, "label": t.label, "images": [i.removeprefix("data/") for i in t.images]}
+        for t in read_rows(Path("out/stage_a.jsonl"), StageA)
+    ]
     (photos / "manifest.jsonl").write_text("".join(json.dumps(row) + "\n" for row in rows), encoding="utf-8")
     summarize(config, photos / "manifest.jsonl", "again/stage_a.jsonl")
     assert snapshot(Path("again")) == snapshot(Path("out"))
@@ -156,11 +172,17 @@ def test_batches_hold_every_photo_once_whatever_their_order():
 
 def huge_png(path: Path, width: int, height: int) -> None:
     """A small file that says it is large."""
+
     def chunk(kind: bytes, data: bytes) -> bytes:
         return struct.pack(">I", len(data)) + kind + data + struct.pack(">I", zlib.crc32(kind + data))
 
     header = struct.pack(">IIBBBBB", width, height, 8, 2, 0, 0, 0)
-    path.write_bytes(b"\x89PNG\r\n\x1a\n" + chunk(b"IHDR", header) + chunk(b"IDAT", zlib.compress(bytes(10**6))) + chunk(b"IEND", b""))
+    path.write_bytes(
+        b"\x89PNG\r\n\x1a\n"
+        + chunk(b"IHDR", header)
+        + chunk(b"IDAT", zlib.compress(bytes(10**6)))
+        + chunk(b"IEND", b"")
+    )
 
 
 def spoil(path: Path, how: str) -> None:
@@ -182,7 +204,15 @@ def spoil(path: Path, how: str) -> None:
     elif how == "eps":
         path.write_bytes(b"%!PS-Adobe-3.0 EPSF-3.0\n%%BoundingBox: 0 0 10 10\n")
     else:
-        path.write_bytes({"truncated": whole[: len(whole) // 2], "empty": b"", "text": b"not a photo", "fat": whole + bytes(600_000), "head": whole[:20]}[how])
+        path.write_bytes(
+            {
+                "truncated": whole[: len(whole) // 2],
+                "empty": b"",
+                "text": b"not a photo",
+                "fat": whole + bytes(600_000),
+                "head": whole[:20],
+            }[how]
+        )
 
 
 @pytest.mark.parametrize(("how", "name", "reason"), [
@@ -195,7 +225,9 @@ def test_a_file_that_is_no_usable_photo_is_refused_and_the_others_go_on(fake, co
     spoil(photos / "审核通过" / "QC-1" / name, how)
     outcome = summarize(config, photos)
     assert outcome.code == 0 and len(outcome.err.splitlines()) == 1
-    assert outcome.last_line.startswith(f"summarize: 10 photos in = 9 kept + 1 refused (1 {reason}); 3 groups in = 3 kept + 0 refused")
+    assert outcome.last_line.startswith(
+        f"summarize: 10 photos in = 9 kept + 1 refused (1 {reason}); 3 groups in = 3 kept + 0 refused"
+    )
     assert refused() == [(name, reason)]
     assert len(read_tickets(Path("out/stage_a.jsonl"))[0].images) == 4
 
@@ -211,7 +243,9 @@ def test_a_photo_of_a_phone_that_holds_two_pictures_is_read(fake, config, photos
     both = [Image.new("RGB", (64, 64), (200, 0, 0)), Image.new("RGB", (64, 64))]
     both[0].save(photos / "审核通过" / "QC-1" / "x.jpg", format="MPO", save_all=True, append_images=both[1:])
     summarize(config, photos)
-    assert refused() == [] and read_tickets(Path("out/stage_a.jsonl"))[0].per_image["image_5"].startswith("标签/无法识别×")
+    assert refused() == [] and read_tickets(Path("out/stage_a.jsonl"))[0].per_image["image_5"].startswith(
+        "标签/无法识别×"
+    )
 
 
 def test_a_name_that_is_not_utf_8_is_refused_and_spelt_out(fake, config, photos):
@@ -220,7 +254,9 @@ def test_a_name_that_is_not_utf_8_is_refused_and_spelt_out(fake, config, photos)
     for name in (b"/QC-1/\xbf.jpg", b"/\xd6\xd0/1.jpg"):
         with open(group + name, "wb") as file:
             file.write((photos / "审核通过/QC-1/1.PNG").read_bytes())
-    assert summarize(config, photos).last_line.startswith("summarize: 11 photos in = 9 kept + 2 refused (2 bad_name); 4 groups in = 3 kept + 1 refused")
+    assert summarize(config, photos).last_line.startswith(
+        "summarize: 11 photos in = 9 kept + 2 refused (2 bad_name); 4 groups in = 3 kept + 1 refused"
+    )
     rows = read_rows(Path("out/stage_a.refused.jsonl"), Refused)
     assert [(row.image, row.group_id) for row in rows] == [
         ("data/审核通过/QC-1/\\xbf.jpg", "QC-1"), ("data/审核通过/\\xd6\\xd0/1.jpg", "\\xd6\\xd0"), (None, "\\xd6\\xd0")
@@ -240,15 +276,29 @@ def test_empty_groups_and_photos_in_no_group_are_refused(fake, config, photos):
     (photos / "待审核").mkdir()
     outcome = summarize(config, photos)
     assert outcome.err.splitlines()[0] == "summarize: passing over data/待审核: it is neither of the two label folders"
-    assert outcome.last_line.startswith("summarize: 11 photos in = 9 kept + 2 refused (1 no_group, 1 not_an_image); 5 groups in = 3 kept + 2 refused")
-    assert refused() == [("stray.jpg", "no_group"), (None, "empty_group"), ("1.jpg", "not_an_image"), (None, "no_photo_left")]
+    assert outcome.last_line.startswith(
+        "summarize: 11 photos in = 9 kept + 2 refused (1 no_group, 1 not_an_image); 5 groups in = 3 kept + 2 refused"
+    )
+    assert refused() == [
+        ("stray.jpg", "no_group"),
+        (None, "empty_group"),
+        ("1.jpg", "not_an_image"),
+        (None, "no_photo_left"),
+    ]
 
 
 def test_a_second_group_of_the_same_id_and_label_is_refused(fake, config, photos):
-    rows = [{"group_id": "G", "label": label, "images": [f"审核通过/QC-1/{name}"]} for label, name in (("pass", "1.PNG"), ("fail", "1.PNG"), ("pass", "2.jpeg"))]
-    (photos / "m.jsonl").write_text("".join(json.dumps(row) + "\n" for row in [*rows, rows[0] | {"group_id": "H", "images": []}]), encoding="utf-8")
+    rows = [
+        {"group_id": "G", "label": label, "images": [f"审核通过/QC-1/{name}"]}
+        for label, name in (("pass", "1.PNG"), ("fail", "1.PNG"), ("pass", "2.jpeg"))
+    ]
+    (photos / "m.jsonl").write_text(
+        "".join(json.dumps(row) + "\n" for row in [*rows, rows[0] | {"group_id": "H", "images": []}]), encoding="utf-8"
+    )
     outcome = summarize(config, photos / "m.jsonl")
-    assert outcome.last_line.startswith("summarize: 3 photos in = 2 kept + 1 refused (1 duplicate_group); 4 groups in = 2 kept + 2 refused")
+    assert outcome.last_line.startswith(
+        "summarize: 3 photos in = 2 kept + 1 refused (1 duplicate_group); 4 groups in = 2 kept + 2 refused"
+    )
     assert refused() == [("2.jpeg", "duplicate_group"), (None, "duplicate_group"), (None, "empty_group")]
 
 
@@ -260,14 +310,23 @@ def test_an_answer_is_whole_says_something_and_states_no_places(line, ended, rea
 
 
 def test_answers_that_are_no_summary_are_refused_with_what_was_said(fake, config, photos):
-    fake.replies = {1: ("标签/[1,2,3,4]×1", True), 2: (" \n ", True), 5: ("电线", False), 8: (" 电线/散乱×1，\n备注: 无\u2028", True)}
+    fake.replies = {
+        1: ("标签/[1,2,3,4]×1", True),
+        2: (" \n ", True),
+        5: ("电线", False),
+        8: (" 电线/散乱×1，\n备注: 无\u2028", True),
+    }
     outcome = summarize(config, photos)
-    assert outcome.last_line.startswith("summarize: 9 photos in = 6 kept + 3 refused (1 coordinates, 1 cut_off, 1 empty_summary); 3 groups in = 3 kept")
+    assert outcome.last_line.startswith(
+        "summarize: 9 photos in = 6 kept + 3 refused (1 coordinates, 1 cut_off, 1 empty_summary); 3 groups in = 3 kept"
+    )
     assert [(r.reason, r.detail) for r in read_rows(Path("out/stage_a.refused.jsonl"), Refused)] == [
         ("empty_summary", ""), ("coordinates", "标签/[1,2,3,4]×1"), ("cut_off", "电线")
     ]  # fmt: skip
     tickets = read_tickets(Path("out/stage_a.jsonl"))
-    assert tickets[0].per_image == {"image_1": GOOD.format(3), "image_2": GOOD.format(4)} and len(tickets[0].images) == 2
+    assert (
+        tickets[0].per_image == {"image_1": GOOD.format(3), "image_2": GOOD.format(4)} and len(tickets[0].images) == 2
+    )
     assert tickets[2].per_image["image_1"] == "电线/散乱×1， 备注: 无"
 
 
@@ -287,7 +346,9 @@ def test_a_batch_whose_photos_all_break_off_is_refused_and_the_rest_goes_on(fake
     for path in sorted(photos.rglob("QC-10/*")):
         path.write_bytes(path.read_bytes()[:-60])
     settings(tmp_path, tmp_path / "checkpoint", batch=2)
-    assert summarize(config, photos).last_line.startswith("summarize: 9 photos in = 7 kept + 2 refused (2 broken); 3 groups in = 2 kept + 1 refused")
+    assert summarize(config, photos).last_line.startswith(
+        "summarize: 9 photos in = 7 kept + 2 refused (2 broken); 3 groups in = 2 kept + 1 refused"
+    )
     assert fake.shown[0] == []
 
 
@@ -313,10 +374,15 @@ def test_an_input_that_cannot_be_meant_is_one_line_and_exit_2(fake, config, phot
 
 
 def test_an_unknown_mission_and_a_missing_student_are_named_first(fake, config, photos, tmp_path):
-    assert summarize(config, photos, mission="bbu_lien").last_line.startswith("unknown MISSION 'bbu_lien'; choose one of bbu_cable, ")
+    assert summarize(config, photos, mission="bbu_lien").last_line.startswith(
+        "unknown MISSION 'bbu_lien'; choose one of bbu_cable, "
+    )
     outcome = summarize(settings(tmp_path, tmp_path / "models" / "x"), photos)
     assert (outcome.code, len(outcome.err.splitlines())) == (2, 1)
-    assert "models/x: student.model: no such checkpoint folder; download" in outcome.err and "make miniature-student" in outcome.err
+    assert (
+        "models/x: student.model: no such checkpoint folder; download" in outcome.err
+        and "make miniature-student" in outcome.err
+    )
 
 
 def stopped(fake, config: Path, photos: Path, after: int) -> None:
@@ -380,11 +446,21 @@ def test_the_command_killed_in_the_middle_ends_in_the_bytes_of_an_undisturbed_ru
     pytest.importorskip("gguf", reason="the student needs gguf: make setup-student")
     from tests.support.student_builders import random_student
 
-    config, data, killed = settings(tmp_path, random_student(tmp_path / "student"), batch=2, max_new_tokens=64), tmp_path / "data", tmp_path / "killed"
+    config, data, killed = (
+        settings(tmp_path, random_student(tmp_path / "student"), batch=2, max_new_tokens=64),
+        tmp_path / "data",
+        tmp_path / "killed",
+    )
     for n in range(10):
-        photo(data / ("审核通过" if n % 3 else "审核不通过") / f"QC-{n // 3}" / f"{n}.jpg", 25 * n, (64 + 32 * (n % 4), 64))
+        photo(
+            data / ("审核通过" if n % 3 else "审核不通过") / f"QC-{n // 3}" / f"{n}.jpg",
+            25 * n,
+            (64 + 32 * (n % 4), 64),
+        )
     words = ["--config", config, "--mission", "bbu_line", "--input", data, "--output", killed / "stage_a.jsonl"]
-    process = subprocess.Popen([sys.executable, "-m", "tools.summarize", *map(str, words)], cwd=ROOT, stderr=subprocess.PIPE)
+    process = subprocess.Popen(
+        [sys.executable, "-m", "tools.summarize", *map(str, words)], cwd=ROOT, stderr=subprocess.PIPE
+    )
     part = killed / "stage_a.part.jsonl"
     while process.poll() is None and not (part.exists() and part.read_bytes().count(b"\n") > 2):
         time.sleep(0.02)

@@ -45,7 +45,9 @@ class Opened:
 @pytest.fixture(scope="session")
 def chromium() -> Iterator["Browser"]:
     """The browser, started once."""
-    playwright = pytest.importorskip("playwright.sync_api", reason="pages are tested in a browser: pip install playwright")
+    playwright = pytest.importorskip(
+        "playwright.sync_api", reason="pages are tested in a browser: pip install playwright"
+    )
     program = next(filter(None, map(shutil.which, CHROMIUM)), None)
     if program is None:
         pytest.skip("pages are tested in a browser: apt install chromium")
@@ -65,9 +67,14 @@ def open_page(chromium: "Browser") -> Iterator[Callable[..., Opened]]:
         context = chromium.new_context(viewport={"width": width, "height": height}, **{"locale": "en-US"} | options)
         contexts.append(context)
         opened, url = Opened(context.new_page()), path.resolve().as_uri()
-        opened.page.on("console", lambda said: opened.complaints.append(said.text) if said.type in ("error", "warning") else None)
+        opened.page.on(
+            "console", lambda said: opened.complaints.append(said.text) if said.type in ("error", "warning") else None
+        )
         opened.page.on("pageerror", lambda error: opened.complaints.append(str(error)))
-        opened.page.on("request", lambda request: None if request.url.startswith((url, *INSIDE)) else opened.requests.append(request.url))
+        opened.page.on(
+            "request",
+            lambda request: None if request.url.startswith((url, *INSIDE)) else opened.requests.append(request.url),
+        )
         opened.page.goto(url)
         return opened
 

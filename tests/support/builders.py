@@ -10,11 +10,10 @@ from unittest import mock
 
 import yaml
 
+from verdicts.base.jsonl import write_json, write_rows, write_text
 from verdicts.command import cli
 from verdicts.config.config import FailFirst
 from verdicts.guidance.file import write_guidance
-from verdicts.base.jsonl import write_json, write_rows, write_text
-from verdicts.stage_b.protocol import render
 from verdicts.records.records import (
     LoopStatus,
     Malformed,
@@ -24,13 +23,21 @@ from verdicts.records.records import (
     StageA,
     Trajectory,
 )
-from verdicts.review.queue import queue
 from verdicts.records.run_folder import round_folder
+from verdicts.review.queue import queue
+from verdicts.stage_b.protocol import render
 from verdicts.stage_b.selection import guard_row, select
 
 MISSION = "BBU接地线检查"
 G0 = "至少需要机柜处接地螺丝符合要求"
-DISTILL = {"enabled": True, "val_share": 0.3, "seed": 17, "conflict_policy": "drop", "conflict_weight": 0.25, "audit_sample": 3}
+DISTILL = {
+    "enabled": True,
+    "val_share": 0.3,
+    "seed": 17,
+    "conflict_policy": "drop",
+    "conflict_weight": 0.25,
+    "audit_sample": 3,
+}
 NO_GUARD = FailFirst(enabled=False, negatives=[])
 OTHER = {"pass": "fail", "fail": "pass"}
 
@@ -50,9 +57,18 @@ class Outcome(NamedTuple):
 def call(tool: str, **options: object) -> Outcome:
     """Call ``python -m tools.<tool>`` in this process; ``stage_a=path`` becomes ``--stage-a path``, None is left out, True is a flag."""
     main = importlib.import_module(f"tools.{tool}").main
-    given = [word for name, value in options.items() if value is not None for word in (f"--{name.replace('_', '-')}", *([] if value is True else [str(value)]))]
+    given = [
+        word
+        for name, value in options.items()
+        if value is not None
+        for word in (f"--{name.replace('_', '-')}", *([] if value is True else [str(value)]))
+    ]
     out, err, code = io.StringIO(), io.StringIO(), 0
-    with mock.patch.object(sys, "argv", [tool, *given]), contextlib.redirect_stdout(out), contextlib.redirect_stderr(err):
+    with (
+        mock.patch.object(sys, "argv", [tool, *given]),
+        contextlib.redirect_stdout(out),
+        contextlib.redirect_stderr(err),
+    ):
         try:
             cli.run(main)
         except SystemExit as stop:
@@ -65,7 +81,12 @@ def snapshot(folder: Path) -> dict[str, bytes]:
     return {str(path.relative_to(folder)): path.read_bytes() for path in sorted(folder.rglob("*")) if path.is_file()}
 
 
-def ticket(group: str, label: str = "pass", summaries: tuple[str, ...] = ("螺丝、光纤插头/机柜处接地螺丝,符合要求×1",), mission: str = MISSION) -> StageA:
+def ticket(
+    group: str,
+    label: str = "pass",
+    summaries: tuple[str, ...] = ("螺丝、光纤插头/机柜处接地螺丝,符合要求×1",),
+    mission: str = MISSION,
+) -> StageA:
     """A ticket with one summary a photo."""
     return StageA(
         group_id=group,
@@ -76,7 +97,16 @@ def ticket(group: str, label: str = "pass", summaries: tuple[str, ...] = ("螺�
     )
 
 
-def candidate(of: StageA, verdict: str | None, *, index: int = 0, round: int = 1, epoch: int = 1, step: int = 0, odds: float | None = 2.0) -> Trajectory:
+def candidate(
+    of: StageA,
+    verdict: str | None,
+    *,
+    index: int = 0,
+    round: int = 1,
+    epoch: int = 1,
+    step: int = 0,
+    odds: float | None = 2.0,
+) -> Trajectory:
     """One candidate; ``verdict`` None makes it malformed. ``odds``: ln p(verdict) - ln p(other), None where not measured."""
     reason = f"第{index % 2 + 1}条依据(G0)"
     logprob = {"pass": None, "fail": None}
@@ -104,12 +134,26 @@ def candidate(of: StageA, verdict: str | None, *, index: int = 0, round: int = 1
 
 def candidates(of: StageA, verdicts: str, **fields: int | float | None) -> list[Trajectory]:
     """Candidates from a word each: ``"pass fail bad"``."""
-    return [candidate(of, None if word == "bad" else word, index=index, **fields) for index, word in enumerate(verdicts.split())]
+    return [
+        candidate(of, None if word == "bad" else word, index=index, **fields)
+        for index, word in enumerate(verdicts.split())
+    ]
 
 
 def malformed(row: Trajectory) -> Malformed:
     """The failure record of a malformed candidate."""
-    shared = row.model_dump(include={"ticket_key", "group_id", "mission", "round", "epoch", "candidate_index", "response_text", "guidance_step"})
+    shared = row.model_dump(
+        include={
+            "ticket_key",
+            "group_id",
+            "mission",
+            "round",
+            "epoch",
+            "candidate_index",
+            "response_text",
+            "guidance_step",
+        }
+    )
     return Malformed(why="no_verdict", **shared)
 
 
@@ -129,7 +173,10 @@ def rule_meta(hits: int = 0, misses: int = 0, reflection_id: str = "r0001-01", c
 def guidance(step: int = 0, **rules: str) -> MissionGuidance:
     """Guidance of G0 and the rules given by key."""
     return MissionGuidance(
-        step=step, experiences={"G0": G0, **rules}, metadata={key: rule_meta() for key in rules}, last_applied_rule_keys=list(rules)[-1:]
+        step=step,
+        experiences={"G0": G0, **rules},
+        metadata={key: rule_meta() for key in rules},
+        last_applied_rule_keys=list(rules)[-1:],
     )
 
 
@@ -158,12 +205,20 @@ class RunFolder:
     """A run folder built round by round: ``play`` writes what rollout, reflect and apply leave, ``finish`` loop.json."""
 
     def __init__(self, folder: Path, tickets: list[StageA], *, high_risk: bool = True, **distill: object):
-        self.folder, self.stage_a, self.loop, self.rounds = folder, folder / "stage_a.jsonl", folder / "loop.json", folder / "rounds"
+        self.folder, self.stage_a, self.loop, self.rounds = (
+            folder,
+            folder / "stage_a.jsonl",
+            folder / "loop.json",
+            folder / "rounds",
+        )
         self.tickets = {ticket.ticket_key: ticket for ticket in tickets}
         self.done, self.guidance = 0, guidance()
         write_rows(self.stage_a, tickets)
         write_guidance(round_folder(self.rounds, 0) / "guidance.json", MISSION, self.guidance)
-        self.mission, self.distill_section = {"slug": "bbu_line", "name": MISSION, "g0": G0, "rules": [], "high_risk": high_risk}, DISTILL | distill
+        self.mission, self.distill_section = (
+            {"slug": "bbu_line", "name": MISSION, "g0": G0, "rules": [], "high_risk": high_risk},
+            DISTILL | distill,
+        )
         self.configure("distill", **self.sections())
         self.configure("aggregate_review", compat={"manual_review_queue": False})
         self.hold_out(0.0)
@@ -200,7 +255,9 @@ class RunFolder:
         place = {"round": self.done, "epoch": epoch or self.done}
         rows, chosen = [], []
         for key, words in answers.items():
-            found = candidates(self.tickets[key], words, step=self.guidance.step, odds=(odds or {}).get(key, 2.0), **place)
+            found = candidates(
+                self.tickets[key], words, step=self.guidance.step, odds=(odds or {}).get(key, 2.0), **place
+            )
             selection = select(self.tickets[key], found, guard)
             rows += [*found, *filter(None, [guard_row(selection)])]
             chosen += [selection] if selection else []
@@ -208,7 +265,10 @@ class RunFolder:
         write_rows(folder / "trajectories.jsonl", rows)
         write_rows(folder / "selections.jsonl", chosen)
         write_rows(folder / "failure_malformed.jsonl", [malformed(row) for row in rows if not row.format_ok])
-        write_rows(folder / "need_review_queue.jsonl", queue(rows, chosen, policy, dict.fromkeys(suspects, f"r{self.done:04d}-01"), {}))
+        write_rows(
+            folder / "need_review_queue.jsonl",
+            queue(rows, chosen, policy, dict.fromkeys(suspects, f"r{self.done:04d}-01"), {}),
+        )
         write_rows(folder / "reflection.jsonl", reflections or [reflection(**place)])
         self.guidance = after or self.guidance
         write_guidance(folder / "guidance.json", MISSION, self.guidance)
@@ -217,12 +277,24 @@ class RunFolder:
     def finish(self, status: str = "converged", rounds_per_epoch: int = 1) -> "RunFolder":
         """Write loop.json."""
         epochs = self.done // rounds_per_epoch
-        write_json(self.loop, LoopStatus(status=status, rounds=self.done, epochs=epochs, rounds_per_epoch=rounds_per_epoch, oscillations=[]))
+        write_json(
+            self.loop,
+            LoopStatus(
+                status=status, rounds=self.done, epochs=epochs, rounds_per_epoch=rounds_per_epoch, oscillations=[]
+            ),
+        )
         return self
 
     def collect(self) -> Outcome:
         """Run tools.collect on it."""
-        return call("collect", config=self.folder / "config" / "collect.yaml", loop=self.loop, rounds=self.rounds, stage_a=self.stage_a, output_dir=self.folder)
+        return call(
+            "collect",
+            config=self.folder / "config" / "collect.yaml",
+            loop=self.loop,
+            rounds=self.rounds,
+            stage_a=self.stage_a,
+            output_dir=self.folder,
+        )
 
     def aggregate_review(self) -> Outcome:
         """Run tools.aggregate_review on it."""

@@ -6,27 +6,37 @@ from pathlib import Path
 from typing import NamedTuple
 
 import yaml
-from tests.support.builders import call
-from tests.support.report_runs import learnt_run
+
 from tests.corpus.test_fuse import Bench as FuseBench
 from tests.evaluation.test_gate import Bench as GateBench
-
-from verdicts.config.config import SECTIONS, load, mission_name, read_section, section_text
-from verdicts.review.spreadsheet import read_given
-from verdicts.corpus.rows import read_fused
-from verdicts.corpus.mix import Manifest
-from verdicts.corpus.mix_config import read_fusion
-from verdicts.evaluation.gate import read_evaluation
-from verdicts.guidance.file import read_guidance
-from verdicts.evaluation.questions import Trained, read_photo_questions, read_trained
+from tests.support.builders import call
+from tests.support.report_runs import learnt_run
 from verdicts.base.jsonl import json_value, read_json, write_json, write_rows, write_text
 from verdicts.base.part_file import PartFile
+from verdicts.config.config import SECTIONS, load, mission_name, read_section, section_text
+from verdicts.corpus.mix import Manifest
+from verdicts.corpus.mix_config import read_fusion
+from verdicts.corpus.rows import read_fused
+from verdicts.evaluation.gate import read_evaluation
+from verdicts.evaluation.questions import Trained, read_photo_questions, read_trained
+from verdicts.guidance.file import read_guidance
 from verdicts.guidance.past import read_past
 from verdicts.photos.intake import read_input
-from verdicts.records.records import Refused, Reflection, RejectedOperation, ReviewDecision, RuleTally, Tally, Trajectory, read_decisions, read_tickets
-from verdicts.report.data import TicketsSource, read_config
-from verdicts.runs.diff import read_end
+from verdicts.records.records import (
+    Reflection,
+    Refused,
+    RejectedOperation,
+    ReviewDecision,
+    RuleTally,
+    Tally,
+    Trajectory,
+    read_decisions,
+    read_tickets,
+)
 from verdicts.records.run_folder import ROUND_FILES, RUN_FILES, stream_file
+from verdicts.report.data import TicketsSource, read_config
+from verdicts.review.spreadsheet import read_given
+from verdicts.runs.diff import read_end
 from verdicts.runs.reader import SECTION_FILES
 from verdicts.runs.standing import held_out_of
 from verdicts.student.summaries import Answer
@@ -66,32 +76,69 @@ class Samples:
         """Records with all that learning writes: lives of rules, trials with their level and tickets, and how many were tried."""
         folder = self.run.rounds / "0002"
         life, call = read_file_rows(folder / "reflection.jsonl", Reflection)
-        seen = RuleTally(hits=1, misses=5, errors=2, corrects=9, gives="fail", fresh=Tally(hits=0, misses=2, errors=1, corrects=4))
-        life = life.model_copy(update={"tallies": {"G1": seen}, "verdicts": {"fail/pass": 1, "pass/fail": 1, "pass/pass": 1}})
-        trial = call.applied[0].trial.model_copy(update={"level": 0.0268, "harm": 0.01, "foreign": "标签", "tickets": ["a::pass", "b::fail"]})
+        seen = RuleTally(
+            hits=1, misses=5, errors=2, corrects=9, gives="fail", fresh=Tally(hits=0, misses=2, errors=1, corrects=4)
+        )
+        life = life.model_copy(
+            update={"tallies": {"G1": seen}, "verdicts": {"fail/pass": 1, "pass/fail": 1, "pass/pass": 1}}
+        )
+        trial = call.applied[0].trial.model_copy(
+            update={"level": 0.0268, "harm": 0.01, "foreign": "标签", "tickets": ["a::pass", "b::fail"]}
+        )
         applied = call.applied[0].model_copy(update={"trial": trial})
         why = "does_harm: broke 3 of 9 right, 9.0% more of the other error"
-        lost = RejectedOperation(op={"op": "add", "text": "须见挡风板"}, why=why, trial=trial.model_copy(update={"tickets": []}))
-        write_rows(folder / "reflection.jsonl", [life, call.model_copy(update={"applied": [applied], "rejected": [lost], "trials": 0, "ticket_keys": ["b::fail"]})])
+        lost = RejectedOperation(
+            op={"op": "add", "text": "须见挡风板"}, why=why, trial=trial.model_copy(update={"tickets": []})
+        )
+        write_rows(
+            folder / "reflection.jsonl",
+            [
+                life,
+                call.model_copy(
+                    update={"applied": [applied], "rejected": [lost], "trials": 0, "ticket_keys": ["b::fail"]}
+                ),
+            ],
+        )
         folder = self.run.rounds / "0003"
         (gone,) = read_file_rows(folder / "reflection.jsonl", Reflection)
-        write_rows(folder / "reflection.jsonl", [gone.model_copy(update={"left": {"G1": "breaks_too_many: 1 right, 5 wrong"}, "trials": 3})])
+        write_rows(
+            folder / "reflection.jsonl",
+            [gone.model_copy(update={"left": {"G1": "breaks_too_many: 1 right, 5 wrong"}, "trials": 3})],
+        )
 
     def _configure(self) -> None:
         config = load("miniature", "bbu_line", configs=CONFIGS)
         for tool in SECTIONS:
             write_text(self.run.folder / "config" / f"{tool}.yaml", section_text(config, tool))
         write_json(self.run.folder / "config" / "tickets.json", {"source": "tickets.jsonl", "sha256": "0" * 64})
-        write_text(self.folder / "overlay.yaml", yaml.safe_dump({"rollout": {"seed": 3}, "mission": {"rules": ["标签要能读"]}}, allow_unicode=True))
+        write_text(
+            self.folder / "overlay.yaml",
+            yaml.safe_dump({"rollout": {"seed": 3}, "mission": {"rules": ["标签要能读"]}}, allow_unicode=True),
+        )
 
     def _review(self) -> None:
         folder = self.run.folder
-        write_rows(self.folder / "given.jsonl", [ReviewDecision(ticket_key="b::fail", decision="exclude", note="看不清"), ReviewDecision(ticket_key="d::fail", decision="label_wrong")])
+        write_rows(
+            self.folder / "given.jsonl",
+            [
+                ReviewDecision(ticket_key="b::fail", decision="exclude", note="看不清"),
+                ReviewDecision(ticket_key="d::fail", decision="label_wrong"),
+            ],
+        )
         assert call("review_apply", run_dir=folder, decisions=self.folder / "given.jsonl").code == 0
         assert call("review_apply", run_dir=folder, export=self.folder / "review.csv").code == 0
-        write_rows(folder / "summaries" / "stage_a.refused.jsonl", [Refused(image="1.jpg", group_id="g", label="pass", reason="broken", detail="x")])
+        write_rows(
+            folder / "summaries" / "stage_a.refused.jsonl",
+            [Refused(image="1.jpg", group_id="g", label="pass", reason="broken", detail="x")],
+        )
         shutil.copy(folder / "stage_a.jsonl", folder / "summaries" / "stage_a.jsonl")
-        write_rows(self.folder / "manifest.jsonl", [{"group_id": "g", "label": "pass", "images": ["1.jpg"]}, {"group_id": "h", "label": "fail", "images": ["2.jpg", "3.jpg"]}])
+        write_rows(
+            self.folder / "manifest.jsonl",
+            [
+                {"group_id": "g", "label": "pass", "images": ["1.jpg"]},
+                {"group_id": "h", "label": "fail", "images": ["2.jpg", "3.jpg"]},
+            ],
+        )
 
     def _evaluate(self) -> None:
         (self.run.folder / "evaluation").mkdir()
@@ -116,7 +163,9 @@ class Samples:
             part.append([([row.model_dump(mode="json")], ["stop"])])
         part = PartFile(self.folder / "summarize.part.jsonl", "inputs", list[Answer])
         part.load()
-        part.append([Answer(image="1.jpg", sha256="0", summary="标签/可读×1", reason=None, detail="").model_dump(mode="json")])
+        part.append(
+            [Answer(image="1.jpg", sha256="0", summary="标签/可读×1", reason=None, detail="").model_dump(mode="json")]
+        )
         part = PartFile(self.folder / "evaluate.part.jsonl", "inputs", list[tuple[str, bool]])
         part.load()
         part.append([("Verdict: 通过\nReason: 好", True), ("[]", False)])
@@ -130,18 +179,36 @@ class Samples:
         run, made = self.run.folder, []
         whole = (check, show, report, diff, collect, aggregate, distill, review_page, review_apply)
         for name, model in RUN_FILES.items():
-            read = (lambda path, model=model: read_json(path, model)) if name.endswith(".json") else (lambda path, model=model: read_file_rows(path, model))
+            read = (
+                (lambda path, model=model: read_json(path, model))
+                if name.endswith(".json")
+                else (lambda path, model=model: read_file_rows(path, model))
+            )
             made.append(Kind(run / name, read, whole))
         for name, model in ROUND_FILES.items():
-            read = (lambda path, model=model: read_json(path, model)) if name.endswith(".json") else (lambda path, model=model: read_file_rows(path, model))
+            read = (
+                (lambda path, model=model: read_json(path, model))
+                if name.endswith(".json")
+                else (lambda path, model=model: read_file_rows(path, model))
+            )
             made.append(Kind(run / "rounds" / "0002" / name, read, (*whole, apply)))
         for tool, section in SECTION_FILES.items():
-            made.append(Kind(run / "config" / f"{tool}.yaml", lambda path, section=section: read_section(path, section), whole))
+            made.append(
+                Kind(run / "config" / f"{tool}.yaml", lambda path, section=section: read_section(path, section), whole)
+            )
         tickets = {ticket.ticket_key: ticket for ticket in read_tickets(run / "stage_a.jsonl")}
-        keys, rules = set(tickets), read_guidance(run / "rounds" / "0002" / "guidance.json", mission_name("bbu_line", CONFIGS))
+        keys, rules = (
+            set(tickets),
+            read_guidance(run / "rounds" / "0002" / "guidance.json", mission_name("bbu_line", CONFIGS)),
+        )
         questions = Trained(Path("trained"), frozenset(), frozenset())
         made += [
-            *(Kind(run / "rounds" / "0002" / name, lambda path: read_past(path.parents[1], 3, rules, 4, 1, tickets, {})) for name in ("reflection.jsonl", "selections.jsonl")),
+            *(
+                Kind(
+                    run / "rounds" / "0002" / name, lambda path: read_past(path.parents[1], 3, rules, 4, 1, tickets, {})
+                )
+                for name in ("reflection.jsonl", "selections.jsonl")
+            ),
             Kind(run / "config" / "collect.yaml", lambda path: held_out_of(path.parents[1]), (distill, show)),
             Kind(run / "config" / "tickets.json", lambda path: read_json(path, TicketsSource), (report, check)),
             Kind(self.folder / "given.jsonl", lambda path: read_given(path, keys), (review_apply_given,)),
@@ -149,16 +216,41 @@ class Samples:
             Kind(self.folder / "manifest.jsonl", read_input),
             Kind(self.folder / "overlay.yaml", lambda path: load("miniature", "bbu_line", path, CONFIGS)),
             Kind(self.folder / "configs" / "base.yaml", lambda path: load("miniature", "bbu_line", None, path.parent)),
-            Kind(self.folder / "configs" / "missions" / "bbu_line.yaml", lambda path: (load("miniature", "bbu_line", None, path.parents[1]), mission_name("bbu_line", path.parents[1]))),
-            Kind(self.folder / "configs" / "models" / "miniature.yaml", lambda path: load("miniature", "bbu_line", None, path.parents[1])),
+            Kind(
+                self.folder / "configs" / "missions" / "bbu_line.yaml",
+                lambda path: (
+                    load("miniature", "bbu_line", None, path.parents[1]),
+                    mission_name("bbu_line", path.parents[1]),
+                ),
+            ),
+            Kind(
+                self.folder / "configs" / "models" / "miniature.yaml",
+                lambda path: load("miniature", "bbu_line", None, path.parents[1]),
+            ),
             Kind(self.folder / "mix.yaml", read_fusion, (Samples.fuse,)),
-            *(Kind(self.folder / "in" / f"{name}.jsonl", json_lines, (Samples.fuse,)) for name in ("chat", "dense", "summary")),
-            Kind(self.folder / "out" / "mix.train.jsonl", lambda path: (list(read_fused(path)), read_trained(path)), (check_fused,)),
+            *(
+                Kind(self.folder / "in" / f"{name}.jsonl", json_lines, (Samples.fuse,))
+                for name in ("chat", "dense", "summary")
+            ),
+            Kind(
+                self.folder / "out" / "mix.train.jsonl",
+                lambda path: (list(read_fused(path)), read_trained(path)),
+                (check_fused,),
+            ),
             Kind(self.folder / "out" / "mix.manifest.json", lambda path: read_json(path, Manifest)),
             Kind(self.folder / "in" / "summary.jsonl", lambda path: read_photo_questions(path, "summary", questions)),
-            Kind(self.folder / "rollout.part.jsonl", lambda path: PartFile(path, "inputs", list[tuple[list[Trajectory], list[str]]]).load()),
-            Kind(self.folder / "summarize.part.jsonl", lambda path: PartFile(path, "inputs", list[Answer]).load(lambda value: True)),
-            Kind(self.folder / "evaluate.part.jsonl", lambda path: PartFile(path, "inputs", list[tuple[str, bool]]).load()),
+            Kind(
+                self.folder / "rollout.part.jsonl",
+                lambda path: PartFile(path, "inputs", list[tuple[list[Trajectory], list[str]]]).load(),
+            ),
+            Kind(
+                self.folder / "summarize.part.jsonl",
+                lambda path: PartFile(path, "inputs", list[Answer]).load(lambda value: True),
+            ),
+            Kind(
+                self.folder / "evaluate.part.jsonl",
+                lambda path: PartFile(path, "inputs", list[tuple[str, bool]]).load(),
+            ),
             Kind(run / "evaluation" / "after.json", read_evaluation, (gate,)),
             Kind(run / "guidance.json", lambda path: read_guidance(path, "BBU接地线检查"), (diff,)),
             Kind(run / "review_decisions.jsonl", lambda path: read_decisions(path, keys), (distill,)),
@@ -222,7 +314,13 @@ def review_apply_table(samples: Samples):
 
 def apply(samples: Samples):
     before, round_ = samples.run.folder / "rounds" / "0001", samples.run.folder / "rounds" / "0002"
-    return call("apply", config=samples.run.folder / "config" / "guidance.yaml", guidance=before / "guidance.json", reflection=round_ / "reflection.jsonl", output=samples.folder / "applied.json")
+    return call(
+        "apply",
+        config=samples.run.folder / "config" / "guidance.yaml",
+        guidance=before / "guidance.json",
+        reflection=round_ / "reflection.jsonl",
+        output=samples.folder / "applied.json",
+    )
 
 
 def check_fused(samples: Samples):
@@ -231,4 +329,10 @@ def check_fused(samples: Samples):
 
 def gate(samples: Samples):
     folder = samples.run.folder / "evaluation"
-    return call("gate", config=samples.run.folder / "config" / "gate.yaml", before=folder / "before.json", after=folder / "after.json", output=samples.folder / "gate.json")
+    return call(
+        "gate",
+        config=samples.run.folder / "config" / "gate.yaml",
+        before=folder / "before.json",
+        after=folder / "after.json",
+        output=samples.folder / "gate.json",
+    )

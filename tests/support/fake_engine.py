@@ -19,7 +19,10 @@ class FakeEngine:
     fingerprint = {"kind": "fake"}
 
     def __init__(
-        self, answers: Iterable[Reply] = (), reflections: Iterable[Reply] = (), judges: Callable[[str, str], str | None] = lambda system, user: "pass"
+        self,
+        answers: Iterable[Reply] = (),
+        reflections: Iterable[Reply] = (),
+        judges: Callable[[str, str], str | None] = lambda system, user: "pass",
     ):
         self.answers, self.reflections, self.judges = deque(answers), deque(reflections), judges
         self.rollouts: list[tuple[str, str, Decode]] = []
@@ -28,7 +31,9 @@ class FakeEngine:
         self.schemas: list[dict | None] = []
         self.closed = False
 
-    def rollout(self, system: str, users: Sequence[str], decodes: Sequence[Sequence[Decode]]) -> Iterator[list[Completion]]:
+    def rollout(
+        self, system: str, users: Sequence[str], decodes: Sequence[Sequence[Decode]]
+    ) -> Iterator[list[Completion]]:
         for user, candidates in zip(users, decodes, strict=True):
             self.rollouts += [(system, user, decode) for decode in candidates]
             yield [_completion(self.answers.popleft()) for _ in candidates]
@@ -37,7 +42,9 @@ class FakeEngine:
         self.judged += [(system, user) for user in users]
         return [SURE.get(self.judges(system, user), NO_VERDICT) for user in users]
 
-    def complete(self, system: str, users: Sequence[str], decodes: Sequence[Decode], json_schema: dict | None = None) -> list[Completion]:
+    def complete(
+        self, system: str, users: Sequence[str], decodes: Sequence[Decode], json_schema: dict | None = None
+    ) -> list[Completion]:
         self.schemas.append(json_schema)
         self.calls += [(system, user, decode) for user, decode in zip(users, decodes, strict=True)]
         return [_completion(self.reflections.popleft()) for _ in users]

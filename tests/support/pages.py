@@ -23,7 +23,9 @@ class Page(HTMLParser):
         self.whole: list[str] = []
         self.feed(path.read_text(encoding="utf-8"))
         self.texts = {name: " ".join("".join(parts).split()) for name, parts in self.found.items()}
-        self.rows = {name: [[" ".join(cell.split()) for cell in row] for row in rows if row] for name, rows in self.rows.items()}
+        self.rows = {
+            name: [[" ".join(cell.split()) for cell in row] for row in rows if row] for name, rows in self.rows.items()
+        }
         self.text = " ".join("".join(self.whole).split())
 
     def handle_starttag(self, tag, attrs):
@@ -45,7 +47,10 @@ class Page(HTMLParser):
             pass
 
     def handle_data(self, data):
-        if any(self.hidden in (given.get("class") or "").split() or name in ("style", "script", "head") for name, given in self.stack):
+        if any(
+            self.hidden in (given.get("class") or "").split() or name in ("style", "script", "head")
+            for name, given in self.stack
+        ):
             return
         self.whole.append(data)
         for _, given in self.stack:

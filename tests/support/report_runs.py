@@ -6,30 +6,47 @@ from itertools import count, islice
 from pathlib import Path
 
 import pytest
-from tests.support.builders import RunFolder, call, guidance, reflection, rule_meta, ticket
-from tests.evaluation.test_gate import Bench
 
-from verdicts.config.config import LearnSection
-from verdicts.rounds.holdout import side_of
+from tests.evaluation.test_gate import Bench
+from tests.support.builders import RunFolder, call, guidance, reflection, rule_meta, ticket
 from verdicts.base.jsonl import write_text
-from verdicts.records.records import AppliedOperation, Operation, RejectedOperation, RemovedRule, RuleTally, Tally, Trial
+from verdicts.config.config import LearnSection
+from verdicts.records.records import (
+    AppliedOperation,
+    Operation,
+    RejectedOperation,
+    RemovedRule,
+    RuleTally,
+    Tally,
+    Trial,
+)
+from verdicts.rounds.holdout import side_of
 
 OLD, NEW = "出现标签无法识别则不通过", "出现两个标签无法识别则不通过"
 FIXED, BROKE = ["a::pass", "b::fail", "c::pass", "d::fail"], ["e::pass"]
 TRIAL = Trial(errors=9, corrects=20, fixed=FIXED, broke=BROKE, precision=0.8, p_value=0.00123)
-TICKETS = [ticket("a"), ticket("b", "fail"), ticket("c", "pass", ("螺丝、光纤插头/机柜处接地螺丝,不符合要求×1，电线/散乱×2", "标签/需复核备注:看不清×1")), ticket("d", "fail")]
+TICKETS = [
+    ticket("a"),
+    ticket("b", "fail"),
+    ticket("c", "pass", ("螺丝、光纤插头/机柜处接地螺丝,不符合要求×1，电线/散乱×2", "标签/需复核备注:看不清×1")),
+    ticket("d", "fail"),
+]
 ANSWERS = {"a::pass": "pass pass", "b::fail": "pass bad", "c::pass": "fail fail", "d::fail": "fail fail"}
 
 
 def applied(op: str, text: str, **fields: object) -> AppliedOperation:
-    return AppliedOperation(op=Operation(op=op, rationale="标签要能读", evidence=["b::fail"], text=text, **fields), key="G1", trial=TRIAL)
+    return AppliedOperation(
+        op=Operation(op=op, rationale="标签要能读", evidence=["b::fail"], text=text, **fields), key="G1", trial=TRIAL
+    )
 
 
 def refused(text: str, why: str) -> RejectedOperation:
     return RejectedOperation(op={"op": "add", "key": None, "keys": [], "text": text}, why=why)
 
 
-def learnt_run(folder: Path, old: str = OLD, new: str = NEW, answers: dict[str, str] = ANSWERS, tickets: list = TICKETS) -> RunFolder:
+def learnt_run(
+    folder: Path, old: str = OLD, new: str = NEW, answers: dict[str, str] = ANSWERS, tickets: list = TICKETS
+) -> RunFolder:
     """G1 is added, reworded and dropped in epochs of one round; an epoch without a change ends it."""
     run = RunFolder(folder, tickets)
     gone = RemovedRule(text=new, round=3, why="confidence below threshold", metadata=rule_meta(1, 5))
@@ -37,9 +54,17 @@ def learnt_run(folder: Path, old: str = OLD, new: str = NEW, answers: dict[str, 
     born = guidance(1, G1=old)
     born = born.model_copy(update={"metadata": {"G1": born.metadata["G1"].model_copy(update={"sources": ["b::fail"]})}})
     life = reflection(2, 2, tallies={"G1": RuleTally(hits=1, misses=5)})
-    no = [refused("须见挡风板", "fixes_too_few: 0"), refused("须见挡风板", "fixes_too_few: 1"), refused("其他", "too_long: 99 characters")]
+    no = [
+        refused("须见挡风板", "fixes_too_few: 0"),
+        refused("须见挡风板", "fixes_too_few: 1"),
+        refused("其他", "too_long: 99 characters"),
+    ]
     run.play(answers, after=born, reflections=(reflection(1, 1, "01", applied=[applied("add", old)], rejected=no),))
-    run.play(answers, after=guidance(2, G1=new), reflections=(life, reflection(2, 2, "01", applied=[applied("update", new, key="G1")])))
+    run.play(
+        answers,
+        after=guidance(2, G1=new),
+        reflections=(life, reflection(2, 2, "01", applied=[applied("update", new, key="G1")])),
+    )
     run.play(answers, after=left, reflections=(reflection(3, 3, cleaned_up=["G1"]),))
     return run.play(answers).finish()
 
@@ -51,17 +76,40 @@ def engine(model: str) -> dict:
 @pytest.fixture
 def run(tmp_path) -> RunFolder:
     run = learnt_run(tmp_path / "runs" / "one" / "bbu_line").complete()
-    run.configure("rollout", engine=engine(str(tmp_path / "teacher.gguf")), fail_first={"enabled": True, "negatives": [["机柜处接地螺丝", "不符合要求"]]})
+    run.configure(
+        "rollout",
+        engine=engine(str(tmp_path / "teacher.gguf")),
+        fail_first={"enabled": True, "negatives": [["机柜处接地螺丝", "不符合要求"]]},
+    )
     run.configure("reflect", engine=engine(str(tmp_path / "teacher.gguf")))
     return run
 
 
 LEARN = LearnSection(holdout=0.2, seed=17)
-LIMITS = {"errors": 96, "corrects": 96, "rounds": 4, "min_fixed": 2, "spend": 0.5, "early": 0.001, "foreign": 0.5, "min_precision": 0.75}
+LIMITS = {
+    "errors": 96,
+    "corrects": 96,
+    "rounds": 4,
+    "min_fixed": 2,
+    "spend": 0.5,
+    "early": 0.001,
+    "foreign": 0.5,
+    "min_precision": 0.75,
+}
 LIFE = {"confirm": 0.05, "min_miss": 3, "min_precision": 0.75, "label_noise": 0.0, "max_harm": 0.05}
 LEFT = "no_lift: 4 right, 12 wrong, 50% by chance"
 WORKS, RIDES, GONE = "出现标签无法识别则不通过", "出现电线散乱则不通过", "未见挡风板则不通过"
-SOLID = Trial(errors=9, corrects=20, fixed=FIXED, broke=BROKE, precision=0.8, p_value=0.00123, level=0.0123, harm=0.0345, foreign="挡风板")
+SOLID = Trial(
+    errors=9,
+    corrects=20,
+    fixed=FIXED,
+    broke=BROKE,
+    precision=0.8,
+    p_value=0.00123,
+    level=0.0123,
+    harm=0.0345,
+    foreign="挡风板",
+)
 
 
 def groups(side: str) -> Iterator[str]:
@@ -69,9 +117,20 @@ def groups(side: str) -> Iterator[str]:
     return (name for number in count() if side_of(name := f"g{number}", LEARN) == side)
 
 
-def tried(text: str, fixed: int, broke: int, level: float, p_value: float, why: str = "rides_on_the_base_rate: p") -> RejectedOperation:
+def tried(
+    text: str, fixed: int, broke: int, level: float, p_value: float, why: str = "rides_on_the_base_rate: p"
+) -> RejectedOperation:
     """A refused proposal that changed so many of ten wrong and ten right tickets."""
-    trial = Trial(errors=10, corrects=10, fixed=[f"f{n}" for n in range(fixed)], broke=[f"b{n}" for n in range(broke)], precision=0.8, p_value=p_value, level=level, harm=0.0)
+    trial = Trial(
+        errors=10,
+        corrects=10,
+        fixed=[f"f{n}" for n in range(fixed)],
+        broke=[f"b{n}" for n in range(broke)],
+        precision=0.8,
+        p_value=p_value,
+        level=level,
+        harm=0.0,
+    )
     return RejectedOperation(op={"op": "add", "key": None, "keys": [], "text": text}, why=why, trial=trial)
 
 
@@ -87,7 +146,12 @@ NEAR = [
 ]
 
 
-def weighed_run(folder: Path, released: dict[str, int] = {"learn": 2, "holdout": 8}, blocked: dict[str, int] = {"learn": 0, "holdout": 0}, near: list = NEAR) -> RunFolder:
+def weighed_run(
+    folder: Path,
+    released: dict[str, int] = {"learn": 2, "holdout": 8},
+    blocked: dict[str, int] = {"learn": 0, "holdout": 0},
+    near: list = NEAR,
+) -> RunFolder:
     """Two epochs of two rounds on 40 fails and 10 passes to learn from, and 20 fails and 10 passes held out.
 
     So many fails are ``released`` and passes ``blocked`` on either side. Of three rules that came in round 1, G1 works, G2 lives
@@ -103,21 +167,40 @@ def weighed_run(folder: Path, released: dict[str, int] = {"learn": 2, "holdout":
     run = RunFolder(folder, tickets)
     run.configure("collect", learn=LEARN.model_dump())
     run.configure("reflect", reflect={"trial": LIMITS}, life_cycle=LIFE)
-    born = [AppliedOperation(op=Operation(op="add", text=text, evidence=["b::fail"]), key=key, trial=SOLID) for key, text in (("G1", WORKS), ("G2", RIDES), ("G3", GONE))]
+    born = [
+        AppliedOperation(op=Operation(op="add", text=text, evidence=["b::fail"]), key=key, trial=SOLID)
+        for key, text in (("G1", WORKS), ("G2", RIDES), ("G3", GONE))
+    ]
     first = guidance(3, G1=WORKS, G2=RIDES, G3=GONE)
     gone = RemovedRule(text=GONE, round=3, why=LEFT, metadata=rule_meta(4, 12))
     left = guidance(4, G1=WORKS, G2=RIDES).model_copy(update={"removed": {"G3": gone}})
     one, two = {"epoch": 1}, {"epoch": 2}
-    run.play(answers, **one, after=first, reflections=(life(1, 1), reflection(1, 1, "01", applied=born, rejected=near[:1])))
-    run.play(answers, **one, reflections=(life(2, 1, G1=tally(9, 9, 1, 1), G3=tally(2, 4, 8, 6)), reflection(2, 1, "01", rejected=near[1:])))
-    third = life(3, 2, G1=tally(10, 1, 20, 29, fresh=(8, 0, 20, 29)), G2=tally(6, 5, 19, 20, fresh=(0, 0, 19, 20)), G3=tally(2, 8, 8, 2))
-    run.play(answers, **two, after=left, reflections=(third.model_copy(update={"cleaned_up": ["G3"], "left": {"G3": LEFT}}),))
+    run.play(
+        answers, **one, after=first, reflections=(life(1, 1), reflection(1, 1, "01", applied=born, rejected=near[:1]))
+    )
+    run.play(
+        answers,
+        **one,
+        reflections=(life(2, 1, G1=tally(9, 9, 1, 1), G3=tally(2, 4, 8, 6)), reflection(2, 1, "01", rejected=near[1:])),
+    )
+    third = life(
+        3,
+        2,
+        G1=tally(10, 1, 20, 29, fresh=(8, 0, 20, 29)),
+        G2=tally(6, 5, 19, 20, fresh=(0, 0, 19, 20)),
+        G3=tally(2, 8, 8, 2),
+    )
+    run.play(
+        answers, **two, after=left, reflections=(third.model_copy(update={"cleaned_up": ["G3"], "left": {"G3": LEFT}}),)
+    )
     fourth = life(4, 2, G1=tally(10, 1, 10, 19, fresh=(7, 1, 10, 19)), G2=tally(6, 5, 19, 20, fresh=(0, 0, 19, 20)))
     run.play(answers, **two, reflections=(fourth,))
     return run.finish(rounds_per_epoch=2)
 
 
-def tally(hits: int, misses: int, errors: int, corrects: int, fresh: tuple[int, int, int, int] = (0, 0, 0, 0)) -> RuleTally:
+def tally(
+    hits: int, misses: int, errors: int, corrects: int, fresh: tuple[int, int, int, int] = (0, 0, 0, 0)
+) -> RuleTally:
     seen = dict(zip(("hits", "misses", "errors", "corrects"), fresh, strict=True))
     return RuleTally(hits=hits, misses=misses, errors=errors, corrects=corrects, gives="fail", fresh=Tally(**seen))
 
@@ -142,7 +225,9 @@ def as_an_older_version_left_it(run: RunFolder) -> None:
         for row in rows:
             for name in ("learn", "holdout", "verdicts", "left", "trials"):
                 row.pop(name, None)
-            row["tallies"] = {key: {"hits": seen["hits"], "misses": seen["misses"]} for key, seen in row.get("tallies", {}).items()}
+            row["tallies"] = {
+                key: {"hits": seen["hits"], "misses": seen["misses"]} for key, seen in row.get("tallies", {}).items()
+            }
             if path.name == "metrics.jsonl":
                 row.pop("tallies")
         write_text(path, "".join(json.dumps(row, ensure_ascii=False) + "\n" for row in rows))
@@ -165,14 +250,23 @@ def report(run: RunFolder) -> Path:
     return path
 
 
-HOSTILE = ["<script>window.hacked=1</script>", '"><img src=x onerror=window.hacked=1>', "'--><svg/onload=window.hacked=1>", "</style></title>{{ 7*7 }}{% raw %}&lt;b&gt;", "{0}{name}%s"]
+HOSTILE = [
+    "<script>window.hacked=1</script>",
+    '"><img src=x onerror=window.hacked=1>',
+    "'--><svg/onload=window.hacked=1>",
+    "</style></title>{{ 7*7 }}{% raw %}&lt;b&gt;",
+    "{0}{name}%s",
+]
 
 
 @pytest.fixture
 def hostile(tmp_path) -> RunFolder:
     """A run in which every text from data tries to be markup."""
     mark = " ".join(HOSTILE)
-    tickets = [ticket(f"{mark}{number}", label, (f"标签/{mark},不符合要求×1", mark)) for number, label in enumerate(("pass", "fail"))]
+    tickets = [
+        ticket(f"{mark}{number}", label, (f"标签/{mark},不符合要求×1", mark))
+        for number, label in enumerate(("pass", "fail"))
+    ]
     answers = {tickets[0].ticket_key: "fail bad", tickets[1].ticket_key: "pass pass"}
     run = learnt_run(tmp_path / "run", f"旧{mark}", f"新{mark}", answers, tickets).complete()
     (run.folder / "evaluation").mkdir()
@@ -181,9 +275,23 @@ def hostile(tmp_path) -> RunFolder:
     for name in ("rounds/0001/reflection.jsonl", "need_review.json", "evaluation/gate.json", "loop.json"):
         path = run.folder / name
         text = path.read_text(encoding="utf-8")
-        for plain in ("标签要能读", "b::fail", "e::pass", "fixes_too_few", "须见挡风板", "依据(G0)", '"reasons": [', '"folder": "', '"oscillations": ['):
+        for plain in (
+            "标签要能读",
+            "b::fail",
+            "e::pass",
+            "fixes_too_few",
+            "须见挡风板",
+            "依据(G0)",
+            '"reasons": [',
+            '"folder": "',
+            '"oscillations": [',
+        ):
             here = json.dumps(mark)
-            fresh = {'"reasons": [': f'"reasons": [{here}', '"folder": "': f'"folder": "{here[1:-1]}', '"oscillations": [': f'"oscillations": [{here}'}
+            fresh = {
+                '"reasons": [': f'"reasons": [{here}',
+                '"folder": "': f'"folder": "{here[1:-1]}',
+                '"oscillations": [': f'"oscillations": [{here}',
+            }
             text = text.replace(plain, fresh.get(plain, f"{plain}{here[1:-1]}"))
         write_text(path, text)
     run.configure("rollout", engine=engine(mark), fail_first={"enabled": True, "negatives": [[mark]]})

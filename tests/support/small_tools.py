@@ -30,7 +30,9 @@ if __name__ == "__main__":
 def small_tool(folder: Path, body: str, how: str = "", name: str = "small") -> Path:
     """Write a tool; ``body``: what main does (with its option ``folder``), ``how``: more arguments of cli.run."""
     path = folder / f"{name}.py"
-    path.write_text(TEMPLATE.format(body=body.strip().replace("\n", "\n    "), how=f", {how}" if how else ""), encoding="utf-8")
+    path.write_text(
+        TEMPLATE.format(body=body.strip().replace("\n", "\n    "), how=f", {how}" if how else ""), encoding="utf-8"
+    )
     return path
 
 
@@ -50,7 +52,14 @@ def start(folder: Path, *command: object, **options: object) -> subprocess.Popen
     """Start a command in a session of its own."""
     more = options.pop("preexec_fn", lambda: None)
     options["preexec_fn"] = lambda: (as_by_hand(), more())
-    given = {"stdout": subprocess.PIPE, "stderr": subprocess.PIPE, "text": True, "cwd": folder, "env": environment(folder), "start_new_session": True} | options
+    given = {
+        "stdout": subprocess.PIPE,
+        "stderr": subprocess.PIPE,
+        "text": True,
+        "cwd": folder,
+        "env": environment(folder),
+        "start_new_session": True,
+    } | options
     return subprocess.Popen([str(word) for word in command], **given)
 
 
@@ -65,7 +74,10 @@ def left_of(folder: Path) -> list[int]:
     for entry in Path("/proc").iterdir():
         if entry.name.isdigit():
             try:
-                if wanted in (entry / "environ").read_bytes().split(b"\0") and (entry / "stat").read_text().rpartition(")")[2].split()[0] not in "ZX":
+                if (
+                    wanted in (entry / "environ").read_bytes().split(b"\0")
+                    and (entry / "stat").read_text().rpartition(")")[2].split()[0] not in "ZX"
+                ):
                     found.append(int(entry.name))
             except OSError:
                 continue

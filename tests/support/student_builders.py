@@ -7,9 +7,9 @@ def random_student(folder: Path) -> Path:
     """Write a checkpoint folder and return it. Its chats make sense; what it says of photos is noise."""
     import torch
 
-    from miniature.teacher.import_gguf import main
     from miniature.student.files import save_checkpoint
     from miniature.student.train import build
+    from miniature.teacher.import_gguf import main
 
     torch.manual_seed(0)
     main(output_dir=folder / "teacher")

@@ -26,8 +26,14 @@ def digest_of_path(path: Path) -> str:
     """SHA-256 of a file's content, or of a folder's (names and contents of all files in it); ``absent`` where there is nothing."""
     try:
         if path.is_dir():
-            files = sorted(file for file in path.rglob("*") if not any(part.startswith(".") for part in file.relative_to(path).parts) and file.is_file())
-            return digest_of_text("\n".join(f"{file.relative_to(path).as_posix()} {digest_of_path(file)}" for file in files))
+            files = sorted(
+                file
+                for file in path.rglob("*")
+                if not any(part.startswith(".") for part in file.relative_to(path).parts) and file.is_file()
+            )
+            return digest_of_text(
+                "\n".join(f"{file.relative_to(path).as_posix()} {digest_of_path(file)}" for file in files)
+            )
         return _of_file(path)
     except (FileNotFoundError, NotADirectoryError):
         return ABSENT
@@ -56,7 +62,9 @@ def _read(path: Path) -> str:
 def _recall(key: tuple) -> str | None:
     try:
         with _memory() as memory:
-            found = memory.execute("select digest from digests where path = ? and stamp = ?", (key[0], str(key[1:]))).fetchone()
+            found = memory.execute(
+                "select digest from digests where path = ? and stamp = ?", (key[0], str(key[1:]))
+            ).fetchone()
         return found[0] if found else None
     except sqlite3.Error:
         return None

@@ -20,7 +20,9 @@ _LONG_INTEGER = re.compile("[0-9]{19}")
 class Flaw(ValueError):
     """What is wrong with a JSON text: where in it (``loc``, names and numbers of items), what, and what to do."""
 
-    def __init__(self, loc: tuple[int | str, ...], what: str, todo: str, *, at: json.JSONDecodeError | None = None) -> None:
+    def __init__(
+        self, loc: tuple[int | str, ...], what: str, todo: str, *, at: json.JSONDecodeError | None = None
+    ) -> None:
         super().__init__(f"{'.'.join(map(str, loc))}: {what}" if loc else what)
         self.loc, self.what, self.todo, self.at = loc, what, todo, at
 
@@ -38,7 +40,9 @@ def decode(text: str) -> Any:
         value = _value(text)
     except json.JSONDecodeError as error:
         what = error.msg.removesuffix(" starting at").removesuffix(" at").lower()
-        raise Flaw((), f"not valid JSON at column {error.colno} ({what})", "complete or delete the line", at=error) from None
+        raise Flaw(
+            (), f"not valid JSON at column {error.colno} ({what})", "complete or delete the line", at=error
+        ) from None
     except RecursionError:
         raise _too_deep(()) from None
     if _HALF_ESCAPED.search(text) or _LONG_INTEGER.search(text) or text.count("[") + text.count("{") > MAX_DEPTH:
@@ -63,7 +67,11 @@ def refuse_flaws(value: Any) -> None:
         if isinstance(part, _Odd):
             raise Flaw(loc, part.what, part.todo)
         if isinstance(part, str) and _HALF.search(part):
-            raise Flaw(loc, f"half a surrogate ({ascii(_HALF.search(part).group())[1:-1]}), which is no character", "write the whole character, or delete it")
+            raise Flaw(
+                loc,
+                f"half a surrogate ({ascii(_HALF.search(part).group())[1:-1]}), which is no character",
+                "write the whole character, or delete it",
+            )
         if isinstance(part, float) and not math.isfinite(part):
             raise Flaw(loc, f"{part} is no number", "write a number")
         if isinstance(part, int) and abs(part) >= _MAX_INT:

@@ -20,8 +20,8 @@ from pydantic import BaseModel, ValidationError
 from verdicts.base.errors import UserError, mistake
 from verdicts.base.json_text import Flaw, decode
 from verdicts.base.made import makes
-from verdicts.base.whole_file import beside
 from verdicts.base.text_files import BOM, line_text, open_bytes, read_text
+from verdicts.base.whole_file import beside
 
 Row = TypeVar("Row", bound=BaseModel)
 
@@ -46,7 +46,11 @@ def read_numbered(path: Path, model: type[Row], *, allow_empty: bool = False) ->
 
 def parse_rows(text: str, model: type[Row], path: Path, *, allow_empty: bool = False) -> list[tuple[int, Row]]:
     """The text of a JSONL file as (line number, record) pairs. Raises as read_rows does."""
-    rows = [(number, parse_row(line, model, path, number)) for number, line in enumerate(text.split("\n"), start=1) if line.strip()]
+    rows = [
+        (number, parse_row(line, model, path, number))
+        for number, line in enumerate(text.split("\n"), start=1)
+        if line.strip()
+    ]
     if not rows and not allow_empty:
         raise mistake("the file holds no record", "give a file with at least one JSON object a line", path=path)
     return rows
@@ -90,11 +94,16 @@ def _instead_of_lines(text: str, path: Path) -> tuple[str, str] | None:
     except (Flaw, UserError):
         return None
     if isinstance(value, list):
-        return f"holds one JSON array of {len(value)} items, not an object a line", f"write one object a line: jq -c .[] {shlex.quote(str(path))}"
+        return (
+            f"holds one JSON array of {len(value)} items, not an object a line",
+            f"write one object a line: jq -c .[] {shlex.quote(str(path))}",
+        )
     return "holds one object over several lines", f"write it on one line: jq -c . {shlex.quote(str(path))}"
 
 
-def validate(value: Any, model: type[Row], path: Path | Callable[[tuple[int | str, ...]], Path], line: int | None = None) -> Row:
+def validate(
+    value: Any, model: type[Row], path: Path | Callable[[tuple[int | str, ...]], Path], line: int | None = None
+) -> Row:
     """Check a decoded value against a record model; raises UserError naming path, line and field.
 
     ``path`` may be a function from the place of a mistake to the file it comes from, where a value has several sources.
@@ -113,13 +122,17 @@ def _mistake_of(error: ValidationError, model: type[BaseModel], path: Any, line:
     shown = _shown(first.get("input"))
     if first["type"] == "extra_forbidden":
         known = difflib.get_close_matches(str(first["loc"][-1]), _known_fields(model, first["loc"][:-1]), n=1)
-        return mistake("unknown field", f"did you mean {known[0]!r}?" if known else "remove it", path=path, line=line, field=field)
+        return mistake(
+            "unknown field", f"did you mean {known[0]!r}?" if known else "remove it", path=path, line=line, field=field
+        )
     if first["type"] == "missing":
         return mistake("missing", "add it", path=path, line=line, field=field)
     if first["type"] == "value_error":
         what, _, todo = str(first["ctx"]["error"]).partition("; ")
         return mistake(what, todo or "correct it", path=path, line=line, field=field)
-    return mistake(f"{first['msg'][0].lower()}{first['msg'][1:]} ({shown})", "correct the value", path=path, line=line, field=field)
+    return mistake(
+        f"{first['msg'][0].lower()}{first['msg'][1:]} ({shown})", "correct the value", path=path, line=line, field=field
+    )
 
 
 def _shown(value: Any) -> str:
@@ -136,7 +149,9 @@ def _known_fields(model: type[BaseModel], loc: tuple[int | str, ...]) -> list[st
     names = list(model.model_fields)
     for part in loc:
         info = model.model_fields.get(str(part)) or model.model_fields.get("root")
-        inner = [t for t in _types_in(info.annotation) if isinstance(t, type) and issubclass(t, BaseModel)] if info else []
+        inner = (
+            [t for t in _types_in(info.annotation) if isinstance(t, type) and issubclass(t, BaseModel)] if info else []
+        )
         if inner:
             model, names = inner[0], list(inner[0].model_fields)
     return names
@@ -210,7 +225,9 @@ def stream_lines(path: Path) -> Iterator[Placed]:
     line = offset = 0
     with open_bytes(path) as file:
         for raw in file:
-            for piece in raw.splitlines(keepends=True) if b"\r" in raw else (raw,):  # bytes end a line where open() does: at \n, \r, \r\n
+            for piece in (
+                raw.splitlines(keepends=True) if b"\r" in raw else (raw,)
+            ):  # bytes end a line where open() does: at \n, \r, \r\n
                 line += 1
                 body = piece.rstrip(b"\r\n")
                 text = line_text(body, path, line)

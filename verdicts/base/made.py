@@ -22,11 +22,18 @@ from verdicts.base.digests import ABSENT, digest_of_path, digest_of_text
 
 FOLDER = ".made"
 _PLACES = ("--output", "--output-dir", "--round-dir")  # the option that says where a tool's results go
-_SYSTEM = tuple({os.path.realpath(path) + os.sep for path in (sys.prefix, sys.base_prefix, "/proc", "/sys", "/dev", "/etc", "/usr", "/lib")})
+_SYSTEM = tuple(
+    {
+        os.path.realpath(path) + os.sep
+        for path in (sys.prefix, sys.base_prefix, "/proc", "/sys", "/dev", "/etc", "/usr", "/lib")
+    }
+)
 _ASIDE = ".superseded"  # part of the names of folders into which a tool moves what is no longer a result
 _PROJECT = Path(__file__).resolve().parents[2]
 _CODE = tuple(f"{_PROJECT / folder}{os.sep}" for folder in ("tools", "verdicts", "miniature"))
-_IMPORT = re.compile(r"^\s*(?:from|import) ((?:tools|verdicts|miniature)(?:\.\w+)*)(?: import (\([^)]*\)|.*))?", re.MULTILINE)
+_IMPORT = re.compile(
+    r"^\s*(?:from|import) ((?:tools|verdicts|miniature)(?:\.\w+)*)(?: import (\([^)]*\)|.*))?", re.MULTILINE
+)
 
 
 class Note:
@@ -49,7 +56,11 @@ class Note:
     def stands(self) -> bool:
         """Whether the results are there, made by this very call from files that are as they were."""
         noted = read_note(self.path)
-        if noted is None or noted["arguments"] != self._own_words() or not all(_at(name, self.run).exists() for name in noted["outputs"]):
+        if (
+            noted is None
+            or noted["arguments"] != self._own_words()
+            or not all(_at(name, self.run).exists() for name in noted["outputs"])
+        ):
             return False
         return bool(noted["outputs"]) and not changes(noted, self.run)
 
@@ -68,7 +79,13 @@ class Note:
         outputs = sorted({_name(path, self.run) for path in wrote})
         inputs = {_name(path, self.run): seen.digest(path) for path in sorted(seen.inputs())}
         inputs = {name: inputs[name] for name in sorted(inputs) if name not in outputs}
-        made = {"tool": self.tool, "arguments": self._own_words(), "outputs": outputs, "inputs": inputs, "code": code_digest(self.tool)}
+        made = {
+            "tool": self.tool,
+            "arguments": self._own_words(),
+            "outputs": outputs,
+            "inputs": inputs,
+            "code": code_digest(self.tool),
+        }
         write_text_if_changed(self.path, json_text(made))
 
     def _own_words(self) -> list[str]:
@@ -99,7 +116,9 @@ class Seen:
 
     def inputs(self) -> set[str]:
         """Files that were read and are no part of Python, of the system, of the tools themselves, or of what was written."""
-        read = {path for path in list(self.read) if _is_input(path)} | set(self.said)  # a copy: other threads go on opening files
+        read = {path for path in list(self.read) if _is_input(path)} | set(
+            self.said
+        )  # a copy: other threads go on opening files
         return {path for path in read - self.not_inputs - set(self.wrote) if not _inside(path, self.wrote)}
 
     def digest(self, path: str) -> str:
@@ -150,7 +169,13 @@ def read_note(path: Path) -> dict | None:
 
 def notes_below(folders: Iterable[Path]) -> list[tuple[Path, dict]]:
     """All notes in ``folders`` and below: (folder whose results it speaks of, note), sorted by path."""
-    paths = sorted(path for folder in folders if folder.is_dir() for path in folder.rglob(f"{FOLDER}/*.json") if _ASIDE not in str(path))
+    paths = sorted(
+        path
+        for folder in folders
+        if folder.is_dir()
+        for path in folder.rglob(f"{FOLDER}/*.json")
+        if _ASIDE not in str(path)
+    )
     return [(path.parent.parent, noted) for path in paths if (noted := read_note(path))]
 
 
@@ -219,7 +244,12 @@ def reached(script: Path) -> list[Path]:
 
 def _is_input(path: str) -> bool:
     name = os.path.basename(path)
-    if name.startswith(".") or ".part" in name or name in ("run.log", "digests.sqlite") or path.endswith((".py", ".pyc", ".so", ".pth")):
+    if (
+        name.startswith(".")
+        or ".part" in name
+        or name in ("run.log", "digests.sqlite")
+        or path.endswith((".py", ".pyc", ".so", ".pth"))
+    ):
         return False
     return not os.path.realpath(path).startswith((*_SYSTEM, *_CODE)) and os.path.isfile(path)
 
@@ -240,4 +270,20 @@ def _at(name: str, run: Path) -> Path:
     return run / name.removeprefix("{run}/") if name.startswith("{run}/") else Path(name)
 
 
-__all__ = ["ABSENT", "Note", "argument", "changes", "code_digest", "does_not_use", "inputs_of", "makes", "notes_below", "outputs_of", "read_note", "run_folder", "stale", "uses", "watch"]
+__all__ = [
+    "ABSENT",
+    "Note",
+    "argument",
+    "changes",
+    "code_digest",
+    "does_not_use",
+    "inputs_of",
+    "makes",
+    "notes_below",
+    "outputs_of",
+    "read_note",
+    "run_folder",
+    "stale",
+    "uses",
+    "watch",
+]

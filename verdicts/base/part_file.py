@@ -22,13 +22,17 @@ class PartFile:
     def __init__(self, path: Path, digest: str, kind: Any = Any):
         self.path, self.digest, self.kind = path, digest, TypeAdapter(kind)
 
-    def load(self, wanted: Callable[[Any], bool] | None = None, follows: Callable[[list[Any], Any], bool] | None = None) -> list[Any]:
+    def load(
+        self, wanted: Callable[[Any], bool] | None = None, follows: Callable[[list[Any], Any], bool] | None = None
+    ) -> list[Any]:
         """The values of whole lines, in the order written; the file is cut to the same ones.
 
         ``wanted`` says of each value whether it is still good. Without it the order counts: a damaged line ends the list,
         and so does one of which ``follows``, told the values before it, says that it is not the next.
         """
-        lines = self.path.read_bytes().split(b"\n")[:-1] if self.path.exists() else []  # a torn last line may end inside a character
+        lines = (
+            self.path.read_bytes().split(b"\n")[:-1] if self.path.exists() else []
+        )  # a torn last line may end inside a character
         kept, values = [self.digest.encode()], []
         for line in lines[1:] if lines[:1] == kept else []:
             try:

@@ -16,7 +16,9 @@ def progress(name: str, total: int, done: int = 0, unit: str = "tickets") -> Any
     if sys.stderr.isatty():
         from tqdm import tqdm
 
-        return tqdm(desc=name, total=total, initial=done, unit=f" {unit}", leave=False, disable=bool(os.environ.get("QUIET")))
+        return tqdm(
+            desc=name, total=total, initial=done, unit=f" {unit}", leave=False, disable=bool(os.environ.get("QUIET"))
+        )
     return Lines(name, total, done, unit)
 
 
@@ -42,4 +44,8 @@ class Lines:
             return
         self.said = now
         rate = (self.done - self.first) / (now - self.started)
-        print(f"{self.name}: {self.done}/{self.total} {self.unit}, {rate:.1f}/s, {(self.total - self.done) / rate:.0f} s left", file=sys.stderr, flush=True)
+        print(
+            f"{self.name}: {self.done}/{self.total} {self.unit}, {rate:.1f}/s, {(self.total - self.done) / rate:.0f} s left",
+            file=sys.stderr,
+            flush=True,
+        )

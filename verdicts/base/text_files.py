@@ -13,8 +13,19 @@ from typing import BinaryIO
 from verdicts.base.errors import UserError, mistake
 
 # Longest first: the mark of UTF-32-LE begins with that of UTF-16-LE.
-_MARKS = ((codecs.BOM_UTF32_LE, "UTF-32"), (codecs.BOM_UTF32_BE, "UTF-32"), (codecs.BOM_UTF16_LE, "UTF-16"), (codecs.BOM_UTF16_BE, "UTF-16"))
-_NO_TEXT = {b"PK\x03\x04": "a workbook", b"\xd0\xcf\x11\xe0": "a workbook", b"\x1f\x8b": "a gzip archive", b"%PDF": "a PDF", b"GGUF": "a model"}
+_MARKS = (
+    (codecs.BOM_UTF32_LE, "UTF-32"),
+    (codecs.BOM_UTF32_BE, "UTF-32"),
+    (codecs.BOM_UTF16_LE, "UTF-16"),
+    (codecs.BOM_UTF16_BE, "UTF-16"),
+)
+_NO_TEXT = {
+    b"PK\x03\x04": "a workbook",
+    b"\xd0\xcf\x11\xe0": "a workbook",
+    b"\x1f\x8b": "a gzip archive",
+    b"%PDF": "a PDF",
+    b"GGUF": "a model",
+}
 BOM = codecs.BOM_UTF8
 
 
@@ -28,7 +39,11 @@ def open_bytes(path: Path) -> BinaryIO:
     except FileNotFoundError:
         raise mistake("no such file", "check the path", path=path) from None
     except (OSError, ValueError) as error:  # no permission, links in a circle, a name too long or with a NUL
-        raise mistake(f"cannot be read ({getattr(error, 'strerror', None) or error})", "check the path and its permissions", path=path) from None
+        raise mistake(
+            f"cannot be read ({getattr(error, 'strerror', None) or error})",
+            "check the path and its permissions",
+            path=path,
+        ) from None
 
 
 def read_bytes(path: Path) -> bytes:
@@ -49,7 +64,11 @@ def decoded(data: bytes, path: Path) -> str:
     if kind := no_text(data):
         raise mistake(f"is {kind}, not text", "give a text file in UTF-8", path=path)
     if b"\0" in data[:4] and data.strip(b"\0"):
-        raise _other(path, "looks like UTF-16 without a byte order mark, not UTF-8", "UTF-16LE" if data[1:2] == b"\0" else "UTF-16BE")
+        raise _other(
+            path,
+            "looks like UTF-16 without a byte order mark, not UTF-8",
+            "UTF-16LE" if data[1:2] == b"\0" else "UTF-16BE",
+        )
     try:
         text = data.decode("utf-8-sig")
     except UnicodeDecodeError as error:
@@ -74,7 +93,11 @@ def no_text(data: bytes) -> str | None:
 
 def not_utf8(data: bytes, at: int, path: Path, line: int | None = None) -> UserError:
     """The error for bytes that are not UTF-8 from ``at`` on, with the encoding that they do make sense in."""
-    what, todo = (f"not UTF-8 (byte {at} of the line)", "save the file as UTF-8") if line else (f"not UTF-8 (byte {at})", "save it as UTF-8")
+    what, todo = (
+        (f"not UTF-8 (byte {at} of the line)", "save the file as UTF-8")
+        if line
+        else (f"not UTF-8 (byte {at})", "save it as UTF-8")
+    )
     line = line or data.count(b"\n", 0, at) + 1
     try:
         data.decode("gb18030")
@@ -85,4 +108,9 @@ def not_utf8(data: bytes, at: int, path: Path, line: int | None = None) -> UserE
 
 def _other(path: Path, what: str, encoding: str, line: int | None = None) -> UserError:
     name = shlex.quote(str(path))
-    return mistake(what, f"convert it: iconv -f {encoding} -t UTF-8 {name} > {shlex.quote(path.stem + '.utf8' + path.suffix)}", path=path, line=line)
+    return mistake(
+        what,
+        f"convert it: iconv -f {encoding} -t UTF-8 {name} > {shlex.quote(path.stem + '.utf8' + path.suffix)}",
+        path=path,
+        line=line,
+    )

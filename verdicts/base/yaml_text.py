@@ -20,7 +20,9 @@ MAX_CHARS, MAX_DEPTH, MAX_PARTS = 1_000_000, 30, 50_000  # parts: scalars, lists
 _Loader = getattr(yaml, "CSafeLoader", yaml.SafeLoader)  # the C one where PyYAML has it: five times as fast
 _CONTROL = re.compile("[\x00-\x08\x0b\x0c\x0e-\x1f\x7f\ud800-\udfff\ufffe\uffff]")
 _TAGS = {f"tag:yaml.org,2002:{name}" for name in ("null", "bool", "int", "float", "str", "seq", "map", "merge")}
-_DATE, _BOOL, _INT, _FLOAT, _STR, _MERGE = (f"tag:yaml.org,2002:{name}" for name in ("timestamp", "bool", "int", "float", "str", "merge"))
+_DATE, _BOOL, _INT, _FLOAT, _STR, _MERGE = (
+    f"tag:yaml.org,2002:{name}" for name in ("timestamp", "bool", "int", "float", "str", "merge")
+)
 _PLAIN_INT = re.compile(r"[-+]?(0|[1-9][0-9_]{0,17})|0x[0-9a-fA-F]{1,15}")
 _PLAIN_FLOAT = re.compile(r"[-+]?([0-9][0-9_]*\.?[0-9]*|\.[0-9]+)([eE][-+]?[0-9]+)?")
 _BOOLS = {"yes", "no", "true", "false", "on", "off"}
@@ -51,12 +53,21 @@ def compose(text: str, path: Path) -> yaml.Node | None:
         raise mistake(f"holds a control character ({plain(odd.group())})", "take it out", path=path, line=line)
     try:
         depth = 0
-        for at, event in enumerate(yaml.parse(text, Loader=_Loader)):  # first, for it costs no stack: the C composer dies of deep nesting
+        for at, event in enumerate(
+            yaml.parse(text, Loader=_Loader)
+        ):  # first, for it costs no stack: the C composer dies of deep nesting
             depth += isinstance(event, yaml.CollectionStartEvent) - isinstance(event, yaml.CollectionEndEvent)
             if depth > MAX_DEPTH:
-                raise mistake(f"nested deeper than {MAX_DEPTH}", "correct the brackets", path=path, line=event.start_mark.line + 1)
+                raise mistake(
+                    f"nested deeper than {MAX_DEPTH}", "correct the brackets", path=path, line=event.start_mark.line + 1
+                )
             if at > 2 * MAX_PARTS:
-                raise mistake(f"more than {MAX_PARTS:,} parts are no configuration", "shorten it", path=path, line=event.start_mark.line + 1)
+                raise mistake(
+                    f"more than {MAX_PARTS:,} parts are no configuration",
+                    "shorten it",
+                    path=path,
+                    line=event.start_mark.line + 1,
+                )
         return yaml.compose(text, Loader=_Loader)
     except yaml.YAMLError as error:
         raise _wrong(path, error) from None
@@ -85,17 +96,27 @@ class _Check:
         if id(node) not in self.sizes:
             self.within.add(id(node))
             sizes = self._inside(node, loc)
-            self.sizes[id(node)] = 1 + sum(parts for parts, _ in sizes), 1 + max((depth for _, depth in sizes), default=0)
+            self.sizes[id(node)] = (
+                1 + sum(parts for parts, _ in sizes),
+                1 + max((depth for _, depth in sizes), default=0),
+            )
             self.within.remove(id(node))
         parts, depth = self.sizes[id(node)]
         if parts > MAX_PARTS or depth > MAX_DEPTH:
-            raise self._refuse(node, loc, f"its aliases unfold to more than {MAX_PARTS:,} parts or {MAX_DEPTH} levels", "write the value out")
+            raise self._refuse(
+                node,
+                loc,
+                f"its aliases unfold to more than {MAX_PARTS:,} parts or {MAX_DEPTH} levels",
+                "write the value out",
+            )
         return parts, depth
 
     def _inside(self, node: yaml.Node, loc: tuple[str, ...]) -> list[tuple[int, int]]:
         """The sizes of a node's parts."""
         if node.tag not in _TAGS and node.tag != _DATE:
-            raise self._refuse(node, loc, f"has the tag {node.tag.replace('tag:yaml.org,2002:', '!!')}", "remove the tag")
+            raise self._refuse(
+                node, loc, f"has the tag {node.tag.replace('tag:yaml.org,2002:', '!!')}", "remove the tag"
+            )
         if isinstance(node, yaml.ScalarNode):
             self._scalar(node, loc)
             return []
@@ -108,7 +129,9 @@ class _Check:
                 shown = key.value[:40] if isinstance(key, yaml.ScalarNode) else "a list or mapping"
                 raise self._refuse(key, loc, f"a key that is not text ({shown})", "quote it")
             if key.value in lines:
-                raise self._refuse(key, (*loc, key.value), f"stands on line {lines[key.value]} already", "keep one of the two")
+                raise self._refuse(
+                    key, (*loc, key.value), f"stands on line {lines[key.value]} already", "keep one of the two"
+                )
             lines[key.value] = key.start_mark.line + 1
             sizes.append(self.measure(value, (*loc, key.value)))
         return sizes

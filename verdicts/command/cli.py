@@ -11,14 +11,16 @@ import typer
 
 from verdicts.base.errors import UserError
 from verdicts.base.plain import plain
-from verdicts.command.stopping import Stopped, leave, stoppable
 from verdicts.base.whole_file import refusal
+from verdicts.command.stopping import Stopped, leave, stoppable
 
 QUIET = "--quiet"
 QUIET_HELP = "Every tool takes --quiet (or QUIET=1): no progress, no summary; errors are shown and the log is written."
 
 
-def run(main: Callable[..., None], *, engine: str = "", writes: str | Callable[..., Path] = "", result: str = "") -> None:
+def run(
+    main: Callable[..., None], *, engine: str = "", writes: str | Callable[..., Path] = "", result: str = ""
+) -> None:
     """Run ``main`` as a command line. A ``UserError``, or a disk that refuses, ends as one stderr line and exit 2; a signal as one line and
     its own status; any other error shows its traceback.
 
@@ -27,7 +29,9 @@ def run(main: Callable[..., None], *, engine: str = "", writes: str | Callable[.
     ``result``: the name of a tool that makes results. They get a note of what they were made from (verdicts/base/made.py); asked again
     with the same words and the same files, the tool keeps them.
     """
-    if engine and hasattr(os, "fork") and os.environ.get("WORLD_SIZE", "1") == "1":  # a launch of several processes looks after its own
+    if (
+        engine and hasattr(os, "fork") and os.environ.get("WORLD_SIZE", "1") == "1"
+    ):  # a launch of several processes looks after its own
         from verdicts.command.supervising import supervise
 
         supervise(engine, complain)

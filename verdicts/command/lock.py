@@ -46,7 +46,14 @@ def writes(main: Callable[..., None], where: str | Callable[..., Path]) -> Calla
 def folder_of(output: Path) -> Path:
     """What is held for an output: the run folder that it lies in, else the output itself."""
     path = output.resolve()
-    return next((folder for folder in (path, *path.parents[:DEPTH]) if any((folder / "config" / name).is_file() for name in SECTIONS)), path)
+    return next(
+        (
+            folder
+            for folder in (path, *path.parents[:DEPTH])
+            if any((folder / "config" / name).is_file() for name in SECTIONS)
+        ),
+        path,
+    )
 
 
 def hold(place: Path) -> None:
@@ -90,9 +97,15 @@ def _refusal(place: Path) -> _Why | None:
 def held_by(place: Path, owner: dict[str, Any] | None) -> UserError:
     """The sentence for a place that another command owns; ``owner`` None: of another machine, container or user."""
     if owner is None:
-        return mistake("a command of another machine, container or user writes here", "wait for it, or name another RUN", path=place)
+        return mistake(
+            "a command of another machine, container or user writes here",
+            "wait for it, or name another RUN",
+            path=place,
+        )
     who = f"`{owner['command']}` (pid {owner['root'][0]}, since {owner['since']})"
-    return mistake(f"is held by {who}", f"wait for it, stop it (kill {owner['root'][0]}), or name another RUN", path=place)
+    return mistake(
+        f"is held by {who}", f"wait for it, stop it (kill {owner['root'][0]}), or name another RUN", path=place
+    )
 
 
 def _me(place: Path) -> dict[str, Any]:
@@ -100,7 +113,12 @@ def _me(place: Path) -> dict[str, Any]:
     root = root if root and processes.is_alive(*root) else processes.this()
     if not root.started and (found := processes.stat(root.number)):
         root = root._replace(started=found.started)
-    return {"root": list(root), "command": processes.command_of(root.number), "since": time.strftime("%H:%M"), "place": str(place)}
+    return {
+        "root": list(root),
+        "command": processes.command_of(root.number),
+        "since": time.strftime("%H:%M"),
+        "place": str(place),
+    }
 
 
 @contextmanager

@@ -52,7 +52,12 @@ def _told(number: int, _: object) -> None:
 
 def _stopped() -> Stopped:
     number = _State.number
-    return Stopped(number, "stopped, since the make that asked for it has ended" if _State.make_gone else f"stopped by {signal.Signals(number).name}")
+    return Stopped(
+        number,
+        "stopped, since the make that asked for it has ended"
+        if _State.make_gone
+        else f"stopped by {signal.Signals(number).name}",
+    )
 
 
 def leave(say: Callable[[str], None], stopped: Stopped) -> None:
@@ -85,7 +90,11 @@ def stoppable(say: Callable[[str], None]) -> Iterator[None]:
         return
     reader, writer = os.pipe()
     os.set_blocking(writer, False)
-    before = {number: signal.signal(number, _told) for number in processes.ENDING if signal.getsignal(number) is not signal.SIG_IGN}
+    before = {
+        number: signal.signal(number, _told)
+        for number in processes.ENDING
+        if signal.getsignal(number) is not signal.SIG_IGN
+    }
     woken_before = signal.set_wakeup_fd(writer, warn_on_full_buffer=False)
     threading.Thread(target=_watch, args=(reader, say), daemon=True, name="watch").start()
     try:

@@ -14,8 +14,8 @@ from pydantic import BaseModel, ConfigDict, Field, model_validator
 
 from verdicts.base.errors import mistake
 from verdicts.base.jsonl import validate
-from verdicts.records.records import Line
 from verdicts.base.yaml_text import read_value
+from verdicts.records.records import Line
 
 CONFIGS = Path("configs")
 Share = Annotated[float, Field(ge=0, le=1)]
@@ -204,7 +204,9 @@ class SftSection(Section):
     rank: Count
     alpha: Count
     dropout: Share
-    targets: Annotated[list[Literal["q_proj", "k_proj", "v_proj", "o_proj", "gate_proj", "up_proj", "down_proj"]], Field(min_length=1)]
+    targets: Annotated[
+        list[Literal["q_proj", "k_proj", "v_proj", "o_proj", "gate_proj", "up_proj", "down_proj"]], Field(min_length=1)
+    ]
     keep: list[Literal["chat", "dense", "summary"]]
     learning_rate: Annotated[float, Field(gt=0)]
     warmup_share: Share
@@ -291,12 +293,18 @@ Part = TypeVar("Part", bound=BaseModel)
 
 def load(models: str, mission: str, overlay: Path | None = None, configs: Path = CONFIGS) -> Config:
     """Merge base, model set, mission and overlay into one checked configuration."""
-    paths = [configs / "base.yaml", _named(configs / "models", models, "MODELS"), _named(configs / "missions", mission, "MISSION")]
+    paths = [
+        configs / "base.yaml",
+        _named(configs / "models", models, "MODELS"),
+        _named(configs / "missions", mission, "MISSION"),
+    ]
     layers = {path: read_yaml(path) for path in [*paths, *([overlay] if overlay else [])]}
     merged: dict[str, Any] = {"mission": {"slug": mission}}
     for part in layers.values():
         merged = merge(merged, part)
-    return validate(merged, Config, lambda loc: next((path for path in reversed(layers) if _holds(layers[path], loc)), paths[0]))
+    return validate(
+        merged, Config, lambda loc: next((path for path in reversed(layers) if _holds(layers[path], loc)), paths[0])
+    )
 
 
 def mission_name(slug: str, configs: Path = CONFIGS) -> str:
@@ -327,7 +335,9 @@ def merge(base: dict[str, Any], over: dict[str, Any]) -> dict[str, Any]:
     """Lay ``over`` on ``base``: mappings merge, all else replaces."""
     merged = dict(base)
     for key, value in over.items():
-        merged[key] = merge(merged[key], value) if isinstance(value, dict) and isinstance(merged.get(key), dict) else value
+        merged[key] = (
+            merge(merged[key], value) if isinstance(value, dict) and isinstance(merged.get(key), dict) else value
+        )
     return merged
 
 

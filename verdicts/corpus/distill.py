@@ -9,12 +9,9 @@ from itertools import count
 from pathlib import Path
 from typing import Literal, NamedTuple
 
-from verdicts.config.config import DistillSection
-from verdicts.review.decisions import OTHER, label_after
 from verdicts.base.errors import mistake
 from verdicts.base.jsonl import stream_rows
-from verdicts.stage_b.prompts import stage_b_system, stage_b_user
-from verdicts.stage_b.protocol import parse, render
+from verdicts.config.config import DistillSection
 from verdicts.records.records import (
     AuditRow,
     ChatRow,
@@ -29,8 +26,17 @@ from verdicts.records.records import (
     StageA,
     Verdict,
 )
+from verdicts.review.decisions import OTHER, label_after
+from verdicts.stage_b.prompts import stage_b_system, stage_b_user
+from verdicts.stage_b.protocol import parse, render
 
-FILES = ("distill_chatml.jsonl", "distill.train.jsonl", "distill.val.jsonl", "distill.dropped.jsonl", "distill.audit.jsonl")
+FILES = (
+    "distill_chatml.jsonl",
+    "distill.train.jsonl",
+    "distill.val.jsonl",
+    "distill.dropped.jsonl",
+    "distill.audit.jsonl",
+)
 DROPPED_BY_PEOPLE: dict[str, DropReason] = {"exclude": "excluded", "unsure": "unsure", "model_wrong": "model_wrong"}
 
 
@@ -59,7 +65,12 @@ def require_convergence(status: LoopStatus, path: Path) -> None:
     if status.status == "running":
         raise mistake("the loop is still running", "let it end first", path=path, field="status")
     if status.status == "unreadable":
-        raise mistake("the loop stopped because too many answers could not be read", "run the loop again: it says what to change", path=path, field="status")
+        raise mistake(
+            "the loop stopped because too many answers could not be read",
+            "run the loop again: it says what to change",
+            path=path,
+            field="status",
+        )
     if status.status == "max_epochs":
         what = f"the loop ended after {status.epochs} epochs without one in which no round changed guidance"
         raise mistake(what, "raise loop.max_epochs, or read what the last rounds changed", path=path, field="status")
@@ -95,7 +106,13 @@ def chat_row(mission: str, experiences: Mapping[str, str], ticket: StageA, selec
     )
 
 
-def fate(label: Verdict, verdict: Verdict, decision: ReviewDecision | None, review: ReviewReason | None, settings: DistillSection) -> Fate:
+def fate(
+    label: Verdict,
+    verdict: Verdict,
+    decision: ReviewDecision | None,
+    review: ReviewReason | None,
+    settings: DistillSection,
+) -> Fate:
     """Decide on one row: people first, then the review list, then ``conflict_policy`` where verdict and label differ.
 
     ``review``: why the row's ticket waits for people, None where it does not. One that is listed for conflict alone (no
@@ -206,7 +223,13 @@ class Sample:
     def rows(self, validation: Container[str]) -> list[AuditRow]:
         """The sample, the riskiest first: false releases, other releases, false blocks, the rest; within a risk the weakest votes come first."""
         drawn = [item for _, _, item in self._drawn]
-        drawn.sort(key=lambda item: (_risk(item.ticket.label, item.selection.verdict), item.selection.vote_strength, item.ticket.ticket_key))
+        drawn.sort(
+            key=lambda item: (
+                _risk(item.ticket.label, item.selection.verdict),
+                item.selection.vote_strength,
+                item.ticket.ticket_key,
+            )
+        )
         return [_audit_row(item, validation) for item in drawn]
 
 

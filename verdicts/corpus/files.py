@@ -5,15 +5,15 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from verdicts.config.config import DistillConfig
-from verdicts.corpus.distill import FILES, Fate, Item, Sample, Validation, chat_row, dropped_row, fate, sft_row
 from verdicts.base.errors import mistake
 from verdicts.base.jsonl import Places, dump, stream_placed, stream_rows, whole_files
-from verdicts.stage_b.protocol import parse, render
+from verdicts.config.config import DistillConfig
+from verdicts.corpus.distill import FILES, Fate, Item, Sample, Validation, chat_row, dropped_row, fate, sft_row
 from verdicts.records.records import ReviewDecision, ReviewReason, Selection, StageA, ticket_key
+from verdicts.records.ticket_index import Column, Tickets
 from verdicts.review.list_file import stream_review
 from verdicts.review.waiting import REASONS
-from verdicts.records.ticket_index import Column, Tickets
+from verdicts.stage_b.protocol import parse, render
 
 
 class Answers:
@@ -34,14 +34,32 @@ class Answers:
         """The ticket's number; raises UserError for an answer that no corpus may hold."""
         number, key = self._tickets.number(row.ticket_key), row.ticket_key
         if number is None:
-            raise mistake(f"{key!r} is not a ticket of this stage_a.jsonl", "correct or delete the line", path=self.path, line=line, field="ticket_key")
+            raise mistake(
+                f"{key!r} is not a ticket of this stage_a.jsonl",
+                "correct or delete the line",
+                path=self.path,
+                line=line,
+                field="ticket_key",
+            )
         if first := self._line[number]:
-            raise mistake(f"{key!r} stands on line {first} already", "keep one of the two", path=self.path, line=line, field="ticket_key")
+            raise mistake(
+                f"{key!r} stands on line {first} already",
+                "keep one of the two",
+                path=self.path,
+                line=line,
+                field="ticket_key",
+            )
         if row.guidance_step != step:
             what = f"answered under step {row.guidance_step}, guidance.json is at step {step}"
             raise mistake(what, "make the run's view again (collect)", path=self.path, line=line, field="guidance_step")
         if why := parse(render(row.verdict, row.reason)).why:
-            raise mistake(f"breaks the two-line protocol ({why})", "write one line without a third state", path=self.path, line=line, field="reason")
+            raise mistake(
+                f"breaks the two-line protocol ({why})",
+                "write one line without a third state",
+                path=self.path,
+                line=line,
+                field="reason",
+            )
         return number
 
     def __iter__(self) -> Iterator[Selection]:
@@ -116,7 +134,11 @@ class Judging:
             return False
         other = self.tickets[key]
         kept = self._fate(other, answer)
-        return not kept.dropped and "label_corrected" not in kept.flags and list(other.per_image.values()) == list(ticket.per_image.values())
+        return (
+            not kept.dropped
+            and "label_corrected" not in kept.flags
+            and list(other.per_image.values()) == list(ticket.per_image.values())
+        )
 
 
 @dataclass

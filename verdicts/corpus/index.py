@@ -15,13 +15,13 @@ from typing import Any
 
 import numpy as np
 
-from verdicts.corpus.distill import hash_share
 from verdicts.base.errors import mistake
-from verdicts.corpus.rows import TEMPLATES, ChatSourceRow, ImageRow, check_photos, parse_line, stream, verdict_of
-from verdicts.corpus.mix_config import Fusion, Source, wrong
 from verdicts.base.jsonl import dump
-from verdicts.records.records import Record, Verdict
 from verdicts.base.whole_file import beside
+from verdicts.corpus.distill import hash_share
+from verdicts.corpus.mix_config import Fusion, Source, wrong
+from verdicts.corpus.rows import TEMPLATES, ChatSourceRow, ImageRow, check_photos, parse_line, stream, verdict_of
+from verdicts.records.records import Record, Verdict
 
 VERDICTS: tuple[Verdict | None, ...] = (None, "pass", "fail")
 CountTokens = Callable[[str], int]  # loss tokens of one answer
@@ -87,9 +87,16 @@ class Index:
             self.verdict.append(VERDICTS.index(verdict_of(row.messages) if isinstance(row, ChatSourceRow) else None))
             self.side.append(hash_share(seed, group_of(row, file.path)))
             tick(len(raw))
-        file.sha256, file.size, file.mtime_ns, file.rows = digest.hexdigest(), state.st_size, state.st_mtime_ns, len(self) - before
+        file.sha256, file.size, file.mtime_ns, file.rows = (
+            digest.hexdigest(),
+            state.st_size,
+            state.st_mtime_ns,
+            len(self) - before,
+        )
         if not file.rows and not file.validates:
-            raise mistake("the file holds no record", "give a file with at least one JSON object a line", path=file.path)
+            raise mistake(
+                "the file holds no record", "give a file with at least one JSON object a line", path=file.path
+            )
 
     def rows_of(self, source: int, validates: bool) -> Rows:
         """The rows of a source's training or validation files."""
@@ -103,7 +110,11 @@ class Index:
 
 def group_of(row: ImageRow | ChatSourceRow, path: Path) -> str:
     """What must stay on one side of a split: the group_id, or else the first photo, so that a photo's dense and summary rows go together."""
-    return row.group_id if isinstance(row, ChatSourceRow) or row.group_id else os.path.normpath(path.parent / row.images[0])
+    return (
+        row.group_id
+        if isinstance(row, ChatSourceRow) or row.group_id
+        else os.path.normpath(path.parent / row.images[0])
+    )
 
 
 def tokenizer_file(tokenizer: str) -> Path | None:
@@ -156,13 +167,17 @@ def fused_row(raw: bytes, source: Source, folder: str) -> dict[str, Any]:
     }
 
 
-def write(index: Index, parts: Mapping[str, Rows], config: Fusion, folder: Path, name: str, tick: Callable[[], Any]) -> dict[str, OutputFile]:
+def write(
+    index: Index, parts: Mapping[str, Rows], config: Fusion, folder: Path, name: str, tick: Callable[[], Any]
+) -> dict[str, OutputFile]:
     """Write ``<name>.<part>.jsonl`` for each part, all beside their places before the first is renamed. Raises UserError where a source changed meanwhile."""
     places = {part: folder / f"{name}.{part}.jsonl" for part in parts}
     with ExitStack() as whole:
         temporary = {part: whole.enter_context(beside(place)) for part, place in places.items()}
         hashes = {part: write_rows_of(index, rows, config, temporary[part], tick) for part, rows in parts.items()}
-    return {part: OutputFile(path=str(place), sha256=hashes[part], rows=len(parts[part])) for part, place in places.items()}
+    return {
+        part: OutputFile(path=str(place), sha256=hashes[part], rows=len(parts[part])) for part, place in places.items()
+    }
 
 
 def write_rows_of(index: Index, rows: Rows, config: Fusion, path: Path, tick: Callable[[], Any]) -> str:

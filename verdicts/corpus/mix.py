@@ -17,8 +17,8 @@ from pathlib import Path
 import numpy as np
 
 from verdicts.base.errors import mistake
-from verdicts.corpus.mix_config import Fusion, wrong
 from verdicts.corpus.index import VERDICTS, Index, OutputFile, Rows, tokenizer_file
+from verdicts.corpus.mix_config import Fusion, wrong
 from verdicts.records.records import Record, Verdict
 
 
@@ -71,7 +71,9 @@ def split(index: Index, config: Fusion, path: Path) -> list[tuple[Rows, Rows]]:
     Raises UserError where a source without a share would train on such a group, and where a share leaves nothing to train on.
     """
     side = index.column("side")
-    files = [(index.rows_of(at, validates=False), index.rows_of(at, validates=True)) for at in range(len(config.sources))]
+    files = [
+        (index.rows_of(at, validates=False), index.rows_of(at, validates=True)) for at in range(len(config.sources))
+    ]
     held = [
         side[val] if source.val.share is None else chosen_groups(side[train], source.val.share)
         for source, (train, val) in zip(config.sources, files, strict=True)
@@ -83,9 +85,16 @@ def split(index: Index, config: Fusion, path: Path) -> list[tuple[Rows, Rows]]:
             row = int(train[validates][0])
             holder = next(other.name for other, groups in zip(config.sources, held, strict=True) if side[row] in groups)
             todo = f"keep each group (group_id, or else the first photo) on one side: delete the row, or give source {source.name} a val share"
-            raise mistake(f"source {holder} validates on its group", todo, path=index.files[index.file[row]].path, line=index.line_of(row))
+            raise mistake(
+                f"source {holder} validates on its group",
+                todo,
+                path=index.files[index.file[row]].path,
+                line=index.line_of(row),
+            )
         if validates.all():
-            raise wrong(path, ("sources", at, "val", "share"), f"leaves nothing to train on ({source.val.share:g})", "lower it")
+            raise wrong(
+                path, ("sources", at, "val", "share"), f"leaves nothing to train on ({source.val.share:g})", "lower it"
+            )
         parts.append((train[~validates], np.concatenate([val, train[validates]])))
     return parts
 
@@ -146,7 +155,11 @@ def plan(index: Index, config: Fusion, path: Path) -> tuple[Rows, Rows]:
         for source, (train, _) in zip(config.sources, parts, strict=True)
     ]
     anchor = config.anchor
-    whole = pools[anchor] if (rows := config.sources[anchor].rows) is None else draw(pools[anchor], ones, rows, config.seed, config.mix.anchor)
+    whole = (
+        pools[anchor]
+        if (rows := config.sources[anchor].rows) is None
+        else draw(pools[anchor], ones, rows, config.seed, config.mix.anchor)
+    )
     scale = int(units[whole].sum(dtype=np.int64)) / (config.sources[anchor].ratio or 1)
     chosen = []
     for at, (source, pool) in enumerate(zip(config.sources, pools, strict=True)):
@@ -158,7 +171,10 @@ def plan(index: Index, config: Fusion, path: Path) -> tuple[Rows, Rows]:
             chosen.append(draw(pool, ones, source.rows or 0, config.seed, source.name))
     has_photo = np.array([config.sources[file.source].dataset != "chat" for file in index.files])[index.column("file")]
     train, val = np.concatenate(chosen), np.concatenate([rows for _, rows in parts])
-    first, second = (lead_with_photo(rows[order_of(len(rows), config.seed, name)], has_photo) for name, rows in (("train", train), ("val", val)))
+    first, second = (
+        lead_with_photo(rows[order_of(len(rows), config.seed, name)], has_photo)
+        for name, rows in (("train", train), ("val", val))
+    )
     return first, second
 
 
@@ -177,17 +193,30 @@ def verdicts(index: Index, train: Rows) -> dict[Verdict, int]:
 
 
 def manifest(
-    index: Index, config: Fusion, path: Path, name: str, rows: Mapping[str, Rows], outputs: Mapping[str, OutputFile], unit: str, missing: Sequence[str]
+    index: Index,
+    config: Fusion,
+    path: Path,
+    name: str,
+    rows: Mapping[str, Rows],
+    outputs: Mapping[str, OutputFile],
+    unit: str,
+    missing: Sequence[str],
 ) -> Manifest:
     """The account of one fusion: every file that decides the output with its hash, and what each source gives."""
     fixed = [file for file in (path, tokenizer_file(config.mix.tokenizer)) if file]
-    read = [InputFile(path=str(file), sha256=hashlib.sha256(file.read_bytes()).hexdigest(), bytes=file.stat().st_size, rows=None) for file in fixed]
+    read = [
+        InputFile(
+            path=str(file), sha256=hashlib.sha256(file.read_bytes()).hexdigest(), bytes=file.stat().st_size, rows=None
+        )
+        for file in fixed
+    ]
     return Manifest(
         name=name,
         seed=config.seed,
         mixed_by=config.mix.by,
         loss_counted_in=unit,
-        inputs=read + [InputFile(path=str(file.path), sha256=file.sha256, bytes=file.size, rows=file.rows) for file in index.files],
+        inputs=read
+        + [InputFile(path=str(file.path), sha256=file.sha256, bytes=file.size, rows=file.rows) for file in index.files],
         outputs=dict(outputs),
         sources=shares(index, config, rows["train"], rows["val"]),
         verdicts=verdicts(index, rows["train"]),
@@ -225,7 +254,18 @@ def shares(index: Index, config: Fusion, train: Rows, val: Rows) -> list[SourceS
 
 def table(found: Sequence[SourceShare]) -> list[str]:
     """The shares as aligned lines of text."""
-    head = ("source", "dataset", "read", "train", "of which fail", "passes", "share of rows", "loss tokens", "share of loss", "val")
+    head = (
+        "source",
+        "dataset",
+        "read",
+        "train",
+        "of which fail",
+        "passes",
+        "share of rows",
+        "loss tokens",
+        "share of loss",
+        "val",
+    )
     lines = [head]
     for one in found:
         fail = f"{one.fail_rows:,}" if one.dataset == "chat" else "-"
@@ -242,10 +282,18 @@ def table(found: Sequence[SourceShare]) -> list[str]:
         )
         lines.append((one.name, one.dataset, *shown))
     widths = [max(len(line[at]) for line in lines) for at in range(len(head))]
-    return ["  ".join(cell.ljust(width) if at < 2 else cell.rjust(width) for at, (cell, width) in enumerate(zip(line, widths, strict=True))) for line in lines]
+    return [
+        "  ".join(
+            cell.ljust(width) if at < 2 else cell.rjust(width)
+            for at, (cell, width) in enumerate(zip(line, widths, strict=True))
+        )
+        for line in lines
+    ]
 
 
 def account(name: str, found: Sequence[SourceShare]) -> str:
     """The count sentence: rows read = in train + not drawn + in val."""
-    read, used, val, lines = (sum(getattr(one, field) for one in found) for field in ("rows_read", "distinct_rows", "val_rows", "train_rows"))
+    read, used, val, lines = (
+        sum(getattr(one, field) for one in found) for field in ("rows_read", "distinct_rows", "val_rows", "train_rows")
+    )
     return f"fuse {name}: {read} rows read = {used} in train ({lines} lines with repeats) + {read - used - val} not drawn + {val} in val"

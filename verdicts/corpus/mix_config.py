@@ -9,14 +9,18 @@ from typing import Annotated, Literal
 import yaml
 from pydantic import Field, ValidationError, ValidationInfo, field_validator, model_validator
 
-from verdicts.config.config import Count, Section, Share, read_yaml
 from verdicts.base.errors import UserError, mistake
-from verdicts.corpus.rows import TEMPLATES, Task
 from verdicts.base.jsonl import validate
 from verdicts.base.text_files import read_text
 from verdicts.base.yaml_text import compose
+from verdicts.config.config import Count, Section, Share, read_yaml
+from verdicts.corpus.rows import TEMPLATES, Task
 
-PLACES = ("corpus", "old", "mission")  # a run's folder of a mission, the folder of the student's old tasks, the mission's slug
+PLACES = (
+    "corpus",
+    "old",
+    "mission",
+)  # a run's folder of a mission, the folder of the student's old tasks, the mission's slug
 PLACE = re.compile(r"\{(\w+)\}")
 
 
@@ -118,7 +122,9 @@ def read_fusion(path: Path, places: Mapping[str, str] | None = None) -> Fusion:
         raise
     names = [source.name for source in config.sources]
     if config.mix.anchor not in names:
-        raise wrong(path, ("mix", "anchor"), f"no source is named {config.mix.anchor!r}", f"name one of {', '.join(names)}")
+        raise wrong(
+            path, ("mix", "anchor"), f"no source is named {config.mix.anchor!r}", f"name one of {', '.join(names)}"
+        )
     found = []
     for at, source in enumerate(config.sources):
         if source.name in names[:at]:
@@ -131,7 +137,12 @@ def read_fusion(path: Path, places: Mapping[str, str] | None = None) -> Fusion:
             check_files(path, ("sources", at, "val", "paths"), source.val.paths or [])
             found.append(source)
         elif source.name == config.mix.anchor:
-            raise wrong(path, ("sources", at, "paths"), "none of the anchor's files is there", "make one first, or correct the paths")
+            raise wrong(
+                path,
+                ("sources", at, "paths"),
+                "none of the anchor's files is there",
+                "make one first, or correct the paths",
+            )
     return config.model_copy(update={"sources": found})
 
 
@@ -148,7 +159,11 @@ def in_place(source: Source, places: Mapping[str, str]) -> Source:
 def left_out(path: Path, config: Fusion, places: Mapping[str, str]) -> list[Source]:
     """The optional sources of a config that are not in the mix, with the paths where they were looked for."""
     there = {source.name for source in config.sources}
-    return [in_place(source, places) for source in Fusion.model_validate(read_yaml(path)).sources if source.name not in there]
+    return [
+        in_place(source, places)
+        for source in Fusion.model_validate(read_yaml(path)).sources
+        if source.name not in there
+    ]
 
 
 def check_files(config: Path, loc: tuple[int | str, ...], paths: list[str]) -> None:
@@ -157,10 +172,19 @@ def check_files(config: Path, loc: tuple[int | str, ...], paths: list[str]) -> N
         if Path(name).is_file():
             continue
         if place := PLACE.search(name):
-            todo = "give --corpus RUNS/RUN/MISSION" if place[1] in PLACES else f"write one of {', '.join(f'{{{known}}}' for known in PLACES)}"
+            todo = (
+                "give --corpus RUNS/RUN/MISSION"
+                if place[1] in PLACES
+                else f"write one of {', '.join(f'{{{known}}}' for known in PLACES)}"
+            )
             raise wrong(config, (*loc, at), f"nothing to put in place of {place[0]} ({name})", todo)
         what = "is a folder" if Path(name).is_dir() else "no such file"
-        raise wrong(config, (*loc, at), f"{what} ({name})", "make it first, or correct the path (relative to the working directory)")
+        raise wrong(
+            config,
+            (*loc, at),
+            f"{what} ({name})",
+            "make it first, or correct the path (relative to the working directory)",
+        )
 
 
 def wrong(config: Path, loc: tuple[int | str, ...], what: str, todo: str) -> UserError:

@@ -17,9 +17,9 @@ from pydantic import BaseModel, Field, ValidationInfo, field_validator
 
 from verdicts.base.errors import mistake
 from verdicts.base.jsonl import parse_row
-from verdicts.stage_b.protocol import parse
-from verdicts.records.records import Message, Record, SftRow, Verdict
 from verdicts.base.text_files import line_text, open_bytes
+from verdicts.records.records import Message, Record, SftRow, Verdict
+from verdicts.stage_b.protocol import parse
 
 Task = Literal["dense", "summary", "chat"]
 Row = TypeVar("Row", bound=BaseModel)
@@ -36,7 +36,9 @@ def check_turns(messages: list[Message]) -> list[Message]:
         raise ValueError(f"no assistant message {found}; add the answer to learn, or delete the row")
     turns = roles[1:] if roles[0] == "system" else roles
     if turns != ["user", "assistant"] * (len(turns) // 2):
-        raise ValueError(f"roles must be an optional system, then user and assistant in turn {found}; put them in this order")
+        raise ValueError(
+            f"roles must be an optional system, then user and assistant in turn {found}; put them in this order"
+        )
     if any(message.role == "assistant" and not message.content.strip() for message in messages):
         raise ValueError("an assistant message is blank; write the answer to learn, or delete the row")
     return messages
@@ -63,7 +65,9 @@ def check_placeholders(messages: list[Message], images: int) -> None:
                 raise ValueError(f"{word} in the {message.role}'s text would be read as a photo or clip; reword it")
     count = sum(message.content.count(PHOTO) for message in messages)
     if count != images:
-        raise ValueError(f"{images} images but {count} {PHOTO} in the user's text; write one a photo, where the photo belongs")
+        raise ValueError(
+            f"{images} images but {count} {PHOTO} in the user's text; write one a photo, where the photo belongs"
+        )
 
 
 class Conversation(Record):
@@ -114,7 +118,9 @@ class FusedRow(Conversation):
     @classmethod
     def _photos_where_they_belong(cls, task: Task, info: ValidationInfo) -> Task:
         if "images" in info.data and (task == "chat") == bool(info.data["images"]):
-            raise ValueError(f"a {task} row with {len(info.data['images'])} images; chat rows have none, dense and summary rows at least one")
+            raise ValueError(
+                f"a {task} row with {len(info.data['images'])} images; chat rows have none, dense and summary rows at least one"
+            )
         return task
 
 

@@ -49,7 +49,9 @@ class Engine(Protocol):
 
     fingerprint: dict[str, str]
 
-    def rollout(self, system: str, users: Sequence[str], decodes: Sequence[Sequence[Decode]]) -> Iterator[list[Completion]]:
+    def rollout(
+        self, system: str, users: Sequence[str], decodes: Sequence[Sequence[Decode]]
+    ) -> Iterator[list[Completion]]:
         """Answer ``users[i]`` once for each of ``decodes[i]``; yields the answers of ticket after ticket, in order.
 
         Work is done in chunks of ``config.chunk`` tickets and nothing carries over from one to the next: a caller that
@@ -59,7 +61,9 @@ class Engine(Protocol):
     def judge(self, system: str, users: Sequence[str]) -> list[dict[str, float | None]]:
         """Log-probabilities of ``pass`` and ``fail`` for each of ``users``, without writing a reason; None where it does not fit."""
 
-    def complete(self, system: str, users: Sequence[str], decodes: Sequence[Decode], json_schema: dict | None = None) -> list[Completion]:
+    def complete(
+        self, system: str, users: Sequence[str], decodes: Sequence[Decode], json_schema: dict | None = None
+    ) -> list[Completion]:
         """One answer for each of ``users``, which share one system message (reflection). With ``json_schema`` it is held to JSON of that
         schema where the engine can; else it is free text."""
 

@@ -23,7 +23,14 @@ def log_softmax(row: np.ndarray) -> np.ndarray:
     return wide - np.log(np.exp(wide).sum())
 
 
-def draw(logits: np.ndarray, rows: Sequence[int], temperature: np.ndarray, top_p: np.ndarray, uniform: np.ndarray, pool: ThreadPoolExecutor | None = None) -> np.ndarray:
+def draw(
+    logits: np.ndarray,
+    rows: Sequence[int],
+    temperature: np.ndarray,
+    top_p: np.ndarray,
+    uniform: np.ndarray,
+    pool: ThreadPoolExecutor | None = None,
+) -> np.ndarray:
     """Draw one token for each of ``rows``, which are rows of ``logits`` (float32 ``[any, vocabulary]``) and may repeat.
 
     ``temperature``, ``top_p`` and ``uniform`` (in [0, 1)) are ``[rows]``. Returns token ids int64 ``[rows]``. Of a
@@ -75,7 +82,11 @@ def most_likely(row: np.ndarray, count: int) -> np.ndarray:
     """
     whole = len(row) // _BLOCK * _BLOCK
     if whole // _BLOCK <= count:
-        return np.arange(len(row)) if len(row) <= count else np.flatnonzero(row >= np.partition(row, len(row) - count)[-count])
+        return (
+            np.arange(len(row))
+            if len(row) <= count
+            else np.flatnonzero(row >= np.partition(row, len(row) - count)[-count])
+        )
     tops = row[:whole].reshape(-1, _BLOCK).max(axis=1)
     ids = np.flatnonzero(row >= np.partition(tops, len(tops) - count)[-count])
     logits = row[ids]

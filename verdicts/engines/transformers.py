@@ -11,13 +11,21 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from verdicts.models.checkpoints import LOCAL, Checkpoint, check_small_files, check_weights, ends_of_turn, load_model, settings
-from verdicts.engines import LENGTH, NO_VERDICT, OVER_LENGTH, STOP, Completion, Decode, check_calls
-from verdicts.models import chat_template as chat
-from verdicts.models.fingerprint import checkpoint_hash
-from verdicts.engines.sampling import draw, log_softmax
-from verdicts.models.threads import quiet_openmp
 from verdicts.base.errors import mistake
+from verdicts.engines import LENGTH, NO_VERDICT, OVER_LENGTH, STOP, Completion, Decode, check_calls
+from verdicts.engines.sampling import draw, log_softmax
+from verdicts.models import chat_template as chat
+from verdicts.models.checkpoints import (
+    LOCAL,
+    Checkpoint,
+    check_small_files,
+    check_weights,
+    ends_of_turn,
+    load_model,
+    settings,
+)
+from verdicts.models.fingerprint import checkpoint_hash
+from verdicts.models.threads import quiet_openmp
 from verdicts.stage_b.protocol import HEADER, WORD
 
 if TYPE_CHECKING:
@@ -34,12 +42,18 @@ class TransformersEngine:
         path = Path(config.model)
         checkpoint = Checkpoint(path, "engine.model", "check engine.model, or fetch the model again")
         if not (path / "config.json").is_file():
-            raise mistake("no checkpoint folder (it has no config.json)", "check engine.model", path=path, field="engine.model")
+            raise mistake(
+                "no checkpoint folder (it has no config.json)", "check engine.model", path=path, field="engine.model"
+            )
         settings(checkpoint)
         check_small_files(checkpoint)
         check_weights(checkpoint)
         if config.thinking.enabled:
-            raise mistake("the transformers engine does not think", "set thinking.enabled to false", field="engine.thinking.enabled")
+            raise mistake(
+                "the transformers engine does not think",
+                "set thinking.enabled to false",
+                field="engine.thinking.enabled",
+            )
         quiet_openmp()
         try:
             import torch
@@ -53,10 +67,21 @@ class TransformersEngine:
         _, self.ends = ends_of_turn(checkpoint, self.tokenizer, self.tokenizer.chat_template)
         with checkpoint.reading("config.json"):
             known = transformers.AutoConfig.from_pretrained(path, **LOCAL)
-        kind = transformers.AutoModelForImageTextToText if hasattr(known, "vision_config") else transformers.AutoModelForCausalLM
-        self.model = load_model(kind, checkpoint, dtype="auto", device_map="auto" if torch.cuda.is_available() else None)
+        kind = (
+            transformers.AutoModelForImageTextToText
+            if hasattr(known, "vision_config")
+            else transformers.AutoModelForCausalLM
+        )
+        self.model = load_model(
+            kind, checkpoint, dtype="auto", device_map="auto" if torch.cuda.is_available() else None
+        )
         self.broken = checkpoint.wrong("the model's scores are no numbers (NaN)")
-        self.fingerprint = {"engine": "transformers", "model": path.name, "sha256": checkpoint_hash(path), "version": version("transformers")}
+        self.fingerprint = {
+            "engine": "transformers",
+            "model": path.name,
+            "sha256": checkpoint_hash(path),
+            "version": version("transformers"),
+        }
         special = {"bos": self.tokenizer.bos_token or "", "eos": self.tokenizer.eos_token or ""}
         self.pieces = chat.pieces(self.tokenizer.chat_template, **special, thinking=False, source=str(path))
         lines = {verdict: self.text.ids(f"{HEADER}{word}\n") for verdict, word in WORD.items()}
@@ -67,7 +92,9 @@ class TransformersEngine:
         ids, plain = self.text.template_ids, self.text.ids
         return ids(self.pieces.head) + plain(system) + ids(self.pieces.middle) + plain(user) + ids(self.pieces.tail)
 
-    def rollout(self, system: str, users: Sequence[str], decodes: Sequence[Sequence[Decode]]) -> Iterator[list[Completion]]:
+    def rollout(
+        self, system: str, users: Sequence[str], decodes: Sequence[Sequence[Decode]]
+    ) -> Iterator[list[Completion]]:
         """Answer each ticket once for each of its decode settings; tickets never touch each other."""
         check_calls(users, decodes)
         for user, settings in zip(users, decodes):
@@ -77,7 +104,9 @@ class TransformersEngine:
         """Verdict log-probabilities of each ticket, from one forward pass over prompt and header."""
         return [self._look(self._prompt(system, user)) for user in users]
 
-    def complete(self, system: str, users: Sequence[str], decodes: Sequence[Decode], json_schema: dict | None = None) -> list[Completion]:
+    def complete(
+        self, system: str, users: Sequence[str], decodes: Sequence[Decode], json_schema: dict | None = None
+    ) -> list[Completion]:
         """Free text for each prompt: there is no grammar here, so ``json_schema`` is ignored."""
         check_calls(users, decodes)
         return [self._write(self._prompt(system, user), [decode])[0] for user, decode in zip(users, decodes)]
@@ -118,7 +147,10 @@ class TransformersEngine:
         if not self._fits(len(prompt) + most):
             return [Completion("", NO_VERDICT, OVER_LENGTH)] * len(settings)
         random = [np.random.default_rng(decode.seed) for decode in settings]
-        temperature, top_p = np.array([decode.temperature for decode in settings], np.float32), np.array([decode.top_p for decode in settings])
+        temperature, top_p = (
+            np.array([decode.temperature for decode in settings], np.float32),
+            np.array([decode.top_p for decode in settings]),
+        )
         written: list[list[int]] = [[] for _ in settings]
         finish = [LENGTH] * len(settings)
         logprob = [NO_VERDICT] * len(settings)
@@ -126,7 +158,9 @@ class TransformersEngine:
         cache.batch_repeat_interleave(len(settings))
         logits = np.repeat(logits, len(settings), axis=0)
         for _ in range(most):
-            tokens = draw(logits, range(len(settings)), temperature, top_p, np.array([stream.random() for stream in random]))
+            tokens = draw(
+                logits, range(len(settings)), temperature, top_p, np.array([stream.random() for stream in random])
+            )
             for i, token in enumerate(tokens):
                 if finish[i] == STOP or len(written[i]) >= settings[i].max_new_tokens:
                     continue
@@ -139,5 +173,7 @@ class TransformersEngine:
             if all(finish[i] == STOP or len(written[i]) >= settings[i].max_new_tokens for i in range(len(settings))):
                 break
             logits, cache = self._forward([[int(token)] for token in tokens], cache)
-        texts = [self.tokenizer.decode(ids, skip_special_tokens=True, clean_up_tokenization_spaces=False) for ids in written]
+        texts = [
+            self.tokenizer.decode(ids, skip_special_tokens=True, clean_up_tokenization_spaces=False) for ids in written
+        ]
         return [Completion(*row) for row in zip(texts, logprob, finish)]

@@ -19,8 +19,8 @@ import tempfile
 from pathlib import Path
 from typing import NamedTuple
 
-from verdicts.command.cli import say
 from verdicts.base.errors import UserError, mistake
+from verdicts.command.cli import say
 
 ROOT = Path(__file__).resolve().parents[2]
 EXPECTED = ROOT / "data" / "miniature" / "selfcheck.json"
@@ -84,7 +84,16 @@ def check() -> Seen:
     if environment.get(LIB_PATH):
         environment[LIB_PATH] = os.path.abspath(environment[LIB_PATH])
     try:
-        child = subprocess.run([sys.executable, *CHILD], cwd=ROOT, env=environment, stdin=subprocess.DEVNULL, capture_output=True, text=True, errors="replace", timeout=SECONDS)
+        child = subprocess.run(
+            [sys.executable, *CHILD],
+            cwd=ROOT,
+            env=environment,
+            stdin=subprocess.DEVNULL,
+            capture_output=True,
+            text=True,
+            errors="replace",
+            timeout=SECONDS,
+        )
     except subprocess.TimeoutExpired:
         return Seen(f"did not answer the stored prompts within {SECONDS} s")
     said = child.stderr.strip().splitlines() or ["no reason given"]
@@ -123,7 +132,14 @@ def identity() -> str:
     folder = library_folder()
     libraries = [] if folder is None or not folder.is_dir() else [_stamp(path) for path in sorted(folder.iterdir())]
     steered = sorted(item for item in os.environ.items() if item[0].startswith(_steers))
-    parts = [os.path.abspath(folder or ""), libraries, steered, _processor(), _gpus(), EXPECTED.read_text(encoding="utf-8") if EXPECTED.is_file() else ""]
+    parts = [
+        os.path.abspath(folder or ""),
+        libraries,
+        steered,
+        _processor(),
+        _gpus(),
+        EXPECTED.read_text(encoding="utf-8") if EXPECTED.is_file() else "",
+    ]
     return hashlib.sha256(json.dumps(parts).encode()).hexdigest()[:16]
 
 
@@ -153,7 +169,11 @@ def _processor() -> list[str]:
 
 def _gpus() -> list[str]:
     """What the kernel tells of graphics processors and their driver; empty where there is none or it tells nothing."""
-    named = [*Path("/sys/class/drm").glob("card*/device/device"), *Path("/proc/driver/nvidia/gpus").glob("*/information"), Path("/proc/driver/nvidia/version")]
+    named = [
+        *Path("/sys/class/drm").glob("card*/device/device"),
+        *Path("/proc/driver/nvidia/gpus").glob("*/information"),
+        Path("/proc/driver/nvidia/version"),
+    ]
     found = []
     for path in sorted(named):
         with contextlib.suppress(OSError):
@@ -194,7 +214,9 @@ def _read(place: Path) -> dict[str, list]:
 def known() -> bool:
     """Whether a check of these very libraries on this machine is on record."""
     key = identity()
-    return any(key in marks and all(_stamp(Path(stamp[0])) == stamp for stamp in marks[key]) for marks in map(_read, _places()))
+    return any(
+        key in marks and all(_stamp(Path(stamp[0])) == stamp for stamp in marks[key]) for marks in map(_read, _places())
+    )
 
 
 def remember(seen: Seen) -> bool:

@@ -8,16 +8,16 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import NamedTuple
 
-from verdicts.config.config import GateSection
 from verdicts.base.errors import mistake
-from verdicts.models.fingerprint import checkpoint_hash
-from verdicts.evaluation.scores import Answer, ChatScores, Evaluation, F1Record, answers_path, score, tally
+from verdicts.base.jsonl import read_json, read_numbered, read_rows
+from verdicts.config.config import GateSection
 from verdicts.corpus.rows import Task
 from verdicts.evaluation.questions import Question
-from verdicts.base.jsonl import read_json, read_numbered, read_rows
-from verdicts.stats.rates import needed, stands, wilson
-from verdicts.stats.paired import Parts, change_of, mcnemar_exact
+from verdicts.evaluation.scores import Answer, ChatScores, Evaluation, F1Record, answers_path, score, tally
+from verdicts.models.fingerprint import checkpoint_hash
 from verdicts.records.records import RateRecord, Record, Verdict
+from verdicts.stats.paired import Parts, change_of, mcnemar_exact
+from verdicts.stats.rates import needed, stands, wilson
 
 Pairs = Sequence[tuple[Answer, Answer]]
 
@@ -48,7 +48,9 @@ def _overlap(row: Answer) -> tuple[float, float]:
 CHAT = {
     "frr": Score("false release (FRR)", "chat", lambda e: e.chat.frr, _errors("fail")),
     "false_block": Score("false block", "chat", lambda e: e.chat.false_block, _errors("pass")),
-    "label_match": Score("label match", "chat", lambda e: e.chat.label_match, lambda row: (row.right, row.verdict is not None)),
+    "label_match": Score(
+        "label match", "chat", lambda e: e.chat.label_match, lambda row: (row.right, row.verdict is not None)
+    ),
     "format": Score("format", "chat", lambda e: e.chat.format, lambda row: (row.format_ok, 1)),
 }
 RETAINED = {
@@ -108,9 +110,15 @@ def refuse_edited(path: Path) -> None:
         first = seen.setdefault((row.task, row.key), line)
         if first != line:
             raise mistake(f"{row.key!r} stands on line {first} already", again, path=beside, line=line, field="key")
-        right = score(Question(row.task, row.key, row.group_id, (), label=row.label, expected=row.expected), row.text, row.whole)
-        if wrong := next((field for field in Answer.model_fields if getattr(row, field) != getattr(right, field)), None):
-            raise mistake(f"not what its text gives ({getattr(right, wrong)})", again, path=beside, line=line, field=wrong)
+        right = score(
+            Question(row.task, row.key, row.group_id, (), label=row.label, expected=row.expected), row.text, row.whole
+        )
+        if wrong := next(
+            (field for field in Answer.model_fields if getattr(row, field) != getattr(right, field)), None
+        ):
+            raise mistake(
+                f"not what its text gives ({getattr(right, wrong)})", again, path=beside, line=line, field=wrong
+            )
 
 
 def refuse_other_student(after: Evaluation, path: Path, student: Path) -> None:
@@ -126,7 +134,12 @@ def refuse_other_questions(evaluation: Evaluation, path: Path, questions: str) -
     """Raise UserError unless an evaluation is about the questions whose digest begins so (tools.questions)."""
     asked = evaluation.made_from.questions if evaluation.made_from else "unknown"
     if not questions or not asked.startswith(questions):
-        raise mistake(f"it is about questions {asked}, not {questions}", "evaluate on the questions that are named", path=path, field="made_from.questions")
+        raise mistake(
+            f"it is about questions {asked}, not {questions}",
+            "evaluate on the questions that are named",
+            path=path,
+            field="made_from.questions",
+        )
 
 
 def paired(before: tuple[Evaluation, list[Answer]], after: tuple[Evaluation, list[Answer]], path: Path) -> Pairs:
@@ -138,13 +151,21 @@ def paired(before: tuple[Evaluation, list[Answer]], after: tuple[Evaluation, lis
         if (was := getattr(old, field)) != (now := getattr(new, field)):
             raise mistake(f"{now!r} after, {was!r} before", todo, path=path, field=field)
     _refuse_other_making(old, new, todo, path)
-    first, second = ({(row.task, row.key, row.label, row.expected): row for row in rows} for rows in (old_answers, new_answers))
+    first, second = (
+        {(row.task, row.key, row.label, row.expected): row for row in rows} for rows in (old_answers, new_answers)
+    )
     for name in (*first, *second):
         if name not in first or name not in second:
             side = "before" if name in first else "after"
-            raise mistake(f"{name[0]} question {name[1]!r} was asked {side} alone, or with another label or wanted answer", todo, path=path)
+            raise mistake(
+                f"{name[0]} question {name[1]!r} was asked {side} alone, or with another label or wanted answer",
+                todo,
+                path=path,
+            )
     if old.questions != new.questions:
-        raise mistake("the same names as before with other prompts, photos or answer lengths", todo, path=path, field="questions")
+        raise mistake(
+            "the same names as before with other prompts, photos or answer lengths", todo, path=path, field="questions"
+        )
     return [(row, second[name]) for name, row in first.items()]
 
 
@@ -154,10 +175,19 @@ def _refuse_other_making(old: Evaluation, new: Evaluation, todo: str, path: Path
     if was is None and now is None:
         return  # of an older version both: the digest of questions alone speaks
     if was is None or now is None:
-        raise mistake(f"an older version made {'before' if was is None else 'after'}, which does not say from what", todo, path=path, field="made_from")
+        raise mistake(
+            f"an older version made {'before' if was is None else 'after'}, which does not say from what",
+            todo,
+            path=path,
+            field="made_from",
+        )
     if was.guidance != now.guidance:
-        raise mistake(f"the rules are {now.guidance} after, {was.guidance} before", todo, path=path, field="made_from.guidance")
-    if other := sorted(name for name in was.settings.keys() | now.settings.keys() if was.settings.get(name) != now.settings.get(name)):
+        raise mistake(
+            f"the rules are {now.guidance} after, {was.guidance} before", todo, path=path, field="made_from.guidance"
+        )
+    if other := sorted(
+        name for name in was.settings.keys() | now.settings.keys() if was.settings.get(name) != now.settings.get(name)
+    ):
         what = f"{now.settings.get(other[0])} after, {was.settings.get(other[0])} before"
         raise mistake(what, todo, path=path, field=f"made_from.settings.{other[0]}")
     if now.base and now.base.sha256 != old.student.sha256:
@@ -220,7 +250,9 @@ def verdict_reasons(before: Evaluation, after: Evaluation, limits: GateSection) 
     old, new = before.chat, after.chat
     reasons = []
     if old.frr.rate is None or new.frr.rate is None:
-        reasons.append(f"FRR is unknown {'before' if old.frr.rate is None else 'after'}: no failed ticket has a verdict")
+        reasons.append(
+            f"FRR is unknown {'before' if old.frr.rate is None else 'after'}: no failed ticket has a verdict"
+        )
     elif new.frr.rate >= old.frr.rate:
         reasons.append(f"FRR did not fall: {old.frr.rate:.2%} before, {new.frr.rate:.2%} after")
     reasons += release_reasons(new, limits.max_frr)
@@ -240,7 +272,9 @@ def release_reasons(chat: ChatScores, limit: float) -> list[str]:
     if chat.frr.rate is not None and chat.frr.rate > limit:
         return [f"FRR {chat.frr.rate:.2%} is above its limit {limit:.2%}"]
     if stands(worst, limit) == "above":
-        return [f"FRR would be {worst.rate:.2%}, above its limit {limit:.2%}, with the {hidden} malformed answers to failed tickets as releases"]
+        return [
+            f"FRR would be {worst.rate:.2%}, above its limit {limit:.2%}, with the {hidden} malformed answers to failed tickets as releases"
+        ]
     if stands(worst, limit) != "unsure":
         return []
     enough = needed(worst, limit)
@@ -273,7 +307,9 @@ def remarks_on(after: Evaluation, retention: dict[str, Difference], limits: Gate
         )
     for name, found in retention.items():
         if found.low is not None and -found.change <= limits.max_retention_loss < -found.low:
-            lost = f"may have lost up to {-100 * found.low:.2f} points, its limit is {100 * limits.max_retention_loss:g}"
+            lost = (
+                f"may have lost up to {-100 * found.low:.2f} points, its limit is {100 * limits.max_retention_loss:g}"
+            )
             remarks.append(f"{RETAINED[name].title} {lost}; more held-out photos would tell")
     if after.made_from is None:
         remarks.append("an older version made these evaluations: they do not say from which files and which base")

@@ -22,7 +22,11 @@ def files_digest(paths: Iterable[Path]) -> str:
             with path.open("rb") as file:
                 digest.update(hashlib.file_digest(file, "sha256").digest())
         except OSError as error:
-            raise mistake("no such file" if isinstance(error, FileNotFoundError) else f"cannot be read ({error.strerror})", "correct the path", path=path) from None
+            raise mistake(
+                "no such file" if isinstance(error, FileNotFoundError) else f"cannot be read ({error.strerror})",
+                "correct the path",
+                path=path,
+            ) from None
     return digest.hexdigest()[:16]
 
 

@@ -12,12 +12,12 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import NamedTuple, TypeVar
 
-from verdicts.corpus.distill import hash_share
 from verdicts.base.errors import mistake
-from verdicts.corpus.rows import FusedRow, ImageRow, Task, check_photos, parse_line, stream
 from verdicts.base.jsonl import read_numbered, read_rows
-from verdicts.stage_b.prompts import stage_b_system, stage_b_user
+from verdicts.corpus.distill import hash_share
+from verdicts.corpus.rows import FusedRow, ImageRow, Task, check_photos, parse_line, stream
 from verdicts.records.records import SftRow, StageA, Verdict, read_tickets
+from verdicts.stage_b.prompts import stage_b_system, stage_b_user
 from verdicts.student.scores import parse_dense
 
 
@@ -68,9 +68,18 @@ def read_held_out_tickets(path: Path, mission: str, trained: Trained, only_group
         wanted = {row.group_id for row in read_rows(only_groups_of, SftRow)}
         tickets = [ticket for ticket in tickets if ticket.group_id in wanted]
         if not tickets:
-            raise mistake(f"none of its tickets is of a group in {only_groups_of}", "give both files of one run", path=path)
+            raise mistake(
+                f"none of its tickets is of a group in {only_groups_of}", "give both files of one run", path=path
+            )
     for ticket in tickets:
-        _refuse_trained(ticket.ticket_key, ticket.group_id, [str(path.parent / image) for image in ticket.images], trained, path, None)
+        _refuse_trained(
+            ticket.ticket_key,
+            ticket.group_id,
+            [str(path.parent / image) for image in ticket.images],
+            trained,
+            path,
+            None,
+        )
     return tickets
 
 
@@ -78,7 +87,13 @@ def ticket_questions(tickets: Sequence[StageA], mission: str, experiences: Mappi
     """Stage B as the rollout asks it: the run's guidance, a ticket's summaries, and never its label."""
     system = {"role": "system", "content": stage_b_system(mission, experiences)}
     return [
-        Question("chat", ticket.ticket_key, ticket.group_id, (system, {"role": "user", "content": stage_b_user(ticket.per_image)}), label=ticket.label)
+        Question(
+            "chat",
+            ticket.ticket_key,
+            ticket.group_id,
+            (system, {"role": "user", "content": stage_b_user(ticket.per_image)}),
+            label=ticket.label,
+        )
         for ticket in tickets
     ]
 
@@ -95,7 +110,13 @@ def read_photo_questions(path: Path, task: Task, trained: Trained) -> list[Quest
         check_photos(row.images, path.parent, path, line)
         key = " ".join(row.images)
         if key in seen:
-            raise mistake(f"{key!r} stands on line {seen[key]} already", "keep one of the two", path=path, line=line, field="images")
+            raise mistake(
+                f"{key!r} stands on line {seen[key]} already",
+                "keep one of the two",
+                path=path,
+                line=line,
+                field="images",
+            )
         seen[key] = line
         group = row.group_id or row.images[0]
         _refuse_trained(key, row.group_id, [str(path.parent / image) for image in row.images], trained, path, line)
@@ -104,17 +125,35 @@ def read_photo_questions(path: Path, task: Task, trained: Trained) -> list[Quest
             what = "the answer is no JSON list of boxes with x1 < x2 and y1 < y2 in 0-1000"
             raise mistake(what, "correct it, or give the file as --summary", path=path, line=line, field="messages")
         messages = tuple({"role": message.role, "content": message.content} for message in asked)
-        questions.append(Question(task, key, group, messages, tuple(path.parent / image for image in row.images), expected=answer.content))
+        questions.append(
+            Question(
+                task, key, group, messages, tuple(path.parent / image for image in row.images), expected=answer.content
+            )
+        )
     return questions
 
 
-def _refuse_trained(name: str, group: str, photos: Sequence[str], trained: Trained, path: Path, line: int | None) -> None:
+def _refuse_trained(
+    name: str, group: str, photos: Sequence[str], trained: Trained, path: Path, line: int | None
+) -> None:
     todo = f"hold it out: evaluate on groups that are not in {trained.path}"
     if group in trained.groups:
-        raise mistake(f"{name!r} is of group {group!r}, which the student trained on", todo, path=path, line=line, field="group_id")
+        raise mistake(
+            f"{name!r} is of group {group!r}, which the student trained on",
+            todo,
+            path=path,
+            line=line,
+            field="group_id",
+        )
     for photo in photos:
         if os.path.abspath(photo) in trained.photos:
-            raise mistake(f"{name!r} has photo {photo!r}, which the student trained on", todo, path=path, line=line, field="images")
+            raise mistake(
+                f"{name!r} has photo {photo!r}, which the student trained on",
+                todo,
+                path=path,
+                line=line,
+                field="images",
+            )
 
 
 def sample(rows: Sequence[Of], most: int, seed: int, knob: str) -> list[Of]:

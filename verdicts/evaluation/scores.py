@@ -10,9 +10,9 @@ from pathlib import Path
 
 from verdicts.corpus.rows import Task
 from verdicts.evaluation.questions import Question
-from verdicts.stats.rates import Rate, verdict_rates, wilson
-from verdicts.stage_b.protocol import parse
 from verdicts.records.records import RateRecord, Record, Verdict
+from verdicts.stage_b.protocol import parse
+from verdicts.stats.rates import Rate, verdict_rates, wilson
 from verdicts.student.scores import F1, attribute_f1, dense_f1, has_coordinates, parse_dense, summary_matches, total
 
 

@@ -13,12 +13,12 @@ from typing import NamedTuple
 
 from verdicts.config.config import LifeCycle
 from verdicts.engines import Engine
-from verdicts.stats.rates import difference, wilson
+from verdicts.guidance.trial import Table, counts_photos, exact_p, harm_of, photo_class
+from verdicts.records.records import MissionGuidance, Reflection, RuleTally, Selection, StageA, Tally
 from verdicts.stage_b.prompts import rule_number, stage_b_system, stage_b_user
 from verdicts.stage_b.protocol import cited_rules
-from verdicts.records.records import MissionGuidance, Reflection, RuleTally, Selection, StageA, Tally
 from verdicts.stage_b.selection import OVERRIDE, TIE
-from verdicts.guidance.trial import Table, counts_photos, exact_p, harm_of, photo_class
+from verdicts.stats.rates import difference, wilson
 
 _FOUR = ("hits", "misses", "errors", "corrects")
 _UNDECIDED = {OVERRIDE, TIE}
@@ -39,12 +39,19 @@ def births(reflections: Iterable[Reflection]) -> dict[str, Birth]:
             if applied.key is not None:
                 trial = applied.trial
                 level = 1.0 if trial is None or trial.level is None else trial.level
-                found[applied.key] = Birth(frozenset(record.ticket_keys) | frozenset(trial.tickets if trial else ()), level)
+                found[applied.key] = Birth(
+                    frozenset(record.ticket_keys) | frozenset(trial.tickets if trial else ()), level
+                )
     return found
 
 
 def tallies_of(
-    mission: str, guidance: MissionGuidance, selections: Sequence[Selection], tickets: Mapping[str, StageA], engine: Engine, born: Mapping[str, Birth]
+    mission: str,
+    guidance: MissionGuidance,
+    selections: Sequence[Selection],
+    tickets: Mapping[str, StageA],
+    engine: Engine,
+    born: Mapping[str, Birth],
 ) -> dict[str, RuleTally]:
     """What rests on each learnable rule among the selections of a round: one judgement for each rule that a verdict cites.
 
@@ -58,16 +65,30 @@ def tallies_of(
     tallies = {}
     for key in sorted(citing, key=rule_number):
         without = stage_b_system(mission, {name: text for name, text in guidance.experiences.items() if name != key})
-        judged = engine.judge(without, [stage_b_user(tickets[selection.ticket_key].per_image) for selection in citing[key]])
-        turned = [selection for selection, logprob in zip(citing[key], judged, strict=True) if likelier(logprob) not in (None, selection.verdict)]
+        judged = engine.judge(
+            without, [stage_b_user(tickets[selection.ticket_key].per_image) for selection in citing[key]]
+        )
+        turned = [
+            selection
+            for selection, logprob in zip(citing[key], judged, strict=True)
+            if likelier(logprob) not in (None, selection.verdict)
+        ]
         if not turned:
             continue
         ((gives, _),) = Counter(selection.verdict for selection in turned).most_common(1)
         decided = [selection for selection in turned if selection.verdict == gives]
-        left = [selection for selection in selections if selection.verdict != gives and OVERRIDE not in selection.warnings]
+        left = [
+            selection for selection in selections if selection.verdict != gives and OVERRIDE not in selection.warnings
+        ]
         learnt_from = born[key].tickets if key in born else ()
-        photos = {row.ticket_key: photo_class(tickets[row.ticket_key]) for row in (*decided, *left)} if not counts_photos(guidance.experiences[key]) else None
-        fresh = _count(*([row for row in rows if row.ticket_key not in learnt_from] for rows in (decided, left)), photos)
+        photos = (
+            {row.ticket_key: photo_class(tickets[row.ticket_key]) for row in (*decided, *left)}
+            if not counts_photos(guidance.experiences[key])
+            else None
+        )
+        fresh = _count(
+            *([row for row in rows if row.ticket_key not in learnt_from] for rows in (decided, left)), photos
+        )
         tallies[key] = RuleTally(**_count(decided, left, photos).model_dump(), gives=gives, fresh=fresh)
     return tallies
 
@@ -80,7 +101,10 @@ def likelier(logprob: Mapping[str, float | None]) -> str | None:
 
 def _count(decided: Sequence[Selection], left: Sequence[Selection], photos: Mapping[str, int] | None) -> Tally:
     def four(photo_count: int | None = None) -> list[int]:
-        rows = [[row.label_match for row in of if photo_count is None or photos[row.ticket_key] == photo_count] for of in (decided, left)]
+        rows = [
+            [row.label_match for row in of if photo_count is None or photos[row.ticket_key] == photo_count]
+            for of in (decided, left)
+        ]
         return [sum(rows[0]), len(rows[0]) - sum(rows[0]), len(rows[1]) - sum(rows[1]), sum(rows[1])]
 
     classes = sorted({photos[row.ticket_key] for row in (*decided, *left)}) if photos else []
@@ -161,13 +185,27 @@ class Account(NamedTuple):
 def account_of(key: str, created_round: int, lives: Mapping[int, Reflection], last: int, per_epoch: int) -> Account:
     """A rule's account after round ``last``, from the life-cycle records of rounds (by number) over the last epoch's worth of them."""
     since = max(created_round, last - per_epoch) + 1
-    seen = [lives[number].tallies[key] for number in range(since, last + 1) if number in lives and key in lives[number].tallies]
+    seen = [
+        lives[number].tallies[key]
+        for number in range(since, last + 1)
+        if number in lives and key in lives[number].tallies
+    ]
     gives = Counter(tally.gives for tally in seen if tally.gives).most_common(1)
-    return Account(total(seen), total([tally.fresh for tally in seen if tally.fresh]), gives[0][0] if gives else None, last + 1 - since)
+    return Account(
+        total(seen),
+        total([tally.fresh for tally in seen if tally.fresh]),
+        gives[0][0] if gives else None,
+        last + 1 - since,
+    )
 
 
 def leaving(
-    guidance: MissionGuidance, lives: Mapping[int, Reflection], born: Mapping[str, Birth], life: LifeCycle, last: int, per_epoch: int
+    guidance: MissionGuidance,
+    lives: Mapping[int, Reflection],
+    born: Mapping[str, Birth],
+    life: LifeCycle,
+    last: int,
+    per_epoch: int,
 ) -> dict[str, str]:
     """The rules that have to leave after round ``last``, each with the reason. ``lives``: the life-cycle records so far, that of ``last`` included."""
     verdicts: Counter[tuple[str, str]] = Counter()
@@ -217,6 +255,8 @@ def _unconfirmed(account: Account, life: LifeCycle, birth: Birth | None) -> str 
     p_fresh, p_all = p_value(account.fresh), p_value(account.all)
     fresh, seen = account.fresh, account.all
     telling = exact_p(table.best for table in _strata(fresh)) <= life.confirm
-    if p_fresh <= life.confirm or p_all <= (birth.level if birth else 1) * (life.confirm if telling or not birth else 1):
+    if p_fresh <= life.confirm or p_all <= (birth.level if birth else 1) * (
+        life.confirm if telling or not birth else 1
+    ):
         return None
     return f"not_confirmed: {fresh.hits} right, {fresh.misses} wrong on tickets that it was not learnt from (p {p_fresh:.2g}), {seen.hits} and {seen.misses} on all (p {p_all:.2g})"

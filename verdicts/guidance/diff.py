@@ -4,8 +4,8 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import Literal
 
-from verdicts.stage_b.prompts import rule_number
 from verdicts.records.records import MissionGuidance, Reflection, RuleMeta, Trial
+from verdicts.stage_b.prompts import rule_number
 
 
 @dataclass(frozen=True)
@@ -47,7 +47,11 @@ def changes_between(before: MissionGuidance, after: MissionGuidance, reflections
         sign, metadata, why = "+" if old is None else "~", after.metadata.get(key), cause.why if cause else ""
         if new is None:
             removed = after.removed.get(key)
-            sign, metadata, why = "-", removed.metadata if removed else before.metadata.get(key), removed.why if removed else ""
+            sign, metadata, why = (
+                "-",
+                removed.metadata if removed else before.metadata.get(key),
+                removed.why if removed else "",
+            )
         changes.append(
             Change(
                 sign=sign,

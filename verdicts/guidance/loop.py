@@ -4,8 +4,8 @@ import shutil
 from collections.abc import Sequence
 from pathlib import Path
 
-from verdicts.config.config import LoopConfig
 from verdicts.base.errors import mistake
+from verdicts.config.config import LoopConfig
 from verdicts.guidance.file import read_guidance
 from verdicts.records.records import LoopStatus, MissionGuidance
 from verdicts.rounds.windows import place_of
@@ -31,23 +31,37 @@ def status_of(states: Sequence[MissionGuidance], tickets: int, cfg: LoopConfig) 
     seen, oscillations = {_rules(states[0]): 0}, []
     last_change = 0
     for round_number in range(1, len(states)):
-        if states[round_number].experiences != states[round_number - 1].experiences:  # not the step: a hand edit need not count it
+        if (
+            states[round_number].experiences != states[round_number - 1].experiences
+        ):  # not the step: a hand edit need not count it
             last_change = round_number
             rules = _rules(states[round_number])
             if rules in seen:
                 oscillations.append(f"round {round_number} returns to the rules after round {seen[rules]}")
             seen[rules] = round_number
         epochs, rest = divmod(round_number, per_epoch)
-        ended = "converged" if rest == 0 and round_number - last_change >= per_epoch else "max_epochs" if rest == 0 and epochs >= cfg.loop.max_epochs else None
+        ended = (
+            "converged"
+            if rest == 0 and round_number - last_change >= per_epoch
+            else "max_epochs"
+            if rest == 0 and epochs >= cfg.loop.max_epochs
+            else None
+        )
         if ended:
-            return LoopStatus(status=ended, rounds=round_number, epochs=epochs, rounds_per_epoch=per_epoch, oscillations=oscillations)
+            return LoopStatus(
+                status=ended, rounds=round_number, epochs=epochs, rounds_per_epoch=per_epoch, oscillations=oscillations
+            )
     done = len(states) - 1
-    return LoopStatus(status="running", rounds=done, epochs=done // per_epoch, rounds_per_epoch=per_epoch, oscillations=oscillations)
+    return LoopStatus(
+        status="running", rounds=done, epochs=done // per_epoch, rounds_per_epoch=per_epoch, oscillations=oscillations
+    )
 
 
 def supersede(rounds: Path, last: int) -> int:
     """Move rounds after ``last`` out of the way, replacing what an earlier call moved there. Returns how many."""
-    later = [path for path in sorted(rounds.iterdir()) if path.is_dir() and path.name.isdigit() and int(path.name) > last]
+    later = [
+        path for path in sorted(rounds.iterdir()) if path.is_dir() and path.name.isdigit() and int(path.name) > last
+    ]
     for path in later:
         target = rounds.with_name(f"{rounds.name}.superseded") / path.name
         shutil.rmtree(target, ignore_errors=True)

@@ -47,7 +47,11 @@ def read_object(text: str) -> Found:
     ``why``: ``empty``, ``not_json: …`` (json's own words), ``two_objects``.
     """
     forgiven: list[str] = []
-    for kind, after in (("bom", lambda said: said.strip().strip(_INVISIBLE)), ("thinking", strip_thinking), ("bom", lambda said: said.strip().strip(_INVISIBLE))):
+    for kind, after in (
+        ("bom", lambda said: said.strip().strip(_INVISIBLE)),
+        ("thinking", strip_thinking),
+        ("bom", lambda said: said.strip().strip(_INVISIBLE)),
+    ):
         rest = after(text)
         forgiven += [kind] if rest.strip() != text.strip() else []
         text = rest
@@ -90,14 +94,21 @@ def _among_words(text: str, forgiven: list[str]) -> Found:
 
 def _decode(text: str, at: int) -> tuple[Any, int, list[str]]:
     """The JSON value at a place, where it ends, and what was forgiven in it. Raises ValueError or RecursionError."""
-    for kinds, strict, commas in (([], True, False), (["trailing_comma"], True, True), (["raw_line_end"], False, False), (["trailing_comma", "raw_line_end"], False, True)):
+    for kinds, strict, commas in (
+        ([], True, False),
+        (["trailing_comma"], True, True),
+        (["raw_line_end"], False, False),
+        (["trailing_comma", "raw_line_end"], False, True),
+    ):
         source, places = _without_commas(text, at) if commas else (text, None)
         try:
             value, end = json.JSONDecoder(strict=strict, object_pairs_hook=_unique).raw_decode(source, at)
         except json.JSONDecodeError as error:
             failure = error
             continue
-        json.dumps(value, ensure_ascii=False, allow_nan=False).encode()  # NaN and half surrogates are read, but cannot be written
+        json.dumps(
+            value, ensure_ascii=False, allow_nan=False
+        ).encode()  # NaN and half surrogates are read, but cannot be written
         return value, end + sum(place < end for place in places or ()), kinds
     raise failure
 

@@ -3,19 +3,40 @@
 from collections.abc import Mapping
 from pathlib import Path
 
-from verdicts.review.decisions import for_learning
 from verdicts.guidance.learning import Past
 from verdicts.records.records import MissionGuidance, Reflection, ReviewDecision, Selection, StageA
 from verdicts.records.run_folder import round_folder, stream_file
+from verdicts.review.decisions import for_learning
 
 
 def read_past(
-    rounds: Path, round_number: int, guidance: MissionGuidance, trial_rounds: int, per_epoch: int, tickets: Mapping[str, StageA], said: Mapping[str, ReviewDecision]
+    rounds: Path,
+    round_number: int,
+    guidance: MissionGuidance,
+    trial_rounds: int,
+    per_epoch: int,
+    tickets: Mapping[str, StageA],
+    said: Mapping[str, ReviewDecision],
 ) -> Past:
     """Read the past of a round: selections of ``trial_rounds`` - 1 rounds, labels as people corrected them, and reflection
     records of the last epoch and of the rounds that accepted a rule in force. A ticket that is gone since is left out."""
     tried_on = range(round_number - 1, max(0, round_number - trial_rounds), -1)
-    selections = [for_learning((row for _, row in stream_file(round_folder(rounds, number) / "selections.jsonl", Selection) if row.ticket_key in tickets), said) for number in tried_on]
-    wanted = set(range(max(1, round_number - per_epoch), round_number)) | {meta.created_round for meta in guidance.metadata.values() if 0 < meta.created_round < round_number}
-    reflections = {number: [row for _, row in stream_file(round_folder(rounds, number) / "reflection.jsonl", Reflection)] for number in sorted(wanted)}
+    selections = [
+        for_learning(
+            (
+                row
+                for _, row in stream_file(round_folder(rounds, number) / "selections.jsonl", Selection)
+                if row.ticket_key in tickets
+            ),
+            said,
+        )
+        for number in tried_on
+    ]
+    wanted = set(range(max(1, round_number - per_epoch), round_number)) | {
+        meta.created_round for meta in guidance.metadata.values() if 0 < meta.created_round < round_number
+    }
+    reflections = {
+        number: [row for _, row in stream_file(round_folder(rounds, number) / "reflection.jsonl", Reflection)]
+        for number in sorted(wanted)
+    }
     return Past.of(selections, reflections)

@@ -14,11 +14,11 @@ from typing import Any, NamedTuple
 from pydantic import ValidationError
 
 from verdicts.config.config import ReflectSection
-from verdicts.review.decisions import OTHER
 from verdicts.engines import LENGTH, STOP, Completion
 from verdicts.guidance.model_json import read_object
-from verdicts.stage_b.prompts import Case, reflect_user
 from verdicts.records.records import Operation, RejectedOperation, Selection, StageA
+from verdicts.review.decisions import OTHER
+from verdicts.stage_b.prompts import Case, reflect_user
 
 # direction of error -> the (wrong) verdict its tickets have
 DIRECTIONS = {"false_release": "pass", "false_block": "fail"}
@@ -56,12 +56,20 @@ class Group(NamedTuple):
 
 
 def groups_of(
-    selections: Sequence[Selection], tickets: Mapping[str, StageA], section: ReflectSection, seed: str, count_tokens: Callable[[str], int]
+    selections: Sequence[Selection],
+    tickets: Mapping[str, StageA],
+    section: ReflectSection,
+    seed: str,
+    count_tokens: Callable[[str], int],
 ) -> list[Group]:
     """Cut a window's errors into groups: seeded order, at most ``groups`` a direction, each within ``prompt_tokens``."""
     groups = []
     for direction, verdict in DIRECTIONS.items():
-        wrong = [tickets[selection.ticket_key] for selection in selections if selection.verdict == verdict and not selection.label_match]
+        wrong = [
+            tickets[selection.ticket_key]
+            for selection in selections
+            if selection.verdict == verdict and not selection.label_match
+        ]
         random.Random(f"{seed}/{direction}").shuffle(wrong)
         for start in range(0, min(len(wrong), section.groups * section.group_size), section.group_size):
             group = Group(direction, wrong[start : start + section.group_size])
@@ -148,7 +156,11 @@ def _operation(raw: Any, ticket_keys: Sequence[str], forgiven: Counter[str]) -> 
     evidence = _keys(fields.get("evidence"), ticket_keys, forgiven)
     if evidence is None:
         return "unknown_case_number"
-    kept = {name: value for name, value in fields.items() if name not in others and (name != "rationale" or value is not None)}
+    kept = {
+        name: value
+        for name, value in fields.items()
+        if name not in others and (name != "rationale" or value is not None)
+    }
     try:
         return Operation.model_validate({**kept, "evidence": evidence})
     except ValidationError as error:
@@ -194,8 +206,13 @@ def answer_schema(rule_keys: Sequence[str], cases: int, max_rule_chars: int) -> 
         own |= {"update": {"key": key, "text": text}, "delete": {"key": key}}
     if len(rule_keys) > 1:
         own |= {"merge": {"keys": keys, "text": text}}
-    kinds = [_object({"op": {"type": "string", "enum": [op]}, **fields, "rationale": text, "evidence": evidence}) for op, fields in own.items()]
-    return _object({"operations": {"type": "array", "items": {"anyOf": kinds}, "maxItems": 2 * cases}, "unexplainable": evidence})
+    kinds = [
+        _object({"op": {"type": "string", "enum": [op]}, **fields, "rationale": text, "evidence": evidence})
+        for op, fields in own.items()
+    ]
+    return _object(
+        {"operations": {"type": "array", "items": {"anyOf": kinds}, "maxItems": 2 * cases}, "unexplainable": evidence}
+    )
 
 
 def _object(properties: dict[str, Any]) -> dict[str, Any]:

@@ -9,11 +9,11 @@ import re
 import unicodedata
 from collections.abc import Iterable, Mapping
 
-from verdicts.config.config import Mission
 from verdicts.base.errors import mistake
+from verdicts.config.config import Mission
+from verdicts.records.records import MissionGuidance, Operation, Reflection, RemovedRule, RuleMeta, RuleTally, StageA
 from verdicts.stage_b.prompts import rule_number
 from verdicts.stage_b.protocol import third_state_word
-from verdicts.records.records import MissionGuidance, Operation, Reflection, RemovedRule, RuleMeta, RuleTally, StageA
 
 _NOT_TEXT = re.compile(r"[\W_]+")
 _ID = re.compile(r"QC-|\d{5,}", re.IGNORECASE)
@@ -27,7 +27,9 @@ def start(mission: Mission) -> MissionGuidance:
     """The guidance a run starts from: the checklist, and the mission's own rules where it has any."""
     guidance = MissionGuidance(step=0, experiences={"G0": mission.g0}, metadata={}, last_applied_rule_keys=[])
     for text in mission.rules:
-        guidance, _ = change(guidance, Operation(op="add", text=text, rationale="mission config", evidence=[]), "start", 0)
+        guidance, _ = change(
+            guidance, Operation(op="add", text=text, rationale="mission config", evidence=[]), "start", 0
+        )
     return guidance
 
 
@@ -50,13 +52,19 @@ def details_of(tickets: Iterable[StageA]) -> set[str]:
     for ticket in tickets:
         details.add(ticket.group_id)
         labels = (found.strip() for summary in ticket.per_image.values() for found in _LABEL_TEXT.findall(summary))
-        details.update(label for label in labels if len(label) >= 3 and _DETAIL.search(label) and not (label.isascii() and label.isalpha()))
+        details.update(
+            label
+            for label in labels
+            if len(label) >= 3 and _DETAIL.search(label) and not (label.isascii() and label.isalpha())
+        )
     return details
 
 
 def misfit(operation: Operation, guidance: MissionGuidance) -> str | None:
     """Why an operation cannot be applied at all (a reason word and the value), or None."""
-    keys = [operation.key] if operation.op in ("update", "delete") else operation.keys if operation.op == "merge" else []
+    keys = (
+        [operation.key] if operation.op in ("update", "delete") else operation.keys if operation.op == "merge" else []
+    )
     if operation.op == "merge" and len(set(keys)) < 2:
         return "merge_needs_two_keys"
     for key in keys:
@@ -70,7 +78,9 @@ def misfit(operation: Operation, guidance: MissionGuidance) -> str | None:
     return None
 
 
-def refusal(operation: Operation, guidance: MissionGuidance, details: Iterable[str], max_chars: int, max_rules: int) -> str | None:
+def refusal(
+    operation: Operation, guidance: MissionGuidance, details: Iterable[str], max_chars: int, max_rules: int
+) -> str | None:
     """Why a proposed operation may not be applied (a reason word and the value), or None."""
     if why := misfit(operation, guidance):
         return why
@@ -111,7 +121,11 @@ def _learnt_since(round_number: int, guidance: MissionGuidance, but: str) -> boo
     A right rule may leave because verdicts that rest on it fail for a reason that is still to be learnt; when that is
     learnt, it may be tried again. What was known when it left is no ground, so two rules cannot call each other back for ever.
     """
-    accepted = [(guidance.metadata[key].created_round, text) for key, text in guidance.experiences.items() if key in guidance.metadata]
+    accepted = [
+        (guidance.metadata[key].created_round, text)
+        for key, text in guidance.experiences.items()
+        if key in guidance.metadata
+    ]
     accepted += [(removed.metadata.created_round, removed.text) for removed in guidance.removed.values()]
     first = {normal(text): created for created, text in sorted(accepted, reverse=True)}
     return any(created >= round_number for text, created in first.items() if text != but)
@@ -122,7 +136,9 @@ def new_key(guidance: MissionGuidance) -> str:
     return f"G{max(rule_number(key) for key in [*guidance.experiences, *guidance.removed]) + 1}"
 
 
-def change(guidance: MissionGuidance, operation: Operation, reflection_id: str, round_number: int) -> tuple[MissionGuidance, str | None]:
+def change(
+    guidance: MissionGuidance, operation: Operation, reflection_id: str, round_number: int
+) -> tuple[MissionGuidance, str | None]:
     """Apply one accepted operation. Returns the guidance after it and the key of the new text (None for a delete).
 
     An update keeps its key and starts to count anew; the replaced text is remembered as refused.
@@ -135,7 +151,11 @@ def change(guidance: MissionGuidance, operation: Operation, reflection_id: str, 
         refused[guidance.experiences[key]] = f"{_REPLACED}{reflection_id}"
     elif operation.op in ("add", "merge"):
         key = new_key(guidance)
-    guidance = remove(guidance, dict.fromkeys(gone, f"{operation.op} by {reflection_id}"), round_number) if gone else _copy(guidance, step=guidance.step + 1)
+    guidance = (
+        remove(guidance, dict.fromkeys(gone, f"{operation.op} by {reflection_id}"), round_number)
+        if gone
+        else _copy(guidance, step=guidance.step + 1)
+    )
     if key is None:
         return guidance, None
     meta = RuleMeta(
@@ -154,7 +174,10 @@ def change(guidance: MissionGuidance, operation: Operation, reflection_id: str, 
 def remove(guidance: MissionGuidance, leaving: Mapping[str, str], round_number: int) -> MissionGuidance:
     """Take rules out, each with the reason, and keep a snapshot of each; one step."""
     keys = list(leaving)
-    snapshots = {key: RemovedRule(text=guidance.experiences[key], round=round_number, why=why, metadata=guidance.metadata[key]) for key, why in leaving.items()}
+    snapshots = {
+        key: RemovedRule(text=guidance.experiences[key], round=round_number, why=why, metadata=guidance.metadata[key])
+        for key, why in leaving.items()
+    }
     return _copy(
         guidance,
         step=guidance.step + 1,
@@ -193,7 +216,9 @@ def credit(guidance: MissionGuidance, tallies: Mapping[str, RuleTally]) -> Missi
     metadata = dict(guidance.metadata)
     for key, seen in tallies.items():
         hits, misses = metadata[key].hit_count + seen.hits, metadata[key].miss_count + seen.misses
-        metadata[key] = metadata[key].model_copy(update={"hit_count": hits, "miss_count": misses, "confidence": confidence(hits, misses)})
+        metadata[key] = metadata[key].model_copy(
+            update={"hit_count": hits, "miss_count": misses, "confidence": confidence(hits, misses)}
+        )
     return _copy(guidance, metadata=metadata)
 
 
@@ -222,10 +247,14 @@ def replay_record(guidance: MissionGuidance, record: Reflection) -> MissionGuida
         guidance, _ = change(guidance, applied.op, record.reflection_id, record.round)
     for rejected in (rejected for rejected in record.rejected if rejected.remembered):
         if not isinstance(rejected.op, dict) or not isinstance(rejected.op.get("text"), str):
-            raise mistake("remembered, but op holds no text", "give the text or set remembered to false", field="rejected")
+            raise mistake(
+                "remembered, but op holds no text", "give the text or set remembered to false", field="rejected"
+            )
         guidance = refuse(guidance, rejected.op["text"], rejected.why)
     return tried(guidance, guidance.trials if record.trials is None else record.trials)
 
 
 def _copy(guidance: MissionGuidance, **changes: object) -> MissionGuidance:
-    return MissionGuidance.model_validate({**{name: getattr(guidance, name) for name in MissionGuidance.model_fields}, **changes})
+    return MissionGuidance.model_validate(
+        {**{name: getattr(guidance, name) for name in MissionGuidance.model_fields}, **changes}
+    )

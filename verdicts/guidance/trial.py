@@ -31,7 +31,9 @@ _GENERIC = re.compile(
     "不通过|通过|判定|视为|作为|依据|理由|情形|情况|豁免|如果|或者|以及|并且|任一|任何|全部|所有|方可|才能|不得|不可|[且若则的与和或及须需有无未即可张一二三两]"
 )
 DISCARD = 0.5
-_PHOTO_COUNT = re.compile("(照片|图片|张).*(少于|多于|不足|至少|超过|数量)|(少于|多于|不足|至少|超过|数量).*(照片|图片|张)")
+_PHOTO_COUNT = re.compile(
+    "(照片|图片|张).*(少于|多于|不足|至少|超过|数量)|(少于|多于|不足|至少|超过|数量).*(照片|图片|张)"
+)
 _OBJECT = re.compile(r"[一-鿿]{2,}")
 
 
@@ -50,7 +52,12 @@ class Sample(NamedTuple):
 
 
 def draw_sample(
-    selections: Sequence[Selection], verdict: str, limits: TrialSection, seed: str, shown: Collection[str], standing: Callable[[Sequence[Selection]], list[Selection]]
+    selections: Sequence[Selection],
+    verdict: str,
+    limits: TrialSection,
+    seed: str,
+    shown: Collection[str],
+    standing: Callable[[Sequence[Selection]], list[Selection]],
 ) -> Sample:
     """Draw up to ``limits.errors`` wrong and ``limits.corrects`` right tickets whose verdict is ``verdict``.
 
@@ -59,15 +66,34 @@ def draw_sample(
     """
     of_verdict = [selection for selection in selections if selection.verdict == verdict]
     wrong = [selection for selection in of_verdict if not selection.label_match]
-    unseen, seen = ([selection for selection in wrong if (selection.ticket_key in shown) == was_shown] for was_shown in (False, True))
+    unseen, seen = (
+        [selection for selection in wrong if (selection.ticket_key in shown) == was_shown]
+        for was_shown in (False, True)
+    )
     drawn = random.Random(seed)
     errors, errors_in_all = _draw(unseen, limits.errors, drawn, standing)
-    seen_errors, seen_in_all = _draw(seen, limits.errors - len(errors) if 4 * len(errors) < limits.errors else 0, drawn, standing)
-    corrects, corrects_in_all = _draw([selection for selection in of_verdict if selection.label_match], limits.corrects, drawn, standing)
-    return Sample(verdict, errors + seen_errors, corrects, errors_in_all + (seen_in_all or len(seen)), corrects_in_all, Counter(selection.label for selection in selections))
+    seen_errors, seen_in_all = _draw(
+        seen, limits.errors - len(errors) if 4 * len(errors) < limits.errors else 0, drawn, standing
+    )
+    corrects, corrects_in_all = _draw(
+        [selection for selection in of_verdict if selection.label_match], limits.corrects, drawn, standing
+    )
+    return Sample(
+        verdict,
+        errors + seen_errors,
+        corrects,
+        errors_in_all + (seen_in_all or len(seen)),
+        corrects_in_all,
+        Counter(selection.label for selection in selections),
+    )
 
 
-def _draw(pool: Sequence[Selection], most: int, drawn: random.Random, standing: Callable[[Sequence[Selection]], list[Selection]]) -> tuple[list[Selection], float]:
+def _draw(
+    pool: Sequence[Selection],
+    most: int,
+    drawn: random.Random,
+    standing: Callable[[Sequence[Selection]], list[Selection]],
+) -> tuple[list[Selection], float]:
     """Up to ``most`` of a pool that still stand, and how many of the whole pool do by that."""
     order, kept, asked = drawn.sample(pool, len(pool)), [], 0
     while len(kept) < most and asked < len(order):
@@ -103,7 +129,9 @@ def exact_p(strata: Iterable[Table]) -> float:
     for table in strata:
         changed = table.changed_errors + table.changed_corrects
         low, high = max(0, changed - table.corrects), min(table.errors, changed)
-        logs = np.array([_log_comb(table.errors, hit) + _log_comb(table.corrects, changed - hit) for hit in range(low, high + 1)])
+        logs = np.array(
+            [_log_comb(table.errors, hit) + _log_comb(table.corrects, changed - hit) for hit in range(low, high + 1)]
+        )
         ways = np.convolve(ways, np.exp(logs - logs.max()))
         ways /= ways.max()
         least, seen = least + low, seen + table.changed_errors
@@ -128,7 +156,14 @@ def level_of(trials: int, spend: float) -> float:
 
 def foreign_object(text: str, checklist: str) -> str | None:
     """The first thing a rule names that shares no two characters with the checklist; None where all it names is there."""
-    return next((found for found in _OBJECT.findall(_GENERIC.sub("，", text)) if not any(found[at : at + 2] in checklist for at in range(len(found) - 1))), None)
+    return next(
+        (
+            found
+            for found in _OBJECT.findall(_GENERIC.sub("，", text))
+            if not any(found[at : at + 2] in checklist for at in range(len(found) - 1))
+        ),
+        None,
+    )
 
 
 def counts_photos(text: str) -> bool:
@@ -153,14 +188,23 @@ def weigh(
     ``harm`` what it breaks beyond the noise, as a share of all tickets with the label that it breaks.
     """
     drawn = [*sample.errors, *sample.corrects]
-    label = {selection.ticket_key: selection.label for selection in drawn if before[selection.ticket_key] == sample.verdict}
+    label = {
+        selection.ticket_key: selection.label for selection in drawn if before[selection.ticket_key] == sample.verdict
+    }
     wrong = [key for key in label if before[key] != label[key]]
     right = [key for key in label if before[key] == label[key]]
     fixed = [key for key in wrong if after[key] != before[key]]
     broke = [key for key in right if after[key] != before[key]]
     gain = len(fixed) * sample.errors_in_all / max(1, len(sample.errors))
     loss = len(broke) * sample.corrects_in_all / max(1, len(sample.corrects))
-    strata = [[sum(photos[key] == count for key in keys) for keys in (fixed, wrong, broke, right)] for count in sorted({photos[key] for key in label})] if photos else []
+    strata = (
+        [
+            [sum(photos[key] == count for key in keys) for keys in (fixed, wrong, broke, right)]
+            for count in sorted({photos[key] for key in label})
+        ]
+        if photos
+        else []
+    )
     trial = Trial(
         errors=len(wrong), corrects=len(right), fixed=sorted(fixed), broke=sorted(broke),
         precision=round(gain / (gain + loss), 6) if gain + loss else None, p_value=1.0,
@@ -189,9 +233,13 @@ def verdict_on(trial: Trial, limits: TrialSection, life: LifeCycle) -> str | Non
     if trial.precision < limits.min_precision * (1 - life.label_noise):
         return f"breaks_too_many: fixed {len(trial.fixed)}, broke {len(trial.broke)}"
     if trial.harm > 2 * life.max_harm:
-        return f"does_harm: broke {len(trial.broke)} of {trial.corrects} right, {trial.harm:.1%} more of the other error"
+        return (
+            f"does_harm: broke {len(trial.broke)} of {trial.corrects} right, {trial.harm:.1%} more of the other error"
+        )
     if trial.p_value > trial.level:
-        of = f"level {trial.level:.2g}" + (f" for {trial.foreign}, which the checklist does not name" if trial.foreign else "")
+        of = f"level {trial.level:.2g}" + (
+            f" for {trial.foreign}, which the checklist does not name" if trial.foreign else ""
+        )
         return f"rides_on_the_base_rate: p {trial.p_value:.2g}, {of}"
     return None
 
@@ -217,9 +265,20 @@ def does_nothing(trial: Trial) -> bool:
 
 def more_tickets(trial: Trial, most: int = 50) -> int | None:
     """How many times as many tickets like those of a trial would have shown what it showed at its level; None beyond ``most`` times, or where no number would."""
-    return next((times for times in range(2, most + 1) if exact_p(Table(*(count * times for count in table)) for table in strata_of(trial)) <= trial.level), None)
+    return next(
+        (
+            times
+            for times in range(2, most + 1)
+            if exact_p(Table(*(count * times for count in table)) for table in strata_of(trial)) <= trial.level
+        ),
+        None,
+    )
 
 
 def near_misses(trials: Iterable[Trial], limits: TrialSection, life: LifeCycle) -> list[Trial]:
     """Trials whose only fault was too little evidence."""
-    return [trial for trial in trials if trial.level is not None and (verdict_on(trial, limits, life) or "").startswith("rides_on")]
+    return [
+        trial
+        for trial in trials
+        if trial.level is not None and (verdict_on(trial, limits, life) or "").startswith("rides_on")
+    ]

@@ -23,4 +23,6 @@ def spread(work: Callable[..., Result], pieces: Sequence[tuple[Any, ...]], jobs:
 
 def alone(config: Config, jobs: int) -> Config:
     """The configuration for one of several processes: its engine takes one thread."""
-    return config if jobs == 1 else config.model_copy(update={"engine": config.engine.model_copy(update={"n_threads": 1})})
+    return (
+        config if jobs == 1 else config.model_copy(update={"engine": config.engine.model_copy(update={"n_threads": 1})})
+    )

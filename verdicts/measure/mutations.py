@@ -13,7 +13,24 @@ Mutation = Callable[[bytes, random.Random], bytes]
 VALUES: list[Any] = [
     None, True, False, 0, -1, 1.5, 10**17, "", " ", "x", "通过", "\n", "a\nG9: 通过", "\x1b[31m", "\u202e", "=1+1", "../../x", "a\x00b", "9" * 50, [], {}, [[]], {"a": {}}, ["x"] * 3,
 ]  # fmt: skip
-RAW = ['"\\ud800"', "9" * 5000, "1e999", "NaN", "-Infinity", "[" * 2000, "[" * 900 + "]" * 900, '{"a":1,"a":2}', '"\\u0000"', "-", "01", "'x'", "1e-999", "2026-01-01", '"\x85"', "tru"]
+RAW = [
+    '"\\ud800"',
+    "9" * 5000,
+    "1e999",
+    "NaN",
+    "-Infinity",
+    "[" * 2000,
+    "[" * 900 + "]" * 900,
+    '{"a":1,"a":2}',
+    '"\\u0000"',
+    "-",
+    "01",
+    "'x'",
+    "1e-999",
+    "2026-01-01",
+    '"\x85"',
+    "tru",
+]
 YAML_TEXTS = [
     "bomb:\n  a: &a [x,x,x,x,x,x,x,x,x]\n  b: &b [*a,*a,*a,*a,*a,*a,*a,*a]\n  c: &c [*b,*b,*b,*b,*b,*b,*b]\n  d: &d [*c,*c,*c,*c,*c,*c,*c]\n  e: [*d,*d,*d,*d,*d,*d]\n",
     "again: &r [*r]\n", "again: &m {x: *m}\n", "when: 2026-01-01\n", "when: 2026-13-45T99:00\n", "n: 017\n", "n: 1:30\n", "n: .nan\n", "x: !!python/object/apply:os.system [true]\n",
@@ -50,7 +67,26 @@ def drop(data: bytes, rng: random.Random) -> bytes:
 
 def insert(data: bytes, rng: random.Random) -> bytes:
     """Something stands where it does not belong."""
-    what = rng.choice([b"\0", b"\r", b"\n", b"\xff", b"\x1b[2J", b"\xef\xbb\xbf", b"\xed\xa0\x80", b"}", b"]", b'"', b"\\", b",", b"\xc2\x85", b"\xe2\x80\xa8", b" " * 100000, b"x" * 100000])
+    what = rng.choice(
+        [
+            b"\0",
+            b"\r",
+            b"\n",
+            b"\xff",
+            b"\x1b[2J",
+            b"\xef\xbb\xbf",
+            b"\xed\xa0\x80",
+            b"}",
+            b"]",
+            b'"',
+            b"\\",
+            b",",
+            b"\xc2\x85",
+            b"\xe2\x80\xa8",
+            b" " * 100000,
+            b"x" * 100000,
+        ]
+    )
     at = _at(data, rng)
     return data[:at] + what + data[at:]
 
@@ -80,13 +116,35 @@ def encode(data: bytes, rng: random.Random) -> bytes:
     text = data.decode("utf-8", "replace")
     if rng.random() < 0.3:
         return (text.replace("\n", "\r") if rng.random() < 0.5 else text.replace("\n", "\r\n")).encode()
-    return text.encode(rng.choice(["gb18030", "utf-16", "utf-16-le", "utf-16-be", "utf-8-sig", "utf-32", "big5", "cp1252"]), "replace")
+    return text.encode(
+        rng.choice(["gb18030", "utf-16", "utf-16-le", "utf-16-be", "utf-8-sig", "utf-32", "big5", "cp1252"]), "replace"
+    )
 
 
 def other_file(data: bytes, rng: random.Random) -> bytes:
     """Something else altogether."""
-    kinds = [b"", b"\n\n", b"{}", b"[]", b"null", b"\0" * 64, b"PK\x03\x04", b"\x1f\x8b\x08", b"GGUF\x03", b"{" * 5000, b"[" * 100000, b'{"a":' * 5000, bytes(rng.randrange(256) for _ in range(300))]
-    return rng.choice([*kinds, b"[" + data.strip().replace(b"\n", b",\n") + b"]", b"version https://git-lfs.github.com/spec/v1\noid sha256:0\nsize 1\n"])
+    kinds = [
+        b"",
+        b"\n\n",
+        b"{}",
+        b"[]",
+        b"null",
+        b"\0" * 64,
+        b"PK\x03\x04",
+        b"\x1f\x8b\x08",
+        b"GGUF\x03",
+        b"{" * 5000,
+        b"[" * 100000,
+        b'{"a":' * 5000,
+        bytes(rng.randrange(256) for _ in range(300)),
+    ]
+    return rng.choice(
+        [
+            *kinds,
+            b"[" + data.strip().replace(b"\n", b",\n") + b"]",
+            b"version https://git-lfs.github.com/spec/v1\noid sha256:0\nsize 1\n",
+        ]
+    )
 
 
 def raw_value(data: bytes, rng: random.Random) -> bytes:
@@ -127,7 +185,9 @@ def in_value(value: Any, rng: random.Random, donor: Any = None) -> Any:
     elif kind == 2 and isinstance(holder, list):
         holder.insert(path[-1], holder[path[-1]])
     elif kind == 3 and donor is not None:
-        others = [other for other in _slots(donor) if other and other[-1] == path[-1]] or [other for other in _slots(donor) if other]
+        others = [other for other in _slots(donor) if other and other[-1] == path[-1]] or [
+            other for other in _slots(donor) if other
+        ]
         if others:
             other = rng.choice(others)
             holder[path[-1]] = _holder(donor, other)[other[-1]]

@@ -8,42 +8,63 @@ from typing import NamedTuple
 
 from verdicts.config.config import Config, LoopConfig, ReflectConfig
 from verdicts.engines import Completion, Decode, Engine
-from verdicts.guidance.rules import start
 from verdicts.guidance.learning import Past, learn
 from verdicts.guidance.loop import status_of
-from verdicts.stats.rates import VerdictRates, verdict_rates
-from verdicts.stage_b.prompts import stage_b_system, stage_b_user
+from verdicts.guidance.rules import start
 from verdicts.records.records import LoopStatus, MissionGuidance, Reflection, Selection, StageA, Trajectory
 from verdicts.rounds.trajectories import decodes_for, trajectories_of
-from verdicts.stage_b.selection import select
 from verdicts.rounds.windows import Place, place_of, tickets_of
+from verdicts.stage_b.prompts import stage_b_system, stage_b_user
+from verdicts.stage_b.selection import select
+from verdicts.stats.rates import VerdictRates, verdict_rates
 
 
 class Recall:
     """An engine that answers from memory what it was asked before. ``asked``: how many calls of each kind a caller made, answered from memory or not."""
 
     def __init__(self, engine: Engine):
-        self.engine, self.fingerprint, self.count_tokens, self.close = engine, engine.fingerprint, engine.count_tokens, engine.close
+        self.engine, self.fingerprint, self.count_tokens, self.close = (
+            engine,
+            engine.fingerprint,
+            engine.count_tokens,
+            engine.close,
+        )
         self.asked = {"rollout": 0, "judge": 0, "complete": 0}
         self._answers: dict[tuple, list[Completion]] = {}
         self._verdicts: dict[tuple[str, str], dict[str, float | None]] = {}
 
-    def rollout(self, system: str, users: Sequence[str], decodes: Sequence[Sequence[Decode]]) -> Iterator[list[Completion]]:
+    def rollout(
+        self, system: str, users: Sequence[str], decodes: Sequence[Sequence[Decode]]
+    ) -> Iterator[list[Completion]]:
         """As Engine.rollout."""
         self.asked["rollout"] += len(users)
         keys = [(system, user, tuple(grid)) for user, grid in zip(users, decodes, strict=True)]
-        new = {key: (user, grid) for key, user, grid in zip(keys, users, decodes, strict=True) if key not in self._answers}
-        self._answers.update(zip(new, self.engine.rollout(system, [user for user, _ in new.values()], [grid for _, grid in new.values()]) if new else (), strict=True))
+        new = {
+            key: (user, grid) for key, user, grid in zip(keys, users, decodes, strict=True) if key not in self._answers
+        }
+        self._answers.update(
+            zip(
+                new,
+                self.engine.rollout(system, [user for user, _ in new.values()], [grid for _, grid in new.values()])
+                if new
+                else (),
+                strict=True,
+            )
+        )
         return iter([self._answers[key] for key in keys])
 
     def judge(self, system: str, users: Sequence[str]) -> list[dict[str, float | None]]:
         """As Engine.judge."""
         self.asked["judge"] += len(users)
         new = list(dict.fromkeys(user for user in users if (system, user) not in self._verdicts))
-        self._verdicts.update(zip(((system, user) for user in new), self.engine.judge(system, new) if new else (), strict=True))
+        self._verdicts.update(
+            zip(((system, user) for user in new), self.engine.judge(system, new) if new else (), strict=True)
+        )
         return [self._verdicts[system, user] for user in users]
 
-    def complete(self, system: str, users: Sequence[str], decodes: Sequence[Decode], json_schema: dict | None = None) -> list[Completion]:
+    def complete(
+        self, system: str, users: Sequence[str], decodes: Sequence[Decode], json_schema: dict | None = None
+    ) -> list[Completion]:
         """As Engine.complete."""
         self.asked["complete"] += len(users)
         return self.engine.complete(system, users, decodes, json_schema=json_schema)
@@ -77,9 +98,20 @@ def rehearse(config: Config, engine: Engine, tickets: Sequence[StageA]) -> Rehea
         number = len(states)
         place = place_of(number, len(tickets), config.window.tickets)
         window = tickets_of(place, tickets, config.window.seed)
-        selections = [selection for _, selection in play(config, engine, states[-1], window, place, number) if selection]
+        selections = [
+            selection for _, selection in play(config, engine, states[-1], window, place, number) if selection
+        ]
         tried_on = chosen[: -config.reflect.trial.rounds : -1]
-        records, after = learn(reflect, engine, states[-1], by_key, selections, Past.of(tried_on, dict(enumerate(reflections, start=1))), place, number)
+        records, after = learn(
+            reflect,
+            engine,
+            states[-1],
+            by_key,
+            selections,
+            Past.of(tried_on, dict(enumerate(reflections, start=1))),
+            place,
+            number,
+        )
         chosen.append(selections)
         reflections.append(records)
         states.append(after)
@@ -89,12 +121,24 @@ def rehearse(config: Config, engine: Engine, tickets: Sequence[StageA]) -> Rehea
 Played = list[tuple[list[Trajectory], Selection | None]]
 
 
-def play(config: Config, engine: Engine, guidance: MissionGuidance, window: Sequence[StageA], place: Place, number: int) -> Played:
+def play(
+    config: Config, engine: Engine, guidance: MissionGuidance, window: Sequence[StageA], place: Place, number: int
+) -> Played:
     """One window under one guidance, voted as in a round: candidates and selection of each ticket."""
     decodes = [decodes_for(ticket, config.rollout) for ticket in window]
-    answers = engine.rollout(stage_b_system(config.mission.name, guidance.experiences), [stage_b_user(ticket.per_image) for ticket in window], decodes)
-    rows = [trajectories_of(*asked, place, number, guidance.step, config.rollout.cut_reasons) for asked in zip(window, decodes, answers, strict=True)]
-    return [(candidates, select(ticket, candidates, config.fail_first)) for ticket, candidates in zip(window, rows, strict=True)]
+    answers = engine.rollout(
+        stage_b_system(config.mission.name, guidance.experiences),
+        [stage_b_user(ticket.per_image) for ticket in window],
+        decodes,
+    )
+    rows = [
+        trajectories_of(*asked, place, number, guidance.step, config.rollout.cut_reasons)
+        for asked in zip(window, decodes, answers, strict=True)
+    ]
+    return [
+        (candidates, select(ticket, candidates, config.fail_first))
+        for ticket, candidates in zip(window, rows, strict=True)
+    ]
 
 
 def judge(config: Config, engine: Engine, guidance: MissionGuidance, tickets: Sequence[StageA]) -> Played:
@@ -110,4 +154,6 @@ def rates_of(played: Played) -> VerdictRates:
 def with_seed(config: Config, seed: int) -> Config:
     """The same configuration with other windows and other reflections; answers to tickets stay as they are."""
     window = config.window.model_copy(update={"seed": config.window.seed + seed})
-    return config.model_copy(update={"window": window, "reflect": config.reflect.model_copy(update={"seed": config.reflect.seed + seed})})
+    return config.model_copy(
+        update={"window": window, "reflect": config.reflect.model_copy(update={"seed": config.reflect.seed + seed})}
+    )

@@ -29,16 +29,33 @@ def pieces(template: str | None, *, bos: str, eos: str, thinking: bool, source: 
     system message followed by a user message.
     """
     messages = [{"role": "system", "content": _SYSTEM}, {"role": "user", "content": _USER}]
-    return Pieces(*cut(template, messages, (_SYSTEM, _USER), source=source, bos_token=bos, eos_token=eos, add_generation_prompt=True, enable_thinking=thinking))
+    return Pieces(
+        *cut(
+            template,
+            messages,
+            (_SYSTEM, _USER),
+            source=source,
+            bos_token=bos,
+            eos_token=eos,
+            add_generation_prompt=True,
+            enable_thinking=thinking,
+        )
+    )
 
 
-def cut(template: str | None, messages: Sequence[Mapping[str, Any]], marks: Sequence[str], *, source: str, **values: Any) -> list[str]:
+def cut(
+    template: str | None, messages: Sequence[Mapping[str, Any]], marks: Sequence[str], *, source: str, **values: Any
+) -> list[str]:
     """Render ``template`` on messages whose texts are ``marks`` and return the text before, between and behind these.
 
     Raises UserError where the template is missing, faulty, or does not show each mark once, in their order.
     """
     if not template:
-        raise mistake("the model carries no chat template", "use an instruction-tuned model, or add tokenizer.chat_template to the file", path=source)
+        raise mistake(
+            "the model carries no chat template",
+            "use an instruction-tuned model, or add tokenizer.chat_template to the file",
+            path=source,
+        )
     text = _render(template, source, messages=messages, **values)
     around, whole = [], True
     for mark in marks:
@@ -48,7 +65,11 @@ def cut(template: str | None, messages: Sequence[Mapping[str, Any]], marks: Sequ
     around.append(text)
     if not whole or any(mark in part for mark in marks for part in around):
         roles = ", ".join(str(message["role"]) for message in messages)
-        raise mistake(f"its chat template does not show the messages ({roles}) once each, in this order", "use another model", path=source)
+        raise mistake(
+            f"its chat template does not show the messages ({roles}) once each, in this order",
+            "use another model",
+            path=source,
+        )
     return around
 
 
@@ -61,7 +82,11 @@ class PlainText:
 
     def __init__(self, tokenizer: Any) -> None:
         self.tokenizer = tokenizer
-        control = [token.content for token in tokenizer.added_tokens_decoder.values() if token.special or token.content.startswith("<")]
+        control = [
+            token.content
+            for token in tokenizer.added_tokens_decoder.values()
+            if token.special or token.content.startswith("<")
+        ]
         self._control = re.compile(f"(?={'|'.join(map(re.escape, control))})" if control else "(?!)")
 
     def ids(self, text: str) -> list[int]:
@@ -90,4 +115,8 @@ def _render(template: str, source: str, **values: Any) -> str:
     try:
         return environment.from_string(template).render(**values)
     except jinja2.TemplateError as error:
-        raise mistake(f"its chat template cannot be rendered ({error})", "use a model whose template takes a system and a user message", path=source) from None
+        raise mistake(
+            f"its chat template cannot be rendered ({error})",
+            "use a model whose template takes a system and a user message",
+            path=source,
+        ) from None

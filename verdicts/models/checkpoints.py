@@ -11,15 +11,18 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from verdicts.models import chat_template as chat
 from verdicts.base.errors import UserError, mistake
+from verdicts.models import chat_template as chat
 
 INDEX = "model.safetensors.index.json"
 LFS = b"version https://git-lfs"
 SMALL = (".json", ".jinja", ".txt", ".model")
 TOKENIZERS = (("tokenizer.json",), ("vocab.json", "merges.txt"), ("tokenizer.model",))
 MAX_HEAD = 100_000_000  # bytes, of the safetensors format
-LOCAL = {"trust_remote_code": False, "local_files_only": True}  # code from a folder is never run, and nothing is fetched
+LOCAL = {
+    "trust_remote_code": False,
+    "local_files_only": True,
+}  # code from a folder is never run, and nothing is fetched
 
 
 @dataclass(frozen=True)
@@ -43,9 +46,16 @@ class Checkpoint:
             raise
         except Exception as error:  # tokenizers raises bare ones
             if type(error).__name__ == "OutOfMemoryError":  # torch's
-                raise mistake("GPU memory is too small for its weights", "use a larger GPU or a smaller model", path=self.folder, field=self.field) from None
+                raise mistake(
+                    "GPU memory is too small for its weights",
+                    "use a larger GPU or a smaller model",
+                    path=self.folder,
+                    field=self.field,
+                ) from None
             said = " ".join(str(error).split())
-            raise self.wrong(f"its {what} cannot be read ({type(error).__name__}: {said[:160]}{'…' if len(said) > 160 else ''})") from error
+            raise self.wrong(
+                f"its {what} cannot be read ({type(error).__name__}: {said[:160]}{'…' if len(said) > 160 else ''})"
+            ) from error
 
 
 def settings(checkpoint: Checkpoint) -> dict[str, Any]:
@@ -85,7 +95,11 @@ def weight_files(checkpoint: Checkpoint) -> list[str]:
     if not (checkpoint.folder / INDEX).is_file():
         return ["model.safetensors"]
     where = _object(checkpoint, INDEX).get("weight_map")
-    if not isinstance(where, dict) or not where or not all(isinstance(name, str) and name == Path(name).name for name in where.values()):
+    if (
+        not isinstance(where, dict)
+        or not where
+        or not all(isinstance(name, str) and name == Path(name).name for name in where.values())
+    ):
         raise checkpoint.wrong("its weight_map names no files", INDEX)
     return sorted(set(where.values()))
 
@@ -112,7 +126,9 @@ def check_weights(checkpoint: Checkpoint) -> set[str]:
         except (ValueError, AttributeError, KeyError, TypeError, IndexError, RecursionError):
             raise checkpoint.wrong(f"no whole safetensors file ({size:,} bytes)", name) from None
         if size != wanted:
-            raise checkpoint.wrong(f"{'cut short' if size < wanted else 'too long'}: {size:,} of {wanted:,} bytes", name)
+            raise checkpoint.wrong(
+                f"{'cut short' if size < wanted else 'too long'}: {size:,} of {wanted:,} bytes", name
+            )
     return dtypes
 
 
@@ -130,7 +146,12 @@ def load_model(kind: Any, checkpoint: Checkpoint, **options: Any) -> Any:
     try:
         with checkpoint.reading("weights"):
             model, found = kind.from_pretrained(
-                checkpoint.folder, output_loading_info=True, ignore_mismatched_sizes=True, use_safetensors=True, **LOCAL, **options
+                checkpoint.folder,
+                output_loading_info=True,
+                ignore_mismatched_sizes=True,
+                use_safetensors=True,
+                **LOCAL,
+                **options,
             )
     finally:
         transformers.utils.logging.set_verbosity(told)
@@ -138,7 +159,9 @@ def load_model(kind: Any, checkpoint: Checkpoint, **options: Any) -> Any:
         name, held, wanted = min((name, list(held), list(wanted)) for name, held, wanted in found["mismatched_keys"])
         raise checkpoint.wrong(f"its weights do not fit its config.json ({name}: {held}, but {wanted} by the config)")
     if missing := sorted(found["missing_keys"]):
-        raise checkpoint.wrong(f"its weights lack {len(missing)} tensors ({missing[0]}{', …' if len(missing) > 1 else ''})")
+        raise checkpoint.wrong(
+            f"its weights lack {len(missing)} tensors ({missing[0]}{', …' if len(missing) > 1 else ''})"
+        )
     _check_numbers(model, checkpoint)
     if any(_NAMES.get(str(value.dtype)) in dtypes for value in model.parameters()):
         for value in model.parameters():
@@ -172,8 +195,18 @@ def ends_of_turn(checkpoint: Checkpoint, tokenizer: Any, template: str | None) -
     if not template:
         raise checkpoint.wrong("no chat template in it (chat_template.jinja)")
     marks = [message["content"] for message in messages]
-    behind = chat.cut(template, messages, marks, source=str(checkpoint.folder), add_generation_prompt=False, enable_thinking=False, **special)[-1]
-    control = {i for i, token in tokenizer.added_tokens_decoder.items() if token.special or token.content.startswith("<")}
+    behind = chat.cut(
+        template,
+        messages,
+        marks,
+        source=str(checkpoint.folder),
+        add_generation_prompt=False,
+        enable_thinking=False,
+        **special,
+    )[-1]
+    control = {
+        i for i, token in tokenizer.added_tokens_decoder.items() if token.special or token.content.startswith("<")
+    }
     end = next((i for i in tokenizer(behind, add_special_tokens=False)["input_ids"] if i in control), None)
     if end is None:
         raise checkpoint.wrong("its chat template ends an answer with no control token")

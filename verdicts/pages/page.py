@@ -30,7 +30,9 @@ class Texts:
     def __call__(self, key: str, **values: object) -> Markup:
         """Both languages of a text with its ``{places}`` filled in, escaped. KeyError for a text that is not there."""
         english, chinese = (Markup(text).format(**values) for text in self.texts[key])
-        return Markup('<span class="en" lang="en">{}</span><span class="zh" lang="zh-CN">{}</span>').format(english, chinese)
+        return Markup('<span class="en" lang="en">{}</span><span class="zh" lang="zh-CN">{}</span>').format(
+            english, chinese
+        )
 
     def gloss(self, group: str, word: str) -> Markup:
         """What a word from data means, where there is a text ``group.word`` for it; else nothing."""

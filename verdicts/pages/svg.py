@@ -27,7 +27,9 @@ class Point(NamedTuple):
 
 def tag(name: str, *children: object, **attributes: object) -> Markup:
     """One element; ``stroke_width=2`` becomes ``stroke-width="2"``, None is left out, all text is escaped."""
-    shown = ((key.rstrip("_").replace("_", "-"), _number(value)) for key, value in attributes.items() if value is not None)
+    shown = (
+        (key.rstrip("_").replace("_", "-"), _number(value)) for key, value in attributes.items() if value is not None
+    )
     opened = Markup("").join(Markup(' {}="{}"').format(key, value) for key, value in shown)
     return Markup("<{0}{1}>{2}</{0}>").format(name, opened, Markup("").join(children))
 
@@ -57,7 +59,12 @@ def scale_of(rates: Iterable[RateRecord], *, from_top: bool) -> tuple[float, flo
 
 
 def curve(
-    points: Sequence[Point], epochs: Sequence[tuple[int, RateRecord]], changes: dict[int, str], scale: tuple[float, float], tone: str, limit: float | None
+    points: Sequence[Point],
+    epochs: Sequence[tuple[int, RateRecord]],
+    changes: dict[int, str],
+    scale: tuple[float, float],
+    tone: str,
+    limit: float | None,
 ) -> Markup:
     """A rate by round: the line, its 95 % band, epochs as stripes with their own rate as a step, guidance changes as ticks.
 
@@ -78,16 +85,38 @@ def curve(
     parts = _frame(low, high, up)
     parts += _stripes(spans, step)
     if limit is not None and low < limit < high:
-        parts.append(tag("line", tag("title", percent(limit)), x1=LEFT, x2=WIDTH - RIGHT, y1=up(limit), y2=up(limit), class_="limit"))
+        parts.append(
+            tag(
+                "line",
+                tag("title", percent(limit)),
+                x1=LEFT,
+                x2=WIDTH - RIGHT,
+                y1=up(limit),
+                y2=up(limit),
+                class_="limit",
+            )
+        )
     known = [point for point in points if point.rate.rate is not None]
-    ring = [(across[p.round], up(p.rate.high)) for p in known] + [(across[p.round], up(p.rate.low)) for p in reversed(known)]
+    ring = [(across[p.round], up(p.rate.high)) for p in known] + [
+        (across[p.round], up(p.rate.low)) for p in reversed(known)
+    ]
     parts.append(tag("polygon", points=_path(ring), class_="band"))
     parts.append(tag("polyline", points=_path((across[p.round], up(p.rate.rate)) for p in known), class_="line"))
     for epoch, rate in epochs:
         if rate.rate is not None and epoch in spans:
             y = up(rate.rate)
             title = tag("title", f"E{epoch}: {rate_title(rate)}")
-            parts.append(tag("line", title, x1=spans[epoch][0] - step / 2, x2=spans[epoch][-1] + step / 2, y1=y, y2=y, class_="epoch"))
+            parts.append(
+                tag(
+                    "line",
+                    title,
+                    x1=spans[epoch][0] - step / 2,
+                    x2=spans[epoch][-1] + step / 2,
+                    y1=y,
+                    y2=y,
+                    class_="epoch",
+                )
+            )
     for number, what in changes.items():
         if number in across:
             parts.append(_tick(across[number] + step / 2, f"R{number}: {what}"))
@@ -141,12 +170,24 @@ def strip(tallies: dict[int, RuleTally], born: int, died: int | None, last: int,
     width = 0.8 if last > 12 else 0.4
     most = max((max(seen.hits, seen.misses) for seen in tallies.values()), default=0) or 1
     parts = [tag("line", x1=end, x2=end, y1=0, y2=32, class_="epoch-end") for end in epoch_ends]
-    parts.append(tag("rect", x=born, y=15.5, width=max(0, (last if died is None else died) - born), height=1, class_="life"))
+    parts.append(
+        tag("rect", x=born, y=15.5, width=max(0, (last if died is None else died) - born), height=1, class_="life")
+    )
     for number, seen in tallies.items():
         above, below = 15 * seen.hits / most, 15 * seen.misses / most
         parts.append(tag("rect", x=number - 0.5 - width / 2, y=15.5 - above, width=width, height=above, class_="hits"))
         parts.append(tag("rect", x=number - 0.5 - width / 2, y=16.5, width=width, height=below, class_="misses"))
-        parts.append(tag("rect", tag("title", f"R{number}: ✓ {seen.hits}  ✗ {seen.misses}"), x=number - 1, y=0, width=1, height=32, class_="hit"))
+        parts.append(
+            tag(
+                "rect",
+                tag("title", f"R{number}: ✓ {seen.hits}  ✗ {seen.misses}"),
+                x=number - 1,
+                y=0,
+                width=1,
+                height=32,
+                class_="hit",
+            )
+        )
     return tag("svg", *parts, viewBox=f"0 0 {last} 32", preserveAspectRatio="none", class_="strip", role="presentation")
 
 
@@ -157,7 +198,14 @@ def interval(rate: RateRecord, tone: str, scale: float = 1.0) -> Markup:
         low, at, high = (4 + 192 * min(1.0, share / scale) for share in (rate.low, rate.rate, rate.high))
         parts.append(tag("line", x1=low, x2=max(high, low + 1), y1=8, y2=8, class_="span"))
         parts.append(tag("circle", cx=at, cy=8, r=4, class_="dot"))
-    return tag("svg", tag("title", rate_title(rate)), *parts, viewBox="0 0 200 16", class_=f"interval {tone}", role="presentation")
+    return tag(
+        "svg",
+        tag("title", rate_title(rate)),
+        *parts,
+        viewBox="0 0 200 16",
+        class_=f"interval {tone}",
+        role="presentation",
+    )
 
 
 def change(before: RateRecord | None, after: RateRecord | None, tone: str) -> Markup:
@@ -167,7 +215,15 @@ def change(before: RateRecord | None, after: RateRecord | None, tone: str) -> Ma
         if rate is not None and rate.rate is not None:
             low, at, high = (4 + 192 * share for share in (rate.low, rate.rate, rate.high))
             title = tag("title", rate_title(rate))
-            parts.append(tag("g", title, tag("line", x1=low, x2=high, y1=y, y2=y, class_="span"), tag("circle", cx=at, cy=y, r=4, class_="dot"), class_=name))
+            parts.append(
+                tag(
+                    "g",
+                    title,
+                    tag("line", x1=low, x2=high, y1=y, y2=y, class_="span"),
+                    tag("circle", cx=at, cy=y, r=4, class_="dot"),
+                    class_=name,
+                )
+            )
     return tag("svg", *parts, viewBox="0 0 200 28", class_=f"interval {tone}", role="presentation")
 
 

@@ -16,11 +16,29 @@ from verdicts.records.records import Refusal
 if TYPE_CHECKING:
     from PIL import Image
 
-FORMATS = ("JPEG", "PNG", "WEBP", "GIF", "BMP", "TIFF")  # by content, whatever the name says; some of the others that Pillow knows run programs
+FORMATS = (
+    "JPEG",
+    "PNG",
+    "WEBP",
+    "GIF",
+    "BMP",
+    "TIFF",
+)  # by content, whatever the name says; some of the others that Pillow knows run programs
 ENDINGS = {".jpg", ".jpeg", ".jpe", ".jfif", ".png", ".apng", ".webp", ".gif", ".bmp", ".tif", ".tiff"}
 MAX_ASPECT = 200  # of a photo's sides: transformers' smart_resize for Qwen-VL takes no narrower one
 # What Pillow's readers raise on broken bytes. DecompressionBombError is apart: Pillow is not imported here.
-UNREADABLE = (OSError, SyntaxError, ValueError, EOFError, struct.error, zlib.error, IndexError, KeyError, TypeError, OverflowError)
+UNREADABLE = (
+    OSError,
+    SyntaxError,
+    ValueError,
+    EOFError,
+    struct.error,
+    zlib.error,
+    IndexError,
+    KeyError,
+    TypeError,
+    OverflowError,
+)
 _ORIENTATION = 0x0112  # EXIF tag
 _HEAD = 32  # bytes that tell a format
 # ISO/IEC 14496-12, box ftyp: the major brands of HEIF (23008-12), AVIF and Canon's CR3.
@@ -30,8 +48,38 @@ _STARTS = {
     "ORF": (b"IIRO", b"IIRS", b"MMOR"), "RW2": (b"IIU\0",), "CR2": (b"II*\0\x10\0\0\0CR",), "PDF": (b"%PDF-",),
 }  # fmt: skip
 # Endings of such formats. Most raw files are TIFFs by their first bytes, and hold a thumbnail that Pillow would show instead.
-_RAW = {".dng", ".nef", ".nrw", ".arw", ".sr2", ".srf", ".cr2", ".cr3", ".crw", ".raf", ".orf", ".rw2", ".pef", ".srw", ".3fr", ".raw", ".erf", ".kdc", ".dcr", ".mrw"}
-_OTHERS = {".heic": "HEIC", ".heif": "HEIC", ".hif": "HEIC", ".avif": "AVIF", ".jxl": "JPEG XL", ".jp2": "JPEG 2000", ".psd": "PSD", ".pdf": "PDF"}
+_RAW = {
+    ".dng",
+    ".nef",
+    ".nrw",
+    ".arw",
+    ".sr2",
+    ".srf",
+    ".cr2",
+    ".cr3",
+    ".crw",
+    ".raf",
+    ".orf",
+    ".rw2",
+    ".pef",
+    ".srw",
+    ".3fr",
+    ".raw",
+    ".erf",
+    ".kdc",
+    ".dcr",
+    ".mrw",
+}
+_OTHERS = {
+    ".heic": "HEIC",
+    ".heif": "HEIC",
+    ".hif": "HEIC",
+    ".avif": "AVIF",
+    ".jxl": "JPEG XL",
+    ".jp2": "JPEG 2000",
+    ".psd": "PSD",
+    ".pdf": "PDF",
+}
 
 
 class NotAPhoto(ValueError):

@@ -11,8 +11,8 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from verdicts.base.errors import mistake
-from verdicts.photos.label_folders import LABEL_FOLDERS, label_of
 from verdicts.photos.files import ENDINGS, ending_of
+from verdicts.photos.label_folders import LABEL_FOLDERS, label_of
 from verdicts.records.records import Refusal, Refused, Verdict, ticket_key
 
 NO_PHOTOS = {"thumbs.db", "desktop.ini"}
@@ -80,13 +80,29 @@ def _pass_over(path: Path, intake: Intake) -> None:
 
 def _no_label_folder(folder: Path, inside: list[Path]) -> Exception:
     names = " or ".join(LABEL_FOLDERS.values())
-    near = [path for path in (folder.parent, *inside) if path.is_dir() and any(label_of(name) for name in _folder_names(path))]
+    near = [
+        path
+        for path in (folder.parent, *inside)
+        if path.is_dir() and any(label_of(name) for name in _folder_names(path))
+    ]
     there = [shown(path.name) for path in inside if path.is_dir()]
     if near:
         return mistake(f"no folder {names} in it", f"did you mean {shown(near[0].as_posix())}?", path=folder)
-    what = f" (found {', '.join(there[:SHOWN])}{f' and {len(there) - SHOWN} more' if len(there) > SHOWN else ''})" if there else ""
-    todo = f"rename the folders of passed and failed groups to {' and '.join(LABEL_FOLDERS.values())}, or give" if there else "give"
-    return mistake(f"no folder {names} in it{what}", f"{todo} the folder that holds {' and '.join(LABEL_FOLDERS.values())}", path=folder)
+    what = (
+        f" (found {', '.join(there[:SHOWN])}{f' and {len(there) - SHOWN} more' if len(there) > SHOWN else ''})"
+        if there
+        else ""
+    )
+    todo = (
+        f"rename the folders of passed and failed groups to {' and '.join(LABEL_FOLDERS.values())}, or give"
+        if there
+        else "give"
+    )
+    return mistake(
+        f"no folder {names} in it{what}",
+        f"{todo} the folder that holds {' and '.join(LABEL_FOLDERS.values())}",
+        path=folder,
+    )
 
 
 def _folder_names(path: Path) -> list[str]:
@@ -110,7 +126,11 @@ def _group(folder: Path, label: Verdict, intake: Intake) -> Group:
     images, nested = tuple(path.as_posix() for path in named), sum(path.parent != folder for path in named)
     if name != folder.name:
         return Group(name, label, images, "bad_name")
-    parts = [path.name for path in direct if path.is_dir() and any(file.is_relative_to(path) and file != path for file in files)]
+    parts = [
+        path.name
+        for path in direct
+        if path.is_dir() and any(file.is_relative_to(path) and file != path for file in files)
+    ]
     own = any(path.is_file() and (ending_of(path.name) in ENDINGS or not ending_of(path.name)) for path in direct)
     if len(parts) > 1 and not own:
         what = f"no photo of its own, but {len(parts)} folders of photos ({', '.join(parts[:SHOWN])}{', …' if len(parts) > SHOWN else ''})"
@@ -131,7 +151,9 @@ def _walk(folder: Path) -> tuple[list[Path], list[tuple[Path, str]]]:
 def _descend(folder: Path, above: tuple[str, ...], files: list[Path], closed: list[tuple[Path, str]]) -> None:
     real = os.path.realpath(folder)
     if real in above or len(above) > MAX_DEPTH:
-        closed.append((folder, "a link to a folder above it" if real in above else f"more than {MAX_DEPTH} folders deep"))
+        closed.append(
+            (folder, "a link to a folder above it" if real in above else f"more than {MAX_DEPTH} folders deep")
+        )
         return
     try:
         inside = entries(folder)
@@ -154,7 +176,9 @@ def stray(path: Path, group_id: str, label: Verdict | None, reason: Refusal, det
 
 def entries(folder: Path) -> list[Path]:
     """What is visible in a folder, in natural order."""
-    visible = [path for path in folder.iterdir() if not path.name.startswith(".") and path.name.lower() not in NO_PHOTOS]
+    visible = [
+        path for path in folder.iterdir() if not path.name.startswith(".") and path.name.lower() not in NO_PHOTOS
+    ]
     return sorted(visible, key=lambda path: (natural(path.name), path.name))
 
 

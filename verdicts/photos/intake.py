@@ -15,12 +15,12 @@ from typing import Annotated
 
 from pydantic import Field
 
-from verdicts.config.config import SummarizeSection
 from verdicts.base.errors import mistake
 from verdicts.base.jsonl import read_rows
-from verdicts.photos.label_folders import LABEL_FOLDERS
+from verdicts.config.config import SummarizeSection
 from verdicts.photos.files import ENDINGS, MAX_ASPECT, NotAPhoto, ending_of, named_format, stored_size
 from verdicts.photos.folders import Group, Intake, from_folder, shown
+from verdicts.photos.label_folders import LABEL_FOLDERS
 from verdicts.records.records import GroupId, Record, Refusal, Verdict, ticket_key
 
 
@@ -56,7 +56,9 @@ def read_input(path: Path) -> Intake:
     return intake
 
 
-def look_at_all(images: Sequence[str], limits: SummarizeSection, looked: Callable[[], None]) -> tuple[dict[str, tuple[int, int]], dict[str, Unfit]]:
+def look_at_all(
+    images: Sequence[str], limits: SummarizeSection, looked: Callable[[], None]
+) -> tuple[dict[str, tuple[int, int]], dict[str, Unfit]]:
     """Sizes of the photos that seem usable, and why the others are not. ``looked`` is called after each.
 
     From here on the process keeps ``limits.max_photo_megapixels`` instead of Pillow's own limit, and Pillow is silent: what
@@ -125,6 +127,10 @@ def _from_manifest(path: Path) -> Intake:
     for row in read_rows(path, ManifestRow):
         key = ticket_key(row.group_id, row.label)
         images = tuple((path.parent / image).as_posix() for image in row.images)
-        groups.append(Group(row.group_id, row.label, images, "duplicate_group" if key in seen else None if images else "empty_group"))
+        groups.append(
+            Group(
+                row.group_id, row.label, images, "duplicate_group" if key in seen else None if images else "empty_group"
+            )
+        )
         seen.add(key)
     return Intake(groups)

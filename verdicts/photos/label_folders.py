@@ -16,10 +16,34 @@ from verdicts.records.records import Verdict
 LABEL_FOLDERS: dict[Verdict, str] = {"pass": "审核通过", "fail": "审核不通过"}
 _WORDS: dict[Verdict, tuple[str, ...]] = {
     "pass": ("审核通过", "審核通過", "通过", "通過", "pass", "passed"),
-    "fail": ("审核不通过", "審核不通過", "审核未通过", "審核未通過", "不通过", "不通過", "未通过", "未通過", "fail", "failed"),
+    "fail": (
+        "审核不通过",
+        "審核不通過",
+        "审核未通过",
+        "審核未通過",
+        "不通过",
+        "不通過",
+        "未通过",
+        "未通過",
+        "fail",
+        "failed",
+    ),
 }
 _WRITTEN = ("utf-8", "gb18030", "big5")
-_READ = ("cp437", "cp850", "cp936", "gb18030", "big5", "latin-1", "cp1252", "cp1251", "cp866", "shift_jis", "euc_kr", "mac_roman")
+_READ = (
+    "cp437",
+    "cp850",
+    "cp936",
+    "gb18030",
+    "big5",
+    "latin-1",
+    "cp1252",
+    "cp1251",
+    "cp866",
+    "shift_jis",
+    "euc_kr",
+    "mac_roman",
+)
 
 
 def label_of(name: str) -> Verdict | None:
@@ -65,7 +89,10 @@ def _meanings() -> dict[str, Verdict]:
                 raw = word.encode(written, "ignore")
                 for read in _READ:
                     text = raw.decode(read, "replace")
-                    if raw.decode(written) == word and sum(char.isalpha() or not char.isascii() for char in text.replace("\ufffd", "")) >= 3:
+                    if (
+                        raw.decode(written) == word
+                        and sum(char.isalpha() or not char.isascii() for char in text.replace("\ufffd", "")) >= 3
+                    ):
                         forms |= {text, *(text.replace("\ufffd", lost) for lost in ("?", "_", ""))}
             for form in forms:
                 found.setdefault(unicodedata.normalize("NFKC", form).strip().casefold(), set()).add(label)

@@ -29,7 +29,9 @@ Decision = Literal["label_wrong", "model_wrong", "exclude", "unsure"]
 class Record(BaseModel):
     """A frozen record in which an unknown field is an error and types are not coerced."""
 
-    model_config = ConfigDict(extra="forbid", frozen=True, strict=True, allow_inf_nan=False, populate_by_name=True, serialize_by_alias=True)
+    model_config = ConfigDict(
+        extra="forbid", frozen=True, strict=True, allow_inf_nan=False, populate_by_name=True, serialize_by_alias=True
+    )
 
 
 def ticket_key(group_id: str, label: str) -> str:
@@ -62,7 +64,9 @@ def _says_something(text: str) -> str:
 def _numbered(per_image: dict[str, str]) -> dict[str, str]:
     for number, key in enumerate(per_image, start=1):
         if key != f"image_{number}":
-            raise ValueError(f"keys must run image_1, image_2, … without a gap (found {key!r} for image_{number}); renumber the photos")
+            raise ValueError(
+                f"keys must run image_1, image_2, … without a gap (found {key!r} for image_{number}); renumber the photos"
+            )
     return per_image
 
 
@@ -80,7 +84,9 @@ def _one_rule(text: str) -> str:
 Line = Annotated[str, AfterValidator(one_line)]
 RuleText = Annotated[str, AfterValidator(_one_rule)]
 GroupId = Annotated[str, Field(min_length=1), AfterValidator(_not_blank)]
-Summaries = Annotated[dict[str, Annotated[str, AfterValidator(_says_something)]], Field(min_length=1), AfterValidator(_numbered)]
+Summaries = Annotated[
+    dict[str, Annotated[str, AfterValidator(_says_something)]], Field(min_length=1), AfterValidator(_numbered)
+]
 
 
 class StageA(Record):
@@ -161,7 +167,9 @@ class Trajectory(Record):
     @model_validator(mode="after")
     def _a_model_has_settings(self) -> "Trajectory":
         if (self.decode is None) != (self.source == "guard"):
-            raise ValueError(f"decode {'missing' if self.decode is None else 'given'} for a candidate of the {self.source}; the model has settings, the guard has none")
+            raise ValueError(
+                f"decode {'missing' if self.decode is None else 'given'} for a candidate of the {self.source}; the model has settings, the guard has none"
+            )
         return self
 
 
@@ -208,7 +216,18 @@ class Malformed(Record):
     round: int
     epoch: int
     candidate_index: int | None
-    why: Literal["empty", "no_verdict", "third_state", "no_reason", "extra_lines", "over_length", "cut_off", "refused", "no_valid_candidate", "selection_error"]
+    why: Literal[
+        "empty",
+        "no_verdict",
+        "third_state",
+        "no_reason",
+        "extra_lines",
+        "over_length",
+        "cut_off",
+        "refused",
+        "no_valid_candidate",
+        "selection_error",
+    ]
     response_text: str
     guidance_step: int
 
@@ -250,7 +269,9 @@ class MissionGuidance(Record):
         if "G0" not in self.experiences:
             raise ValueError("experiences has no G0; restore the mission's checklist")
         if unknown := sorted(set(self.metadata) ^ (set(self.experiences) - {"G0"})):
-            raise ValueError(f"experiences and metadata disagree on {unknown[0]}; give every learnable rule both or neither")
+            raise ValueError(
+                f"experiences and metadata disagree on {unknown[0]}; give every learnable rule both or neither"
+            )
         if again := sorted(set(self.removed) & set(self.experiences)):
             raise ValueError(f"rule key {again[0]} was removed before; a new rule takes a new key")
         return self
@@ -458,7 +479,9 @@ class ChatRow(Record):
     @model_validator(mode="after")
     def _roles_in_order(self) -> "ChatRow":
         if (roles := [message.role for message in self.messages]) != ["system", "user", "assistant"]:
-            raise ValueError(f"messages must be system, user, assistant (found {', '.join(roles)}); put them in this order")
+            raise ValueError(
+                f"messages must be system, user, assistant (found {', '.join(roles)}); put them in this order"
+            )
         return self
 
 
@@ -600,16 +623,30 @@ def read_decisions(path: Path, known: Container[str]) -> dict[str, ReviewDecisio
     return decisions_by_ticket(path, read_numbered(path, ReviewDecision, allow_empty=True), known)
 
 
-def decisions_by_ticket(path: Path, numbered: Iterable[tuple[int, ReviewDecision]], known: Container[str]) -> dict[str, ReviewDecision]:
+def decisions_by_ticket(
+    path: Path, numbered: Iterable[tuple[int, ReviewDecision]], known: Container[str]
+) -> dict[str, ReviewDecision]:
     """(line, decision) pairs of a file by ticket_key; refuses what ``read_decisions`` refuses. A second decision is refused even where it says the same."""
     seen: dict[str, int] = {}
     decisions: dict[str, ReviewDecision] = {}
     for line, decision in numbered:
         key = decision.ticket_key
         if key not in known:
-            raise mistake(f"no ticket {key!r} in this run", "correct the key or delete the line", path=path, line=line, field="ticket_key")
+            raise mistake(
+                f"no ticket {key!r} in this run",
+                "correct the key or delete the line",
+                path=path,
+                line=line,
+                field="ticket_key",
+            )
         if key in seen:
-            raise mistake(f"{key!r} is decided on line {seen[key]} already", "keep one of the two", path=path, line=line, field="ticket_key")
+            raise mistake(
+                f"{key!r} is decided on line {seen[key]} already",
+                "keep one of the two",
+                path=path,
+                line=line,
+                field="ticket_key",
+            )
         seen[key], decisions[key] = line, decision
     return decisions
 

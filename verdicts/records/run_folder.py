@@ -9,9 +9,9 @@ import numpy as np
 from pydantic import BaseModel
 
 from verdicts.base.errors import mistake
-from verdicts.evaluation.scores import Answer, Evaluation
-from verdicts.evaluation.gate import GateRecord
 from verdicts.base.jsonl import Placed, Row, stream_good, stream_placed
+from verdicts.evaluation.gate import GateRecord
+from verdicts.evaluation.scores import Answer, Evaluation
 from verdicts.records.records import (
     AuditRow,
     ChatRow,
@@ -143,7 +143,11 @@ class Once:
         return key[:2], key[2:]
 
     def _said(self, key: tuple) -> str:
-        return repr(key[0]) if len(key) == 1 else ", ".join(f"{name} {value!r}" for name, value in zip(self._names, key, strict=True))
+        return (
+            repr(key[0])
+            if len(key) == 1
+            else ", ".join(f"{name} {value!r}" for name, value in zip(self._names, key, strict=True))
+        )
 
 
 def round_folder(rounds: Path, number: int) -> Path:
@@ -163,7 +167,13 @@ def stream_file(path: Path, model: type[Row]) -> Iterator[tuple[Placed, Row]]:
         once.see(row)
         yield placed, row
     for line, first, names in once.twice():
-        raise mistake(f"{names} stands on line {first} already", "keep one of the two", path=path, line=line, field=ROW_NAMES[path.name][-1])
+        raise mistake(
+            f"{names} stands on line {first} already",
+            "keep one of the two",
+            path=path,
+            line=line,
+            field=ROW_NAMES[path.name][-1],
+        )
 
 
 def finished_rounds(rounds: Path) -> int:

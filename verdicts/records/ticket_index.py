@@ -34,7 +34,9 @@ class Keys:
         if self._last[0] != key:  # a ticket's candidates follow each other
             wanted = digest_of(key)
             at = int(np.searchsorted(self._digests, wanted))
-            found = at < len(self._digests) and self._digests[at] == wanted.rstrip(b"\0")  # numpy shows S16 without its last zero bytes
+            found = at < len(self._digests) and self._digests[at] == wanted.rstrip(
+                b"\0"
+            )  # numpy shows S16 without its last zero bytes
             self._last = key, int(self._numbers[at]) if found else None
         return self._last[1]
 
@@ -84,7 +86,11 @@ class Tickets(Mapping[str, StageA]):
         """Raise UserError at the first line that repeats a key or is of a foreign mission."""
         firsts = self._keys.firsts()
         repeated = next(((int(firsts[at]), int(at)) for at in np.flatnonzero(firsts != np.arange(len(firsts)))), None)
-        foreign = next((at for at, of in enumerate(self._mission) if self.missions[of] != mission), None) if mission is not None and self.missions != [mission] else None
+        foreign = (
+            next((at for at, of in enumerate(self._mission) if self.missions[of] != mission), None)
+            if mission is not None and self.missions != [mission]
+            else None
+        )
         if repeated is None and foreign is None:
             return
         lines = [placed.line for placed in stream_lines(self.path)]
@@ -147,7 +153,11 @@ class Numbers:
 
     def key(self, number: int) -> str:
         """The key of a number."""
-        return self._tickets.at(number).ticket_key if number < len(self._tickets) else list(self._strangers)[number - len(self._tickets)]
+        return (
+            self._tickets.at(number).ticket_key
+            if number < len(self._tickets)
+            else list(self._strangers)[number - len(self._tickets)]
+        )
 
 
 class Column:

@@ -8,14 +8,11 @@ from typing import Any, NamedTuple
 
 import yaml
 
+from verdicts.base.errors import mistake
+from verdicts.base.jsonl import Row, read_json, read_rows, stream_rows, validate
 from verdicts.config.config import FailFirst, read_yaml
 from verdicts.corpus.distill import OneSided, read_one_sided
-from verdicts.review.decisions import summarize
-from verdicts.base.errors import mistake
-from verdicts.models.fingerprint import sampled_hash, checkpoint_hash
-from verdicts.runs.freshness import out_of_date
-from verdicts.base.jsonl import Row, read_json, read_rows, stream_rows, validate
-from verdicts.stats.rates import VerdictRates, wilson
+from verdicts.models.fingerprint import checkpoint_hash, sampled_hash
 from verdicts.records.records import (
     LoopStatus,
     Malformed,
@@ -27,15 +24,18 @@ from verdicts.records.records import (
     Selection,
     TicketsSource,
 )
+from verdicts.records.run_folder import ROUND_FILES, RUN_FILES, paths_of, round_folder
+from verdicts.records.synthetic import is_synthetic, tickets_source
+from verdicts.records.ticket_index import LABELS, Tickets
 from verdicts.report.evaluation import StudentResult, read_student
 from verdicts.report.evidence import Evidence, NearMiss, evidence_of, near_misses_of, read_limits, sides_in
 from verdicts.report.rules import Refused, Story, refused_of, stories_of
+from verdicts.review.decisions import summarize
 from verdicts.review.list_file import stream_review
-from verdicts.records.run_folder import ROUND_FILES, RUN_FILES, paths_of, round_folder
-from verdicts.runs.view import Learnt, read_learnt
+from verdicts.runs.freshness import out_of_date
 from verdicts.runs.standing import Gap, Standing, held_out_of, read_said, release_limit, standing_of
-from verdicts.records.synthetic import is_synthetic, tickets_source
-from verdicts.records.ticket_index import LABELS, Tickets
+from verdicts.runs.view import Learnt, read_learnt
+from verdicts.stats.rates import VerdictRates, wilson
 
 TICKETS_SHOWN = 20  # of the review list; review.html has them all
 
@@ -171,9 +171,15 @@ def read_report(run_dir: Path) -> Report:
         refused=refused_of(learnt.reflections),
         proposals=sum(len(record.applied) + len(record.rejected) for record in records),
         metrics=metrics or [],
-        standing=standing_of(selections, [], said, held_out_of(run_dir))._replace(queued=queue.queued, waiting=queue.queued - len(queue.decided)) if selections is not None else None,
+        standing=standing_of(selections, [], said, held_out_of(run_dir))._replace(
+            queued=queue.queued, waiting=queue.queued - len(queue.decided)
+        )
+        if selections is not None
+        else None,
         review=queue.review,
-        reviewed=summarize(said.values(), queue.decided).model_copy(update={"queued": queue.queued}) if said and queue.review else None,
+        reviewed=summarize(said.values(), queue.decided).model_copy(update={"queued": queue.queued})
+        if said and queue.review
+        else None,
         review_page="review.html" if (run_dir / "review.html").exists() else None,
         malformed=None if failures is None else why_malformed(failures, candidates),
         candidates=candidates,
@@ -221,7 +227,10 @@ def why_malformed(failures: Iterable[Malformed], candidates: int) -> list[WhyMal
     """Failures by reason, the most frequent first; those of candidates as shares of all candidates."""
     counts = Counter((failure.why, failure.candidate_index is not None) for failure in failures)
     ranked = sorted(counts.items(), key=lambda item: (-item[1], item[0]))
-    rates = [RateRecord(**wilson(count, candidates)._asdict()) if single and count <= candidates else None for (_, single), count in ranked]
+    rates = [
+        RateRecord(**wilson(count, candidates)._asdict()) if single and count <= candidates else None
+        for (_, single), count in ranked
+    ]
     return [WhyMalformed(why, count, rate) for ((why, _), count), rate in zip(ranked, rates, strict=True)]
 
 
@@ -231,7 +240,9 @@ def read_config(run_dir: Path) -> dict[str, dict[str, Any]]:
     for tool, sections in config.items():
         for name, section in sections.items():
             if not isinstance(section, dict):
-                raise mistake("holds no mapping", "write its knobs below it", path=run_dir / "config" / f"{tool}.yaml", field=name)
+                raise mistake(
+                    "holds no mapping", "write its knobs below it", path=run_dir / "config" / f"{tool}.yaml", field=name
+                )
     return config
 
 
@@ -268,7 +279,10 @@ def _model_hash(model: str) -> str:
 def file_counts(run_dir: Path, rounds: int) -> list[FileCount]:
     """Counts of the run's own files, then of its rounds' files together."""
     counts = [_count(name, paths_of(run_dir, name)) for name in RUN_FILES]
-    counts += [_count(f"rounds/*/{name}", [round_folder(run_dir / "rounds", number) / name for number in range(rounds + 1)]) for name in ROUND_FILES]
+    counts += [
+        _count(f"rounds/*/{name}", [round_folder(run_dir / "rounds", number) / name for number in range(rounds + 1)])
+        for name in ROUND_FILES
+    ]
     return [count for count in counts if count.files]
 
 

@@ -3,9 +3,9 @@
 from dataclasses import dataclass, replace
 from pathlib import Path
 
-from verdicts.evaluation.scores import Evaluation, F1Record
-from verdicts.evaluation.gate import CHAT, RETAINED, Difference, GateRecord, McNemar
 from verdicts.base.jsonl import read_json
+from verdicts.evaluation.gate import CHAT, RETAINED, Difference, GateRecord, McNemar
+from verdicts.evaluation.scores import Evaluation, F1Record
 from verdicts.records.records import RateRecord
 
 
@@ -49,7 +49,9 @@ class StudentResult:
     def scores(self) -> list[Compared]:
         changes = self.gate.chat | self.gate.retention if self.gate else {}
         return [
-            Compared(name, self.before and score.of(self.before), self.after and score.of(self.after), changes.get(name))
+            Compared(
+                name, self.before and score.of(self.before), self.after and score.of(self.after), changes.get(name)
+            )
             for name, score in (CHAT | RETAINED).items()
         ]
 
@@ -79,11 +81,23 @@ def _is_of(names: set[str], pair: StudentResult) -> bool:
 def read_pair(folder: Path, name: str) -> StudentResult | None:
     """Read before.json, after.json and gate.json of one folder; None where none is there. The gate's own copies count, as long as no newer evaluation lies beside them."""
     gate = read_json(folder / "gate.json", GateRecord) if (folder / "gate.json").exists() else None
-    before, after = (read_json(folder / side, Evaluation) if (folder / side).exists() else None for side in ("before.json", "after.json"))
-    if gate and all(made is None or _says(made) == _says(judged) for made, judged in ((before, gate.before), (after, gate.after))):
+    before, after = (
+        read_json(folder / side, Evaluation) if (folder / side).exists() else None
+        for side in ("before.json", "after.json")
+    )
+    if gate and all(
+        made is None or _says(made) == _says(judged) for made, judged in ((before, gate.before), (after, gate.after))
+    ):
         return StudentResult(name, gate.before, gate.after, gate)
     return StudentResult(name, before, after, None) if before or after else None
 
 
 def _says(evaluation: Evaluation) -> tuple:
-    return evaluation.student.sha256, evaluation.questions, evaluation.tickets, evaluation.chat, evaluation.summary, evaluation.dense
+    return (
+        evaluation.student.sha256,
+        evaluation.questions,
+        evaluation.tickets,
+        evaluation.chat,
+        evaluation.summary,
+        evaluation.dense,
+    )

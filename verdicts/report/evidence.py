@@ -4,15 +4,15 @@ from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import NamedTuple
 
+from verdicts.base.jsonl import validate
 from verdicts.config.config import LifeCycle, TrialSection, read_yaml
 from verdicts.guidance.credit import Account, Lift, account_of, lift_of, lives_on_the_base_rate
-from verdicts.guidance.rules import normal
 from verdicts.guidance.diff import latest_metadata
-from verdicts.rounds.holdout import SIDES
-from verdicts.base.jsonl import validate
-from verdicts.records.records import RoundMetrics, SideRates, Tally
-from verdicts.runs.view import Learnt
+from verdicts.guidance.rules import normal
 from verdicts.guidance.trial import more_tickets, near_misses
+from verdicts.records.records import RoundMetrics, SideRates, Tally
+from verdicts.rounds.holdout import SIDES
+from verdicts.runs.view import Learnt
 
 NEAR_MISSES_SHOWN = 5
 
@@ -40,7 +40,10 @@ class Evidence(NamedTuple):
     @property
     def sides(self) -> list[Side]:
         """The evidence on all learn tickets, then on fresh ones."""
-        return [Side(name, tally, lift_of(tally)) for name, tally in (("all", self.account.all), ("fresh", self.account.fresh))]
+        return [
+            Side(name, tally, lift_of(tally))
+            for name, tally in (("all", self.account.all), ("fresh", self.account.fresh))
+        ]
 
     @property
     def on_the_base_rate(self) -> bool:

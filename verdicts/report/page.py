@@ -3,14 +3,14 @@
 from markupsafe import Markup
 
 from verdicts.pages import svg
-from verdicts.stats.rates import Rate
-from verdicts.review.highlight import Marker, Piece
 from verdicts.pages.page import render
 from verdicts.records.records import RateRecord
 from verdicts.report.data import Report
 from verdicts.report.evidence import p_text, rates_of
 from verdicts.report.rules import Story, changes_by_round
+from verdicts.review.highlight import Marker, Piece
 from verdicts.runs.standing import Gap, Verdict, training_verdict
+from verdicts.stats.rates import Rate
 
 TEXTS_SHOWN = 12  # refused texts for a reason
 GUIDED = ("frr", "false_block", "label_match")  # the figures that guidance moves
@@ -23,7 +23,13 @@ def verdict_of(report: Report) -> Verdict:
     if report.student and report.student.gate:
         gate = report.student.gate
         before, after = gate.before.chat.frr, gate.after.chat.frr
-        said = {"k": after.k, "n": after.n, "rate": svg.percent(after.rate), "before": svg.percent(before.rate), "reasons": len(gate.reasons)}
+        said = {
+            "k": after.k,
+            "n": after.n,
+            "rate": svg.percent(after.rate),
+            "before": svg.percent(before.rate),
+            "reasons": len(gate.reasons),
+        }
         return Verdict("good", "verdict.ship", said) if gate.passed else Verdict("stop", "verdict.no_ship", said)
     frr = report.standing.rates.frr if report.standing else now.frr if now else None
     return training_verdict(status, report.learnt.rounds, frr, report.undecided, report.limit, report.gaps)
@@ -33,7 +39,11 @@ def gap_sentence(gap: Gap) -> Verdict:
     """The sentence on a gap: stop where it lets more fails through, wait where it blocks more passes."""
     sides = {"holdout": gap.holdout, "learn": gap.learn}
     values = {f"{side}_{name}": getattr(rate, name) for side, rate in sides.items() for name in ("k", "n")}
-    values |= {f"{side}_{name}": svg.percent(getattr(rate, name)) for side, rate in sides.items() for name in ("rate", "low", "high")}
+    values |= {
+        f"{side}_{name}": svg.percent(getattr(rate, name))
+        for side, rate in sides.items()
+        for name in ("rate", "low", "high")
+    }
     return Verdict("stop" if gap.rate == "frr" else "wait", f"gap.{gap.rate}", values)
 
 
@@ -49,7 +59,9 @@ def page(report: Report) -> str:
         curves=curves(report),
         changes=changes_by_round(report.stories),
         strips={story.key: strip(report, story) for story in report.stories},
-        tickets=[(ticket, photos(marker, ticket.per_image)) for ticket in (report.review.tickets if report.review else [])],
+        tickets=[
+            (ticket, photos(marker, ticket.per_image)) for ticket in (report.review.tickets if report.review else [])
+        ],
         texts_shown=TEXTS_SHOWN,
         svg=svg,
         percent=svg.percent,
@@ -66,10 +78,16 @@ def figures(report: Report) -> list[tuple[str, str, list[tuple[str, Rate | RateR
     """(name, tone, rates by side) of each figure: of all tickets, then of learn and hold-out tickets where the run held some out."""
     stands = report.standing
     if stands:
-        by_side = {side: rates for side, rates in (("all", stands.rates), ("learn", stands.learn), ("holdout", stands.holdout)) if rates is not None}
+        by_side = {
+            side: rates
+            for side, rates in (("all", stands.rates), ("learn", stands.learn), ("holdout", stands.holdout))
+            if rates is not None
+        }
     else:
         by_side = {side: rates_of(report.now, side) for side in report.sides}
-    drawn = {name: [(side, getattr(rates, name)) for side, rates in by_side.items()] for name in GUIDED} | {"format": [("all", report.now.format)]}
+    drawn = {name: [(side, getattr(rates, name)) for side, rates in by_side.items()] for name in GUIDED} | {
+        "format": [("all", report.now.format)]
+    }
     return [(name, tone, drawn[name]) for name, tone in TONES.items()]
 
 
@@ -84,7 +102,9 @@ def curves(report: Report) -> list[tuple[str, Markup]]:
     for name, scale in (("frr", errors), ("false_block", errors), ("label_match", matches)):
         rounds = [svg.Point(row.round, row.epoch, getattr(row, name)) for row in report.rounds]
         epochs = [(row.epoch, getattr(row, name)) for row in report.epochs]
-        drawn.append((name, svg.curve(rounds, epochs, changes, scale, TONES[name], report.limit if name == "frr" else None)))
+        drawn.append(
+            (name, svg.curve(rounds, epochs, changes, scale, TONES[name], report.limit if name == "frr" else None))
+        )
     return drawn
 
 

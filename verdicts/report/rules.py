@@ -5,9 +5,9 @@ from collections.abc import Iterable
 from dataclasses import dataclass, field
 
 from verdicts.guidance.diff import Change, changes_between, latest_metadata
-from verdicts.stage_b.prompts import rule_number
 from verdicts.records.records import Reflection, RejectedOperation, RuleMeta, RuleTally
 from verdicts.runs.view import Learnt
+from verdicts.stage_b.prompts import rule_number
 
 
 @dataclass(frozen=True)
@@ -72,7 +72,10 @@ def _tell(stories: dict[str, Story], event: Event, known: dict[str, RuleMeta]) -
 def changes_by_round(stories: Iterable[Story]) -> dict[int, str]:
     """What each round changed, as ``+G1 ~G2 -G3``; rounds without a change are left out."""
     changes = defaultdict(list)
-    for event in sorted((event for story in stories for event in story.events), key=lambda event: (event.round, rule_number(event.change.key))):
+    for event in sorted(
+        (event for story in stories for event in story.events),
+        key=lambda event: (event.round, rule_number(event.change.key)),
+    ):
         changes[event.round].append(f"{event.change.sign}{event.change.key}".replace("-", "−"))
     return {number: " ".join(words) for number, words in changes.items()}
 
@@ -92,7 +95,10 @@ def refused_of(reflections: Iterable[Iterable[Reflection]]) -> list[Refused]:
     for rejected in (rejected for records in reflections for record in records for rejected in record.rejected):
         texts[rejected.why.partition(":")[0]][_text_of(rejected)] += 1
     ranked = sorted(texts.items(), key=lambda item: (-item[1].total(), item[0]))
-    return [Refused(why, found.total(), sorted(found.items(), key=lambda item: (-item[1], item[0]))) for why, found in ranked]
+    return [
+        Refused(why, found.total(), sorted(found.items(), key=lambda item: (-item[1], item[0])))
+        for why, found in ranked
+    ]
 
 
 def _text_of(rejected: RejectedOperation) -> str:

@@ -14,8 +14,16 @@ from collections import Counter
 from collections.abc import Iterable, Mapping
 from typing import get_args
 
+from verdicts.records.records import (
+    Decision,
+    RateRecord,
+    ReviewDecision,
+    ReviewSummary,
+    ReviewTicket,
+    Selection,
+    Verdict,
+)
 from verdicts.stats.rates import Rate, wilson
-from verdicts.records.records import Decision, RateRecord, ReviewDecision, ReviewSummary, ReviewTicket, Selection, Verdict
 
 OTHER: dict[Verdict, Verdict] = {"pass": "fail", "fail": "pass"}
 
@@ -44,7 +52,10 @@ def merge(before: Mapping[str, ReviewDecision], given: Mapping[str, ReviewDecisi
 
 def changes(before: Mapping[str, ReviewDecision], given: Mapping[str, ReviewDecision]) -> str:
     """What a merge does, counted: ``3 given = 1 new + 1 changed + 1 unchanged; 4 others kept``."""
-    found = Counter("new" if key not in before else "changed" if before[key] != decision else "unchanged" for key, decision in given.items())
+    found = Counter(
+        "new" if key not in before else "changed" if before[key] != decision else "unchanged"
+        for key, decision in given.items()
+    )
     parts = " + ".join(f"{found[word]} {word}" for word in ("new", "changed", "unchanged"))
     return f"{len(given)} given = {parts}; {len(before.keys() - given.keys())} others kept"
 
@@ -60,7 +71,10 @@ def summarize(decisions: Iterable[ReviewDecision], queue: Iterable[ReviewTicket]
         decided=len(decided),
         decisions={word: words[word] for word in get_args(Decision)},
         label_error=_errors(decided),
-        label_error_by_label={side: _errors([decision for decision in decided if label[decision.ticket_key] == side]) for side in get_args(Verdict)},
+        label_error_by_label={
+            side: _errors([decision for decision in decided if label[decision.ticket_key] == side])
+            for side in get_args(Verdict)
+        },
         not_queued=len(all_decisions) - len(decided),
     )
 

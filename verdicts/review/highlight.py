@@ -37,7 +37,9 @@ class Marker:
         self.negatives = guard.negatives
         self.required = [_LINKS.sub("", item) for item in _items(_REQUIRED, g0)]
         words = {*WORDS, *forbidden_words(g0)}
-        self.words = re.compile("|".join(re.escape(word) for word in sorted(words, key=lambda word: (-len(word), word))))
+        self.words = re.compile(
+            "|".join(re.escape(word) for word in sorted(words, key=lambda word: (-len(word), word)))
+        )
 
     def pieces(self, summary: str) -> list[Piece]:
         """The summary cut up; the texts joined are the summary."""
@@ -78,4 +80,8 @@ def forbidden_words(g0: str) -> list[str]:
 
 def _items(clause: re.Pattern[str], g0: str) -> list[str]:
     found = clause.search(g0)
-    return [item.strip() for item in re.split("[、；;]", re.sub("（.*?）", "", found.group(1))) if item.strip()] if found else []
+    return (
+        [item.strip() for item in re.split("[、；;]", re.sub("（.*?）", "", found.group(1))) if item.strip()]
+        if found
+        else []
+    )

@@ -14,13 +14,12 @@ from pathlib import Path
 from typing import Any
 from urllib.parse import quote
 
-from verdicts.review.highlight import Marker, Piece
 from verdicts.pages.page import PAGES, csp_source
 from verdicts.photos.files import ENDINGS
-from verdicts.stage_b.protocol import cited_rules
 from verdicts.records.records import MissionGuidance, ReviewDecision, ReviewTicket
 from verdicts.records.synthetic import BANNER, BANNER_ZH
-
+from verdicts.review.highlight import Marker, Piece
+from verdicts.stage_b.protocol import cited_rules
 
 
 class Photos:
@@ -48,7 +47,13 @@ class Photos:
 
 
 def page_data(
-    run: str, mission: str, tickets: Sequence[ReviewTicket], guidance: MissionGuidance, said: Mapping[str, ReviewDecision], marker: Marker, photos: Photos | None
+    run: str,
+    mission: str,
+    tickets: Sequence[ReviewTicket],
+    guidance: MissionGuidance,
+    said: Mapping[str, ReviewDecision],
+    marker: Marker,
+    photos: Photos | None,
 ) -> dict[str, Any]:
     """All that the page shows, as JSON. ``queue`` is a digest of which tickets are queued: decisions in a browser belong to it.
 
@@ -93,7 +98,9 @@ def _ticket(ticket: ReviewTicket, marker: Marker, photos: Photos | None, table: 
     }
 
 
-def _photo(name: str, pieces: Sequence[Piece], marker: Marker, src: str | None, table: dict[Piece, int]) -> dict[str, Any]:
+def _photo(
+    name: str, pieces: Sequence[Piece], marker: Marker, src: str | None, table: dict[Piece, int]
+) -> dict[str, Any]:
     facts = [table.setdefault(piece, len(table)) for piece in pieces]
     return {"name": name, "facts": facts, "evidence": marker.evidence(pieces)} | ({"src": src} if src else {})
 
@@ -102,7 +109,11 @@ def page(data: Mapping[str, Any]) -> str:
     """The page as HTML. A run on drawn tickets says so above everything, in both languages and without a script."""
     html, css, js = ((PAGES / f"review.{kind}").read_text(encoding="utf-8") for kind in ("html", "css", "js"))
     policy = f"default-src 'none'; style-src '{csp_source(css)}'; script-src '{csp_source(js)}'; img-src 'self' file:; base-uri 'none'; form-action 'none'"
-    banner = f'<p class="synthetic" id="synthetic" role="note">{BANNER_ZH} {escape(BANNER)}</p>\n' if data.get("synthetic") else ""
+    banner = (
+        f'<p class="synthetic" id="synthetic" role="note">{BANNER_ZH} {escape(BANNER)}</p>\n'
+        if data.get("synthetic")
+        else ""
+    )
     parts = {"policy": policy, "css": css, "js": js, "banner": banner, "data": _json(data)}
     first, *rest = html.split("{{")
     return first + "".join(parts[name] + text for name, text in (piece.split("}}", 1) for piece in rest))

@@ -26,7 +26,11 @@ def is_unsupported(candidates: Iterable[Trajectory]) -> bool:
 
 
 def queue(
-    trajectories: Iterable[Trajectory], selections: Iterable[Selection], policy: str, suspects: Mapping[str, str], shown_in: Mapping[str, str]
+    trajectories: Iterable[Trajectory],
+    selections: Iterable[Selection],
+    policy: str,
+    suspects: Mapping[str, str],
+    shown_in: Mapping[str, str],
 ) -> list[NeedReviewEntry]:
     """The review entries of one round, in the order of its selections: each unsupported ticket, under ``label_suspect`` only suspects.
 
@@ -87,7 +91,9 @@ def distinct_answers(candidates: Iterable[Trajectory]) -> list[ReviewCandidate]:
     return [ReviewCandidate(verdict=verdict, reason=reason, count=count) for (verdict, reason), count in ranked]
 
 
-def review_ticket(ticket: StageA, selection: Selection, candidates: Sequence[Trajectory], times_queued: int, reason_code: ReviewReason) -> ReviewTicket:
+def review_ticket(
+    ticket: StageA, selection: Selection, candidates: Sequence[Trajectory], times_queued: int, reason_code: ReviewReason
+) -> ReviewTicket:
     """One ticket ready to read. ``reason_code``: of its last line of the queue."""
     return ReviewTicket(
         ticket_key=ticket.ticket_key,

@@ -17,12 +17,12 @@ from collections.abc import Container, Iterable, Iterator, Mapping
 from pathlib import Path
 from typing import get_args
 
-from verdicts.command.cli import say
 from verdicts.base.errors import mistake
 from verdicts.base.jsonl import parse_rows
-from verdicts.stage_b.protocol import WORD
-from verdicts.records.records import Decision, ReviewDecision, ReviewTicket, decisions_by_ticket
 from verdicts.base.text_files import no_text, read_bytes
+from verdicts.command.cli import say
+from verdicts.records.records import Decision, ReviewDecision, ReviewTicket, decisions_by_ticket
+from verdicts.stage_b.protocol import WORD
 
 # field -> its head in our own tables. The first three are read back, the others are there to decide by.
 HEADS = {
@@ -35,7 +35,9 @@ _SIMPLIFIED = str.maketrans("標籤簽錯誤確單決備註斷隊數據類別號
 
 def _word(text: str) -> str:
     """A head or word without what programs and people change in it: width, case, blanks, hyphens, traditional characters."""
-    return re.sub(r"[\s_-]+", "_", unicodedata.normalize("NFKC", text).translate(_SIMPLIFIED).strip().strip(".。").casefold())
+    return re.sub(
+        r"[\s_-]+", "_", unicodedata.normalize("NFKC", text).translate(_SIMPLIFIED).strip().strip(".。").casefold()
+    )
 
 
 _FIELD_OF = {_word(head): field for field, head in HEADS.items()} | {field: field for field in HEADS}
@@ -106,7 +108,11 @@ def _decoded(path: Path) -> str:
         if encoding not in _CHINESE:
             return text
         read.append(text)
-        if _heads_in(text) if text.lstrip()[:1] != "{" else not any(unicodedata.category(char) in ("Co", "Cn") for char in text):
+        if (
+            _heads_in(text)
+            if text.lstrip()[:1] != "{"
+            else not any(unicodedata.category(char) in ("Co", "Cn") for char in text)
+        ):
             say(f"review_apply: {path} is not UTF-8, read as {encoding.upper()}")
             return text  # bytes of one of them mostly decode in the other too, into nonsense: heads, or characters that are none, tell
     if read and read[0].lstrip()[:1] != "{":
@@ -121,7 +127,10 @@ def _read_table(path: Path, text: str, known: Container[str]) -> Iterator[tuple[
     text = text[sep.end() :] if sep else text
     if found is None:
         raise mistake(
-            f"its first line has no heads ticket_key and decision ({_first_cells(text)})", "keep the heads of the exported table", path=path, line=1 + above
+            f"its first line has no heads ticket_key and decision ({_first_cells(text)})",
+            "keep the heads of the exported table",
+            path=path,
+            line=1 + above,
         )
     delimiter, heads = found
     fields = _fields(path, heads, 1 + above)
@@ -136,7 +145,12 @@ def _read_table(path: Path, text: str, known: Container[str]) -> Iterator[tuple[
         except csv.Error as error:
             raise mistake(f"not a table row ({error})", "close its quotes", path=path, line=line) from None
         if any(cell.strip() for cell in cells[len(fields) :]):
-            raise mistake(f"{len(cells)} cells under {len(fields)} heads", "quote a cell that holds the delimiter", path=path, line=line)
+            raise mistake(
+                f"{len(cells)} cells under {len(fields)} heads",
+                "quote a cell that holds the delimiter",
+                path=path,
+                line=line,
+            )
         row = {field: cell for field, cell in zip(fields, cells, strict=False) if field}
         row["ticket_key"] = _key(row.get("ticket_key", ""), known)
         if (decision := _decision_of(path, line, row)) is not None:
@@ -154,7 +168,12 @@ def _heads_in(text: str) -> tuple[str, list[str]] | None:
     sep = _SEP.match(text)
     for delimiter in sep.group(1) if sep else ",;\t":
         try:
-            heads = [head.strip() for head in next(csv.reader(io.StringIO(text[sep.end() :] if sep else text, newline=""), delimiter=delimiter), [])]
+            heads = [
+                head.strip()
+                for head in next(
+                    csv.reader(io.StringIO(text[sep.end() :] if sep else text, newline=""), delimiter=delimiter), []
+                )
+            ]
         except csv.Error:
             continue
         if {"ticket_key", "decision"} <= {_FIELD_OF.get(_word(head)) for head in heads}:
@@ -173,11 +192,15 @@ def _fields(path: Path, heads: list[str], line: int) -> list[str]:
         raise mistake("stands on two columns", "keep one of the two", path=path, line=line, field=twice)
     added = [head for head, field in zip(heads, fields, strict=True) if head and not field]
     for head in added:
-        near = difflib.get_close_matches(_word(head), [name for name, field in _FIELD_OF.items() if field not in fields], n=1, cutoff=0.7)
+        near = difflib.get_close_matches(
+            _word(head), [name for name, field in _FIELD_OF.items() if field not in fields], n=1, cutoff=0.7
+        )
         if near:
             raise mistake("unknown head", f"did you mean {near[0]!r}?", path=path, line=line, field=head)
     if added:
-        say(f"review_apply: passing over {len(added)} added column{'s' * (len(added) > 1)} of {path}: {', '.join(added)}")
+        say(
+            f"review_apply: passing over {len(added)} added column{'s' * (len(added) > 1)} of {path}: {', '.join(added)}"
+        )
     return fields
 
 
@@ -189,5 +212,11 @@ def _decision_of(path: Path, line: int, row: dict[str, str]) -> ReviewDecision |
     word = _DECISION_OF.get(_word(given))
     if word is None:
         what = f"unknown decision {given.strip()!r}" if given.strip() else "empty, though there is a note"
-        raise mistake(what, f"write one of {', '.join(get_args(Decision))} ({'、'.join(WORDS.values())})", path=path, line=line, field="decision")
+        raise mistake(
+            what,
+            f"write one of {', '.join(get_args(Decision))} ({'、'.join(WORDS.values())})",
+            path=path,
+            line=line,
+            field="decision",
+        )
     return ReviewDecision(ticket_key=row["ticket_key"], decision=word, note=note.replace("\r\n", "\n"))

@@ -12,10 +12,18 @@ from typing import get_args
 import numpy as np
 
 from verdicts.base.jsonl import Placed, Places, parse_row
-from verdicts.records.records import MissionReview, NeedReviewEntry, ReviewReason, ReviewTicket, Selection, Trajectory, Verdict
-from verdicts.review.queue import log_odds_against, review_ticket
+from verdicts.records.records import (
+    MissionReview,
+    NeedReviewEntry,
+    ReviewReason,
+    ReviewTicket,
+    Selection,
+    Trajectory,
+    Verdict,
+)
 from verdicts.records.run_folder import stream_file
 from verdicts.records.ticket_index import Column, Tickets
+from verdicts.review.queue import log_odds_against, review_ticket
 
 REASONS: tuple[ReviewReason, ...] = get_args(ReviewReason)
 _SEEN, _VALID, _MATCHES = 1, 2, 4
@@ -94,8 +102,14 @@ class ReviewQueue:
 
     def missions(self) -> Iterator[tuple[str, MissionReview, Iterator[ReviewTicket]]]:
         """Each mission, sorted by name: its review without tickets, and its tickets, the likeliest label error first."""
-        waits = np.fromiter((self._waits(number) for number in range(len(self.tickets))), dtype=bool, count=len(self.tickets))
-        missions = np.fromiter((self.tickets.mission_number(number) for number in range(len(self.tickets))), dtype=np.uint32, count=len(self.tickets))
+        waits = np.fromiter(
+            (self._waits(number) for number in range(len(self.tickets))), dtype=bool, count=len(self.tickets)
+        )
+        missions = np.fromiter(
+            (self.tickets.mission_number(number) for number in range(len(self.tickets))),
+            dtype=np.uint32,
+            count=len(self.tickets),
+        )
         for name in sorted(self.tickets.missions):
             listed = np.flatnonzero(waits & (missions == self.tickets.missions.index(name)))
             review = MissionReview(
@@ -114,7 +128,9 @@ class ReviewQueue:
         odds, keys = array("d"), []
         for number in listed.tolist():
             key = self.tickets.at(number).ticket_key
-            against = log_odds_against(self.tickets.label(number), self._evaluations.candidates(number, key, self._trajectories))
+            against = log_odds_against(
+                self.tickets.label(number), self._evaluations.candidates(number, key, self._trajectories)
+            )
             odds.append(float("inf") if against is None else -against)
             keys.append(key)
         by_key = np.array(sorted(range(len(keys)), key=keys.__getitem__), dtype=np.int64)

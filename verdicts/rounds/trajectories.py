@@ -9,9 +9,9 @@ from collections.abc import Iterable, Sequence
 
 from verdicts.config.config import RolloutSection
 from verdicts.engines import LENGTH, STOP, Completion, Decode
-from verdicts.stage_b.protocol import Parsed, cut_reason, normalise, parse, render
 from verdicts.records.records import DecodeSettings, Malformed, StageA, Trajectory, VerdictLogprob
 from verdicts.rounds.windows import Place
+from verdicts.stage_b.protocol import Parsed, cut_reason, normalise, parse, render
 
 
 def candidate_seed(seed: int, group_id: str, index: int) -> int:
@@ -23,13 +23,21 @@ def decodes_for(ticket: StageA, section: RolloutSection) -> list[Decode]:
     """The sampling grid of one ticket: ``samples`` candidates for each entry, in grid order."""
     settings = [entry for entry in section.grid for _ in range(section.samples)]
     return [
-        Decode(entry.temperature, entry.top_p, section.max_new_tokens, candidate_seed(section.seed, ticket.group_id, index))
+        Decode(
+            entry.temperature, entry.top_p, section.max_new_tokens, candidate_seed(section.seed, ticket.group_id, index)
+        )
         for index, entry in enumerate(settings)
     ]
 
 
 def trajectories_of(
-    ticket: StageA, decodes: Sequence[Decode], completions: Sequence[Completion], place: Place, round_number: int, step: int, cut_reasons: str = "keep"
+    ticket: StageA,
+    decodes: Sequence[Decode],
+    completions: Sequence[Completion],
+    place: Place,
+    round_number: int,
+    step: int,
+    cut_reasons: str = "keep",
 ) -> list[Trajectory]:
     """One trajectory a candidate: the answer read, and whether its verdict is the label.
 
@@ -43,13 +51,29 @@ def trajectories_of(
         said = completion.text.rstrip()
         rows.append(
             Trajectory(
-                ticket_key=ticket.ticket_key, group_id=ticket.group_id, mission=ticket.mission,
-                round=round_number, epoch=place.epoch, candidate_index=index,
-                decode=DecodeSettings(temperature=decode.temperature, top_p=decode.top_p, max_new_tokens=decode.max_new_tokens, seed=decode.seed),
-                response_text=text, verdict=parsed.verdict, reason=parsed.reason,
-                format_ok=whole, label_match=whole and parsed.verdict == ticket.label,
-                verdict_logprob=VerdictLogprob(**{side: _rounded(value) for side, value in completion.verdict_logprob.items()}),
-                guidance_step=step, raw_text=said if whole and said != text else None, cut=cut,
+                ticket_key=ticket.ticket_key,
+                group_id=ticket.group_id,
+                mission=ticket.mission,
+                round=round_number,
+                epoch=place.epoch,
+                candidate_index=index,
+                decode=DecodeSettings(
+                    temperature=decode.temperature,
+                    top_p=decode.top_p,
+                    max_new_tokens=decode.max_new_tokens,
+                    seed=decode.seed,
+                ),
+                response_text=text,
+                verdict=parsed.verdict,
+                reason=parsed.reason,
+                format_ok=whole,
+                label_match=whole and parsed.verdict == ticket.label,
+                verdict_logprob=VerdictLogprob(
+                    **{side: _rounded(value) for side, value in completion.verdict_logprob.items()}
+                ),
+                guidance_step=step,
+                raw_text=said if whole and said != text else None,
+                cut=cut,
             )  # fmt: skip
         )
     return rows
@@ -73,15 +97,38 @@ def read(completion: Completion, cut_reasons: str) -> tuple[str, Parsed, bool]:
 
 
 def belongs(
-    chunk: Sequence[tuple[Sequence[Trajectory], Sequence[str]]], window: Sequence[StageA], decodes: Sequence[Sequence[Decode]], first: int, round_number: int, step: int
+    chunk: Sequence[tuple[Sequence[Trajectory], Sequence[str]]],
+    window: Sequence[StageA],
+    decodes: Sequence[Sequence[Decode]],
+    first: int,
+    round_number: int,
+    step: int,
 ) -> bool:
     """Whether saved rows are those of the window's tickets from number ``first`` on: each candidate once, in order, of this round and guidance."""
     if not chunk or first + len(chunk) > len(window):
         return False
     for (rows, finishes), ticket, asked in zip(chunk, window[first:], decodes[first:], strict=False):
-        due = [(ticket.ticket_key, ticket.group_id, ticket.mission, round_number, step, index, decode.seed) for index, decode in enumerate(asked)]
-        found = [(row.ticket_key, row.group_id, row.mission, row.round, row.guidance_step, row.candidate_index, row.decode.seed) for row in rows]
-        if found != due or len(finishes) != len(due) or any(row.label_match != (row.verdict == ticket.label) for row in rows):
+        due = [
+            (ticket.ticket_key, ticket.group_id, ticket.mission, round_number, step, index, decode.seed)
+            for index, decode in enumerate(asked)
+        ]
+        found = [
+            (
+                row.ticket_key,
+                row.group_id,
+                row.mission,
+                row.round,
+                row.guidance_step,
+                row.candidate_index,
+                row.decode.seed,
+            )
+            for row in rows
+        ]
+        if (
+            found != due
+            or len(finishes) != len(due)
+            or any(row.label_match != (row.verdict == ticket.label) for row in rows)
+        ):
             return False
     return True
 
@@ -105,7 +152,9 @@ def forgiven_in(rows: Iterable[Trajectory]) -> str:
     counts = Counter(kind for found in kinds for kind in found)
     named = ", ".join(f"{count} {kind}" for kind, count in sorted(counts.items(), key=lambda item: (-item[1], item[0])))
     cut = sum(row.cut for row in rows)
-    parts = ([f"{len(kinds)} answers in another form ({named})"] if kinds else []) + ([f"{cut} reasons cut"] if cut else [])
+    parts = ([f"{len(kinds)} answers in another form ({named})"] if kinds else []) + (
+        [f"{cut} reasons cut"] if cut else []
+    )
     return f"; {', '.join(parts)}" if parts else ""
 
 

@@ -12,9 +12,9 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import NamedTuple
 
-from verdicts.config.config import LoopConfig, read_section, read_yaml
 from verdicts.base.errors import UserError, mistake
 from verdicts.base.jsonl import read_rows, stream_lines
+from verdicts.config.config import LoopConfig, read_section, read_yaml
 from verdicts.records.records import MUTE_TRIAL, Malformed, Reflection
 from verdicts.records.run_folder import finished_rounds, round_folder
 from verdicts.rounds.windows import place_of
@@ -86,8 +86,14 @@ ANSWERS = Kind(
 REFLECTIONS = Kind(
     "reflections",
     "reflection.jsonl",
-    {"over_length": "raise engine.context_tokens, or lower reflect.prompt_tokens", "cut_off": "raise reflect.max_new_tokens", "refused": "see what the server said"}
-    | {MUTE_TRIAL: "let the server give logprobs, or have answers begin with the verdict (configs/prompts/stage_b.system.txt)"},
+    {
+        "over_length": "raise engine.context_tokens, or lower reflect.prompt_tokens",
+        "cut_off": "raise reflect.max_new_tokens",
+        "refused": "see what the server said",
+    }
+    | {
+        MUTE_TRIAL: "let the server give logprobs, or have answers begin with the verdict (configs/prompts/stage_b.system.txt)"
+    },
     "set reflect.grammar: true, change the prompt (configs/prompts/reflect.user.txt), or take another model",
 )
 
@@ -120,9 +126,15 @@ def answers_of(folder: Path) -> Count:
     if not path.exists() or not failed.exists():
         return Count()
     with path.open("rb") as file:
-        total = sum(b'"source": "guard"' not in line for line in file)  # the guard's rows are none of the model's answers
+        total = sum(
+            b'"source": "guard"' not in line for line in file
+        )  # the guard's rows are none of the model's answers
     failures = [row for row in read_rows(failed, Malformed, allow_empty=True) if row.candidate_index is not None]
-    return Count(total, Counter(row.why for row in failures), next((row.response_text for row in failures if row.response_text), None))
+    return Count(
+        total,
+        Counter(row.why for row in failures),
+        next((row.response_text for row in failures if row.response_text), None),
+    )
 
 
 def reflections_of(folder: Path) -> Count:
@@ -136,7 +148,11 @@ def count_reflections(records: Iterable[Reflection]) -> Count:
     verdict to read counts as unreadable too."""
     calls = [record for record in records if not record.reflection_id.endswith("-life")]
     unread = [record for record in calls if record.unreadable]
-    mute = [record for record in calls if not record.applied and any(reason(rejected.why) == MUTE_TRIAL for rejected in record.rejected)]
+    mute = [
+        record
+        for record in calls
+        if not record.applied and any(reason(rejected.why) == MUTE_TRIAL for rejected in record.rejected)
+    ]
     reasons = Counter(reason(record.unreadable) for record in unread) + Counter({MUTE_TRIAL: len(mute)})
     return Count(len(calls), reasons, next((record.raw_response for record in unread if record.raw_response), None))
 
@@ -156,7 +172,13 @@ def stop_after(rounds: Path, last: int, rounds_per_epoch: int, max_unreadable: f
         reflections.add(reflections_of(folder))
         for kind, count in ((ANSWERS, answers), (REFLECTIONS, reflections)):
             if count.exceeds(max_unreadable, place == rounds_per_epoch - 1):
-                return Stop(number, rounds_per_epoch, folder / kind.file, kind.sentence(number, count, max_unreadable), kind.turn(count))
+                return Stop(
+                    number,
+                    rounds_per_epoch,
+                    folder / kind.file,
+                    kind.sentence(number, count, max_unreadable),
+                    kind.turn(count),
+                )
     return None
 
 
@@ -179,7 +201,15 @@ def shown(text: str) -> str:
     """A raw text as a part of one line: short, with what a terminal would obey or a line would break at made visible."""
     short = text if len(text) <= _SHOWN else text[:_SHOWN] + "…"
     short = short.replace("\\", "\\\\").replace("\n", "\\n").replace("\r", "\\r").replace("\t", "\\t")
-    return "'" + re.sub(r"[^\S ]|[^\x20-\x7e\xa1-\uffff\U00010000-\U0010ffff]|[\u200b-\u200f\u2028-\u202e\u2060-\u2069\ufeff\ud800-\udfff]", lambda found: f"\\u{ord(found[0]):04x}", short) + "'"
+    return (
+        "'"
+        + re.sub(
+            r"[^\S ]|[^\x20-\x7e\xa1-\uffff\U00010000-\U0010ffff]|[\u200b-\u200f\u2028-\u202e\u2060-\u2069\ufeff\ud800-\udfff]",
+            lambda found: f"\\u{ord(found[0]):04x}",
+            short,
+        )
+        + "'"
+    )
 
 
 def unread_in(unread: Sequence[str]) -> str:

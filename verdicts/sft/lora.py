@@ -5,30 +5,48 @@ import warnings
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from verdicts.config.config import SftSection
 from verdicts.base.errors import mistake
+from verdicts.config.config import SftSection
 
 if TYPE_CHECKING:
     import torch
     from peft import LoraConfig
 
 # Where a language layer holds each projection; their names alone would catch other parts of other models.
-PLACE = {name: part for part, names in {"self_attn": "q_proj k_proj v_proj o_proj", "mlp": "gate_proj up_proj down_proj"}.items() for name in names.split()}
+PLACE = {
+    name: part
+    for part, names in {"self_attn": "q_proj k_proj v_proj o_proj", "mlp": "gate_proj up_proj down_proj"}.items()
+    for name in names.split()
+}
 
 
 def top_layers(folder: Path, config: SftSection) -> list[int]:
     """Numbers of the layers that learn, from the checkpoint's config.json; raises UserError where it has fewer layers than ``top_layers``."""
     have = json.loads((folder / "config.json").read_text(encoding="utf-8"))["text_config"].get("num_hidden_layers")
     if not isinstance(have, int):
-        raise mistake("its text_config does not say num_hidden_layers", "take the checkpoint's own config.json", path=folder / "config.json", field="student.model")
+        raise mistake(
+            "its text_config does not say num_hidden_layers",
+            "take the checkpoint's own config.json",
+            path=folder / "config.json",
+            field="student.model",
+        )
     if config.top_layers > have:
-        raise mistake(f"{config.top_layers}, but the model has {have} language layers ({folder})", f"set it to 1 to {have}", field="sft.top_layers")
+        raise mistake(
+            f"{config.top_layers}, but the model has {have} language layers ({folder})",
+            f"set it to 1 to {have}",
+            field="sft.top_layers",
+        )
     return list(range(have - config.top_layers, have))
 
 
 def adapted(layers: list[int], targets: list[str]) -> list[str]:
     """Names of the modules that learn, in the model's order."""
-    return [f"model.language_model.layers.{layer}.{PLACE[name]}.{name}" for layer in layers for name in PLACE if name in targets]
+    return [
+        f"model.language_model.layers.{layer}.{PLACE[name]}.{name}"
+        for layer in layers
+        for name in PLACE
+        if name in targets
+    ]
 
 
 def lora_config(layers: list[int], config: SftSection) -> "LoraConfig":
@@ -49,7 +67,9 @@ def adapt(model: "torch.nn.Module", settings: "LoraConfig", names: list[str]) ->
     from peft.tuners.lora import LoraLayer
 
     with warnings.catch_warnings():
-        warnings.filterwarnings("ignore", "`is_gradient_checkpointing`")  # peft's call; what it says is for peft's developers
+        warnings.filterwarnings(
+            "ignore", "`is_gradient_checkpointing`"
+        )  # peft's call; what it says is for peft's developers
         found = get_peft_model(model, settings)
     base = found.get_base_model()
     hit = [name for name, module in base.named_modules() if isinstance(module, LoraLayer)]

@@ -9,8 +9,8 @@ import shutil
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from verdicts.models.fingerprint import sampled_hash
 from verdicts.base.errors import mistake
+from verdicts.models.fingerprint import sampled_hash
 
 if TYPE_CHECKING:
     import torch
@@ -25,14 +25,18 @@ SMALL = {".json", ".jinja", ".txt", ".model"}
 def check_folders(base: Path, output: Path) -> None:
     """Raise UserError where the base lies in the way of the output, or the output is no folder."""
     if base.resolve().is_relative_to(output.resolve()):
-        raise mistake(f"is inside the output folder ({output})", "name another --output-dir", path=base, field="student.model")
+        raise mistake(
+            f"is inside the output folder ({output})", "name another --output-dir", path=base, field="student.model"
+        )
     if output.exists() and not output.is_dir():
         raise mistake("is not a folder", "name another --output-dir", path=output)
 
 
 def base_hashes(base: Path) -> dict[str, str]:
     """Short hash of each of the base's files, by name."""
-    return {file.name: sampled_hash(file) for file in sorted(base.iterdir()) if file.suffix in SMALL or file.match(WEIGHTS)}
+    return {
+        file.name: sampled_hash(file) for file in sorted(base.iterdir()) if file.suffix in SMALL or file.match(WEIGHTS)
+    }
 
 
 def merge(base: Path, deltas: dict[str, "torch.Tensor"], output: Path) -> None:

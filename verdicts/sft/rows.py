@@ -7,11 +7,11 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from verdicts.base.errors import mistake
+from verdicts.base.progress import progress
 from verdicts.corpus.rows import FusedRow, check_photos, one_sided, parse_line, stream, verdict_of
 from verdicts.photos.files import MAX_ASPECT, NotAPhoto, stored_size
-from verdicts.base.progress import progress
-from verdicts.stage_b.protocol import WORD
 from verdicts.records.records import Verdict
+from verdicts.stage_b.protocol import WORD
 from verdicts.student.student import Row, Seen
 
 if TYPE_CHECKING:
@@ -54,7 +54,12 @@ class Rows:
         if long:
             others = f", and {len(long) - 1} more rows are too long" if len(long) > 1 else ""
             what = f"{long[0].tokens} tokens, more than sft.max_tokens ({max_tokens}){others}"
-            raise mistake(what, f"raise it to {max(fact.tokens for fact in long)}, or shorten or delete the row", path=path, line=long[0].line)
+            raise mistake(
+                what,
+                f"raise it to {max(fact.tokens for fact in long)}, or shorten or delete the row",
+                path=path,
+                line=long[0].line,
+            )
 
     def _fact(self, line: int, offset: int, raw: bytes) -> Fact:
         row = parse_line(raw, FusedRow, self.path, line)
@@ -72,11 +77,15 @@ class Rows:
             with open(image, "rb") as file:
                 wide, high = stored_size(file)
         except OSError as error:
-            raise mistake(f"cannot be read ({image}: {error.strerror})", "correct the path or delete the row", **place) from None
+            raise mistake(
+                f"cannot be read ({image}: {error.strerror})", "correct the path or delete the row", **place
+            ) from None
         except NotAPhoto as error:
             raise mistake(f"not a photo ({image}: {error})", "replace the file or delete the row", **place) from None
         if max(wide, high) > MAX_ASPECT * min(wide, high):
-            raise mistake(f"too narrow a photo ({image}: {wide} × {high})", "replace the file or delete the row", **place)
+            raise mistake(
+                f"too narrow a photo ({image}: {wide} × {high})", "replace the file or delete the row", **place
+            )
         return self.encoder.photo_tokens(wide, high)
 
     def encode(self, index: int) -> "Encoded":
@@ -92,12 +101,20 @@ class Rows:
         verdicts = Counter(fact.verdict for fact in self.facts if fact.verdict)
         if only := one_sided(verdicts):
             what = f"all {verdicts[only]} chat rows say {WORD[only]}: the student would learn to say nothing else"
-            raise mistake(what, "add tickets of the other verdict, or set sft.allow_one_sided: true", path=self.path, field="sft.allow_one_sided")
+            raise mistake(
+                what,
+                "add tickets of the other verdict, or set sft.allow_one_sided: true",
+                path=self.path,
+                field="sft.allow_one_sided",
+            )
 
     def counts(self) -> dict[str, dict[str, int]]:
         """Rows and learnt tokens of each task."""
         rows = Counter(fact.task for fact in self.facts)
-        return {task: {"rows": rows[task], "learnt_tokens": sum(fact.learnt for fact in self.facts if fact.task == task)} for task in sorted(rows)}
+        return {
+            task: {"rows": rows[task], "learnt_tokens": sum(fact.learnt for fact in self.facts if fact.task == task)}
+            for task in sorted(rows)
+        }
 
 
 def _conversation(row: FusedRow) -> Row:

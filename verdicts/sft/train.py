@@ -19,13 +19,13 @@ import torch
 from accelerate import Accelerator
 from torch.nn import functional as F
 
-from verdicts.config.config import SftSection
 from verdicts.base.errors import UserError, mistake
 from verdicts.base.progress import progress
-from verdicts.sft.steps import Plan, learning_rate
-from verdicts.sft.rows import Rows
-from verdicts.student.student import NOT_LEARNT
 from verdicts.base.whole_file import beside
+from verdicts.config.config import SftSection
+from verdicts.sft.rows import Rows
+from verdicts.sft.steps import Plan, learning_rate
+from verdicts.student.student import NOT_LEARNT
 
 STATE = "state.pt"
 
@@ -75,7 +75,10 @@ class Batch:
 
     def __init__(self, rows: Rows, picked: Sequence[int], device: torch.device, kept_tasks: Sequence[str] = ()) -> None:
         facts = [rows.facts[index] for index in picked]
-        self.tensors = {name: value.to(device) for name, value in rows.encoder.batch([rows.encode(index) for index in picked], left=False).items()}
+        self.tensors = {
+            name: value.to(device)
+            for name, value in rows.encoder.batch([rows.encode(index) for index in picked], left=False).items()
+        }
         self.weights = torch.cat([torch.full((fact.learnt,), fact.weight) for fact in facts]).to(device)
         self.kept = torch.cat([torch.full((fact.learnt,), fact.task in kept_tasks) for fact in facts]).to(device)
         self.tasks = [(fact.task, fact.learnt) for fact in facts]
@@ -93,16 +96,24 @@ def ahead(make: Callable[[Any], Batch], wanted: Iterator[Any]) -> Iterator[Batch
             yield coming.result()
 
 
-def val_losses(learner: torch.nn.Module, rows: Rows, accelerator: Accelerator, size: int, name: str) -> dict[str, float]:
+def val_losses(
+    learner: torch.nn.Module, rows: Rows, accelerator: Accelerator, size: int, name: str
+) -> dict[str, float]:
     """Mean loss of a learnt token of each task, row weights aside. Every process takes its share of the rows; all get the result."""
     if not rows.facts:
         return {}
     tasks = sorted({fact.task for fact in rows.facts})
     order = sorted(range(len(rows.facts)), key=lambda index: rows.facts[index].tokens)
-    cuts = [order[at : at + size] for at in range(0, len(order), size)][accelerator.process_index :: accelerator.num_processes]
+    cuts = [order[at : at + size] for at in range(0, len(order), size)][
+        accelerator.process_index :: accelerator.num_processes
+    ]
     sums = torch.zeros(len(tasks), 2, dtype=torch.float64)
     learner.eval()
-    with torch.inference_mode(), accelerator.autocast(), progress(f"sft: val loss {name}", len(cuts), unit="batches") as bar:
+    with (
+        torch.inference_mode(),
+        accelerator.autocast(),
+        progress(f"sft: val loss {name}", len(cuts), unit="batches") as bar,
+    ):
         for batch in ahead(lambda picked: Batch(rows, picked, accelerator.device), iter(cuts)):
             losses = learner(batch.tensors).double().cpu().split([learnt for _, learnt in batch.tasks])
             for (task, learnt), loss in zip(batch.tasks, losses, strict=True):
@@ -115,12 +126,24 @@ def val_losses(learner: torch.nn.Module, rows: Rows, accelerator: Accelerator, s
 class Trainer:
     """Steps of one run. ``folder`` holds the state to go on from; ``run`` is what must be the same for that."""
 
-    def __init__(self, learner: Learner, rows: Rows, config: SftSection, accelerator: Accelerator, folder: Path, run: dict[str, Any]) -> None:
+    def __init__(
+        self,
+        learner: Learner,
+        rows: Rows,
+        config: SftSection,
+        accelerator: Accelerator,
+        folder: Path,
+        run: dict[str, Any],
+    ) -> None:
         self.rows, self.config, self.accelerator, self.folder = rows, config, accelerator, folder
         self.run = hashlib.sha256(json.dumps(run, sort_keys=True).encode()).hexdigest()
-        self.plan = Plan([fact.task for fact in rows.facts], [fact.tokens for fact in rows.facts], config, accelerator.num_processes)
+        self.plan = Plan(
+            [fact.task for fact in rows.facts], [fact.tokens for fact in rows.facts], config, accelerator.num_processes
+        )
         self.parameters = learner.learning()
-        self.optimizer = torch.optim.AdamW(self.parameters.values(), lr=config.learning_rate, weight_decay=config.weight_decay)
+        self.optimizer = torch.optim.AdamW(
+            self.parameters.values(), lr=config.learning_rate, weight_decay=config.weight_decay
+        )
         self.learner = accelerator.prepare(learner)
         self.before: dict[str, float] | None = None  # validation loss of the untouched student
         self.history: list[dict[str, Any]] = []  # of each step done
@@ -138,14 +161,22 @@ class Trainer:
                     self.save()
                 bar.update()
         if not all(bool(torch.isfinite(value).all()) for value in self.parameters.values()):
-            raise mistake("what was learnt is no number", "lower it, or look for rows with an extreme weight", field="sft.learning_rate")
+            raise mistake(
+                "what was learnt is no number",
+                "lower it, or look for rows with an extreme weight",
+                field="sft.learning_rate",
+            )
 
     def _step(self, step: int, batches: Iterator[Batch]) -> dict[str, Any]:
         """One update: the mean over the learnt tokens of all its batches and processes, each token by its row's weight."""
         facts = [self.rows.facts[index] for index in self.plan.rows(step)]
         learnt = sum(fact.learnt for fact in facts)
         rate = learning_rate(step, self.plan.steps, self.config)
-        torch.manual_seed(int.from_bytes(hashlib.sha256(f"{self.config.seed}:{step}:{self.accelerator.process_index}".encode()).digest()[:8]))
+        torch.manual_seed(
+            int.from_bytes(
+                hashlib.sha256(f"{self.config.seed}:{step}:{self.accelerator.process_index}".encode()).digest()[:8]
+            )
+        )
         loss = torch.zeros((), device=self.accelerator.device)
         for at in range(self.config.accumulate):
             batch, last = next(batches), at == self.config.accumulate - 1
@@ -164,14 +195,24 @@ class Trainer:
             tokens[fact.task] += fact.learnt
         total = float(self.accelerator.reduce(loss, "sum"))
         if not math.isfinite(total):
-            raise mistake(f"the loss of step {step + 1} is no number ({total})", "lower sft.learning_rate, or look for rows with an extreme weight", field="sft.learning_rate")
+            raise mistake(
+                f"the loss of step {step + 1} is no number ({total})",
+                "lower sft.learning_rate, or look for rows with an extreme weight",
+                field="sft.learning_rate",
+            )
         return {"loss": total, "lr": rate, "learnt_tokens": dict(sorted(tokens.items()))}
 
     def save(self) -> None:
         """Write the state, led by a line with its SHA-256, beside and rename it: one that is there is whole."""
         if self.accelerator.is_main_process:
             held = {name: value.detach().cpu() for name, value in self.parameters.items()}
-            state = {"run": self.run, "learnt": held, "optimizer": self.optimizer.state_dict(), "before": self.before, "history": self.history}
+            state = {
+                "run": self.run,
+                "learnt": held,
+                "optimizer": self.optimizer.state_dict(),
+                "before": self.before,
+                "history": self.history,
+            }
             packed = io.BytesIO()  # torch says nothing of a full disk but a traceback
             torch.save(state, packed)
             with beside(self.folder / STATE) as temporary, open(temporary, "wb") as file:
@@ -204,7 +245,14 @@ class Trainer:
             part = self.history[at : at + self.config.log_steps]
             tokens = sum((Counter(step["learnt_tokens"]) for step in part), Counter[str]())
             loss = sum(step["loss"] for step in part) / len(part)
-            lines.append({"step": at + len(part), "loss": rounded(loss), "lr": rounded(part[-1]["lr"]), "learnt_tokens": dict(sorted(tokens.items()))})
+            lines.append(
+                {
+                    "step": at + len(part),
+                    "loss": rounded(loss),
+                    "lr": rounded(part[-1]["lr"]),
+                    "learnt_tokens": dict(sorted(tokens.items())),
+                }
+            )
         return lines
 
 
@@ -224,7 +272,11 @@ def read_state(path: Path) -> dict[str, Any]:
 
 def damaged(path: Path, why: str) -> UserError:
     """The error for a state that cannot be gone on from."""
-    return mistake(f"the training state is damaged, or of another version ({why.splitlines()[0][:120] if why else 'unreadable'})", f"delete {path.parent} to train from the start", path=path)
+    return mistake(
+        f"the training state is damaged, or of another version ({why.splitlines()[0][:120] if why else 'unreadable'})",
+        f"delete {path.parent} to train from the start",
+        path=path,
+    )
 
 
 def rounded(value: float) -> float:

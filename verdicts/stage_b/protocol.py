@@ -13,10 +13,24 @@ HEADER = "Verdict: "
 REASON_HEADER = "Reason: "
 
 # A third state in an output makes it malformed: the protocol knows two verdicts only.
-THIRD_STATE = ("需复核", "需要复核", "需人工复核", "待复核", "need-review", "need review", "need_review", "待定", "证据不足", "通过但需复核", "无法判定")
+THIRD_STATE = (
+    "需复核",
+    "需要复核",
+    "需人工复核",
+    "待复核",
+    "need-review",
+    "need review",
+    "need_review",
+    "待定",
+    "证据不足",
+    "通过但需复核",
+    "无法判定",
+)
 
 # Markers that inputs may carry. The marker goes, the remark stays.
-_MARKER = re.compile(r"(?:通过但)?(?:需要?(?:人工)?|待)复核(?:[,，、:：/]?\s*(备注)[:：,，]*)*|need[-_ ]review[:：]?", re.IGNORECASE)
+_MARKER = re.compile(
+    r"(?:通过但)?(?:需要?(?:人工)?|待)复核(?:[,，、:：/]?\s*(备注)[:：,，]*)*|need[-_ ]review[:：]?", re.IGNORECASE
+)
 _RULE_KEY = re.compile(r"(?<![A-Za-z0-9])G(\d+)(?![0-9])")
 _END_OF_THINKING = "</think>"
 _LOOKS_LIKE_AN_ANSWER = re.compile(r"[\s`~*_\ufeff]*(?:json\s*)?[*_`]*(?:verdict|[\[{])", re.IGNORECASE)
@@ -34,7 +48,9 @@ FORGIVEN = {
     "full_stop": "a full stop behind the verdict word",
     "traditional": "通過 for 通过",
 }
-_NARROW = {code: code - 0xFEE0 for code in range(0xFF01, 0xFF5F)} | {0x3000: " "}  # a character for a character: places stay
+_NARROW = {code: code - 0xFEE0 for code in range(0xFF01, 0xFF5F)} | {
+    0x3000: " "
+}  # a character for a character: places stay
 _SIMPLE = str.maketrans("過複覆覈證據無", "过复复核证据无")
 _INVISIBLE = "\ufeff\u200b\u200c\u200d\u2060\x00"
 _MARK = "[*_`]*"

@@ -7,8 +7,8 @@ import re
 from collections.abc import Iterable, Sequence
 
 from verdicts.config.config import FailFirst
-from verdicts.stage_b.protocol import clean_summary, render, third_state_word
 from verdicts.records.records import Selection, StageA, Trajectory, VerdictLogprob, votes_of
+from verdicts.stage_b.protocol import clean_summary, render, third_state_word
 
 OVERRIDE = "fail_first_override"
 TIE = "tie_fail_first"
@@ -45,7 +45,9 @@ def select(ticket: StageA, candidates: Sequence[Trajectory], guard: FailFirst) -
     if not valid:
         return None
     verdict, strength = majority([candidate.verdict for candidate in valid])
-    chosen = min((candidate for candidate in valid if candidate.verdict == verdict), key=lambda candidate: candidate.cut)
+    chosen = min(
+        (candidate for candidate in valid if candidate.verdict == verdict), key=lambda candidate: candidate.cut
+    )
     reason, index, warnings = chosen.reason, chosen.candidate_index, []
     if 0 < sum(candidate.verdict == "pass" for candidate in valid) == len(valid) / 2:
         warnings.append(TIE)

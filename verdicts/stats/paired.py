@@ -47,7 +47,9 @@ def change_of(groups: Mapping[str, Sequence[Parts]], resamples: int, seed: int) 
     draw = random.Random(seed)  # its stream does not change between versions of Python
     found = [_difference(draw.choices(sums, k=len(sums))) for _ in range(resamples)]
     changes = sorted(change for change in found if change is not None)
-    low, high = (round(changes[round(share * (len(changes) - 1))], 6) for share in (0.025, 0.975)) if changes else (None, None)
+    low, high = (
+        (round(changes[round(share * (len(changes) - 1))], 6) for share in (0.025, 0.975)) if changes else (None, None)
+    )
     return Change(round(whole, 6), low, high)
 
 

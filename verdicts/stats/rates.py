@@ -22,7 +22,11 @@ class Rate(NamedTuple):
     high: float | None
 
     def __str__(self) -> str:
-        return "n/a (n=0)" if self.rate is None else f"{self.rate:.1%} [{self.low:.1%}, {self.high:.1%}] ({self.k}/{self.n})"
+        return (
+            "n/a (n=0)"
+            if self.rate is None
+            else f"{self.rate:.1%} [{self.low:.1%}, {self.high:.1%}] ({self.k}/{self.n})"
+        )
 
 
 def wilson(k: int, n: int) -> Rate:

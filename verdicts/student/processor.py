@@ -14,7 +14,11 @@ def load_processor(folder: Path | str) -> Any:
     from transformers import AutoProcessor
     from transformers.utils import is_torchvision_available
 
-    return AutoProcessor.from_pretrained(folder, trust_remote_code=False) if is_torchvision_available() else load_photo_processor(folder)
+    return (
+        AutoProcessor.from_pretrained(folder, trust_remote_code=False)
+        if is_torchvision_available()
+        else load_photo_processor(folder)
+    )
 
 
 def load_photo_processor(folder: Path | str) -> Any:
@@ -34,7 +38,9 @@ def load_photo_processor(folder: Path | str) -> Any:
             return ["image_processor", "tokenizer"]
 
     tokenizer = AutoTokenizer.from_pretrained(folder, trust_remote_code=False)
-    return PhotoProcessor(Qwen2VLImageProcessorPil.from_pretrained(folder), tokenizer, chat_template=_template(Path(folder), tokenizer))
+    return PhotoProcessor(
+        Qwen2VLImageProcessorPil.from_pretrained(folder), tokenizer, chat_template=_template(Path(folder), tokenizer)
+    )
 
 
 def _template(folder: Path, tokenizer: Any) -> str | None:

@@ -105,7 +105,11 @@ def parse_dense(text: str) -> list[Found] | None:
         if not isinstance(item, dict) or set(item) != {"bbox_2d", "label"} or not isinstance(item["label"], str):
             return None
         box = item["bbox_2d"]
-        if not isinstance(box, list) or len(box) != 4 or not all(isinstance(v, int | float) and not isinstance(v, bool) for v in box):
+        if (
+            not isinstance(box, list)
+            or len(box) != 4
+            or not all(isinstance(v, int | float) and not isinstance(v, bool) for v in box)
+        ):
             return None
         x1, y1, x2, y2 = box
         if not (0 <= x1 < x2 <= 1000 and 0 <= y1 < y2 <= 1000):
@@ -116,7 +120,9 @@ def parse_dense(text: str) -> list[Found] | None:
 
 def render_dense(objects: Sequence[tuple[Sequence[int], str]]) -> str:
     """Write a dense answer from (box, label) pairs, without spaces."""
-    return json.dumps([{"bbox_2d": list(box), "label": label} for box, label in objects], ensure_ascii=False, separators=(",", ":"))
+    return json.dumps(
+        [{"bbox_2d": list(box), "label": label} for box, label in objects], ensure_ascii=False, separators=(",", ":")
+    )
 
 
 def iou(a: Box, b: Box) -> float:

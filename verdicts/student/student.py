@@ -13,10 +13,20 @@ from importlib.util import find_spec
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
 
-from verdicts.models.checkpoints import LOCAL, Checkpoint, check_small_files, check_weights, ends_of_turn, load_model, settings, until_end, weight_files
-from verdicts.models import chat_template as chat
-from verdicts.models.threads import quiet_openmp
 from verdicts.base.errors import mistake
+from verdicts.models import chat_template as chat
+from verdicts.models.checkpoints import (
+    LOCAL,
+    Checkpoint,
+    check_small_files,
+    check_weights,
+    ends_of_turn,
+    load_model,
+    settings,
+    until_end,
+    weight_files,
+)
+from verdicts.models.threads import quiet_openmp
 from verdicts.photos.files import MAX_ASPECT, NotAPhoto, open_photo
 from verdicts.student.processor import load_photo_processor
 
@@ -80,7 +90,11 @@ class Encoder:
             self.config = transformers.AutoConfig.from_pretrained(folder, **LOCAL)
         with checkpoint.reading("tokenizer or image processor"):
             processor = load_photo_processor(folder)
-        self.tokenizer, self.photos, self.template = processor.tokenizer, processor.image_processor, processor.chat_template
+        self.tokenizer, self.photos, self.template = (
+            processor.tokenizer,
+            processor.image_processor,
+            processor.chat_template,
+        )
         if max_photo_pixels:
             size = dict(self.photos.size)
             self.photos.size = {edge: min(size[edge], max_photo_pixels) for edge in ("shortest_edge", "longest_edge")}
@@ -101,7 +115,10 @@ class Encoder:
         seen = seen or self.see([_readable(path) for path in row.images])
         form, texts = _form(messages, bool(row.images))
         if row.images and (marks := len(texts) - len(messages)) != len(row.images):
-            raise mistake(f"{len(row.images)} images but {marks} {PHOTO} in the user's text", "write one a photo, where the photo belongs")
+            raise mistake(
+                f"{len(row.images)} images but {marks} {PHOTO} in the user's text",
+                "write one a photo, where the photo belongs",
+            )
         around = self._around(form, generate)
         counts = iter(seen.counts)
         ids = self._template(around[0], counts)
@@ -112,7 +129,9 @@ class Encoder:
             ids += said + then
             learn += [role == "assistant"] * len(said) + [True] * end + [False] * (len(then) - end)
         if next(counts, None) is not None:
-            raise mistake("its chat template does not show every photo", "use the template of a Qwen3-VL", path=self.folder)
+            raise mistake(
+                "its chat template does not show every photo", "use the template of a Qwen3-VL", path=self.folder
+            )
         return Encoded(ids, learn, seen.pixels, seen.grid)
 
     def batch(self, rows: Sequence[Encoded], left: bool) -> "dict[str, Tensor]":
@@ -122,7 +141,12 @@ class Encoder:
         torch, longest = self.torch, max(len(row.ids) for row in rows)
 
         def padded(values: Sequence[Sequence[int]], filler: int) -> "Tensor":
-            return torch.tensor([[filler] * (longest - len(v)) + list(v) if left else list(v) + [filler] * (longest - len(v)) for v in values])
+            return torch.tensor(
+                [
+                    [filler] * (longest - len(v)) + list(v) if left else list(v) + [filler] * (longest - len(v))
+                    for v in values
+                ]
+            )
 
         input_ids = padded([row.ids for row in rows], self.pad)
         attention_mask = padded([[1] * len(row.ids) for row in rows], 0)
@@ -131,7 +155,10 @@ class Encoder:
             "labels": padded([[i if learnt else NOT_LEARNT for i, learnt in zip(row.ids, row.learn, strict=True)] for row in rows], NOT_LEARNT),
         }  # fmt: skip
         if seen := [row for row in rows if row.pixels is not None]:
-            out |= {"pixel_values": torch.cat([row.pixels for row in seen]), "image_grid_thw": torch.cat([row.grid for row in seen])}
+            out |= {
+                "pixel_values": torch.cat([row.pixels for row in seen]),
+                "image_grid_thw": torch.cat([row.grid for row in seen]),
+            }
         return out
 
     def photo_tokens(self, width: int, height: int) -> int:
@@ -158,7 +185,15 @@ class Encoder:
                 parts += [{"type": "image"}, {"type": "text", "text": mark}]
             messages.append({"role": role, "content": parts if photos else mine[0]})
         special = {"bos_token": self.tokenizer.bos_token or "", "eos_token": self.tokenizer.eos_token or ""}
-        return chat.cut(self.template, messages, marks, source=str(self.folder), add_generation_prompt=generate, enable_thinking=False, **special)
+        return chat.cut(
+            self.template,
+            messages,
+            marks,
+            source=str(self.folder),
+            add_generation_prompt=generate,
+            enable_thinking=False,
+            **special,
+        )
 
     def _template(self, text: str, counts: Iterator[int]) -> list[int]:
         """Ids of template text; each photo's one pad stands for as many as the photo takes."""
@@ -185,26 +220,40 @@ class Student(Encoder):
         kind, dtype = transformers.Qwen3VLForConditionalGeneration, torch.bfloat16 if gpu else torch.float32
         self.model = load_model(kind, as_checkpoint(folder), dtype=dtype).to("cuda" if gpu else "cpu")
         # the folder's own settings may sample, penalise and end elsewhere: greedy is greedy
-        self.model.generation_config = transformers.GenerationConfig(do_sample=False, eos_token_id=sorted(self.ends), pad_token_id=self.pad)
+        self.model.generation_config = transformers.GenerationConfig(
+            do_sample=False, eos_token_id=sorted(self.ends), pad_token_id=self.pad
+        )
 
     def answer(self, rows: Sequence[Row], max_new_tokens: int) -> list[str]:
         """Greedy answers, one a row, from one left-padded batch. An answer without end is cut at ``max_new_tokens``."""
-        return [text for text, _ in self.answer_encoded([self.encode(row, generate=True) for row in rows], max_new_tokens)]
+        return [
+            text for text, _ in self.answer_encoded([self.encode(row, generate=True) for row in rows], max_new_tokens)
+        ]
 
     def answer_encoded(self, rows: Sequence[Encoded], max_new_tokens: int) -> list[tuple[str, bool]]:
         """As ``answer``, of rows encoded with ``generate``; beside each text whether it came to its end."""
         if not rows:
             return []
         torch, tokens = self.torch, self.tokenizer
-        batch = {name: tensor.to(self.model.device) for name, tensor in self.batch(rows, left=True).items() if name != "labels"}
+        batch = {
+            name: tensor.to(self.model.device)
+            for name, tensor in self.batch(rows, left=True).items()
+            if name != "labels"
+        }
         try:
             with torch.inference_mode():
                 written = self.model.generate(**batch, max_new_tokens=max_new_tokens, logits_processor=[self._numbers])
         except torch.OutOfMemoryError:
             longest = batch["input_ids"].shape[1]
-            raise mistake(f"GPU memory is too small for {len(rows)} rows of up to {longest} tokens", "lower the batch in the configuration") from None
+            raise mistake(
+                f"GPU memory is too small for {len(rows)} rows of up to {longest} tokens",
+                "lower the batch in the configuration",
+            ) from None
         answers = [until_end(ids[batch["input_ids"].shape[1] :].tolist(), self.ends) for ids in written]
-        return [(tokens.decode(ids, skip_special_tokens=True, clean_up_tokenization_spaces=False), ended) for ids, ended in answers]
+        return [
+            (tokens.decode(ids, skip_special_tokens=True, clean_up_tokenization_spaces=False), ended)
+            for ids, ended in answers
+        ]
 
     def _numbers(self, _: "Tensor", scores: "Tensor") -> "Tensor":
         """Scores as they are; raises UserError where one is not a number, of which no answer can be made."""
@@ -234,7 +283,9 @@ def check_content(folder: Path, weights: bool = False) -> None:
     """Raise UserError for what the small files and the heads of the weights of a checkpoint (see ``check_folder``) show to be wrong."""
     checkpoint = as_checkpoint(folder)
     held = settings(checkpoint)
-    if absent := next((part for part in ("text_config", "vision_config") if not isinstance(held.get(part), dict)), None):
+    if absent := next(
+        (part for part in ("text_config", "vision_config") if not isinstance(held.get(part), dict)), None
+    ):
         raise checkpoint.wrong(f"its config.json has no {absent}")
     if weights:
         check_weights(checkpoint)
@@ -255,11 +306,19 @@ def _readable(path: Path) -> "Image.Image":
     except NotAPhoto as error:
         raise mistake(f"not a whole photo ({error})", "replace the file or delete the row", path=path) from None
     if max(picture.size) > MAX_ASPECT * min(picture.size):
-        raise mistake(f"too narrow a photo ({picture.width} × {picture.height})", "replace the file or delete the row", path=path)
+        raise mistake(
+            f"too narrow a photo ({picture.width} × {picture.height})", "replace the file or delete the row", path=path
+        )
     return picture
 
 
-def _form(messages: Sequence[Mapping[str, str]], photos: bool) -> tuple[tuple[tuple[str, int], ...], list[tuple[str, str]]]:
+def _form(
+    messages: Sequence[Mapping[str, str]], photos: bool
+) -> tuple[tuple[tuple[str, int], ...], list[tuple[str, str]]]:
     """The form of a conversation, (role, photos) for each message, and its texts with their roles, cut where photos stand."""
-    texts = [(m["role"], m["content"].split(PHOTO) if photos and m["role"] == "user" else [m["content"]]) for m in messages]
-    return tuple((role, len(parts) - 1) for role, parts in texts), [(role, part) for role, parts in texts for part in parts]
+    texts = [
+        (m["role"], m["content"].split(PHOTO) if photos and m["role"] == "user" else [m["content"]]) for m in messages
+    ]
+    return tuple((role, len(parts) - 1) for role, parts in texts), [
+        (role, part) for role, parts in texts for part in parts
+    ]

@@ -18,10 +18,10 @@ from verdicts.models.fingerprint import checkpoint_hash
 from verdicts.models.threads import cores
 from verdicts.photos.files import NotAPhoto, open_photo
 from verdicts.photos.intake import Group, Intake, Unfit
-from verdicts.stage_b.prompts import photo_user
 from verdicts.records.records import Record, Refusal, Refused, StageA
-from verdicts.student.student import Row, Seen, Student
+from verdicts.stage_b.prompts import photo_user
 from verdicts.student.scores import has_coordinates
+from verdicts.student.student import Row, Seen, Student
 
 READERS = 4  # threads that read photos while the model answers the batch before
 
@@ -49,7 +49,9 @@ def settings_digest(cfg: SummarizeConfig, student: Student) -> str:
 
     arithmetic = [student.model.device.type, str(student.model.dtype), torch.__version__, transformers.__version__]
     knobs = [cfg.summarize.batch, cfg.summarize.max_new_tokens, cfg.student.max_photo_pixels]
-    return hashlib.sha256(json.dumps([checkpoint_hash(student.folder), photo_user("summary"), knobs, arithmetic]).encode()).hexdigest()
+    return hashlib.sha256(
+        json.dumps([checkpoint_hash(student.folder), photo_user("summary"), knobs, arithmetic]).encode()
+    ).hexdigest()
 
 
 def still_good(batches: Sequence[Sequence[str]]) -> Callable[[Sequence[Answer]], bool]:
@@ -57,7 +59,11 @@ def still_good(batches: Sequence[Sequence[str]]) -> Callable[[Sequence[Answer]],
     wanted = {tuple(batch) for batch in batches}
     return lambda saved: (
         tuple(answer.image for answer in saved) in wanted
-        and all(_sha256(answer.image) == answer.sha256 and (answer.reason is not None or fault(answer.summary, True) is None) for answer in saved)
+        and all(
+            _sha256(answer.image) == answer.sha256
+            and (answer.reason is not None or fault(answer.summary, True) is None)
+            for answer in saved
+        )
     )
 
 
@@ -101,17 +107,31 @@ def answer_batches(student: Student, batches: Sequence[Sequence[str]], max_new_t
 def _answer(student: Student, batch: Sequence[str], read: Sequence[_Read], max_new_tokens: int) -> list[Answer]:
     """Answer the readable photos of one batch together."""
     messages = [{"role": "user", "content": photo_user("summary")}]
-    rows = [student.encode(Row(messages, [Path(image)]), generate=True, seen=one.seen) for image, one in zip(batch, read, strict=True) if one.seen]
+    rows = [
+        student.encode(Row(messages, [Path(image)]), generate=True, seen=one.seen)
+        for image, one in zip(batch, read, strict=True)
+        if one.seen
+    ]
     written = iter(student.answer_encoded(rows, max_new_tokens))
     answers = []
     for image, one in zip(batch, read, strict=True):
         if one.unfit:
-            answers.append(Answer(image=image, sha256=one.sha256, summary="", reason=one.unfit.reason, detail=one.unfit.detail))
+            answers.append(
+                Answer(image=image, sha256=one.sha256, summary="", reason=one.unfit.reason, detail=one.unfit.detail)
+            )
             continue
         text, ended = next(written)
         line = " ".join(part for part in map(str.strip, text.splitlines()) if part)
         reason = fault(line, ended)
-        answers.append(Answer(image=image, sha256=one.sha256, summary="" if reason else line, reason=reason, detail=line if reason else ""))
+        answers.append(
+            Answer(
+                image=image,
+                sha256=one.sha256,
+                summary="" if reason else line,
+                reason=reason,
+                detail=line if reason else "",
+            )
+        )
     return answers
 
 
@@ -152,7 +172,11 @@ class Outcome(NamedTuple):
             kind, found, _ = row.detail.partition(": convert it to JPEG")
             if found:
                 kinds[kind] = kinds.get(kind, 0) + 1
-        return f"; convert {', '.join(f'{count} {kind}' for kind, count in sorted(kinds.items()))} to JPEG" if kinds else ""
+        return (
+            f"; convert {', '.join(f'{count} {kind}' for kind, count in sorted(kinds.items()))} to JPEG"
+            if kinds
+            else ""
+        )
 
 
 def compose(intake: Intake, mission: str, unfit: Mapping[str, Unfit], answers: Mapping[str, Answer]) -> Outcome:
@@ -164,19 +188,33 @@ def compose(intake: Intake, mission: str, unfit: Mapping[str, Unfit], answers: M
         for image in group.images:
             reason, detail = _refusal(group, image, unfit, answers)
             if reason:
-                refused.append(Refused(image=image, group_id=group.group_id, label=group.label, reason=reason, detail=detail))
+                refused.append(
+                    Refused(image=image, group_id=group.group_id, label=group.label, reason=reason, detail=detail)
+                )
             else:
                 kept.append(image)
         if kept:
             per_image = {f"image_{n}": answers[image].summary for n, image in enumerate(kept, start=1)}
-            tickets.append(StageA(group_id=group.group_id, mission=mission, label=group.label, images=kept, per_image=per_image))
+            tickets.append(
+                StageA(group_id=group.group_id, mission=mission, label=group.label, images=kept, per_image=per_image)
+            )
         else:
-            refused.append(Refused(image=None, group_id=group.group_id, label=group.label, reason=group.unfit or "no_photo_left", detail=group.detail))
+            refused.append(
+                Refused(
+                    image=None,
+                    group_id=group.group_id,
+                    label=group.label,
+                    reason=group.unfit or "no_photo_left",
+                    detail=group.detail,
+                )
+            )
     photos = len(intake.strays) + sum(len(group.images) for group in intake.groups)
     return Outcome(tickets, refused, photos, len(intake.groups), sum(group.nested for group in intake.groups))
 
 
-def _refusal(group: Group, image: str, unfit: Mapping[str, Unfit], answers: Mapping[str, Answer]) -> tuple[Refusal | None, str]:
+def _refusal(
+    group: Group, image: str, unfit: Mapping[str, Unfit], answers: Mapping[str, Answer]
+) -> tuple[Refusal | None, str]:
     if group.unfit:
         return group.unfit, ""
     if image in unfit:

@@ -19,17 +19,17 @@ from importlib.metadata import version
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from verdicts.base.errors import mistake
 from verdicts.engines import NO_VERDICT, OVER_LENGTH, Completion, Decode, check_calls, chunks
-from verdicts.models import chat_template as chat
 from verdicts.engines.llama import sequences as programs
-from verdicts.models.fingerprint import sampled_hash
 from verdicts.engines.llama.json_grammar import gbnf
 from verdicts.engines.llama.runtime import MAX_SEQUENCES, Context, Grammar, Model, Run
-from verdicts.engines.sampling import LARGE_VOCABULARY
 from verdicts.engines.llama.schedule import Job, Schedule
-from verdicts.models.threads import cores, worthwhile
 from verdicts.engines.llama.two_line import TwoLine
-from verdicts.base.errors import mistake
+from verdicts.engines.sampling import LARGE_VOCABULARY
+from verdicts.models import chat_template as chat
+from verdicts.models.fingerprint import sampled_hash
+from verdicts.models.threads import cores, worthwhile
 
 if TYPE_CHECKING:
     from verdicts.config.config import EngineConfig
@@ -58,11 +58,27 @@ class LlamaCppEngine:
     def __init__(self, config: "EngineConfig") -> None:
         path = Path(config.model)
         if not path.is_file():
-            raise mistake("no such model file", "check engine.model, or fetch it (`hf download Qwen/Qwen3-32B-GGUF Qwen3-32B-Q4_K_M.gguf --local-dir models`)", path=path, field="engine.model")
+            raise mistake(
+                "no such model file",
+                "check engine.model, or fetch it (`hf download Qwen/Qwen3-32B-GGUF Qwen3-32B-Q4_K_M.gguf --local-dir models`)",
+                path=path,
+                field="engine.model",
+            )
         self.config = config
         self.model = Model(path, config.n_gpu_layers)
-        self.fingerprint = {"engine": "llama_cpp", "model": path.name, "sha256": sampled_hash(path), "version": version("llama_cpp_python")}
-        self.pieces = chat.pieces(self.model.chat_template(), bos=self.model.token_text("bos"), eos=self.model.token_text("eos"), thinking=config.thinking.enabled, source=str(path))
+        self.fingerprint = {
+            "engine": "llama_cpp",
+            "model": path.name,
+            "sha256": sampled_hash(path),
+            "version": version("llama_cpp_python"),
+        }
+        self.pieces = chat.pieces(
+            self.model.chat_template(),
+            bos=self.model.token_text("bos"),
+            eos=self.model.token_text("eos"),
+            thinking=config.thinking.enabled,
+            source=str(path),
+        )
         plan = TwoLine(self.model.plain_ids, self.model.pieces, self.model.barred, self.model.eog)
         self.voice = programs.Voice(plan, self.model.text, self.model.pieces, self._thinking())
         self.tail = self.model.template_ids(self.pieces.tail)
@@ -85,13 +101,25 @@ class LlamaCppEngine:
             return None
         closing = self.model.template_ids("</think>")
         if len(closing) != 1:
-            raise mistake("the model has no </think> token", "set thinking.enabled to false", field="engine.thinking.enabled")
+            raise mistake(
+                "the model has no </think> token", "set thinking.enabled to false", field="engine.thinking.enabled"
+            )
         opened = self.pieces.tail.rstrip().endswith("<think>")
-        return programs.Thinking([] if opened else self.model.template_ids("<think>\n"), closing + self.model.plain_ids("\n\n"), self.config.thinking.max_new_tokens)
+        return programs.Thinking(
+            [] if opened else self.model.template_ids("<think>\n"),
+            closing + self.model.plain_ids("\n\n"),
+            self.config.thinking.max_new_tokens,
+        )
 
     def _context(self) -> Context:
         config = self.config
-        context = Context(self.model, cells=config.context_tokens, batch_tokens=min(config.batch_tokens, config.context_tokens), sequences=min(1 + max(2 * config.slots, MOST_CANDIDATES), MAX_SEQUENCES), n_threads=1)
+        context = Context(
+            self.model,
+            cells=config.context_tokens,
+            batch_tokens=min(config.batch_tokens, config.context_tokens),
+            sequences=min(1 + max(2 * config.slots, MOST_CANDIDATES), MAX_SEQUENCES),
+            n_threads=1,
+        )
         return context
 
     def _set_threads(self, context: Context, count: int) -> None:
@@ -111,21 +139,25 @@ class LlamaCppEngine:
 
     # --- the interface
 
-    def rollout(self, system: str, users: Sequence[str], decodes: Sequence[Sequence[Decode]]) -> Iterator[list[Completion]]:
+    def rollout(
+        self, system: str, users: Sequence[str], decodes: Sequence[Sequence[Decode]]
+    ) -> Iterator[list[Completion]]:
         """Answer each ticket once for each of its decode settings; see ``Engine.rollout``."""
         check_calls(users, decodes)
         return self._run(system, users, decodes, self._rollout_ticket, self.config.slots)
 
     def judge(self, system: str, users: Sequence[str]) -> list[dict[str, float | None]]:
         """Verdict log-probabilities of each ticket; see ``Engine.judge``."""
-        return [seen for seen, in self._run(system, users, users, self._judge_ticket, self.config.slots)]
+        return [seen for (seen,) in self._run(system, users, users, self._judge_ticket, self.config.slots)]
 
-    def complete(self, system: str, users: Sequence[str], decodes: Sequence[Decode], json_schema: dict | None = None) -> list[Completion]:
+    def complete(
+        self, system: str, users: Sequence[str], decodes: Sequence[Decode], json_schema: dict | None = None
+    ) -> list[Completion]:
         """Free text for each prompt, or JSON of a schema, held by llama.cpp's own grammar; see ``Engine.complete``."""
         check_calls(users, decodes)
         grammar = None if json_schema is None else partial(Grammar, self.model, gbnf(json_schema))
         make = partial(self._complete_ticket, grammar=grammar)
-        return [written for written, in self._run(system, users, decodes, make, max(1, self.config.slots // 4))]
+        return [written for (written,) in self._run(system, users, decodes, make, max(1, self.config.slots // 4))]
 
     def count_tokens(self, text: str) -> int:
         """Tokens of ``text`` as data."""
@@ -153,7 +185,9 @@ class LlamaCppEngine:
         else:
             program = programs.apart(self.voice, prompt, writers, config.grammar, answers.__setitem__)
         widest = min(2, len(writers)) if few else len(writers)
-        return _Ticket(program, answers, max(decode.max_new_tokens for decode in settings), 1 if few else widest, widest)
+        return _Ticket(
+            program, answers, max(decode.max_new_tokens for decode in settings), 1 if few else widest, widest
+        )
 
     def _judge_ticket(self, prompt: list[int], _: str) -> _Ticket:
         answers = [NO_VERDICT]
@@ -162,7 +196,11 @@ class LlamaCppEngine:
     def _complete_ticket(self, prompt: list[int], decode: Decode, grammar: Callable[[], Grammar] | None) -> _Ticket:
         answers = [_OVER_LENGTH]
         writer, put = programs.Writer.of(decode), partial(answers.__setitem__, 0)
-        program = programs.by_grammar(self.voice, prompt, writer, grammar, put) if grammar else programs.free(self.voice, prompt, writer, put)
+        program = (
+            programs.by_grammar(self.voice, prompt, writer, grammar, put)
+            if grammar
+            else programs.free(self.voice, prompt, writer, put)
+        )
         return _Ticket(program, answers, decode.max_new_tokens, 1, 1)
 
     def _job(self, context: Context, prompt: Sequence[int], ticket: _Ticket) -> Job | None:
@@ -173,7 +211,11 @@ class LlamaCppEngine:
         cells = len(prompt) + ticket.widest * branch
         length = len(context.prefix) + len(prompt) + branch
         if ticket.widest >= context.sequences:
-            raise mistake(f"too few for a ticket's {ticket.widest} candidates ({self.config.slots})", "raise it or sample less", field="engine.slots")
+            raise mistake(
+                f"too few for a ticket's {ticket.widest} candidates ({self.config.slots})",
+                "raise it or sample less",
+                field="engine.slots",
+            )
         fits = len(context.prefix) + cells <= context.cells and length <= self.model.train_context
         return Job(ticket.program, cells, ticket.width, ticket.widest) if fits else None
 
@@ -183,16 +225,32 @@ class LlamaCppEngine:
         model = self.model
         head = model.template_ids(self.pieces.head)
         bos = model.bos_ids()
-        ids = (bos if head[: len(bos)] != bos else []) + head + model.plain_ids(system) + model.template_ids(self.pieces.middle)
+        ids = (
+            (bos if head[: len(bos)] != bos else [])
+            + head
+            + model.plain_ids(system)
+            + model.template_ids(self.pieces.middle)
+        )
         most = min(self.config.context_tokens, model.train_context)
         if len(ids) >= most:
-            raise mistake(f"the system message has {len(ids)} tokens, the context {most}", "raise engine.context_tokens or shorten the guidance", field="engine.context_tokens")
+            raise mistake(
+                f"the system message has {len(ids)} tokens, the context {most}",
+                "raise engine.context_tokens or shorten the guidance",
+                field="engine.context_tokens",
+            )
         return ids
 
     def _prompt(self, user: str) -> list[int]:
         return self.model.plain_ids(user) + self.tail
 
-    def _run(self, system: str, users: Sequence[str], settings: Sequence, make: Callable[[list[int], Any], _Ticket], together: int) -> Iterator[list]:
+    def _run(
+        self,
+        system: str,
+        users: Sequence[str],
+        settings: Sequence,
+        make: Callable[[list[int], Any], _Ticket],
+        together: int,
+    ) -> Iterator[list]:
         """Run tickets chunk by chunk, in units on the contexts, a chunk ahead of the reader; yields each ticket's answers in order.
 
         A chunk is put in the order of its token ids, so that neighbours share beginnings. On a small model's contexts it
@@ -206,7 +264,17 @@ class LlamaCppEngine:
                 order = sorted(part, key=prompts.__getitem__)
                 size = together if self.apart else len(order)
                 units = [order[start : start + size] for start in range(0, len(order), size)]
-                waiting.append([(unit, self.runners.submit(self._unit, prefix, [prompts[i] for i in unit], [settings[i] for i in unit], make)) for unit in units])
+                waiting.append(
+                    [
+                        (
+                            unit,
+                            self.runners.submit(
+                                self._unit, prefix, [prompts[i] for i in unit], [settings[i] for i in unit], make
+                            ),
+                        )
+                        for unit in units
+                    ]
+                )
                 if len(waiting) > 1:
                     yield from _collected(waiting.popleft())
             while waiting:
@@ -215,7 +283,13 @@ class LlamaCppEngine:
             for _, future in (pair for units in waiting for pair in units):
                 future.cancel()
 
-    def _unit(self, prefix: list[int], prompts: Sequence[list[int]], settings: Sequence, make: Callable[[list[int], Any], _Ticket]) -> list[list]:
+    def _unit(
+        self,
+        prefix: list[int],
+        prompts: Sequence[list[int]],
+        settings: Sequence,
+        make: Callable[[list[int], Any], _Ticket],
+    ) -> list[list]:
         """Run tickets on one context from its canonical state: the prefix in the first cells, all else free."""
         context = self.contexts.get()
         try:

@@ -10,10 +10,10 @@ import json
 from collections.abc import Mapping
 from typing import Any
 
-_COMMON = r'''ws ::= " "?
+_COMMON = r"""ws ::= " "?
 char ::= [^"\\\x00-\x1F\x7F] | "\\" ["\\/]
 integer ::= "-"? ("0" | [1-9] [0-9]{0,8})
-'''
+"""
 
 
 def gbnf(schema: Mapping[str, Any]) -> str:
@@ -32,7 +32,10 @@ def _expression(schema: Mapping[str, Any], rules: dict[str, str]) -> str:
     elif schema.get("type") == "object":
         if list(schema["required"]) != list(schema["properties"]):
             raise ValueError("every property has to be required")
-        pairs = (f"{_literal(json.dumps(name, ensure_ascii=False))} ws \":\" ws {_expression(value, rules)}" for name, value in schema["properties"].items())
+        pairs = (
+            f'{_literal(json.dumps(name, ensure_ascii=False))} ws ":" ws {_expression(value, rules)}'
+            for name, value in schema["properties"].items()
+        )
         body = '"{" ws ' + ' ws "," ws '.join(pairs) + ' ws "}"'
     elif schema.get("type") == "array":
         body = _array(_expression(schema["items"], rules), schema.get("minItems", 0), schema.get("maxItems"))
@@ -57,5 +60,7 @@ def _array(item: str, least: int, most: int | None) -> str:
 
 def _literal(text: str) -> str:
     """Text as a GBNF literal."""
-    escaped = text.replace("\\", "\\\\").replace('"', '\\"').replace("\n", "\\n").replace("\r", "\\r").replace("\t", "\\t")
+    escaped = (
+        text.replace("\\", "\\\\").replace('"', '\\"').replace("\n", "\\n").replace("\r", "\\r").replace("\t", "\\t")
+    )
     return f'"{escaped}"'

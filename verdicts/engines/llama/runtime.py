@@ -10,10 +10,10 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from verdicts.engines.sampling import most_likely
-from verdicts.models.threads import quiet_openmp
-from verdicts.engines.trust import make_sure
 from verdicts.base.errors import mistake
+from verdicts.engines.sampling import most_likely
+from verdicts.engines.trust import make_sure
+from verdicts.models.threads import quiet_openmp
 
 LFS = b"version https://git-lfs"
 CHECKED = 2_000_000_000  # bytes of a file whose weights are all looked at when it is loaded; a larger one would be read once more
@@ -34,8 +34,17 @@ def library() -> Any:
     make_sure()
     try:
         import llama_cpp.llama_cpp as bindings
-    except (ImportError, OSError, RuntimeError, AttributeError) as error:  # no package, no library, one that does not load, one of another version
-        raise mistake(f"llama_cpp cannot be imported ({error})", "run `make setup`, or choose engine.kind openai", field="engine.kind") from None
+    except (
+        ImportError,
+        OSError,
+        RuntimeError,
+        AttributeError,
+    ) as error:  # no package, no library, one that does not load, one of another version
+        raise mistake(
+            f"llama_cpp cannot be imported ({error})",
+            "run `make setup`, or choose engine.kind openai",
+            field="engine.kind",
+        ) from None
     bindings.llama_log_set(_silent(bindings), ctypes.c_void_p(0))
     return bindings
 
@@ -56,18 +65,32 @@ class Model:
         self.lib, self.path = library(), path
         with open(path, "rb") as file:
             if file.read(len(LFS)) == LFS:
-                raise mistake("a pointer of Git LFS, not the model itself", "fetch the file (`git lfs pull`, or from where it was published)", path=path, field="engine.model")
+                raise mistake(
+                    "a pointer of Git LFS, not the model itself",
+                    "fetch the file (`git lfs pull`, or from where it was published)",
+                    path=path,
+                    field="engine.model",
+                )
         self.lib.llama_backend_init()
         said: list[str] = []
-        collect = self.lib.llama_log_callback(lambda level, text, _: said.append(text.decode("utf-8", "replace").strip()) if level == _ERROR else None)
+        collect = self.lib.llama_log_callback(
+            lambda level, text, _: said.append(text.decode("utf-8", "replace").strip()) if level == _ERROR else None
+        )
         params = self.lib.llama_model_default_params()
         params.n_gpu_layers = n_gpu_layers
-        params.check_tensors = path.stat().st_size < CHECKED  # quantised products hide a NaN: the scores would be wrong, yet numbers
+        params.check_tensors = (
+            path.stat().st_size < CHECKED
+        )  # quantised products hide a NaN: the scores would be wrong, yet numbers
         self.lib.llama_log_set(collect, ctypes.c_void_p(0))
         self.handle = self.lib.llama_model_load_from_file(str(path).encode(), params)
         self.lib.llama_log_set(_silent(self.lib), ctypes.c_void_p(0))
         if not self.handle:
-            raise mistake(f"llama.cpp cannot load it ({said[0] if said else 'no reason given'})", "check that it is a whole GGUF file", path=path, field="engine.model")
+            raise mistake(
+                f"llama.cpp cannot load it ({said[0] if said else 'no reason given'})",
+                "check that it is a whole GGUF file",
+                path=path,
+                field="engine.model",
+            )
         self.vocab = self.lib.llama_model_get_vocab(self.handle)
         self.vocab_size = self.lib.llama_vocab_n_tokens(self.vocab)
         self.train_context = self.lib.llama_model_n_ctx_train(self.handle)
@@ -83,7 +106,9 @@ class Model:
         self.markers: dict[str, int] = {}
         for i in np.flatnonzero(attr & lib.LLAMA_TOKEN_ATTR_USER_DEFINED):
             text = lib.llama_vocab_get_text(vocab, int(i)).decode("utf-8", "replace")
-            if len(text) > 2 and text[0] == "<" and text[-1] == ">":  # not the runs of spaces that some vocabularies list here
+            if (
+                len(text) > 2 and text[0] == "<" and text[-1] == ">"
+            ):  # not the runs of spaces that some vocabularies list here
                 self.markers[text] = int(i)
                 self.barred[i] = True
         self.pieces = [b"" if self.barred[i] else self._piece(i) for i in range(self.vocab_size)]
@@ -112,7 +137,9 @@ class Model:
         """
         cuts = {at + 1 for marker in self.markers for at in _occurrences(text, marker)}
         edges = [0, *sorted(cuts), len(text)]
-        return [token for start, end in zip(edges, edges[1:]) for token in self._tokenize(text[start:end], special=False)]
+        return [
+            token for start, end in zip(edges, edges[1:]) for token in self._tokenize(text[start:end], special=False)
+        ]
 
     def bos_ids(self) -> list[int]:
         """The token that begins every text, where the file says so; else nothing."""
@@ -169,18 +196,31 @@ class Context:
 
     def __init__(self, model: Model, *, cells: int, batch_tokens: int, sequences: int, n_threads: int) -> None:
         lib = self.lib = model.lib
-        self.vocab_size, self.cells, self.sequences, self.batch_tokens = model.vocab_size, cells, sequences, batch_tokens
+        self.vocab_size, self.cells, self.sequences, self.batch_tokens = (
+            model.vocab_size,
+            cells,
+            sequences,
+            batch_tokens,
+        )
         self._path, self._seen = model.path, False
         self.prefix: list[int] | None = None
         params = lib.llama_context_default_params()
         params.n_ctx, params.n_batch, params.n_ubatch = cells, batch_tokens, batch_tokens
-        params.n_seq_max = params.n_outputs_max = sequences  # one row of logits a sequence; else room for batch_tokens rows
+        params.n_seq_max = params.n_outputs_max = (
+            sequences  # one row of logits a sequence; else room for batch_tokens rows
+        )
         params.n_threads = params.n_threads_batch = n_threads
-        params.flash_attn_type = lib.LLAMA_FLASH_ATTN_TYPE_ENABLED  # on the CPU it skips tiles of other tickets' cells (cells stay f16: f32 ones are copied to f16 at each call)
+        params.flash_attn_type = (
+            lib.LLAMA_FLASH_ATTN_TYPE_ENABLED
+        )  # on the CPU it skips tiles of other tickets' cells (cells stay f16: f32 ones are copied to f16 at each call)
         params.kv_unified, params.no_perf = True, True
         self.handle = lib.llama_init_from_model(model.handle, params)
         if not self.handle:
-            raise mistake(f"llama.cpp cannot make a context of {cells} cells", "lower engine.context_tokens", field="engine.context_tokens")
+            raise mistake(
+                f"llama.cpp cannot make a context of {cells} cells",
+                "lower engine.context_tokens",
+                field="engine.context_tokens",
+            )
         self.memory = lib.llama_get_memory(self.handle)
         self._make_batch()
 
@@ -191,7 +231,13 @@ class Context:
         self._lists = np.zeros(size + 1, np.uintp)  # addresses of each token's sequence numbers
         self._batch = self.lib.llama_batch()
         kinds = dict(self.lib.llama_batch._fields_)
-        for name, array in (("token", self._token), ("pos", self._pos), ("n_seq_id", self._count), ("seq_id", self._lists), ("logits", self._wanted)):
+        for name, array in (
+            ("token", self._token),
+            ("pos", self._pos),
+            ("n_seq_id", self._count),
+            ("seq_id", self._lists),
+            ("logits", self._wanted),
+        ):
             setattr(self._batch, name, ctypes.cast(array.ctypes.data, kinds[name]))
 
     def decode(self, runs: Sequence[Run]) -> np.ndarray:
@@ -220,7 +266,12 @@ class Context:
         logits = np.ctypeslib.as_array(self.lib.llama_get_logits(self.handle), (rows, self.vocab_size))
         # A NaN in a layer spreads over a whole row: one column shows it. The first call looks at all of them, for one in the output matrix.
         if np.isnan(logits[:, 0] if self._seen else logits).any():
-            raise mistake("the model's scores are no numbers (NaN)", "its weights are damaged: fetch the file again", path=self._path, field="engine.model")
+            raise mistake(
+                "the model's scores are no numbers (NaN)",
+                "its weights are damaged: fetch the file again",
+                path=self._path,
+                field="engine.model",
+            )
         self._seen = True
         return logits
 

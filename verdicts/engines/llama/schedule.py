@@ -53,10 +53,18 @@ class _Stretch:
 class Schedule:
     """Runs jobs beside a decoded prefix that sequence 0 holds. Free sequence numbers are always taken lowest first."""
 
-    def __init__(self, context: Context, prefix_tokens: int, slots: int, refill: int, pool: ThreadPoolExecutor | None) -> None:
+    def __init__(
+        self, context: Context, prefix_tokens: int, slots: int, refill: int, pool: ThreadPoolExecutor | None
+    ) -> None:
         """``refill``: new jobs start when no more than this many sequences are left. A GPU wants its batches full; the
         CPU's attention wants tickets that are read and tickets that are written in separate batches (0)."""
-        self.context, self.prefix_tokens, self.slots, self.refill, self.pool = context, prefix_tokens, slots, refill, pool
+        self.context, self.prefix_tokens, self.slots, self.refill, self.pool = (
+            context,
+            prefix_tokens,
+            slots,
+            refill,
+            pool,
+        )
         self.free_cells = context.cells - prefix_tokens
         self.free_numbers = list(range(context.sequences - 1, 0, -1))
         self.promised = 0  # numbers that running jobs may hold at most
@@ -88,7 +96,11 @@ class Schedule:
         if not self.active and not self.starting:
             return True  # the engine checked that a job alone fits
         numbers_left = self.context.sequences - 1 - self.promised
-        return job.cells <= self.free_cells and job.widest <= numbers_left and len(self.active) + self.starting + job.width <= self.slots
+        return (
+            job.cells <= self.free_cells
+            and job.widest <= numbers_left
+            and len(self.active) + self.starting + job.width <= self.slots
+        )
 
     def _take(self, source: int) -> int:
         number = self.free_numbers.pop()
@@ -171,7 +183,10 @@ class Schedule:
         job.alive += len(programs) - 1
         numbers = [sequence.number, *(self._take(sequence.number) for _ in programs[1:])]
         self.active.remove(sequence)
-        self.active += [_Sequence(number, sequence.position, program, job, next(program)) for number, program in zip(numbers, programs)]
+        self.active += [
+            _Sequence(number, sequence.position, program, job, next(program))
+            for number, program in zip(numbers, programs)
+        ]
         if not programs:
             self.context.drop(sequence.number)
             self.free_numbers.append(sequence.number)
@@ -186,7 +201,9 @@ def shared_stretches(group: Sequence[_Sequence], start: int) -> Iterator[_Stretc
     if not group:
         return
     first, last = group[0].ask.tokens, group[-1].ask.tokens
-    end = next((i for i, (a, b) in enumerate(zip(first[start:], last[start:]), start) if a != b), min(len(first), len(last)))
+    end = next(
+        (i for i, (a, b) in enumerate(zip(first[start:], last[start:]), start) if a != b), min(len(first), len(last))
+    )
     enders = [sequence for sequence in group if len(sequence.ask.tokens) == end]
     if end > start:
         yield _Stretch([sequence.number for sequence in group], group[0].position + start, first[start:end], enders)

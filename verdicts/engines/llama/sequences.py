@@ -12,8 +12,8 @@ from typing import TYPE_CHECKING, NamedTuple
 import numpy as np
 
 from verdicts.engines import LENGTH, NO_VERDICT, STOP, Completion, Decode
-from verdicts.engines.sampling import log_softmax, two_way
 from verdicts.engines.llama.two_line import TwoLine
+from verdicts.engines.sampling import log_softmax, two_way
 
 if TYPE_CHECKING:
     from verdicts.engines.llama.runtime import Grammar
@@ -80,7 +80,13 @@ def judge(voice: Voice, prompt: Sequence[int], put: Callable[[dict[str, float | 
     return []
 
 
-def shared_verdict(voice: Voice, prompt: Sequence[int], writers: Sequence[Writer], per_verdict: bool, put: Callable[[int, Completion], None]) -> Program:
+def shared_verdict(
+    voice: Voice,
+    prompt: Sequence[int],
+    writers: Sequence[Writer],
+    per_verdict: bool,
+    put: Callable[[int, Completion], None],
+) -> Program:
     """Draw each candidate's verdict from the one distribution that all share, then write reasons.
 
     ``per_verdict``: the first candidate of each verdict writes for all of that verdict; else each writes its own.
@@ -88,7 +94,11 @@ def shared_verdict(voice: Voice, prompt: Sequence[int], writers: Sequence[Writer
     row, _ = yield Ask([*prompt, *voice.plan.header])
     logprob = verdict_logprobs(voice.plan, row)
     drawn = [_verdict(writer, logprob) for writer in writers]
-    groups = [[i for i, verdict in enumerate(drawn) if verdict == one] for one in dict.fromkeys(drawn)] if per_verdict else [[i] for i in range(len(drawn))]
+    groups = (
+        [[i for i, verdict in enumerate(drawn) if verdict == one] for one in dict.fromkeys(drawn)]
+        if per_verdict
+        else [[i] for i in range(len(drawn))]
+    )
     return [_reason(voice, drawn[group[0]], writers[group[0]], logprob, _to_all(group, put)) for group in groups]
 
 
@@ -101,7 +111,9 @@ def _to_all(group: Sequence[int], put: Callable[[int, Completion], None]) -> Cal
     return lambda completion: [put(i, completion) for i in group][0]
 
 
-def _reason(voice: Voice, verdict: str, writer: Writer, logprob: dict[str, float | None], put: Callable[[Completion], None]) -> Program:
+def _reason(
+    voice: Voice, verdict: str, writer: Writer, logprob: dict[str, float | None], put: Callable[[Completion], None]
+) -> Program:
     plan = voice.plan
     given = [plan.verdict[verdict], *plan.rest[verdict]]
     room = writer.decode.max_new_tokens - plan.longest
@@ -118,7 +130,13 @@ def _reason(voice: Voice, verdict: str, writer: Writer, logprob: dict[str, float
     return []
 
 
-def apart(voice: Voice, prompt: Sequence[int], writers: Sequence[Writer], grammar: bool, put: Callable[[int, Completion], None]) -> Program:
+def apart(
+    voice: Voice,
+    prompt: Sequence[int],
+    writers: Sequence[Writer],
+    grammar: bool,
+    put: Callable[[int, Completion], None],
+) -> Program:
     """Share the prompt only: each candidate thinks (if it does) and answers by itself, by the grammar or freely."""
     yield Ask(prompt[:-1])
     branch = _own_verdict if grammar else free
@@ -150,7 +168,13 @@ def free(voice: Voice, prompt: Sequence[int], writer: Writer, put: Callable[[Com
     return []
 
 
-def by_grammar(voice: Voice, prompt: Sequence[int], writer: Writer, opened: "Callable[[], Grammar]", put: Callable[[Completion], None]) -> Program:
+def by_grammar(
+    voice: Voice,
+    prompt: Sequence[int],
+    writer: Writer,
+    opened: "Callable[[], Grammar]",
+    put: Callable[[Completion], None],
+) -> Program:
     """Write what a grammar allows, up to the end of turn, which it allows where the text is whole."""
     tokens = (yield from _think(voice, prompt, writer)) if voice.thinking else list(prompt)
     written: list[int] = []
@@ -172,7 +196,9 @@ def by_grammar(voice: Voice, prompt: Sequence[int], writer: Writer, opened: "Cal
     return []
 
 
-def _think(voice: Voice, prompt: Sequence[int], writer: Writer) -> Generator[Ask, tuple[np.ndarray, int | None], list[int]]:
+def _think(
+    voice: Voice, prompt: Sequence[int], writer: Writer
+) -> Generator[Ask, tuple[np.ndarray, int | None], list[int]]:
     """Think up to the closing token, the end of turn or the limit; returns the tokens to feed before the answer."""
     thinking = voice.thinking
     tokens = [*prompt, *thinking.opening]

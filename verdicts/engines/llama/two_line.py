@@ -21,7 +21,9 @@ class TwoLine:
     ``blank`` while a reason holds nothing but white space, ``running`` afterwards (there the end of turn is allowed).
     """
 
-    def __init__(self, plain_ids: Callable[[str], list[int]], pieces: Sequence[bytes], barred: np.ndarray, eog: frozenset[int]) -> None:
+    def __init__(
+        self, plain_ids: Callable[[str], list[int]], pieces: Sequence[bytes], barred: np.ndarray, eog: frozenset[int]
+    ) -> None:
         ids = {verdict: plain_ids(f"{HEADER}{word}\n{REASON_HEADER.rstrip()}") for verdict, word in WORD.items()}
         passed, failed = ids["pass"], ids["fail"]
         split = next((i for i, (a, b) in enumerate(zip(passed, failed)) if a != b), None)
@@ -32,7 +34,9 @@ class TwoLine:
         self.rest: dict[str, list[int]] = {verdict: all_ids[split + 1 :] for verdict, all_ids in ids.items()}
         self.longest = max(map(len, ids.values()))
         self.eog = eog
-        self.running = barred | np.fromiter((any(byte < 0x20 or byte == 0x7F for byte in piece) for piece in pieces), bool, len(pieces))
+        self.running = barred | np.fromiter(
+            (any(byte < 0x20 or byte == 0x7F for byte in piece) for piece in pieces), bool, len(pieces)
+        )
         self.running |= np.fromiter((not piece for piece in pieces), bool, len(pieces))
         self.blank = self.running.copy()
         self.running[list(eog)] = False

@@ -25,7 +25,14 @@ if TYPE_CHECKING:
     from collections.abc import Iterable
 
 _PIECE = 16384  # bytes written before the deadline is looked at again
-_FAILED = (httpcore.TimeoutException, httpcore.NetworkError, httpcore.ProtocolError, httpcore.ProxyError, OSError, UnicodeError)
+_FAILED = (
+    httpcore.TimeoutException,
+    httpcore.NetworkError,
+    httpcore.ProtocolError,
+    httpcore.ProxyError,
+    OSError,
+    UnicodeError,
+)
 
 
 class Reply(NamedTuple):
@@ -51,10 +58,16 @@ class Endpoint:
         self._timeout_s = timeout_s
         self._wire = _Wire()
         self.shown = str(address.copy_with(username=None, password=None, query=None))
-        self._target = httpcore.URL(scheme=address.raw_scheme, host=address.raw_host, port=address.port, target=address.raw_path)
+        self._target = httpcore.URL(
+            scheme=address.raw_scheme, host=address.raw_host, port=address.port, target=address.raw_path
+        )
         proxy = _proxy(address)
         self.secrets = [key, address.password, proxy.password if proxy else "", *address.params.values()]
-        self._headers = [(b"Content-Type", b"application/json"), (b"Accept", b"application/json"), (b"Accept-Encoding", b"identity")]
+        self._headers = [
+            (b"Content-Type", b"application/json"),
+            (b"Accept", b"application/json"),
+            (b"Accept-Encoding", b"identity"),
+        ]
         if key:
             self._headers.append((b"Authorization", f"Bearer {key}".encode()))
         elif address.username or address.password:
@@ -70,7 +83,9 @@ class Endpoint:
         self._wire.begin(self._timeout_s)
         waits = dict.fromkeys(("connect", "read", "write", "pool"), self._timeout_s)
         try:
-            with self._pool.stream("POST", self._target, headers=self._headers, content=content, extensions={"timeout": waits}) as response:
+            with self._pool.stream(
+                "POST", self._target, headers=self._headers, content=content, extensions={"timeout": waits}
+            ) as response:
                 headers = {name.decode("latin-1").lower(): value.decode("latin-1") for name, value in response.headers}
                 raw, ended = _read(response.iter_stream(), limit)
         except _FAILED as error:
@@ -92,11 +107,19 @@ def _address(text: str) -> httpx.URL:
     base, mark, query = text.strip().partition("?")
     try:
         address = httpx.URL(base.rstrip("/") + "/chat/completions" + mark + query)
-        usable = address.scheme in ("http", "https") and re.fullmatch(rb"[\w.:-]+", address.raw_host) and (address.port is None or 0 < address.port < 65536)
+        usable = (
+            address.scheme in ("http", "https")
+            and re.fullmatch(rb"[\w.:-]+", address.raw_host)
+            and (address.port is None or 0 < address.port < 65536)
+        )
     except (httpx.InvalidURL, ValueError):
         usable = False
     if not usable:
-        raise mistake("not an address", "write it like http://127.0.0.1:8000/v1 (an IPv6 address in brackets)", field="engine.base_url")
+        raise mistake(
+            "not an address",
+            "write it like http://127.0.0.1:8000/v1 (an IPv6 address in brackets)",
+            field="engine.base_url",
+        )
     return address
 
 
@@ -113,7 +136,11 @@ def _proxy(address: httpx.URL) -> httpx.URL | None:
         usable = False
     if not usable:
         what = f"the environment names a proxy for {address.scheme} that cannot be used (only http:// and https:// can)"
-        raise mistake(what, f"correct {address.scheme.upper()}_PROXY or ALL_PROXY, or add {address.host} to NO_PROXY", field="engine.base_url")
+        raise mistake(
+            what,
+            f"correct {address.scheme.upper()}_PROXY or ALL_PROXY, or add {address.host} to NO_PROXY",
+            field="engine.base_url",
+        )
     return proxy
 
 
@@ -132,7 +159,9 @@ def _trusted() -> ssl.SSLContext:
         return httpx.create_ssl_context()
     except (OSError, ssl.SSLError) as error:
         named = next((name for name in ("SSL_CERT_FILE", "SSL_CERT_DIR") if os.environ.get(name)), "SSL_CERT_FILE")
-        raise mistake(f"the certificates to trust cannot be read ({error})", f"correct or unset {named}", field="engine.base_url") from None
+        raise mistake(
+            f"the certificates to trust cannot be read ({error})", f"correct or unset {named}", field="engine.base_url"
+        ) from None
 
 
 def _unreachable(error: Exception) -> Unreachable:
@@ -186,8 +215,17 @@ class _Wire(httpcore.NetworkBackend):
             raise late("the deadline of the request (engine.timeout_s) has passed")
         return seconds
 
-    def connect_tcp(self, host: str, port: int, timeout: float | None = None, local_address: str | None = None, socket_options: Any = None) -> httpcore.NetworkStream:
-        return self.keep(self._plain.connect_tcp(host, port, self.left(httpcore.ConnectTimeout), local_address, socket_options))
+    def connect_tcp(
+        self,
+        host: str,
+        port: int,
+        timeout: float | None = None,
+        local_address: str | None = None,
+        socket_options: Any = None,
+    ) -> httpcore.NetworkStream:
+        return self.keep(
+            self._plain.connect_tcp(host, port, self.left(httpcore.ConnectTimeout), local_address, socket_options)
+        )
 
     def keep(self, inner: httpcore.NetworkStream) -> "_Stream":
         stream = _Stream(inner, self)
@@ -220,9 +258,13 @@ class _Stream(httpcore.NetworkStream):
         for start in range(0, len(buffer), _PIECE):
             self._inner.write(buffer[start : start + _PIECE], self._wire.left(httpcore.WriteTimeout))
 
-    def start_tls(self, ssl_context: ssl.SSLContext, server_hostname: str | None = None, timeout: float | None = None) -> httpcore.NetworkStream:
+    def start_tls(
+        self, ssl_context: ssl.SSLContext, server_hostname: str | None = None, timeout: float | None = None
+    ) -> httpcore.NetworkStream:
         self._wire.forget(self)
-        return self._wire.keep(self._inner.start_tls(ssl_context, server_hostname, self._wire.left(httpcore.ConnectTimeout)))
+        return self._wire.keep(
+            self._inner.start_tls(ssl_context, server_hostname, self._wire.left(httpcore.ConnectTimeout))
+        )
 
     def close(self) -> None:
         self._wire.forget(self)

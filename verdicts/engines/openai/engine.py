@@ -21,12 +21,12 @@ from typing import TYPE_CHECKING, Any
 
 import httpx
 
+from verdicts.base.errors import UserError, mistake
 from verdicts.engines import NO_VERDICT, OVER_LENGTH, REFUSED, Completion, Decode, check_calls, chunks
 from verdicts.engines.openai import reply as openai_reply
 from verdicts.engines.openai.endpoint import Endpoint, Unreachable
 from verdicts.engines.openai.reply import Outcome, outcome_of
 from verdicts.engines.openai.server_words import ServerWords
-from verdicts.base.errors import UserError, mistake
 from verdicts.stage_b.protocol import WORD, begun_verdict
 
 if TYPE_CHECKING:
@@ -35,7 +35,10 @@ if TYPE_CHECKING:
 FIRST_PAUSE_S, LONGEST_PAUSE_S = 0.5, 30.0  # our own pauses, doubled from try to try
 LONGEST_WAIT_S = 300.0  # what a server may ask for by Retry-After; a longer wait ends the run
 FIRST_PROMPTS = 8  # where the server answers none of so many, the run ends
-BODY_BYTES, TOKEN_BYTES = 2 << 20, 4096  # an answer may have so many bytes, and so many more a token (20 alternatives each)
+BODY_BYTES, TOKEN_BYTES = (
+    2 << 20,
+    4096,
+)  # an answer may have so many bytes, and so many more a token (20 alternatives each)
 TOP_LOGPROBS = 20  # the most that the API allows
 _JUDGE = Decode(temperature=0.0, top_p=1.0, max_new_tokens=12, seed=0)  # the verdict word comes within these tokens
 _OVER_LENGTH = Completion("", NO_VERDICT, OVER_LENGTH)
@@ -51,7 +54,12 @@ class OpenAIEngine:
         if not config.model:
             raise mistake("empty", "set it to the model's name at the endpoint", field="engine.model")
         self.config = config
-        self.fingerprint = {"engine": "openai", "model": config.model, "sha256": "", "version": f"httpx {httpx.__version__}"}
+        self.fingerprint = {
+            "engine": "openai",
+            "model": config.model,
+            "sha256": "",
+            "version": f"httpx {httpx.__version__}",
+        }
         self._endpoint = Endpoint(config.base_url, _key(config.api_key_env), config.timeout_s, config.concurrency)
         self._words = ServerWords(self._endpoint.secrets)
         self._workers = _Workers(config.concurrency)
@@ -62,11 +70,16 @@ class OpenAIEngine:
         self._first: dict[str, bool] = {}  # the first prompts of all, and whether they were refused
         self._unsupported: set[str] = set()  # fields that this server does not take
 
-    def rollout(self, system: str, users: Sequence[str], decodes: Sequence[Sequence[Decode]]) -> Iterator[list[Completion]]:
+    def rollout(
+        self, system: str, users: Sequence[str], decodes: Sequence[Sequence[Decode]]
+    ) -> Iterator[list[Completion]]:
         """Answer each ticket once for each of its decode settings; see ``Engine.rollout``."""
         check_calls(users, decodes)
         for part in chunks(len(users), self.config.chunk):
-            asked = [[self._workers.submit(self._ask, system, users[i], decode, logprobs=True) for decode in decodes[i]] for i in part]
+            asked = [
+                [self._workers.submit(self._ask, system, users[i], decode, logprobs=True) for decode in decodes[i]]
+                for i in part
+            ]
             try:
                 for futures in asked:
                     yield [future.result() for future in futures]
@@ -75,12 +88,24 @@ class OpenAIEngine:
 
     def judge(self, system: str, users: Sequence[str]) -> list[dict[str, float | None]]:
         """Verdict log-probabilities of each ticket, from a greedy answer cut short; see ``Engine.judge``."""
-        return [probable(answer) for answer in self._all([self._workers.submit(self._ask, system, user, _JUDGE, logprobs=True) for user in users])]
+        return [
+            probable(answer)
+            for answer in self._all(
+                [self._workers.submit(self._ask, system, user, _JUDGE, logprobs=True) for user in users]
+            )
+        ]
 
-    def complete(self, system: str, users: Sequence[str], decodes: Sequence[Decode], json_schema: dict | None = None) -> list[Completion]:
+    def complete(
+        self, system: str, users: Sequence[str], decodes: Sequence[Decode], json_schema: dict | None = None
+    ) -> list[Completion]:
         """Free text for each prompt, held to a schema where the server takes one; see ``Engine.complete``."""
         check_calls(users, decodes)
-        return self._all([self._workers.submit(self._ask, system, user, decode, json_schema=json_schema) for user, decode in zip(users, decodes, strict=True)])
+        return self._all(
+            [
+                self._workers.submit(self._ask, system, user, decode, json_schema=json_schema)
+                for user, decode in zip(users, decodes, strict=True)
+            ]
+        )
 
     def count_tokens(self, text: str) -> int:
         """An estimate from above, since the endpoint has no common way to count: a token for each character beyond ASCII,
@@ -101,7 +126,9 @@ class OpenAIEngine:
         finally:
             _cancel(futures)
 
-    def _ask(self, system: str, user: str, decode: Decode, logprobs: bool = False, json_schema: dict | None = None) -> Completion:
+    def _ask(
+        self, system: str, user: str, decode: Decode, logprobs: bool = False, json_schema: dict | None = None
+    ) -> Completion:
         thinking = self.config.thinking
         body: dict[str, Any] = {
             "model": self.config.model,
@@ -115,7 +142,10 @@ class OpenAIEngine:
         if logprobs:
             body |= {"logprobs": True, "top_logprobs": TOP_LOGPROBS}
         if json_schema is not None:
-            body["response_format"] = {"type": "json_schema", "json_schema": {"name": "answer", "strict": True, "schema": json_schema}}
+            body["response_format"] = {
+                "type": "json_schema",
+                "json_schema": {"name": "answer", "strict": True, "schema": json_schema},
+            }
         return self._answer(body, f"{system}\0{user}")
 
     def _answer(self, body: dict[str, Any], prompt: str) -> Completion:
@@ -135,16 +165,26 @@ class OpenAIEngine:
             if outcome.kind == REFUSED:
                 return self._refused(prompt, words)
             if outcome.kind == openai_reply.ENDS:
-                raise self._ended(f"the server refuses the request ({words})", "check engine.base_url, engine.model, the key and what the server supports", "engine")
+                raise self._ended(
+                    f"the server refuses the request ({words})",
+                    "check engine.base_url, engine.model, the key and what the server supports",
+                    "engine",
+                )
             if asked_s > LONGEST_WAIT_S:
                 what = f"the server asks to wait {asked_s:.0f} s ({words}), longer than the {LONGEST_WAIT_S:.0f} s that are waited"
                 raise self._ended(what, "start again when it is free", "engine.base_url")
             if attempt < self.config.retries:
                 pause = max(min(LONGEST_PAUSE_S, FIRST_PAUSE_S * 2**attempt), asked_s)
                 self._stop.wait(pause * random.uniform(1, 1.25))  # not all at the same moment
-        if outcome.kind == openai_reply.UNREADABLE or (outcome.kind == openai_reply.FAILED and self._has_answered and self._lives()):
+        if outcome.kind == openai_reply.UNREADABLE or (
+            outcome.kind == openai_reply.FAILED and self._has_answered and self._lives()
+        ):
             return self._refused(prompt, words)
-        raise self._ended(f"no answer after {tries} tries ({words})", "start the server again, or raise engine.retries", "engine.base_url")
+        raise self._ended(
+            f"no answer after {tries} tries ({words})",
+            "start the server again, or raise engine.retries",
+            "engine.base_url",
+        )
 
     def _try(self, body: dict[str, Any]) -> Outcome:
         """Send a request, again at once without a field that the server does not take; it is left out from then on."""
@@ -168,7 +208,11 @@ class OpenAIEngine:
             self._go_on()  # cut off by us?
             if error.hopeless:
                 what = f"no secure connection ({self._words.safe(str(error))})"
-                raise self._ended(what, "let SSL_CERT_FILE name the certificates to trust, or correct engine.base_url", "engine.base_url") from None
+                raise self._ended(
+                    what,
+                    "let SSL_CERT_FILE name the certificates to trust, or correct engine.base_url",
+                    "engine.base_url",
+                ) from None
             return Outcome(openai_reply.FAILED, str(error))
         return outcome_of(reply)
 
@@ -256,7 +300,15 @@ def _key(variable: str) -> str:
         return ""
     key = os.environ.get(variable, "").strip()
     if not key:
-        raise mistake(f"the environment variable {variable} is empty", "put the key there, or clear engine.api_key_env", field="engine.api_key_env")
+        raise mistake(
+            f"the environment variable {variable} is empty",
+            "put the key there, or clear engine.api_key_env",
+            field="engine.api_key_env",
+        )
     if not key.isascii() or not key.isprintable():
-        raise mistake(f"the environment variable {variable} holds a character that no key has", "put the key alone there", field="engine.api_key_env")
+        raise mistake(
+            f"the environment variable {variable} holds a character that no key has",
+            "put the key alone there",
+            field="engine.api_key_env",
+        )
     return key

@@ -23,14 +23,31 @@ _TOO_LONG = (
     "context_length", "context length", "context size", "maximum context", "exceed_context", "too long", "input length", "reduce the length",
     "max_model_len", "longer than the m",
 )  # fmt: skip
-_UNFIT = ("content_filter", "content filter", "content management", "data_inspection", "content_policy", "moderation", "inappropriate content", "sensitive")
+_UNFIT = (
+    "content_filter",
+    "content filter",
+    "content management",
+    "data_inspection",
+    "content_policy",
+    "moderation",
+    "inappropriate content",
+    "sensitive",
+)
 _FOR_ALL = (
     "model_not_found", "model not found", "model not exist", "model does not exist", "no such model", "invalid model", "unknown model",
     "invalid_api_key", "invalid api key", "incorrect api key", "insufficient_quota", "arrearage", "insufficient balance",
 )  # fmt: skip
 # a field of the request that a server may not know -> how its refusal names it
 OPTIONAL = {
-    "response_format": ("response_format", "response format", "json_schema", "json schema", "guided_", "grammar", "structured output"),
+    "response_format": (
+        "response_format",
+        "response format",
+        "json_schema",
+        "json schema",
+        "guided_",
+        "grammar",
+        "structured output",
+    ),
     "chat_template_kwargs": ("chat_template_kwargs",),
 }
 
@@ -55,12 +72,22 @@ def outcome_of(reply: Reply) -> Outcome:
         found = reply.excess and f"the answer is {reply.excess}" or read_body(reply.body)
         if isinstance(found, Completion):
             return Outcome(ANSWERED, completion=found)
-        return Outcome(UNREADABLE, found, after_s=after_s, names=_named(reply.body) if b'"error"' in reply.body[:_HEAD] else frozenset())
+        return Outcome(
+            UNREADABLE,
+            found,
+            after_s=after_s,
+            names=_named(reply.body) if b'"error"' in reply.body[:_HEAD] else frozenset(),
+        )
     words = f"HTTP {reply.status}: {reply.body[:_HEAD].decode('utf-8', 'replace').strip()}"
     if 300 <= reply.status < 400:
-        return Outcome(ENDS, f"HTTP {reply.status}, a redirect to {reply.headers.get('location', 'nowhere')}, which is not followed")
+        return Outcome(
+            ENDS,
+            f"HTTP {reply.status}, a redirect to {reply.headers.get('location', 'nowhere')}, which is not followed",
+        )
     kind = _kind(reply.status, words.lower())
-    return Outcome(kind, words, after_s=after_s, names=frozenset() if kind in (OVER_LENGTH, BUSY) else _named(reply.body))
+    return Outcome(
+        kind, words, after_s=after_s, names=frozenset() if kind in (OVER_LENGTH, BUSY) else _named(reply.body)
+    )
 
 
 def _kind(status: int, words: str) -> str:
@@ -106,8 +133,16 @@ def read_body(body: bytes) -> Completion | str:
         return f"the answer is no JSON object: {_start(body)}"
     choices = value.get("choices")
     if value.get("error") or not isinstance(choices, list) or not choices:
-        return f"the answer is an error: {_start(body)}" if value.get("error") else f"the answer has no choices: {_start(body)}"
-    return read_choice(choices[0]) if isinstance(choices[0], dict) else f"the answer's first choice is no object: {_start(body)}"
+        return (
+            f"the answer is an error: {_start(body)}"
+            if value.get("error")
+            else f"the answer has no choices: {_start(body)}"
+        )
+    return (
+        read_choice(choices[0])
+        if isinstance(choices[0], dict)
+        else f"the answer's first choice is no object: {_start(body)}"
+    )
 
 
 def read_choice(choice: dict[str, Any]) -> Completion | str:
@@ -120,7 +155,9 @@ def read_choice(choice: dict[str, Any]) -> Completion | str:
         content = ""  # all tokens went into thinking beside the text
     if finish == "content_filter" or not isinstance(content, str):
         said = message.get("refusal")
-        return f"the answer was withheld (finish_reason {_start(finish)})" + (f": {said}" if isinstance(said, str) else "")
+        return f"the answer was withheld (finish_reason {_start(finish)})" + (
+            f": {said}" if isinstance(said, str) else ""
+        )
     try:
         content.encode()
     except UnicodeEncodeError:
@@ -130,7 +167,13 @@ def read_choice(choice: dict[str, Any]) -> Completion | str:
 
 def _start(value: object) -> str:
     """The beginning of what a server sent, for a message."""
-    return value[:_HEAD].decode("utf-8", "replace") if isinstance(value, bytes) else str(value)[:_HEAD] if isinstance(value, str | None) else type(value).__name__
+    return (
+        value[:_HEAD].decode("utf-8", "replace")
+        if isinstance(value, bytes)
+        else str(value)[:_HEAD]
+        if isinstance(value, str | None)
+        else type(value).__name__
+    )
 
 
 class Token(NamedTuple):
@@ -163,7 +206,14 @@ def _bytes(item: dict[str, Any]) -> bytes:
 
 def _number(value: object) -> float | None:
     """A log-probability; None where it is none. Minus infinity stays: a probability of 0."""
-    if not isinstance(value, int | float) or isinstance(value, bool) or value != value or value > 0.01 or value < -1e300 and value != -math.inf:
+    if (
+        not isinstance(value, int | float)
+        or isinstance(value, bool)
+        or value != value
+        or value > 0.01
+        or value < -1e300
+        and value != -math.inf
+    ):
         return None
     return float(value)
 
