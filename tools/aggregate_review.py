@@ -28,8 +28,8 @@ def main(
 ) -> None:
     """Gather what the rounds queued for people into one list, ready to read."""
     from verdicts.base.jsonl import dump, read_json, whole_files, write_rows
-    from verdicts.config.config import AggregateReviewConfig, read_section
-    from verdicts.records.records import LoopStatus
+    from verdicts.config.tools import AggregateReviewConfig, read_section
+    from verdicts.records.run import LoopStatus
     from verdicts.records.run_folder import stream_round_rows
     from verdicts.records.ticket_index import Tickets
     from verdicts.review.list_file import write_review

@@ -28,10 +28,10 @@ def main(
     from verdicts.base.errors import UserError
     from verdicts.base.jsonl import read_numbered
     from verdicts.command.cli import say
-    from verdicts.config.config import GuidanceConfig, read_section
+    from verdicts.config.tools import GuidanceConfig, read_section
     from verdicts.guidance import rules
     from verdicts.guidance.file import read_guidance, write_guidance
-    from verdicts.records.records import Reflection
+    from verdicts.records.reflection import Reflection
 
     mission = read_section(config, GuidanceConfig).mission
     if start:

@@ -17,7 +17,7 @@ from verdicts.command.cli import run
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
-    from verdicts.config.config import Config
+    from verdicts.config.sections import Config
     from verdicts.engines import Decode
 
 GOAL = 5.0  # times as fast
@@ -39,7 +39,7 @@ def main(
 
     from verdicts.base.errors import mistake
     from verdicts.command.cli import say
-    from verdicts.config.config import load
+    from verdicts.config.load import load
     from verdicts.engines.llama.engine import LlamaCppEngine
     from verdicts.rounds.trajectories import decodes_for
     from verdicts.stage_b.prompts import stage_b_system, stage_b_user
@@ -76,7 +76,7 @@ def main(
 
 def take(cfg: "Config", stage_a: Path | None, count: int) -> list:
     """The first ``count`` tickets of a file, or of the miniature's world of this mission."""
-    from verdicts.records.records import StageA, read_tickets
+    from verdicts.records.tickets import StageA, read_tickets
 
     if stage_a is not None:
         return read_tickets(stage_a, cfg.mission.name)[:count]

@@ -185,7 +185,7 @@ def drawn(number: int) -> Drawn:
 
 def draw_tickets(path: Path, count: int) -> None:
     """Write Stage-A tickets of three to seven photos."""
-    from verdicts.config.config import load
+    from verdicts.config.load import load
 
     mission = load(MODELS, SLUG, None).mission.name
     path.parent.mkdir(parents=True, exist_ok=True)
@@ -211,9 +211,10 @@ def summary(number: int, photo: int) -> str:
 def draw_rounds(run_dir: Path, shape: Shape) -> None:
     """Write what the rounds of a converged run leave, and loop.json."""
     from verdicts.base.jsonl import write_json
-    from verdicts.config.config import load
+    from verdicts.config.load import load
     from verdicts.guidance.file import write_guidance
-    from verdicts.records.records import LoopStatus, MissionGuidance, RuleMeta
+    from verdicts.records.guidance import MissionGuidance, RuleMeta
+    from verdicts.records.run import LoopStatus
     from verdicts.records.run_folder import round_folder
 
     mission, rounds, count = load(MODELS, SLUG, None).mission, run_dir / "rounds", shape.tickets

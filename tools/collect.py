@@ -26,9 +26,9 @@ def main(
     """Gather the rounds of a run into the run's own view of them."""
     from verdicts.base.errors import mistake
     from verdicts.base.jsonl import read_json, whole_files, write_rows
-    from verdicts.config.config import CollectConfig, read_section
+    from verdicts.config.tools import CollectConfig, read_section
     from verdicts.guidance.file import read_guidance, write_guidance
-    from verdicts.records.records import LoopStatus
+    from verdicts.records.run import LoopStatus
     from verdicts.records.run_folder import round_folder
     from verdicts.records.ticket_index import Tickets
     from verdicts.runs.view import LastSelections, gather, metrics_rows

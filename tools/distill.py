@@ -45,11 +45,12 @@ def main(
     """Turn the converged epoch's selected answers into chat training data."""
     from verdicts.base.jsonl import read_json
     from verdicts.base.made import does_not_use
-    from verdicts.config.config import DistillConfig, read_section
+    from verdicts.config.tools import DistillConfig, read_section
     from verdicts.corpus import distill as corpus
     from verdicts.corpus.files import Answers, Judging, Reasons, write_corpus
     from verdicts.guidance.file import read_guidance
-    from verdicts.records.records import LoopStatus, read_decisions
+    from verdicts.records.review import read_decisions
+    from verdicts.records.run import LoopStatus
     from verdicts.records.synthetic import named
     from verdicts.records.ticket_index import Tickets
     from verdicts.review.list_file import stream_review

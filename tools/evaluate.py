@@ -23,9 +23,10 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from verdicts.base.part_file import PartFile
-    from verdicts.config.config import EvaluateConfig, EvaluateSection
+    from verdicts.config.sections import EvaluateSection
+    from verdicts.config.tools import EvaluateConfig
     from verdicts.evaluation.questions import Question
-    from verdicts.evaluation.scores import Answer, Evaluation, MadeFrom, Named
+    from verdicts.records.evaluation import Answer, Evaluation, MadeFrom, Named
 
 
 def main(
@@ -46,7 +47,7 @@ def main(
     """Ask a student held-out questions and score its answers."""
     from verdicts.base.jsonl import write_json, write_rows
     from verdicts.base.part_file import PartFile
-    from verdicts.config.config import EvaluateConfig, read_section
+    from verdicts.config.tools import EvaluateConfig, read_section
     from verdicts.evaluation.question_files import files_digest, text_digest
     from verdicts.evaluation.questions import (
         digest_of,
@@ -56,9 +57,10 @@ def main(
         sample,
         ticket_questions,
     )
-    from verdicts.evaluation.scores import Evaluation, MadeFrom, Named, answers_path, tally, taught_from
+    from verdicts.evaluation.scores import answers_path, tally, taught_from
     from verdicts.guidance.file import read_guidance
     from verdicts.models.fingerprint import checkpoint_hash
+    from verdicts.records.evaluation import Evaluation, MadeFrom, Named
     from verdicts.stage_b.prompts import stage_b_system
     from verdicts.student.student import check_folder
 
@@ -180,12 +182,9 @@ def ask(student: Path, cfg: "EvaluateConfig", questions: "Sequence[Question]", p
 
 def sentence(found: "Evaluation", output: Path) -> str:
     """The count sentence."""
-    from verdicts.stats.rates import Rate
 
     chat, summary, dense = found.chat, found.summary, found.dense
-    frr, blocks, form, exact = (
-        str(Rate(**rate.model_dump())) for rate in (chat.frr, chat.false_block, chat.format, summary.exact)
-    )
+    frr, blocks, form, exact = (str(rate) for rate in (chat.frr, chat.false_block, chat.format, summary.exact))
     return (
         f"evaluate {found.student.folder}: {found.tickets} tickets: FRR {frr}, false block {blocks}, format {form}; {summary.photos} summaries: exact {exact}, "
         f"attribute F1 {summary.attribute_f1.f1:.1%}; {dense.photos} dense: F1 {dense.f1.f1:.1%}, {dense.malformed} malformed; {output}"

@@ -21,9 +21,9 @@ from verdicts.command.cli import run
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
-    from verdicts.config.config import Config
+    from verdicts.config.sections import Config
     from verdicts.measure.rehearsal import Played
-    from verdicts.records.records import StageA
+    from verdicts.records.tickets import StageA
 
 
 def main(
@@ -41,10 +41,10 @@ def main(
     """Learn on either half, judge on the other."""
     from verdicts.base.jsonl import write_json
     from verdicts.command.cli import say
-    from verdicts.config.config import load
+    from verdicts.config.load import load
     from verdicts.measure.jobs import alone, spread
     from verdicts.measure.rehearsal import with_seed
-    from verdicts.records.records import read_tickets
+    from verdicts.records.tickets import read_tickets
 
     config = alone(load(models, mission, overlay), jobs)
     halves = halves_of(read_tickets(tickets, config.mission.name))
@@ -80,7 +80,7 @@ def main(
 
 def halves_of(tickets: Sequence[StageA]) -> tuple[list[StageA], list[StageA]]:
     """Tickets by a hash of their group: two halves that share none."""
-    from verdicts.config.config import LearnSection
+    from verdicts.config.sections import LearnSection
     from verdicts.rounds.holdout import is_held_out
 
     half = LearnSection(holdout=0.5, seed=1)
@@ -139,7 +139,7 @@ def figures(played: Played, categories: Mapping[str, str]) -> dict[str, Any]:
             counts = right.setdefault(category, [0, 0])
             counts[0] += selection.label_match
             counts[1] += 1
-    return {name: rate._asdict() for name, rate in rates._asdict().items()} | {"right": dict(sorted(right.items()))}
+    return {name: rate.model_dump() for name, rate in rates._asdict().items()} | {"right": dict(sorted(right.items()))}
 
 
 def line_of(fold: dict[str, Any]) -> str:

@@ -20,9 +20,8 @@ import typer
 from verdicts.command import cli
 
 if TYPE_CHECKING:
-    from verdicts.evaluation.gate import Difference, GateRecord
-    from verdicts.evaluation.scores import F1Record
-    from verdicts.records.records import RateRecord
+    from verdicts.records.evaluation import Difference, F1Record, GateRecord
+    from verdicts.stats.rates import Rate
 
 
 def main(
@@ -41,7 +40,7 @@ def main(
     """Compare a student before and after training, and say whether it may ship."""
     from verdicts.base.jsonl import json_text, write_text_if_changed
     from verdicts.base.plain import plain_lines
-    from verdicts.config.config import GateConfig, read_section
+    from verdicts.config.tools import GateConfig, read_section
     from verdicts.evaluation.gate import (
         judge,
         paired,
@@ -114,14 +113,13 @@ def moved(by: "Difference") -> str:
     return f"{100 * by.change:+.1f} [{100 * by.low:+.1f}, {100 * by.high:+.1f}]"
 
 
-def shown(score: "RateRecord | F1Record") -> str:
+def shown(score: "Rate | F1Record") -> str:
     """``80.0% [49.0%, 94.3%] (8/10)``; for an F1 its hits, given and wanted."""
-    from verdicts.evaluation.scores import F1Record
-    from verdicts.stats.rates import Rate
+    from verdicts.records.evaluation import F1Record
 
     if isinstance(score, F1Record):
         return f"{score.f1:.1%} ({score.hits} of {score.given} given, {score.wanted} wanted)"
-    return str(Rate(**score.model_dump()))
+    return str(score)
 
 
 if __name__ == "__main__":

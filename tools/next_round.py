@@ -27,7 +27,7 @@ def main(
     """Print the next round as four digits, or write loop.json."""
     from verdicts.base.jsonl import write_json
     from verdicts.command.cli import say
-    from verdicts.config.config import LoopConfig, read_section
+    from verdicts.config.tools import LoopConfig, read_section
     from verdicts.guidance.loop import guidance_states, status_of, supersede
     from verdicts.records.ticket_index import Tickets
     from verdicts.rounds.unreadable import stop_after

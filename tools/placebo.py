@@ -23,8 +23,8 @@ import typer
 from verdicts.command.cli import run
 
 if TYPE_CHECKING:
-    from verdicts.config.config import Config
-    from verdicts.records.records import StageA
+    from verdicts.config.sections import Config
+    from verdicts.records.tickets import StageA
 
 WAYS: dict[str, Callable[[StageA], Hashable]] = {
     "mission": lambda ticket: None,
@@ -45,9 +45,9 @@ def main(
     """Count the rules that are accepted and that survive where there is nothing to learn."""
     from verdicts.base.jsonl import write_json
     from verdicts.command.cli import say
-    from verdicts.config.config import load
+    from verdicts.config.load import load
     from verdicts.measure.jobs import alone, spread
-    from verdicts.records.records import read_tickets
+    from verdicts.records.tickets import read_tickets
 
     config = alone(load(models, mission, overlay), jobs)
     rows = read_tickets(tickets, config.mission.name)

@@ -20,9 +20,9 @@ import typer
 from verdicts.command.cli import run
 
 if TYPE_CHECKING:
-    from verdicts.config.config import Config
+    from verdicts.config.sections import Config
     from verdicts.engines import Engine
-    from verdicts.records.records import StageA
+    from verdicts.records.tickets import StageA
     from verdicts.runs.cost import Cost, Probe
 
 
@@ -35,9 +35,9 @@ def main(
     """Predict what a run takes."""
     from verdicts.base.plain import plain_lines
     from verdicts.command.cli import say
-    from verdicts.config.config import load
+    from verdicts.config.load import load
     from verdicts.engines import open_engine
-    from verdicts.records.records import read_tickets
+    from verdicts.records.tickets import read_tickets
     from verdicts.rounds.windows import place_of, tickets_of
     from verdicts.runs.cost import duration, run_cost
 

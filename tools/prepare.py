@@ -147,7 +147,8 @@ def settle(
 
 def sections(made: "MadeWith", mission: str, run_dir: Path, tickets: bool) -> dict[Path, str]:
     """The text of each section file; without tickets those of the student's tools alone."""
-    from verdicts.config.config import SECTIONS, load, section_text
+    from verdicts.config.load import load
+    from verdicts.config.tools import SECTION_FILES, section_text
 
     of_run = (
         load(made.models, mission, Path(made.config.path) if made.config else None)
@@ -157,13 +158,13 @@ def sections(made: "MadeWith", mission: str, run_dir: Path, tickets: bool) -> di
     own = load(made.models, mission, Path(made.student_config.path)) if made.student_config else of_run
     return {
         run_dir / "config" / f"{tool}.yaml": section_text(own if tool in STUDENT_TOOLS else of_run, tool)
-        for tool in (SECTIONS if tickets else STUDENT_TOOLS)
+        for tool in (SECTION_FILES if tickets else STUDENT_TOOLS)
     }
 
 
 def not_yet(texts: dict[Path, str], taken: tuple[str, bool] | None, run_dir: Path) -> dict[Path, str]:
     """The files that are to be written -> why."""
-    from verdicts.config.config import read_yaml
+    from verdicts.config.load import read_yaml
     from verdicts.runs.naming import section_differences
 
     new = {
@@ -178,7 +179,7 @@ def not_yet(texts: dict[Path, str], taken: tuple[str, bool] | None, run_dir: Pat
 def write(texts: dict[Path, str], taken: tuple[str, bool] | None, mission: str, run_dir: Path) -> None:
     """Take the tickets and write the sections, each where it says something new."""
     from verdicts.base.jsonl import write_text_if_changed
-    from verdicts.config.config import mission_name
+    from verdicts.config.load import mission_name
 
     if taken:
         source, drawn = Path(taken[0]), taken[1]
@@ -235,8 +236,8 @@ def take_tickets(source: Path, mission: str, run_dir: Path, *, synthetic: bool =
 
     from verdicts.base.jsonl import whole_files, write_json
     from verdicts.command.cli import say
-    from verdicts.records.records import TicketsSource
     from verdicts.records.ticket_index import Tickets
+    from verdicts.records.tickets import TicketsSource
 
     rows = Tickets(source, mission)
     with open(source, encoding="utf-8-sig") as text, whole_files(run_dir / "stage_a.jsonl") as (copy,):

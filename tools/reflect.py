@@ -41,12 +41,13 @@ def main(
     """Reflect on the errors of a round."""
     from verdicts.base.jsonl import read_numbered, write_rows
     from verdicts.command.cli import say
-    from verdicts.config.config import ReflectConfig, read_section
+    from verdicts.config.tools import ReflectConfig, read_section
     from verdicts.engines import open_engine
     from verdicts.guidance.file import read_guidance
     from verdicts.guidance.learning import learn
     from verdicts.guidance.past import read_past
-    from verdicts.records.records import Selection, Trajectory, read_decisions
+    from verdicts.records.review import read_decisions
+    from verdicts.records.rollout import Selection, Trajectory
     from verdicts.records.run_folder import stream_file
     from verdicts.records.ticket_index import Tickets
     from verdicts.review.decisions import for_learning
@@ -93,7 +94,7 @@ def take_down(decided: Path, decisions: Path, tickets: Mapping) -> None:
     """Keep what people have said so far as what this learning knows; what they say later changes it only by make relearn."""
     from verdicts.base import made
     from verdicts.base.jsonl import write_text_if_changed
-    from verdicts.records.records import read_decisions
+    from verdicts.records.review import read_decisions
 
     made.does_not_use(decided)
     if decided.exists():

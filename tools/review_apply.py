@@ -31,7 +31,7 @@ def main(
     """Bring in what people decided of queued tickets."""
     from verdicts.base.errors import mistake
     from verdicts.base.jsonl import dump, read_json, write_json, write_text, write_text_if_changed
-    from verdicts.records.records import NeedReviewFile, read_decisions
+    from verdicts.records.review import NeedReviewFile, read_decisions
     from verdicts.records.synthetic import named
     from verdicts.records.ticket_index import Tickets
     from verdicts.review.decisions import changes, merge, sentence, summarize

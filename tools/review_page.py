@@ -24,9 +24,9 @@ def main(
     """Write the need-review queue as one page."""
     from verdicts.base.errors import mistake
     from verdicts.base.jsonl import read_json, write_text
-    from verdicts.config.config import RolloutConfig, read_section
+    from verdicts.config.tools import RolloutConfig, read_section
     from verdicts.guidance.file import read_guidance
-    from verdicts.records.records import NeedReviewFile, read_decisions
+    from verdicts.records.review import NeedReviewFile, read_decisions
     from verdicts.records.synthetic import is_synthetic, named
     from verdicts.records.ticket_index import Tickets
     from verdicts.review.highlight import Marker

@@ -28,7 +28,7 @@ def main(
     """Sample the candidates of a window, read them and choose a verdict for each ticket."""
     from verdicts.base.jsonl import write_rows
     from verdicts.command.cli import say
-    from verdicts.config.config import RolloutConfig, read_section
+    from verdicts.config.tools import RolloutConfig, read_section
     from verdicts.guidance.file import read_guidance
     from verdicts.records.ticket_index import Tickets
     from verdicts.rounds.trajectories import failures_of, forgiven_in
@@ -75,7 +75,7 @@ def play(cfg, window, rules, place, round_number, output_dir):
     from verdicts.base.part_file import PartFile
     from verdicts.base.progress import progress
     from verdicts.engines import open_engine
-    from verdicts.records.records import Trajectory
+    from verdicts.records.rollout import Trajectory
     from verdicts.rounds.trajectories import belongs, decodes_for, trajectories_of
     from verdicts.stage_b.prompts import stage_b_system, stage_b_user
 

@@ -33,7 +33,7 @@ def main(
         write_json(output_dir / schema_name(name), model.model_json_schema())
     if page and notes:
         from verdicts.base.jsonl import write_text
-        from verdicts.config.config import read_yaml
+        from verdicts.config.load import read_yaml
         from verdicts.runs import formats
 
         write_text(page, formats.page(read_yaml(notes)))

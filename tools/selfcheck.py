@@ -103,7 +103,7 @@ def answers(stored: dict[str, Any]) -> list[dict[str, Any]]:
 
     Where it has a GPU, the answers of the GPU are followed by those of the processor alone.
     """
-    from verdicts.config.config import EngineConfig, Thinking
+    from verdicts.config.sections import EngineConfig, Thinking
     from verdicts.engines import trust
     from verdicts.engines.llama.engine import LlamaCppEngine
 

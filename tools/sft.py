@@ -32,7 +32,7 @@ CHANGES_NO_WEIGHT = {
 if TYPE_CHECKING:
     from peft import PeftModel
 
-    from verdicts.config.config import SftConfig
+    from verdicts.config.tools import SftConfig
     from verdicts.sft.rows import Rows
 
 
@@ -57,7 +57,7 @@ def main(
 
 
 def _teach(config: Path, train: Path, val: Path, output_dir: Path) -> None:
-    from verdicts.config.config import SftConfig, read_section
+    from verdicts.config.tools import SftConfig, read_section
     from verdicts.sft.lora import top_layers
     from verdicts.sft.merge import check_folders
     from verdicts.sft.rows import Rows

@@ -22,16 +22,10 @@ if TYPE_CHECKING:
 
     from verdicts.corpus.distill import OneSided
     from verdicts.guidance.diff import Change
-    from verdicts.records.records import (
-        LoopStatus,
-        MissionGuidance,
-        NeedReviewFile,
-        RateRecord,
-        ReviewDecision,
-        RoundMetrics,
-        RuleMeta,
-        Trial,
-    )
+    from verdicts.records.guidance import MissionGuidance, RuleMeta
+    from verdicts.records.reflection import Trial
+    from verdicts.records.review import NeedReviewFile, ReviewDecision
+    from verdicts.records.run import LoopStatus, RoundMetrics
     from verdicts.report.evidence import Evidence, NearMiss
     from verdicts.runs.standing import Standing
     from verdicts.runs.view import Learnt
@@ -46,7 +40,8 @@ def main(run_dir: Annotated[Path, typer.Option(help="runs/<RUN>/<MISSION>.")]) -
     from verdicts.base.jsonl import read_json, read_rows
     from verdicts.base.plain import plain_lines
     from verdicts.corpus.distill import read_one_sided
-    from verdicts.records.records import NeedReviewFile, RoundMetrics
+    from verdicts.records.review import NeedReviewFile
+    from verdicts.records.run import RoundMetrics
     from verdicts.records.run_folder import RUN_FILES, paths_of
     from verdicts.records.synthetic import BANNER, is_synthetic
     from verdicts.report.evidence import near_misses_of, read_limits
@@ -204,11 +199,9 @@ def metrics_lines(rows: list[RoundMetrics]) -> list[str]:
         number = row.epoch if row.scope == "epoch" else row.round
         for side in sides_in(shown):
             of_side = rates_of(row, side)
-            cells = "  ".join(
-                f"{rate_text(rate):<30}" for rate in (of_side.frr, of_side.false_block, of_side.label_match)
-            )
+            cells = "  ".join(f"{rate!s:<30}" for rate in (of_side.frr, of_side.false_block, of_side.label_match))
             begin, end = (
-                (f"{number:>5} {row.rules:>5}", f"  {rate_text(row.format):<30}  {row.need_review}")
+                (f"{number:>5} {row.rules:>5}", f"  {row.format!s:<30}  {row.need_review}")
                 if side == "all"
                 else (" " * 11, "")
             )
@@ -226,13 +219,6 @@ def reading_lines(run_dir: Path, rounds: int) -> list[str]:
         for name, count in counts.items()
     ]
     return ["Could not be read", *found]
-
-
-def rate_text(rate: RateRecord) -> str:
-    """``12.5% [2.2%, 47.1%] (1/8)``."""
-    from verdicts.stats.rates import Rate
-
-    return str(Rate(**rate.model_dump()))
 
 
 def standing_lines(standing: Standing, learnt: Learnt, limit: float | None, one_sided: OneSided | None) -> list[str]:

@@ -30,7 +30,8 @@ def main(
     from verdicts.base.jsonl import write_rows
     from verdicts.base.part_file import PartFile
     from verdicts.base.progress import progress
-    from verdicts.config.config import SummarizeConfig, mission_name, read_section
+    from verdicts.config.load import mission_name
+    from verdicts.config.tools import SummarizeConfig, read_section
     from verdicts.photos.intake import look_at_all, read_input
     from verdicts.student.student import Student, check_folder
     from verdicts.student.summaries import Answer, answer_batches, compose, plan, settings_digest, still_good

@@ -112,7 +112,7 @@ def distil(folder: Path, run_name: str, *settings: str) -> None:
 def teach(name: str, folder: Path, batch: int) -> None:
     """Fuse, teach and evaluate one variant (``before``: the student as it is). One that was evaluated is shown again."""
     from verdicts.base.jsonl import write_text
-    from verdicts.config.config import read_yaml
+    from verdicts.config.load import read_yaml
 
     change, out = VARIANTS.get(name, {}), folder / "variants" / name.replace(", ", "_").replace(" ", "_")
     mix = read_yaml(Path("configs/fusion/demo.yaml"))
@@ -157,7 +157,7 @@ def teach(name: str, folder: Path, batch: int) -> None:
 def sentence(name: str, folder: Path, out: Path) -> str:
     """One line of the table; the change of dense F1 against ``before`` stands with it where that was evaluated."""
     from verdicts.base.jsonl import read_json
-    from verdicts.evaluation.scores import Evaluation
+    from verdicts.records.evaluation import Evaluation
 
     found = read_json(out / "evaluation.json", Evaluation)
     rates = ", ".join(

@@ -25,7 +25,7 @@ HELD_OUT = 900_000
 
 def open_teacher(model: Path):
     """The miniature in the default engine."""
-    from verdicts.config.config import EngineConfig
+    from verdicts.config.sections import EngineConfig
     from verdicts.engines import open_engine
 
     base = {"kind": "llama_cpp", "base_url": "", "api_key_env": "", "context_tokens": 8192, "batch_tokens": 512, "slots": 16, "chunk": 64,

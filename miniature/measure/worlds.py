@@ -95,11 +95,11 @@ def measure(
 ) -> dict[str, Any]:
     """One world: learn, judge on clean tickets, then once more with a planted wrong rule."""
     from miniature.world import world as worlds
-    from verdicts.config.config import load
+    from verdicts.config.load import load
     from verdicts.engines import open_engine
     from verdicts.measure.jobs import alone
     from verdicts.measure.rehearsal import Recall, judge, rates_of, rehearse
-    from verdicts.records.records import StageA
+    from verdicts.records.tickets import StageA
     from verdicts.review.queue import is_unsupported
 
     started = time.monotonic()
@@ -130,7 +130,7 @@ def measure(
         "seed": seed, "flip": flip, "fails": fails, "fail_labels": sum(row.label == "fail" for row in labelled) / len(labelled),
         "hidden": [rule.text() for rule in world.hidden], "rules": done.rules, "status": done.status.status, "epochs": done.status.epochs,
         "found": sum(rule in found for rule in world.hidden), "wrong": [text for text in done.rules if worlds.parse_rule(text) not in world.hidden],
-        **{name: rate._asdict() for name, rate in rates._asdict().items()},
+        **{name: rate.model_dump() for name, rate in rates._asdict().items()},
         "review_recall": len(flipped & queued) / max(1, len(flipped)), "review_precision": len(flipped & queued) / max(1, len(queued)),
         "planted": planted, "planted_gone_after": gone, "asked": asked, "seconds": round(time.monotonic() - started, 1),
     }  # fmt: skip

@@ -16,7 +16,9 @@ from verdicts.base.jsonl import (
     write_rows,
     write_text_if_changed,
 )
-from verdicts.records.records import GuidanceFile, LoopStatus, StageA
+from verdicts.records.guidance import GuidanceFile
+from verdicts.records.run import LoopStatus
+from verdicts.records.tickets import StageA
 
 GOOD = '{"group_id": "a", "mission": "m", "label": "pass", "images": ["1.jpg"], "per_image": {"image_1": "x"}}'
 

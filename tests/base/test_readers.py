@@ -10,17 +10,13 @@ from tests.support.builders import MISSION, RunFolder, call, guidance, snapshot,
 from verdicts.base.errors import UserError
 from verdicts.base.jsonl import dump, read_json, read_rows, write_rows, write_text
 from verdicts.base.yaml_text import MAX_DEPTH
-from verdicts.config.config import read_yaml
+from verdicts.config.load import read_yaml
 from verdicts.corpus.rows import ImageRow, parse_line
-from verdicts.records.records import (
-    GuidanceFile,
-    LoopStatus,
-    NeedReviewFile,
-    RejectedOperation,
-    ReviewDecision,
-    StageA,
-    read_tickets,
-)
+from verdicts.records.guidance import GuidanceFile
+from verdicts.records.reflection import RejectedOperation
+from verdicts.records.review import NeedReviewFile, ReviewDecision
+from verdicts.records.run import LoopStatus
+from verdicts.records.tickets import StageA, read_tickets
 from verdicts.review.spreadsheet import read_given, write_table
 
 GOOD = {
@@ -240,7 +236,8 @@ def test_every_yaml_file_of_the_project_is_plain():
 
 @pytest.mark.parametrize("end", ["\n", "\r", "\r\n", "\x0b", "\x85", "\u2028", "\u2029", "\x1e"])
 def test_a_line_end_forges_no_rule(tmp_path, end):
-    from verdicts.config.config import Mission, validate
+    from verdicts.base.jsonl import validate
+    from verdicts.config.sections import Mission
 
     mission = {"slug": "a", "name": "a", "g0": "须见螺丝", "rules": [], "high_risk": False}
     for field, value in (

@@ -20,17 +20,10 @@ from verdicts.base.jsonl import (
     write_rows,
 )
 from verdicts.corpus.distill import Validation, hash_share, validation_groups
-from verdicts.records.records import (
-    MissionReview,
-    NeedReviewFile,
-    ReviewCandidate,
-    ReviewTicket,
-    Selection,
-    StageA,
-    Trajectory,
-    read_tickets,
-)
+from verdicts.records.review import MissionReview, NeedReviewFile, ReviewCandidate, ReviewTicket
+from verdicts.records.rollout import Selection, Trajectory
 from verdicts.records.ticket_index import Keys, Tickets, digest_of
+from verdicts.records.tickets import StageA, read_tickets
 from verdicts.review import list_file as review_list
 from verdicts.review.list_file import Listed, stream_review, write_review
 from verdicts.review.queue import is_unsupported, last_evaluations

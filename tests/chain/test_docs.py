@@ -11,7 +11,7 @@ import pytest
 
 from tests.chain.test_by_hand import Edited
 from tests.runs.test_make_graph import make
-from verdicts.config.config import load
+from verdicts.config.load import load
 
 ROOT = Path(__file__).resolve().parents[2]
 README = (ROOT / "README.md").read_text(encoding="utf-8")

@@ -12,8 +12,10 @@ from tests.support.pages import Page
 from verdicts.base.errors import UserError
 from verdicts.base.jsonl import dump, read_json, write_rows, write_text
 from verdicts.base.plain import plain
-from verdicts.config.config import load, section_text
-from verdicts.records.records import NeedReviewFile, ReviewDecision, read_tickets
+from verdicts.config.load import load
+from verdicts.config.tools import section_text
+from verdicts.records.review import NeedReviewFile, ReviewDecision
+from verdicts.records.tickets import read_tickets
 from verdicts.review.spreadsheet import read_given
 from verdicts.stage_b.prompts import Case, reflect_user, stage_b_system, stage_b_user
 

@@ -2,7 +2,8 @@
 
 from tools.chaos_size import Cost, Shape, draw_rounds, draw_tickets, measure, table
 from verdicts.base.jsonl import read_rows
-from verdicts.records.records import Selection, StageA, Trajectory
+from verdicts.records.rollout import Selection, Trajectory
+from verdicts.records.tickets import StageA
 
 SMALL, LARGE = 300, 4_300
 A_TICKET = 2_000  # bytes: some 50 are columns, the rest is the noise of a process; held as objects the tickets alone take 8,000

@@ -6,17 +6,9 @@ import pytest
 import yaml
 
 from verdicts.base.errors import UserError
-from verdicts.config.config import (
-    CONFIGS,
-    SECTIONS,
-    Config,
-    DistillConfig,
-    load,
-    merge,
-    read_section,
-    section_text,
-)
-from verdicts.runs.reader import SECTION_FILES
+from verdicts.config.load import CONFIGS, load, merge
+from verdicts.config.sections import Config
+from verdicts.config.tools import SECTION_FILES, DistillConfig, read_section, section_text
 
 ROOT = Path(__file__).resolve().parents[2]
 MISSIONS = ["bbu_cable", "bbu_install", "bbu_line", "bbu_wind", "rru_cable", "rru_install", "rru_position"]
@@ -151,19 +143,19 @@ def test_per_verdict_reasons_without_a_grammar_are_refused(layers):
 
 def test_a_section_file_reads_back_and_holds_only_its_sections(layers, tmp_path):
     config = load("miniature", "bbu_line")
-    for tool in SECTIONS:
+    for tool in SECTION_FILES:
         path = tmp_path / f"{tool}.yaml"
         path.write_text(section_text(config, tool), encoding="utf-8")
-        assert set(SECTION_FILES[tool].model_fields) == set(SECTIONS[tool])
+        assert list(yaml.safe_load(path.read_text(encoding="utf-8"))) == list(SECTION_FILES[tool].model_fields)
         section = read_section(path, SECTION_FILES[tool])
-        assert all(getattr(section, name) == getattr(config, name) for name in SECTIONS[tool])
+        assert all(getattr(section, name) == getattr(config, name) for name in SECTION_FILES[tool].model_fields)
 
 
 def test_a_knob_of_one_tool_leaves_the_other_section_files_as_they_are(layers):
     before = load("miniature", "bbu_line")
     change(layers / "missions" / "bbu_line.yaml", distill={"seed": 99})
     after = load("miniature", "bbu_line")
-    assert [tool for tool in SECTIONS if section_text(before, tool) != section_text(after, tool)] == ["distill"]
+    assert [tool for tool in SECTION_FILES if section_text(before, tool) != section_text(after, tool)] == ["distill"]
 
 
 def test_a_section_file_edited_by_hand_is_checked(tmp_path):
@@ -174,7 +166,7 @@ def test_a_section_file_edited_by_hand_is_checked(tmp_path):
 
 
 def test_every_section_of_the_configuration_reaches_a_tool():
-    sections = {name for names in SECTIONS.values() for name in names}
+    sections = {name for model in SECTION_FILES.values() for name in model.model_fields}
     assert sections | {"plan"} == set(
         Config.model_fields
     )  # plan reads the merged configuration: it runs before there is a run

@@ -6,18 +6,12 @@ import pytest
 
 from tests.support.builders import MISSION, OTHER, RunFolder, guidance, snapshot, ticket
 from verdicts.base.jsonl import read_json, read_rows, write_json, write_rows
-from verdicts.config.config import DistillSection
+from verdicts.config.sections import DistillSection
 from verdicts.corpus.distill import audit_sample, fate, hash_share, supersede, validation_groups
-from verdicts.records.records import (
-    AuditRow,
-    ChatRow,
-    DroppedRow,
-    NeedReviewFile,
-    ReviewDecision,
-    Selection,
-    SftRow,
-    StageA,
-)
+from verdicts.records.corpus import AuditRow, ChatRow, DroppedRow, SftRow
+from verdicts.records.review import NeedReviewFile, ReviewDecision
+from verdicts.records.rollout import Selection
+from verdicts.records.tickets import StageA
 from verdicts.stage_b.prompts import stage_b_system, stage_b_user
 from verdicts.stage_b.protocol import parse
 

@@ -19,7 +19,7 @@ from verdicts.corpus.distill import validation_groups
 from verdicts.corpus.mix import Manifest, draw, order_of
 from verdicts.corpus.mix_config import read_fusion
 from verdicts.corpus.rows import FusedRow, read_fused
-from verdicts.records.records import SftRow
+from verdicts.records.corpus import SftRow
 
 ROOT = Path(__file__).resolve().parents[2]
 ANSWER = {"pass": "Verdict: 通过\nReason: 符合要求(G0)", "fail": "Verdict: 不通过\nReason: 缺少机柜处接地螺丝(G0)"}

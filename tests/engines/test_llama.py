@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 
 from verdicts.base.errors import UserError
-from verdicts.config.config import EngineConfig, Thinking
+from verdicts.config.sections import EngineConfig, Thinking
 from verdicts.engines import Decode
 from verdicts.engines.llama.engine import LlamaCppEngine
 from verdicts.engines.sampling import log_softmax, two_way

@@ -9,7 +9,7 @@ from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 import pytest
 
 from verdicts.base.errors import UserError
-from verdicts.config.config import EngineConfig, Thinking
+from verdicts.config.sections import EngineConfig, Thinking
 from verdicts.engines import NO_VERDICT, Completion, Decode, open_engine
 from verdicts.engines.openai import engine as openai
 from verdicts.engines.openai.engine import probable

@@ -21,7 +21,7 @@ from pathlib import Path
 import pytest
 
 from verdicts.base.errors import UserError
-from verdicts.config.config import EngineConfig, Thinking
+from verdicts.config.sections import EngineConfig, Thinking
 from verdicts.engines import REFUSED, Decode, open_engine
 from verdicts.engines.openai import engine as openai
 
@@ -687,7 +687,7 @@ def test_ctrl_c_does_not_wait_for_a_server(reply, monkeypatch):
     server = Server(reply if callable(reply) else lambda number, request: reply)
     config = connect(server.url, timeout_s=60.0, retries=5).config.model_copy(update={"api_key_env": ""})
     code = f"""
-from verdicts.config.config import EngineConfig
+from verdicts.config.sections import EngineConfig
 from verdicts.engines import Decode, open_engine
 engine = open_engine(EngineConfig.model_validate_json({config.model_dump_json()!r}))
 print("asking", flush=True)

@@ -8,7 +8,7 @@ pytest.importorskip("torch", reason="torch is not installed: `make setup-student
 pytest.importorskip("transformers", reason="transformers is not installed: `make setup-student` installs it")
 
 from verdicts.base.errors import UserError
-from verdicts.config.config import EngineConfig, Thinking
+from verdicts.config.sections import EngineConfig, Thinking
 from verdicts.engines import Decode, open_engine
 
 TEMPLATE = "{% for m in messages %}<|im_start|>{{ m.role }}\n{{ m.content }}<|im_end|>\n{% endfor %}{% if add_generation_prompt %}<|im_start|>assistant\n{% endif %}"

@@ -9,13 +9,15 @@ import pytest
 from tests.support.builders import MISSION, Outcome, call, guidance, snapshot, ticket
 from verdicts.base.errors import UserError
 from verdicts.base.jsonl import read_json, read_rows, write_rows, write_text
-from verdicts.config.config import load, section_text
+from verdicts.config.load import load
+from verdicts.config.tools import section_text
 from verdicts.evaluation.question_files import files_digest
 from verdicts.evaluation.questions import Question, sample
-from verdicts.evaluation.scores import Answer, Evaluation, Named, answers_path, score
+from verdicts.evaluation.scores import answers_path, score
 from verdicts.guidance.file import write_guidance
 from verdicts.models.fingerprint import checkpoint_hash
-from verdicts.records.records import SftRow
+from verdicts.records.corpus import SftRow
+from verdicts.records.evaluation import Answer, Evaluation, Named
 from verdicts.stage_b.prompts import stage_b_system, stage_b_user
 from verdicts.stage_b.protocol import render
 from verdicts.student import student as runner

@@ -8,10 +8,11 @@ import yaml
 
 from tests.support.builders import Outcome, call
 from verdicts.base.jsonl import read_json, read_rows, write_json, write_rows, write_text
-from verdicts.evaluation.gate import CHAT, RETAINED, GateRecord, value_of
+from verdicts.evaluation.gate import CHAT, RETAINED, value_of
 from verdicts.evaluation.questions import Question
-from verdicts.evaluation.scores import Answer, Evaluation, MadeFrom, Named, answers_path, score, tally
+from verdicts.evaluation.scores import answers_path, score, tally
 from verdicts.models.fingerprint import checkpoint_hash
+from verdicts.records.evaluation import Answer, Evaluation, GateRecord, MadeFrom, Named
 from verdicts.stage_b.protocol import render
 from verdicts.stats.rates import needed, stands, wilson
 from verdicts.student.scores import render_dense

@@ -7,7 +7,7 @@ import pytest
 from tests.guidance.test_learning import MESSY, RIGHT_RULE, TIDY, UNREADABLE, World, follows
 from tests.support.builders import candidates, guidance, reflection, rule_meta, ticket
 from tests.support.fake_engine import FakeEngine
-from verdicts.config.config import FailFirst, LifeCycle
+from verdicts.config.sections import FailFirst, LifeCycle
 from verdicts.guidance.credit import (
     Birth,
     account_of,
@@ -19,17 +19,10 @@ from verdicts.guidance.credit import (
     tallies_of,
     total,
 )
-from verdicts.records.records import (
-    AppliedOperation,
-    MissionGuidance,
-    Operation,
-    Reflection,
-    RuleTally,
-    Selection,
-    StageA,
-    Tally,
-    Trial,
-)
+from verdicts.records.guidance import MissionGuidance
+from verdicts.records.reflection import AppliedOperation, Operation, Reflection, RuleTally, Tally, Trial
+from verdicts.records.rollout import Selection
+from verdicts.records.tickets import StageA
 from verdicts.stage_b.selection import select
 from verdicts.stats.rates import difference
 

@@ -9,10 +9,11 @@ from tests.support.builders import G0, MISSION, call, guidance, ticket
 from tests.support.fake_engine import SURE, FakeEngine
 from verdicts import engines
 from verdicts.base.jsonl import write_rows, write_text
-from verdicts.config.config import CONFIGS, load, section_text
+from verdicts.config.load import CONFIGS, load
+from verdicts.config.tools import section_text
 from verdicts.engines import Completion
 from verdicts.guidance.file import read_guidance, write_guidance
-from verdicts.records.records import LoopStatus
+from verdicts.records.run import LoopStatus
 from verdicts.stage_b.protocol import WORD
 
 RULE = "机柜门敞开时不通过"

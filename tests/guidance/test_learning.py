@@ -9,11 +9,14 @@ from tests.support.builders import NO_GUARD, candidates, ticket
 from tests.support.builders import guidance as guidance_of
 from tests.support.fake_engine import FakeEngine
 from verdicts.base.jsonl import dump
-from verdicts.config.config import CONFIGS, ReflectConfig, load
+from verdicts.config.load import CONFIGS, load
+from verdicts.config.tools import ReflectConfig
 from verdicts.guidance.learning import Past, learn
 from verdicts.guidance.rules import change, remove, replay
 from verdicts.guidance.trial import level_of
-from verdicts.records.records import MissionGuidance, Operation, Reflection, RuleTally, Selection, Tally
+from verdicts.records.guidance import MissionGuidance
+from verdicts.records.reflection import Operation, Reflection, RuleTally, Tally
+from verdicts.records.rollout import Selection
 from verdicts.review.queue import is_unsupported
 from verdicts.rounds.holdout import is_held_out
 from verdicts.rounds.unreadable import count_reflections

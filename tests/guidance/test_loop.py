@@ -6,11 +6,13 @@ import pytest
 
 from tests.support.builders import MISSION, call, guidance, ticket
 from verdicts.base.jsonl import write_rows, write_text
-from verdicts.config.config import LoopConfig, LoopSection, WindowSection
+from verdicts.config.sections import LoopSection, WindowSection
+from verdicts.config.tools import LoopConfig
 from verdicts.guidance.file import write_guidance
 from verdicts.guidance.loop import guidance_states, status_of, supersede
 from verdicts.guidance.rules import change, credit, remove, tried
-from verdicts.records.records import MissionGuidance, Operation, RuleTally
+from verdicts.records.guidance import MissionGuidance
+from verdicts.records.reflection import Operation, RuleTally
 
 TICKETS = 30
 CONFIG = LoopConfig(

@@ -19,12 +19,13 @@ import yaml
 from tests.support.builders import MISSION, Outcome, call, guidance, ticket
 from verdicts import engines
 from verdicts.base.jsonl import read_rows, write_rows, write_text
-from verdicts.config import config
-from verdicts.config.config import CONFIGS, EngineConfig, load, section_text
+from verdicts.config.load import CONFIGS, load
+from verdicts.config.sections import Config, EngineConfig
+from verdicts.config.tools import section_text
 from verdicts.engines import Decode
 from verdicts.guidance.file import write_guidance
 from verdicts.guidance.reflection import Group, answer_schema, read_completion
-from verdicts.records.records import Malformed, Selection, Trajectory
+from verdicts.records.rollout import Malformed, Selection, Trajectory
 from verdicts.rounds.unreadable import stop_after
 from verdicts.stage_b import prompts
 from verdicts.stage_b.protocol import parse
@@ -78,7 +79,7 @@ def gguf() -> Path:
 
 
 @pytest.fixture(scope="module")
-def cfg(gguf) -> config.Config:
+def cfg(gguf) -> Config:
     base = load("miniature", "bbu_line", configs=CONFIGS)
     engine = base.engine.model_copy(
         update={"model": str(gguf), "context_tokens": 2048, "batch_tokens": 128, "slots": 4, "chunk": 4, "n_threads": 1}

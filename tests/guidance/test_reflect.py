@@ -19,12 +19,14 @@ from tests.support.builders import (
 from tests.support.fake_engine import FakeEngine
 from verdicts import engines
 from verdicts.base.jsonl import read_rows, write_rows, write_text
-from verdicts.config.config import CONFIGS, load, section_text
+from verdicts.config.load import CONFIGS, load
+from verdicts.config.tools import section_text
 from verdicts.guidance.file import read_guidance, write_guidance
 from verdicts.guidance.learning import Past
 from verdicts.guidance.past import read_past
 from verdicts.guidance.rules import replay
-from verdicts.records.records import AppliedOperation, NeedReviewEntry, Operation, Reflection, ReviewDecision, Trial
+from verdicts.records.reflection import AppliedOperation, Operation, Reflection, Trial
+from verdicts.records.review import NeedReviewEntry, ReviewDecision
 from verdicts.rounds.holdout import is_held_out
 from verdicts.stage_b.selection import select
 

@@ -7,11 +7,13 @@ import pytest
 
 from tests.support.builders import NO_GUARD, candidates, ticket
 from verdicts.base.jsonl import dump
-from verdicts.config.config import CONFIGS, load
+from verdicts.config.load import CONFIGS, load
 from verdicts.engines import NO_VERDICT, Completion
 from verdicts.guidance import model_json
 from verdicts.guidance.reflection import FORGIVEN, Group, groups_of, read_answer, read_completion
-from verdicts.records.records import Reflection, Selection, StageA
+from verdicts.records.reflection import Reflection
+from verdicts.records.rollout import Selection
+from verdicts.records.tickets import StageA
 from verdicts.stage_b.selection import select
 
 SECTION = load("miniature", "bbu_line", configs=CONFIGS).reflect

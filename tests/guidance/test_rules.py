@@ -4,9 +4,10 @@ import pytest
 
 from tests.support.builders import G0, MISSION, reflection, rule_meta, ticket
 from tests.support.builders import guidance as guidance_of
-from verdicts.config.config import Mission
+from verdicts.config.sections import Mission
 from verdicts.guidance import rules
-from verdicts.records.records import AppliedOperation, MissionGuidance, Operation, RejectedOperation, RuleTally
+from verdicts.records.guidance import MissionGuidance
+from verdicts.records.reflection import AppliedOperation, Operation, RejectedOperation, RuleTally
 
 ONE = "出现标签无法识别则不通过"
 TWO = "缺少地线标签则不通过"

@@ -7,7 +7,8 @@ from math import comb
 import pytest
 
 from tests.support.builders import NO_GUARD, candidates, ticket
-from verdicts.config.config import CONFIGS, LifeCycle, TrialSection, load
+from verdicts.config.load import CONFIGS, load
+from verdicts.config.sections import LifeCycle, TrialSection
 from verdicts.guidance.trial import (
     Sample,
     Table,
@@ -25,7 +26,8 @@ from verdicts.guidance.trial import (
     verdict_on,
     weigh,
 )
-from verdicts.records.records import Selection, Trial
+from verdicts.records.reflection import Trial
+from verdicts.records.rollout import Selection
 from verdicts.stage_b.selection import select
 
 LIMITS = TrialSection(

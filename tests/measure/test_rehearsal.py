@@ -16,14 +16,17 @@ from tests.support.fake_engine import FakeEngine
 from tools import placebo
 from tools.folds import figures, halves_of, read_audit
 from verdicts.base.jsonl import write_rows, write_text
-from verdicts.config.config import Config, load
+from verdicts.config.load import load
+from verdicts.config.sections import Config
 from verdicts.engines import Decode, open_engine
 from verdicts.guidance.file import read_guidance
 from verdicts.guidance.rules import start
 from verdicts.measure.jobs import alone, spread
 from verdicts.measure.rehearsal import Recall, Rehearsed, judge, play, rates_of, rehearse, with_seed
-from verdicts.records.records import Reflection, Selection, StageA, read_tickets
+from verdicts.records.reflection import Reflection
+from verdicts.records.rollout import Selection
 from verdicts.records.run_folder import round_folder, stream_file
+from verdicts.records.tickets import StageA, read_tickets
 from verdicts.rounds.windows import place_of, tickets_of
 
 ROOT = Path(__file__).resolve().parents[2]

@@ -9,7 +9,7 @@ pytest.importorskip("PIL", reason="photos need Pillow: make setup-student")
 from PIL import Image
 
 from verdicts.base.errors import UserError
-from verdicts.config.config import SummarizeSection
+from verdicts.config.sections import SummarizeSection
 from verdicts.photos.intake import Unfit, look, read_input
 from verdicts.photos.label_folders import LABEL_FOLDERS, label_of
 from verdicts.student.summaries import Answer, compose

@@ -8,20 +8,11 @@ from pydantic import ValidationError
 from tests.support.builders import G0, candidate, guidance, rule_meta, ticket
 from verdicts.base.errors import UserError
 from verdicts.base.jsonl import dump, read_rows, write_rows
-from verdicts.records.records import (
-    ChatRow,
-    MissionGuidance,
-    RemovedRule,
-    ReviewDecision,
-    SftRow,
-    StageA,
-    Trajectory,
-    VerdictLogprob,
-    read_decisions,
-    read_tickets,
-    ticket_key,
-    votes_of,
-)
+from verdicts.records.corpus import ChatRow, SftRow
+from verdicts.records.guidance import MissionGuidance, RemovedRule
+from verdicts.records.review import ReviewDecision, read_decisions
+from verdicts.records.rollout import Trajectory, VerdictLogprob, votes_of
+from verdicts.records.tickets import StageA, read_tickets, ticket_key
 
 REAL = Path(__file__).resolve().parents[3] / "shared" / "real_tickets"
 REAL_COUNTS = {"bbu_line": 129, "bbu_cable": 242, "bbu_wind": 51, "bbu_install": 2059}

@@ -34,28 +34,21 @@ from tests.support.report_runs import (  # noqa: F401 -- fixtures
     weighed_run,
 )
 from verdicts.base.jsonl import read_json, read_rows, write_text
-from verdicts.config.config import read_yaml
-from verdicts.evaluation.scores import Named
+from verdicts.config.load import read_yaml
 from verdicts.models.fingerprint import sampled_hash
 from verdicts.pages.page import PAGES
 from verdicts.pages.svg import percent, scale_of
-from verdicts.records.records import (
-    AppliedOperation,
-    Malformed,
-    NeedReviewFile,
-    Operation,
-    RateRecord,
-    ReviewReason,
-    RoundMetrics,
-    RuleTally,
-    Trial,
-)
+from verdicts.records.evaluation import Named
+from verdicts.records.reflection import AppliedOperation, Operation, RuleTally, Trial
+from verdicts.records.review import NeedReviewFile, ReviewReason
+from verdicts.records.rollout import Malformed
+from verdicts.records.run import RoundMetrics
 from verdicts.report.data import why_malformed
 from verdicts.rounds.holdout import side_of
-from verdicts.stats.rates import wilson
+from verdicts.stats.rates import Rate, wilson
 
 
-def shown(rate: RateRecord) -> list[str]:
+def shown(rate: Rate) -> list[str]:
     return [percent(rate.rate), f"{rate.k}/{rate.n}", f"{percent(rate.low)}–{percent(rate.high)}"]
 
 
@@ -69,7 +62,7 @@ def test_the_figures_are_those_of_the_last_whole_epoch_with_n_and_interval(run):
         ("label_match", "Label match"),
         ("format", "Format"),
     ):
-        rate: RateRecord = getattr(last, name)
+        rate: Rate = getattr(last, name)
         assert title in text
         title = f"{percent(rate.rate)} [{percent(rate.low)}, {percent(rate.high)}] {rate.k}/{rate.n}"
         assert (
@@ -723,7 +716,7 @@ def test_a_run_of_many_rounds_rules_and_tickets_stays_small(tmp_path):
 
 
 def test_scales_hold_every_interval():
-    rate = RateRecord(k=3, n=100, rate=0.03, low=0.01, high=0.085)
+    rate = Rate(k=3, n=100, rate=0.03, low=0.01, high=0.085)
     assert scale_of([rate], from_top=False) == (0.0, 0.1)
     assert scale_of([rate.model_copy(update={"low": 0.85})], from_top=True) == (0.8, 1.0)
     assert scale_of([], from_top=False) == (0.0, 1.0)

@@ -10,8 +10,11 @@ from pydantic import ValidationError
 from tests.rounds.test_rollout import Bench, Killed, Speaker, snapshot
 from tests.support.builders import MISSION, RunFolder, candidates, guidance, ticket
 from verdicts.base.jsonl import read_json, read_rows
-from verdicts.config.config import FailFirst
-from verdicts.records.records import ChatRow, NeedReviewFile, RoundMetrics, Selection, SftRow, Trajectory
+from verdicts.config.sections import FailFirst
+from verdicts.records.corpus import ChatRow, SftRow
+from verdicts.records.review import NeedReviewFile
+from verdicts.records.rollout import Selection, Trajectory
+from verdicts.records.run import RoundMetrics
 from verdicts.review.queue import distinct_answers, is_unsupported
 from verdicts.stage_b.protocol import parse, render
 from verdicts.stage_b.selection import by_model, guard_row, select

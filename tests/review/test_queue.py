@@ -3,7 +3,8 @@
 import pytest
 
 from tests.support.builders import NO_GUARD, candidates, ticket
-from verdicts.records.records import NeedReviewEntry, StageA
+from verdicts.records.review import NeedReviewEntry
+from verdicts.records.tickets import StageA
 from verdicts.review.queue import (
     distinct_answers,
     is_unsupported,

@@ -6,7 +6,8 @@ import pytest
 
 from tests.support.builders import RunFolder, call, guidance, snapshot, ticket
 from verdicts.base.jsonl import read_json, read_rows, write_rows, write_text
-from verdicts.records.records import DroppedRow, ReviewDecision, ReviewSummary, SftRow
+from verdicts.records.corpus import DroppedRow, SftRow
+from verdicts.records.review import ReviewDecision, ReviewSummary
 from verdicts.review.spreadsheet import HEADS, WORDS
 from verdicts.stats.rates import wilson
 
@@ -65,7 +66,7 @@ def test_the_summary_counts_label_errors_of_the_queue_alone(run):
     summary = read_json(run.folder / "review_summary.json", ReviewSummary)
     assert (summary.queued, summary.decided, summary.not_queued) == (4, 2, 1)
     assert summary.decisions == {"label_wrong": 1, "model_wrong": 0, "exclude": 1, "unsure": 0}
-    assert summary.label_error.model_dump() == wilson(1, 2)._asdict()
+    assert summary.label_error.model_dump() == wilson(1, 2).model_dump()
     assert {side: (rate.k, rate.n) for side, rate in summary.label_error_by_label.items()} == {
         "pass": (0, 1),
         "fail": (1, 1),

@@ -8,8 +8,10 @@ import pytest
 
 from tests.support.builders import MISSION, RunFolder, call, guidance, ticket
 from verdicts.base.jsonl import read_json, read_rows, write_json, write_rows, write_text
-from verdicts.config.config import FailFirst, load, section_text
-from verdicts.records.records import NeedReviewFile, ReviewDecision
+from verdicts.config.load import load
+from verdicts.config.sections import FailFirst
+from verdicts.config.tools import section_text
+from verdicts.records.review import NeedReviewFile, ReviewDecision
 from verdicts.review.highlight import Marker, forbidden_words
 
 EVIL = "<script>document.title='evil'</script>\"><img src=x onerror=\"document.title='evil'\">\u2028{{data}}&amp;"

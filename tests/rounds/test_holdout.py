@@ -6,7 +6,8 @@ import random
 import pytest
 
 from tests.support.builders import NO_GUARD, candidates, ticket
-from verdicts.config.config import CONFIGS, LearnSection, load
+from verdicts.config.load import CONFIGS, load
+from verdicts.config.sections import LearnSection
 from verdicts.rounds.holdout import SIDES, is_held_out, side_of, to_learn_from
 from verdicts.stage_b.selection import select
 

@@ -10,10 +10,12 @@ from tests.support.fake_engine import FakeEngine
 from verdicts import engines
 from verdicts.base.errors import UserError
 from verdicts.base.jsonl import read_rows, write_rows, write_text
-from verdicts.config.config import CONFIGS, load, section_text
+from verdicts.config.load import CONFIGS, load
+from verdicts.config.tools import section_text
 from verdicts.engines import Completion
 from verdicts.guidance.file import write_guidance
-from verdicts.records.records import Malformed, Selection, StageA, Trajectory
+from verdicts.records.rollout import Malformed, Selection, Trajectory
+from verdicts.records.tickets import StageA
 from verdicts.stage_b.protocol import render
 
 PASS, FAIL = render("pass", "机柜处接地螺丝符合要求(G0)"), render("fail", "电线散乱(G0)")

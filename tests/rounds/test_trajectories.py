@@ -5,9 +5,10 @@ from types import SimpleNamespace
 import pytest
 
 from tests.support.builders import ticket
-from verdicts.config.config import CONFIGS, load
+from verdicts.config.load import CONFIGS, load
 from verdicts.engines import NO_VERDICT, Completion, Decode
-from verdicts.records.records import StageA, Trajectory
+from verdicts.records.rollout import Trajectory
+from verdicts.records.tickets import StageA
 from verdicts.rounds.trajectories import candidate_seed, decodes_for, failures_of, forgiven_in, trajectories_of
 from verdicts.rounds.windows import Place
 from verdicts.stage_b.protocol import render

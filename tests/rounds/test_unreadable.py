@@ -7,7 +7,9 @@ import pytest
 
 from tests.support.builders import RunFolder, call, guidance, reflection, snapshot, ticket
 from verdicts.base.jsonl import read_json, read_rows, write_json, write_rows, write_text
-from verdicts.records.records import LoopStatus, Malformed, Reflection
+from verdicts.records.reflection import Reflection
+from verdicts.records.rollout import Malformed
+from verdicts.records.run import LoopStatus
 from verdicts.rounds.unreadable import Count, shown, stop_after
 
 TICKETS = [ticket(f"t{number}", "fail" if number % 2 else "pass") for number in range(4)]

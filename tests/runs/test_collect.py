@@ -6,7 +6,10 @@ import pytest
 from tests.support.builders import MISSION, RunFolder, guidance, snapshot, ticket
 
 from verdicts.base.jsonl import read_rows, write_rows
-from verdicts.records.records import Malformed, RoundMetrics, Selection, Trajectory
+from verdicts.records.rollout import Malformed
+from verdicts.records.run import RoundMetrics
+from verdicts.records.rollout import Selection
+from verdicts.records.rollout import Trajectory
 
 TICKETS = [ticket("a"), ticket("a", "fail"), ticket("b", "fail"), ticket("c")]
 

@@ -8,7 +8,9 @@ from tests.support.builders import call, snapshot, ticket
 from tests.support.fake_engine import FakeEngine
 
 from verdicts import engines
-from verdicts.config.config import Config, TrialSection, load
+from verdicts.config.sections import Config
+from verdicts.config.sections import TrialSection
+from verdicts.config.load import load
 from verdicts.base.jsonl import write_rows
 from verdicts.runs.cost import Cost, Probe, amount, duration, learning_of, round_cost, run_cost
 

@@ -8,7 +8,7 @@ import pytest
 import yaml
 
 from tests.support.builders import MISSION, Outcome, call, snapshot, ticket
-from verdicts.config.config import SECTIONS
+from verdicts.config.tools import SECTION_FILES
 from verdicts.base.jsonl import write_rows, write_text
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -48,8 +48,8 @@ def run(tmp_path) -> Run:
 
 
 def test_each_tool_gets_its_own_sections_and_no_other(run):
-    for tool, sections in SECTIONS.items():
-        assert tuple(yaml.safe_load((run.folder / "config" / f"{tool}.yaml").read_text(encoding="utf-8"))) == sections
+    for tool, model in SECTION_FILES.items():
+        assert list(yaml.safe_load((run.folder / "config" / f"{tool}.yaml").read_text(encoding="utf-8"))) == list(model.model_fields)
     assert run.kept.read_bytes() == run.source.read_bytes()
 
 
@@ -155,7 +155,7 @@ def test_the_students_goals_of_a_run_without_tickets_write_the_sections_of_its_t
     assert {path.name for path in run.folder.rglob("*") if path.is_file()} == students | {"made_with.json"}
     run.age()
     assert run.prepare().code == 0
-    assert run.rewritten() == {f"{tool}.yaml" for tool in SECTIONS} - students | {"stage_a.jsonl", "tickets.json"}
+    assert run.rewritten() == {f"{tool}.yaml" for tool in SECTION_FILES} - students | {"stage_a.jsonl", "tickets.json"}
 
 
 MADE_WITH = "was made with"

@@ -8,13 +8,11 @@ from tests.support.report_runs import GONE, LEFT, NEAR, RIDES, WORKS, as_an_olde
 
 from verdicts.guidance.diff import changes_between
 from verdicts.guidance.file import write_guidance
-from verdicts.records.records import (
-    AppliedOperation,
-    MissionGuidance,
-    Operation,
-    RemovedRule,
-    Trial,
-)
+from verdicts.records.reflection import AppliedOperation
+from verdicts.records.guidance import MissionGuidance
+from verdicts.records.reflection import Operation
+from verdicts.records.guidance import RemovedRule
+from verdicts.records.reflection import Trial
 
 TICKETS = [ticket("a"), ticket("b", "fail"), ticket("c")]
 ANSWERS = {"a::pass": "pass pass", "b::fail": "pass pass", "c::pass": "pass fail"}

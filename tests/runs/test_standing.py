@@ -7,11 +7,12 @@ import pytest
 from tests.support.builders import NO_GUARD, RunFolder, call, candidates, guidance, ticket
 from tests.support.pages import Page
 
-from verdicts.config.config import LearnSection, read_yaml
+from verdicts.config.sections import LearnSection
+from verdicts.config.load import read_yaml
 from verdicts.rounds.holdout import is_held_out
 from verdicts.base.jsonl import write_text
 from verdicts.stats.rates import wilson
-from verdicts.records.records import ReviewDecision
+from verdicts.records.review import ReviewDecision
 from verdicts.stage_b.selection import select
 from verdicts.runs.standing import TEXTS, Standing, held_out_of, read_standing, release_limit, standing_of
 

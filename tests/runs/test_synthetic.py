@@ -8,9 +8,11 @@ import pytest
 from tests.support.builders import RunFolder, call, ticket
 from tests.support.pages import Page
 
-from verdicts.config.config import load, section_text
+from verdicts.config.load import load
+from verdicts.config.tools import section_text
 from verdicts.base.jsonl import read_rows, write_rows, write_text
-from verdicts.records.records import SftRow, StageA
+from verdicts.records.corpus import SftRow
+from verdicts.records.tickets import StageA
 from verdicts.records.synthetic import BANNER, PREFIX, is_synthetic
 
 ANSWERS = {"a::pass": "pass pass", "b::fail": "fail fail", "c::fail": "pass pass", "d::pass": "pass pass", "e::fail": "fail fail"}

@@ -13,7 +13,8 @@ import yaml
 
 from tests.support.builders import call
 from verdicts.base.jsonl import write_rows
-from verdicts.config.config import load, section_text
+from verdicts.config.load import load
+from verdicts.config.tools import section_text
 from verdicts.evaluation.scores import taught_from
 from verdicts.models.fingerprint import checkpoint_hash
 

@@ -4,7 +4,8 @@ from collections import Counter
 
 import pytest
 
-from verdicts.config.config import SftSection, load
+from verdicts.config.load import load
+from verdicts.config.sections import SftSection
 from verdicts.sft.steps import Plan, learning_rate, spread
 
 TASKS = ["chat"] * 24 + ["dense"] * 12 + ["summary"] * 4

@@ -4,7 +4,7 @@ from pathlib import Path
 
 import pytest
 
-from verdicts.records.records import read_tickets
+from verdicts.records.tickets import read_tickets
 from verdicts.stage_b.protocol import (
     THIRD_STATE,
     cited_rules,

@@ -3,7 +3,7 @@
 import pytest
 
 from tests.support.builders import NO_GUARD, candidate, candidates, ticket
-from verdicts.config.config import FailFirst
+from verdicts.config.sections import FailFirst
 from verdicts.stage_b.protocol import parse, render, third_state_word
 from verdicts.stage_b.selection import explicit_negative, majority, select
 

@@ -23,7 +23,7 @@ from PIL import Image
 
 from verdicts.base.jsonl import read_rows
 from verdicts.photos.folders import natural
-from verdicts.records.records import Refused, StageA, read_tickets
+from verdicts.records.tickets import Refused, StageA, read_tickets
 from verdicts.student import student as student_module
 from verdicts.student.student import Seen
 from verdicts.student.summaries import fault, plan

@@ -12,18 +12,14 @@ import yaml
 
 from verdicts.base.jsonl import write_json, write_rows, write_text
 from verdicts.command import cli
-from verdicts.config.config import FailFirst
+from verdicts.config.sections import FailFirst
 from verdicts.guidance.file import write_guidance
-from verdicts.records.records import (
-    LoopStatus,
-    Malformed,
-    MissionGuidance,
-    Reflection,
-    RuleMeta,
-    StageA,
-    Trajectory,
-)
+from verdicts.records.guidance import MissionGuidance, RuleMeta
+from verdicts.records.reflection import Reflection
+from verdicts.records.rollout import Malformed, Trajectory
+from verdicts.records.run import LoopStatus
 from verdicts.records.run_folder import round_folder
+from verdicts.records.tickets import StageA
 from verdicts.review.queue import queue
 from verdicts.stage_b.protocol import render
 from verdicts.stage_b.selection import guard_row, select

@@ -13,7 +13,8 @@ from tests.support.builders import call
 from tests.support.report_runs import learnt_run
 from verdicts.base.jsonl import json_value, read_json, write_json, write_rows, write_text
 from verdicts.base.part_file import PartFile
-from verdicts.config.config import SECTIONS, load, mission_name, read_section, section_text
+from verdicts.config.load import load, mission_name
+from verdicts.config.tools import SECTION_FILES, read_section, section_text
 from verdicts.corpus.mix import Manifest
 from verdicts.corpus.mix_config import read_fusion
 from verdicts.corpus.rows import read_fused
@@ -22,22 +23,14 @@ from verdicts.evaluation.questions import Trained, read_photo_questions, read_tr
 from verdicts.guidance.file import read_guidance
 from verdicts.guidance.past import read_past
 from verdicts.photos.intake import read_input
-from verdicts.records.records import (
-    Reflection,
-    Refused,
-    RejectedOperation,
-    ReviewDecision,
-    RuleTally,
-    Tally,
-    Trajectory,
-    read_decisions,
-    read_tickets,
-)
+from verdicts.records.reflection import Reflection, RejectedOperation, RuleTally, Tally
+from verdicts.records.review import ReviewDecision, read_decisions
+from verdicts.records.rollout import Trajectory
 from verdicts.records.run_folder import ROUND_FILES, RUN_FILES, stream_file
+from verdicts.records.tickets import Refused, read_tickets
 from verdicts.report.data import TicketsSource, read_config
 from verdicts.review.spreadsheet import read_given
 from verdicts.runs.diff import read_end
-from verdicts.runs.reader import SECTION_FILES
 from verdicts.runs.standing import held_out_of
 from verdicts.student.summaries import Answer
 
@@ -108,7 +101,7 @@ class Samples:
 
     def _configure(self) -> None:
         config = load("miniature", "bbu_line", configs=CONFIGS)
-        for tool in SECTIONS:
+        for tool in SECTION_FILES:
             write_text(self.run.folder / "config" / f"{tool}.yaml", section_text(config, tool))
         write_json(self.run.folder / "config" / "tickets.json", {"source": "tickets.jsonl", "sha256": "0" * 64})
         write_text(

@@ -122,7 +122,7 @@ def flips() -> tuple[int, int, int]:
 
     The likelier verdict counts. Nothing holds a model to ignore what it reads: this is a figure, not a promise.
     """
-    from verdicts.config.config import load
+    from verdicts.config.load import load
     from verdicts.engines import open_engine
     from verdicts.stage_b.prompts import stage_b_system, stage_b_user
 

@@ -10,16 +10,9 @@ import pytest
 from tests.evaluation.test_gate import Bench
 from tests.support.builders import RunFolder, call, guidance, reflection, rule_meta, ticket
 from verdicts.base.jsonl import write_text
-from verdicts.config.config import LearnSection
-from verdicts.records.records import (
-    AppliedOperation,
-    Operation,
-    RejectedOperation,
-    RemovedRule,
-    RuleTally,
-    Tally,
-    Trial,
-)
+from verdicts.config.sections import LearnSection
+from verdicts.records.guidance import RemovedRule
+from verdicts.records.reflection import AppliedOperation, Operation, RejectedOperation, RuleTally, Tally, Trial
 from verdicts.rounds.holdout import side_of
 
 OLD, NEW = "出现标签无法识别则不通过", "出现两个标签无法识别则不通过"

@@ -11,21 +11,12 @@ from typing import Literal, NamedTuple
 
 from verdicts.base.errors import mistake
 from verdicts.base.jsonl import stream_rows
-from verdicts.config.config import DistillSection
-from verdicts.records.records import (
-    AuditRow,
-    ChatRow,
-    DroppedRow,
-    DropReason,
-    LoopStatus,
-    Message,
-    ReviewDecision,
-    ReviewReason,
-    Selection,
-    SftRow,
-    StageA,
-    Verdict,
-)
+from verdicts.config.sections import DistillSection
+from verdicts.records.corpus import AuditRow, ChatRow, DroppedRow, DropReason, Message, SftRow
+from verdicts.records.review import ReviewDecision, ReviewReason
+from verdicts.records.rollout import Selection
+from verdicts.records.run import LoopStatus
+from verdicts.records.tickets import StageA, Verdict
 from verdicts.review.decisions import OTHER, label_after
 from verdicts.stage_b.prompts import stage_b_system, stage_b_user
 from verdicts.stage_b.protocol import parse, render

@@ -7,10 +7,12 @@ from pathlib import Path
 
 from verdicts.base.errors import mistake
 from verdicts.base.jsonl import Places, dump, stream_placed, stream_rows, whole_files
-from verdicts.config.config import DistillConfig
+from verdicts.config.tools import DistillConfig
 from verdicts.corpus.distill import FILES, Fate, Item, Sample, Validation, chat_row, dropped_row, fate, sft_row
-from verdicts.records.records import ReviewDecision, ReviewReason, Selection, StageA, ticket_key
+from verdicts.records.review import ReviewDecision, ReviewReason
+from verdicts.records.rollout import Selection
 from verdicts.records.ticket_index import Column, Tickets
+from verdicts.records.tickets import StageA, ticket_key
 from verdicts.review.list_file import stream_review
 from verdicts.review.waiting import REASONS
 from verdicts.stage_b.protocol import parse, render

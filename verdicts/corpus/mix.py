@@ -17,9 +17,10 @@ from pathlib import Path
 import numpy as np
 
 from verdicts.base.errors import mistake
+from verdicts.base.record import Record
 from verdicts.corpus.index import VERDICTS, Index, OutputFile, Rows, tokenizer_file
 from verdicts.corpus.mix_config import Fusion, wrong
-from verdicts.records.records import Record, Verdict
+from verdicts.records.tickets import Verdict
 
 
 class InputFile(Record):

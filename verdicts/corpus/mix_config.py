@@ -13,8 +13,10 @@ from verdicts.base.errors import UserError, mistake
 from verdicts.base.jsonl import validate
 from verdicts.base.text_files import read_text
 from verdicts.base.yaml_text import compose
-from verdicts.config.config import Count, Section, Share, read_yaml
-from verdicts.corpus.rows import TEMPLATES, Task
+from verdicts.config.load import read_yaml
+from verdicts.config.sections import Count, Section, Share
+from verdicts.corpus.rows import TEMPLATES
+from verdicts.records.corpus import Task
 
 PLACES = (
     "corpus",

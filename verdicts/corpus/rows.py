@@ -11,20 +11,27 @@ Image paths of a source are relative to the source's file; those of a fused file
 import os
 from collections.abc import Iterator, Mapping
 from pathlib import Path
-from typing import Annotated, Any, Literal, TypeVar
+from typing import Annotated, Any, TypeVar
 
 from pydantic import BaseModel, Field, ValidationInfo, field_validator
 
 from verdicts.base.errors import mistake
 from verdicts.base.jsonl import parse_row
+from verdicts.base.record import Record
 from verdicts.base.text_files import line_text, open_bytes
-from verdicts.records.records import Message, Record, SftRow, Verdict
+from verdicts.records.corpus import Message, SftRow, Task
+from verdicts.records.tickets import Verdict
 from verdicts.stage_b.protocol import parse
 
-Task = Literal["dense", "summary", "chat"]
 Row = TypeVar("Row", bound=BaseModel)
+
+
 BOM = b"\xef\xbb\xbf"
+
+
 PHOTO = "<image>"
+
+
 OTHER_MEDIA = ("<video>", "<audio>")  # LLaMA-Factory counts these in every text and refuses the row
 
 

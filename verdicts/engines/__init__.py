@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Protocol
 from verdicts.base.errors import UserError, mistake
 
 if TYPE_CHECKING:
-    from verdicts.config.config import EngineConfig
+    from verdicts.config.sections import EngineConfig
 
 STOP, LENGTH, OVER_LENGTH, REFUSED = "stop", "length", "over_length", "refused"
 NO_VERDICT: dict[str, float | None] = {"pass": None, "fail": None}

@@ -29,7 +29,7 @@ from verdicts.models.threads import quiet_openmp
 from verdicts.stage_b.protocol import HEADER, WORD
 
 if TYPE_CHECKING:
-    from verdicts.config.config import EngineConfig
+    from verdicts.config.sections import EngineConfig
 
 
 class TransformersEngine:

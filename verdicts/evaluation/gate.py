@@ -10,14 +10,15 @@ from typing import NamedTuple
 
 from verdicts.base.errors import mistake
 from verdicts.base.jsonl import read_json, read_numbered, read_rows
-from verdicts.config.config import GateSection
-from verdicts.corpus.rows import Task
+from verdicts.config.sections import GateSection
 from verdicts.evaluation.questions import Question
-from verdicts.evaluation.scores import Answer, ChatScores, Evaluation, F1Record, answers_path, score, tally
+from verdicts.evaluation.scores import answers_path, score, tally
 from verdicts.models.fingerprint import checkpoint_hash
-from verdicts.records.records import RateRecord, Record, Verdict
+from verdicts.records.corpus import Task
+from verdicts.records.evaluation import Answer, ChatScores, Difference, Evaluation, F1Record, GateRecord, McNemar
+from verdicts.records.tickets import Verdict
 from verdicts.stats.paired import Parts, change_of, mcnemar_exact
-from verdicts.stats.rates import needed, stands, wilson
+from verdicts.stats.rates import Rate, needed, stands, wilson
 
 Pairs = Sequence[tuple[Answer, Answer]]
 
@@ -27,7 +28,7 @@ class Score(NamedTuple):
 
     title: str
     task: Task
-    of: Callable[[Evaluation], RateRecord | F1Record]
+    of: Callable[[Evaluation], Rate | F1Record]
     adds: Callable[[Answer], tuple[float, float]]
 
 
@@ -53,45 +54,13 @@ CHAT = {
     ),
     "format": Score("format", "chat", lambda e: e.chat.format, lambda row: (row.format_ok, 1)),
 }
+
+
 RETAINED = {
     "summary_exact": Score("summary exact match", "summary", lambda e: e.summary.exact, lambda row: (row.right, 1)),
     "attribute_f1": Score("summary attribute F1", "summary", lambda e: e.summary.attribute_f1, _overlap),
     "dense_f1": Score("dense F1 at IoU 0.5", "dense", lambda e: e.dense.f1, _overlap),
 }
-
-
-class McNemar(Record):
-    """An error of verdicts among the tickets of one label, paired: ``left_out`` are those without a verdict before or after."""
-
-    pairs: int
-    only_before: int
-    only_after: int
-    left_out: int
-    p_value: float
-
-
-class Difference(Record):
-    """``change`` = after - before, with the 95 % interval of a paired bootstrap over groups."""
-
-    before: float | None
-    after: float | None
-    change: float | None
-    low: float | None
-    high: float | None
-
-
-class GateRecord(Record):
-    """evaluation/*/gate.json. ``chat`` and ``retention`` name their scores as CHAT and RETAINED do. ``remarks``: what does not stop
-    the student and is not shown either, since its interval reaches beyond a limit."""
-
-    passed: bool
-    reasons: list[str]
-    remarks: list[str] = []
-    before: Evaluation
-    after: Evaluation
-    mcnemar: dict[str, McNemar]
-    chat: dict[str, Difference]
-    retention: dict[str, Difference]
 
 
 def read_evaluation(path: Path) -> tuple[Evaluation, list[Answer]]:
@@ -221,7 +190,7 @@ def difference(of: Score, before: Evaluation, after: Evaluation, pairs: Pairs, l
     return Difference(before=value_of(of.of(before)), after=value_of(of.of(after)), **change._asdict())
 
 
-def value_of(found: RateRecord | F1Record) -> float | None:
+def value_of(found: Rate | F1Record) -> float | None:
     """The figure of a rate or an F1."""
     return found.f1 if isinstance(found, F1Record) else found.rate
 

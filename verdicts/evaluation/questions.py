@@ -15,8 +15,9 @@ from typing import NamedTuple, TypeVar
 from verdicts.base.errors import mistake
 from verdicts.base.jsonl import read_numbered, read_rows
 from verdicts.corpus.distill import hash_share
-from verdicts.corpus.rows import FusedRow, ImageRow, Task, check_photos, parse_line, stream
-from verdicts.records.records import SftRow, StageA, Verdict, read_tickets
+from verdicts.corpus.rows import FusedRow, ImageRow, check_photos, parse_line, stream
+from verdicts.records.corpus import SftRow, Task
+from verdicts.records.tickets import StageA, Verdict, read_tickets
 from verdicts.stage_b.prompts import stage_b_system, stage_b_user
 from verdicts.student.scores import parse_dense
 

@@ -8,118 +8,11 @@ import json
 from collections.abc import Iterable, Sequence
 from pathlib import Path
 
-from verdicts.corpus.rows import Task
 from verdicts.evaluation.questions import Question
-from verdicts.records.records import RateRecord, Record, Verdict
+from verdicts.records.evaluation import Answer, ChatScores, DenseScores, F1Record, Named, Overlap, SummaryScores
 from verdicts.stage_b.protocol import parse
 from verdicts.stats.rates import Rate, verdict_rates, wilson
 from verdicts.student.scores import F1, attribute_f1, dense_f1, has_coordinates, parse_dense, summary_matches, total
-
-
-class Overlap(Record):
-    """Parts of an F1: found in both, given by the student, wanted."""
-
-    hits: int
-    given: int
-    wanted: int
-
-
-class F1Record(Overlap):
-    """Micro-averaged F1 over all rows."""
-
-    f1: float
-
-
-class Answer(Record):
-    """One line of an answers file: a question's name, what was wanted, what the student said and how it scores.
-
-    ``whole``: the answer came to its end within the tokens it may have. ``format_ok``: two whole lines for chat, a list of
-    boxes for dense, no coordinates for summary. ``right``: the label's verdict, the same segments, or all boxes and no other.
-    ``overlap``: attributes of a summary, boxes of a dense answer.
-    """
-
-    task: Task
-    key: str
-    group_id: str
-    label: Verdict | None
-    expected: str | None
-    text: str
-    whole: bool
-    format_ok: bool
-    verdict: Verdict | None
-    right: bool
-    overlap: Overlap | None
-
-
-class Named(Record):
-    """Which student answered: its folder, and a SHA-256 over its files."""
-
-    folder: str
-    sha256: str
-
-
-class ChatScores(Record):
-    """Stage B. ``failed_without_verdict``: malformed answers to tickets labelled fail, which FRR leaves out."""
-
-    frr: RateRecord
-    false_block: RateRecord
-    label_match: RateRecord
-    format: RateRecord
-    failed_without_verdict: int
-
-
-class SummaryScores(Record):
-    """Summaries of photos. ``with_coordinates``: how many hold what looks like a box."""
-
-    photos: int
-    exact: RateRecord
-    with_coordinates: int
-    attribute_f1: F1Record
-
-
-class DenseScores(Record):
-    """Dense captions of photos. ``f1``: same label and IoU at least 0.5; a malformed answer finds nothing."""
-
-    photos: int
-    malformed: int
-    f1: F1Record
-
-
-class MadeFrom(Record):
-    """What an evaluation was made from, by content (first 16 hex digits of a SHA-256).
-
-    ``held_out``: the folder of the tickets, as given. ``questions``: the three held-out files together (tools.questions),
-    ``files``: each input file. ``guidance``: the rules as the student was told them. ``settings``: lengths of answers, sizes of
-    photos and of the sample. ``base``: the student it was taught from, as its metrics.json says; null where nothing says it.
-    """
-
-    held_out: str
-    questions: str
-    files: dict[str, str]
-    guidance: str
-    settings: dict[str, int]
-    base: Named | None
-
-
-class Evaluation(Record):
-    """evaluation/*/before.json and after.json. ``questions``: a SHA-256 over all that was asked and wanted, equal for a fair pair.
-    ``made_from``: null where an older version made it."""
-
-    student: Named
-    mission: str
-    guidance_step: int
-    questions: str
-    tickets: int
-    chat: ChatScores
-    summary: SummaryScores
-    dense: DenseScores
-    made_from: MadeFrom | None = None
-
-    @property
-    def place(self) -> str:
-        """The student and the questions it answered, for a sentence."""
-        on = f" on {self.made_from.held_out}" if self.made_from else ""
-        return f"{self.student.folder}{on} ({self.tickets} tickets, {self.summary.photos} photos)"
 
 
 def answers_path(evaluation: Path) -> Path:
@@ -162,9 +55,9 @@ def tally(answers: Sequence[Answer]) -> tuple[int, ChatScores, SummaryScores, De
     return (
         len(chat),
         ChatScores(
-            frr=_record(rates.frr),
-            false_block=_record(rates.false_block),
-            label_match=_record(rates.label_match),
+            frr=rates.frr,
+            false_block=rates.false_block,
+            label_match=rates.label_match,
             format=_share(row.format_ok for row in chat),
             failed_without_verdict=sum(row.label == "fail" and row.verdict is None for row in chat),
         ),
@@ -178,13 +71,9 @@ def tally(answers: Sequence[Answer]) -> tuple[int, ChatScores, SummaryScores, De
     )
 
 
-def _record(rate: Rate) -> RateRecord:
-    return RateRecord(**rate._asdict())
-
-
-def _share(found: Iterable[bool]) -> RateRecord:
+def _share(found: Iterable[bool]) -> Rate:
     values = list(found)
-    return _record(wilson(sum(values), len(values)))
+    return wilson(sum(values), len(values))
 
 
 def _micro(rows: Sequence[Answer]) -> F1Record:

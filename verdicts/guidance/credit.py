@@ -11,10 +11,13 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import NamedTuple
 
-from verdicts.config.config import LifeCycle
+from verdicts.config.sections import LifeCycle
 from verdicts.engines import Engine
 from verdicts.guidance.trial import Table, counts_photos, exact_p, harm_of, photo_class
-from verdicts.records.records import MissionGuidance, Reflection, RuleTally, Selection, StageA, Tally
+from verdicts.records.guidance import MissionGuidance
+from verdicts.records.reflection import Reflection, RuleTally, Tally
+from verdicts.records.rollout import Selection
+from verdicts.records.tickets import StageA
 from verdicts.stage_b.prompts import rule_number, stage_b_system, stage_b_user
 from verdicts.stage_b.protocol import cited_rules
 from verdicts.stage_b.selection import OVERRIDE, TIE

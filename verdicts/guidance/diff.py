@@ -4,7 +4,8 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import Literal
 
-from verdicts.records.records import MissionGuidance, Reflection, RuleMeta, Trial
+from verdicts.records.guidance import MissionGuidance, RuleMeta
+from verdicts.records.reflection import Reflection, Trial
 from verdicts.stage_b.prompts import rule_number
 
 

@@ -4,7 +4,7 @@ from pathlib import Path
 
 from verdicts.base.errors import mistake
 from verdicts.base.jsonl import read_json, write_json
-from verdicts.records.records import GuidanceFile, MissionGuidance
+from verdicts.records.guidance import GuidanceFile, MissionGuidance
 
 
 def read_guidance(path: Path, mission: str) -> MissionGuidance:

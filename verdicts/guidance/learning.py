@@ -6,7 +6,7 @@ from collections.abc import Collection, Mapping, Sequence
 from typing import NamedTuple
 
 from verdicts.base.progress import progress
-from verdicts.config.config import ReflectConfig
+from verdicts.config.tools import ReflectConfig
 from verdicts.engines import Decode, Engine
 from verdicts.guidance.credit import Birth, births, leaving, likelier, tallies_of
 from verdicts.guidance.reflection import DIRECTIONS, Answer, Group, answer_schema, groups_of, read_completion
@@ -24,17 +24,10 @@ from verdicts.guidance.trial import (
     verdict_on,
     weigh,
 )
-from verdicts.records.records import (
-    MUTE_TRIAL,
-    AppliedOperation,
-    MissionGuidance,
-    Operation,
-    Reflection,
-    RejectedOperation,
-    Selection,
-    StageA,
-    Trial,
-)
+from verdicts.records.guidance import MissionGuidance
+from verdicts.records.reflection import MUTE_TRIAL, AppliedOperation, Operation, Reflection, RejectedOperation, Trial
+from verdicts.records.rollout import Selection
+from verdicts.records.tickets import StageA
 from verdicts.rounds.holdout import to_learn_from
 from verdicts.rounds.windows import Place
 from verdicts.stage_b.prompts import reflect_system, stage_b_system, stage_b_user

@@ -5,9 +5,10 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from verdicts.base.errors import mistake
-from verdicts.config.config import LoopConfig
+from verdicts.config.tools import LoopConfig
 from verdicts.guidance.file import read_guidance
-from verdicts.records.records import LoopStatus, MissionGuidance
+from verdicts.records.guidance import MissionGuidance
+from verdicts.records.run import LoopStatus
 from verdicts.rounds.windows import place_of
 
 

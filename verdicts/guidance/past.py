@@ -4,8 +4,12 @@ from collections.abc import Mapping
 from pathlib import Path
 
 from verdicts.guidance.learning import Past
-from verdicts.records.records import MissionGuidance, Reflection, ReviewDecision, Selection, StageA
+from verdicts.records.guidance import MissionGuidance
+from verdicts.records.reflection import Reflection
+from verdicts.records.review import ReviewDecision
+from verdicts.records.rollout import Selection
 from verdicts.records.run_folder import round_folder, stream_file
+from verdicts.records.tickets import StageA
 from verdicts.review.decisions import for_learning
 
 

@@ -13,10 +13,12 @@ from typing import Any, NamedTuple
 
 from pydantic import ValidationError
 
-from verdicts.config.config import ReflectSection
+from verdicts.config.sections import ReflectSection
 from verdicts.engines import LENGTH, STOP, Completion
 from verdicts.guidance.model_json import read_object
-from verdicts.records.records import Operation, RejectedOperation, Selection, StageA
+from verdicts.records.reflection import Operation, RejectedOperation
+from verdicts.records.rollout import Selection
+from verdicts.records.tickets import StageA
 from verdicts.review.decisions import OTHER
 from verdicts.stage_b.prompts import Case, reflect_user
 

@@ -10,8 +10,10 @@ import unicodedata
 from collections.abc import Iterable, Mapping
 
 from verdicts.base.errors import mistake
-from verdicts.config.config import Mission
-from verdicts.records.records import MissionGuidance, Operation, Reflection, RemovedRule, RuleMeta, RuleTally, StageA
+from verdicts.config.sections import Mission
+from verdicts.records.guidance import MissionGuidance, RemovedRule, RuleMeta
+from verdicts.records.reflection import Operation, Reflection, RuleTally
+from verdicts.records.tickets import StageA
 from verdicts.stage_b.prompts import rule_number
 from verdicts.stage_b.protocol import third_state_word
 

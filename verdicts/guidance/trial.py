@@ -22,8 +22,10 @@ from typing import NamedTuple
 
 import numpy as np
 
-from verdicts.config.config import LifeCycle, TrialSection
-from verdicts.records.records import Selection, StageA, Trial
+from verdicts.config.sections import LifeCycle, TrialSection
+from verdicts.records.reflection import Trial
+from verdicts.records.rollout import Selection
+from verdicts.records.tickets import StageA
 
 # Words of rules that name no object: what is said of objects, and what any photo has.
 _GENERIC = re.compile(

@@ -6,7 +6,7 @@ from concurrent.futures import ProcessPoolExecutor
 from multiprocessing import get_context
 from typing import Any, TypeVar
 
-from verdicts.config.config import Config
+from verdicts.config.sections import Config
 
 Result = TypeVar("Result")
 

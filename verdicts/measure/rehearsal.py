@@ -6,12 +6,17 @@ Nothing is written. Answers are kept by what was asked, so a loop that asks what
 from collections.abc import Iterator, Sequence
 from typing import NamedTuple
 
-from verdicts.config.config import Config, LoopConfig, ReflectConfig
+from verdicts.config.sections import Config
+from verdicts.config.tools import LoopConfig, ReflectConfig
 from verdicts.engines import Completion, Decode, Engine
 from verdicts.guidance.learning import Past, learn
 from verdicts.guidance.loop import status_of
 from verdicts.guidance.rules import start
-from verdicts.records.records import LoopStatus, MissionGuidance, Reflection, Selection, StageA, Trajectory
+from verdicts.records.guidance import MissionGuidance
+from verdicts.records.reflection import Reflection
+from verdicts.records.rollout import Selection, Trajectory
+from verdicts.records.run import LoopStatus
+from verdicts.records.tickets import StageA
 from verdicts.rounds.trajectories import decodes_for, trajectories_of
 from verdicts.rounds.windows import Place, place_of, tickets_of
 from verdicts.stage_b.prompts import stage_b_system, stage_b_user

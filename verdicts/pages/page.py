@@ -16,7 +16,7 @@ from pathlib import Path
 import jinja2
 from markupsafe import Markup
 
-from verdicts.config.config import read_yaml
+from verdicts.config.load import read_yaml
 
 PAGES = Path(__file__).parent
 

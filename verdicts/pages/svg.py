@@ -9,7 +9,8 @@ from typing import NamedTuple
 
 from markupsafe import Markup
 
-from verdicts.records.records import RateRecord, RuleTally
+from verdicts.records.reflection import RuleTally
+from verdicts.stats.rates import Rate
 
 WIDTH, HEIGHT = 360, 210
 LEFT, RIGHT, TOP, BOTTOM = 36, 8, 10, 32
@@ -22,7 +23,7 @@ class Point(NamedTuple):
 
     round: int
     epoch: int
-    rate: RateRecord
+    rate: Rate
 
 
 def tag(name: str, *children: object, **attributes: object) -> Markup:
@@ -45,12 +46,12 @@ def percent(share: float | None) -> str:
     return "<0.1%" if 0 < share < 0.0005 else ">99.9%" if 0.9995 <= share < 1 else f"{share:.1%}"
 
 
-def rate_title(rate: RateRecord) -> str:
+def rate_title(rate: Rate) -> str:
     """``12.5% [2.2%, 47.1%] 1/8``."""
     return f"{percent(rate.rate)} [{percent(rate.low)}, {percent(rate.high)}] {rate.k}/{rate.n}"
 
 
-def scale_of(rates: Iterable[RateRecord], *, from_top: bool) -> tuple[float, float]:
+def scale_of(rates: Iterable[Rate], *, from_top: bool) -> tuple[float, float]:
     """The ends of an axis that holds all intervals: from 0 up, or (``from_top``) from 1 down, in steps that read well."""
     known = [rate for rate in rates if rate.rate is not None]
     reach = max((1 - rate.low if from_top else rate.high for rate in known), default=1.0)
@@ -60,7 +61,7 @@ def scale_of(rates: Iterable[RateRecord], *, from_top: bool) -> tuple[float, flo
 
 def curve(
     points: Sequence[Point],
-    epochs: Sequence[tuple[int, RateRecord]],
+    epochs: Sequence[tuple[int, Rate]],
     changes: dict[int, str],
     scale: tuple[float, float],
     tone: str,
@@ -191,7 +192,7 @@ def strip(tallies: dict[int, RuleTally], born: int, died: int | None, last: int,
     return tag("svg", *parts, viewBox=f"0 0 {last} 32", preserveAspectRatio="none", class_="strip", role="presentation")
 
 
-def interval(rate: RateRecord, tone: str, scale: float = 1.0) -> Markup:
+def interval(rate: Rate, tone: str, scale: float = 1.0) -> Markup:
     """A rate as a dot on a line from 0 to ``scale`` with its interval."""
     parts = [tag("line", x1=4, x2=196, y1=8, y2=8, class_="axis")]
     if rate.rate is not None:
@@ -208,7 +209,7 @@ def interval(rate: RateRecord, tone: str, scale: float = 1.0) -> Markup:
     )
 
 
-def change(before: RateRecord | None, after: RateRecord | None, tone: str) -> Markup:
+def change(before: Rate | None, after: Rate | None, tone: str) -> Markup:
     """A rate before (hollow, above) and after (full, below), each with its interval, from 0 to 1."""
     parts = [tag("line", x1=4, x2=196, y1=14, y2=14, class_="axis")]
     for name, rate, y in (("before", before, 8), ("after", after, 20)):

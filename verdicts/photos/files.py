@@ -11,7 +11,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, BinaryIO
 
-from verdicts.records.records import Refusal
+from verdicts.records.tickets import Refusal
 
 if TYPE_CHECKING:
     from PIL import Image

@@ -13,7 +13,7 @@ from pathlib import Path
 from verdicts.base.errors import mistake
 from verdicts.photos.files import ENDINGS, ending_of
 from verdicts.photos.label_folders import LABEL_FOLDERS, label_of
-from verdicts.records.records import Refusal, Refused, Verdict, ticket_key
+from verdicts.records.tickets import Refusal, Refused, Verdict, ticket_key
 
 NO_PHOTOS = {"thumbs.db", "desktop.ini"}
 MAX_DEPTH = 16  # of folders inside a group

@@ -17,11 +17,12 @@ from pydantic import Field
 
 from verdicts.base.errors import mistake
 from verdicts.base.jsonl import read_rows
-from verdicts.config.config import SummarizeSection
+from verdicts.base.record import Record
+from verdicts.config.sections import SummarizeSection
 from verdicts.photos.files import ENDINGS, MAX_ASPECT, NotAPhoto, ending_of, named_format, stored_size
 from verdicts.photos.folders import Group, Intake, from_folder, shown
 from verdicts.photos.label_folders import LABEL_FOLDERS
-from verdicts.records.records import GroupId, Record, Refusal, Verdict, ticket_key
+from verdicts.records.tickets import GroupId, Refusal, Verdict, ticket_key
 
 
 class Unfit(Exception):

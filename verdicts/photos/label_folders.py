@@ -11,7 +11,7 @@ import unicodedata
 from functools import lru_cache
 from urllib.parse import unquote
 
-from verdicts.records.records import Verdict
+from verdicts.records.tickets import Verdict
 
 LABEL_FOLDERS: dict[Verdict, str] = {"pass": "审核通过", "fail": "审核不通过"}
 _WORDS: dict[Verdict, tuple[str, ...]] = {

@@ -10,27 +10,14 @@ from pydantic import BaseModel
 
 from verdicts.base.errors import mistake
 from verdicts.base.jsonl import Placed, Row, stream_good, stream_placed
-from verdicts.evaluation.gate import GateRecord
-from verdicts.evaluation.scores import Answer, Evaluation
-from verdicts.records.records import (
-    AuditRow,
-    ChatRow,
-    DroppedRow,
-    GuidanceFile,
-    LoopStatus,
-    Malformed,
-    NeedReviewEntry,
-    NeedReviewFile,
-    Reflection,
-    Refused,
-    ReviewDecision,
-    ReviewSummary,
-    RoundMetrics,
-    Selection,
-    SftRow,
-    StageA,
-    Trajectory,
-)
+from verdicts.records.corpus import AuditRow, ChatRow, DroppedRow, SftRow
+from verdicts.records.evaluation import Answer, Evaluation, GateRecord
+from verdicts.records.guidance import GuidanceFile
+from verdicts.records.reflection import Reflection
+from verdicts.records.review import NeedReviewEntry, NeedReviewFile, ReviewDecision, ReviewSummary
+from verdicts.records.rollout import Malformed, Selection, Trajectory
+from verdicts.records.run import LoopStatus, RoundMetrics
+from verdicts.records.tickets import Refused, StageA
 
 # rounds/NNNN/: one window of tickets under one frozen guidance. rounds/0000/ holds the starting guidance alone.
 ROUND_FILES: dict[str, type[BaseModel]] = {

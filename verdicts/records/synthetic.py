@@ -8,7 +8,7 @@ import re
 from pathlib import Path
 
 from verdicts.base.jsonl import read_json
-from verdicts.records.records import TicketsSource
+from verdicts.records.tickets import TicketsSource
 
 PREFIX = "SYNTHETIC-"
 BANNER = "SYNTHETIC TICKETS: drawn by the miniature's world, not from the field. No figure here says anything about real work."

@@ -9,7 +9,7 @@ import numpy as np
 
 from verdicts.base.errors import mistake
 from verdicts.base.jsonl import Places, stream_lines, stream_placed, stream_rows
-from verdicts.records.records import StageA
+from verdicts.records.tickets import StageA
 
 LABELS = ("pass", "fail")
 

@@ -10,23 +10,17 @@ import yaml
 
 from verdicts.base.errors import mistake
 from verdicts.base.jsonl import Row, read_json, read_rows, stream_rows, validate
-from verdicts.config.config import FailFirst, read_yaml
+from verdicts.config.load import read_yaml
+from verdicts.config.sections import FailFirst
 from verdicts.corpus.distill import OneSided, read_one_sided
 from verdicts.models.fingerprint import checkpoint_hash, sampled_hash
-from verdicts.records.records import (
-    LoopStatus,
-    Malformed,
-    MissionReview,
-    RateRecord,
-    ReviewDecision,
-    ReviewSummary,
-    RoundMetrics,
-    Selection,
-    TicketsSource,
-)
+from verdicts.records.review import MissionReview, ReviewDecision, ReviewSummary
+from verdicts.records.rollout import Malformed, Selection
+from verdicts.records.run import LoopStatus, RoundMetrics
 from verdicts.records.run_folder import ROUND_FILES, RUN_FILES, paths_of, round_folder
 from verdicts.records.synthetic import is_synthetic, tickets_source
 from verdicts.records.ticket_index import LABELS, Tickets
+from verdicts.records.tickets import TicketsSource
 from verdicts.report.evaluation import StudentResult, read_student
 from verdicts.report.evidence import Evidence, NearMiss, evidence_of, near_misses_of, read_limits, sides_in
 from verdicts.report.rules import Refused, Story, refused_of, stories_of
@@ -35,7 +29,7 @@ from verdicts.review.list_file import stream_review
 from verdicts.runs.freshness import out_of_date
 from verdicts.runs.standing import Gap, Standing, held_out_of, read_said, release_limit, standing_of
 from verdicts.runs.view import Learnt, read_learnt
-from verdicts.stats.rates import VerdictRates, wilson
+from verdicts.stats.rates import Rate, VerdictRates, wilson
 
 TICKETS_SHOWN = 20  # of the review list; review.html has them all
 
@@ -63,7 +57,7 @@ class WhyMalformed(NamedTuple):
 
     why: str
     count: int
-    rate: RateRecord | None
+    rate: Rate | None
 
 
 class Section(NamedTuple):
@@ -227,10 +221,7 @@ def why_malformed(failures: Iterable[Malformed], candidates: int) -> list[WhyMal
     """Failures by reason, the most frequent first; those of candidates as shares of all candidates."""
     counts = Counter((failure.why, failure.candidate_index is not None) for failure in failures)
     ranked = sorted(counts.items(), key=lambda item: (-item[1], item[0]))
-    rates = [
-        RateRecord(**wilson(count, candidates)._asdict()) if single and count <= candidates else None
-        for (_, single), count in ranked
-    ]
+    rates = [wilson(count, candidates) if single and count <= candidates else None for (_, single), count in ranked]
     return [WhyMalformed(why, count, rate) for ((why, _), count), rate in zip(ranked, rates, strict=True)]
 
 

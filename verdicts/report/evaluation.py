@@ -4,9 +4,9 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 
 from verdicts.base.jsonl import read_json
-from verdicts.evaluation.gate import CHAT, RETAINED, Difference, GateRecord, McNemar
-from verdicts.evaluation.scores import Evaluation, F1Record
-from verdicts.records.records import RateRecord
+from verdicts.evaluation.gate import CHAT, RETAINED
+from verdicts.records.evaluation import Difference, Evaluation, F1Record, GateRecord, McNemar
+from verdicts.stats.rates import Rate
 
 
 @dataclass(frozen=True)
@@ -14,13 +14,13 @@ class Compared:
     """One score before and after; ``change`` None: no gate has compared them."""
 
     name: str
-    before: RateRecord | F1Record | None
-    after: RateRecord | F1Record | None
+    before: Rate | F1Record | None
+    after: Rate | F1Record | None
     change: Difference | None
 
     @property
     def is_rate(self) -> bool:
-        return isinstance(self.before or self.after, RateRecord)
+        return isinstance(self.before or self.after, Rate)
 
 
 @dataclass(frozen=True)

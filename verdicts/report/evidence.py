@@ -5,12 +5,14 @@ from pathlib import Path
 from typing import NamedTuple
 
 from verdicts.base.jsonl import validate
-from verdicts.config.config import LifeCycle, TrialSection, read_yaml
+from verdicts.config.load import read_yaml
+from verdicts.config.sections import LifeCycle, TrialSection
 from verdicts.guidance.credit import Account, Lift, account_of, lift_of, lives_on_the_base_rate
 from verdicts.guidance.diff import latest_metadata
 from verdicts.guidance.rules import normal
 from verdicts.guidance.trial import more_tickets, near_misses
-from verdicts.records.records import RoundMetrics, SideRates, Tally
+from verdicts.records.reflection import Tally
+from verdicts.records.run import RoundMetrics, SideRates
 from verdicts.rounds.holdout import SIDES
 from verdicts.runs.view import Learnt
 

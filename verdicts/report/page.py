@@ -4,7 +4,6 @@ from markupsafe import Markup
 
 from verdicts.pages import svg
 from verdicts.pages.page import render
-from verdicts.records.records import RateRecord
 from verdicts.report.data import Report
 from verdicts.report.evidence import p_text, rates_of
 from verdicts.report.rules import Story, changes_by_round
@@ -74,7 +73,7 @@ def page(report: Report) -> str:
     )
 
 
-def figures(report: Report) -> list[tuple[str, str, list[tuple[str, Rate | RateRecord]]]]:
+def figures(report: Report) -> list[tuple[str, str, list[tuple[str, Rate]]]]:
     """(name, tone, rates by side) of each figure: of all tickets, then of learn and hold-out tickets where the run held some out."""
     stands = report.standing
     if stands:

@@ -5,7 +5,8 @@ from collections.abc import Iterable
 from dataclasses import dataclass, field
 
 from verdicts.guidance.diff import Change, changes_between, latest_metadata
-from verdicts.records.records import Reflection, RejectedOperation, RuleMeta, RuleTally
+from verdicts.records.guidance import RuleMeta
+from verdicts.records.reflection import Reflection, RejectedOperation, RuleTally
 from verdicts.runs.view import Learnt
 from verdicts.stage_b.prompts import rule_number
 

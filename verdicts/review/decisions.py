@@ -14,15 +14,9 @@ from collections import Counter
 from collections.abc import Iterable, Mapping
 from typing import get_args
 
-from verdicts.records.records import (
-    Decision,
-    RateRecord,
-    ReviewDecision,
-    ReviewSummary,
-    ReviewTicket,
-    Selection,
-    Verdict,
-)
+from verdicts.records.review import Decision, ReviewDecision, ReviewSummary, ReviewTicket
+from verdicts.records.rollout import Selection
+from verdicts.records.tickets import Verdict
 from verdicts.stats.rates import Rate, wilson
 
 OTHER: dict[Verdict, Verdict] = {"pass": "fail", "fail": "pass"}
@@ -79,12 +73,11 @@ def summarize(decisions: Iterable[ReviewDecision], queue: Iterable[ReviewTicket]
     )
 
 
-def _errors(decided: list[ReviewDecision]) -> RateRecord:
-    rate = wilson(sum(decision.decision == "label_wrong" for decision in decided), len(decided))
-    return RateRecord(**rate._asdict())
+def _errors(decided: list[ReviewDecision]) -> Rate:
+    return wilson(sum(decision.decision == "label_wrong" for decision in decided), len(decided))
 
 
 def sentence(summary: ReviewSummary) -> str:
     """The summary in words."""
     rest = f"; {summary.not_queued} decisions on tickets that are not queued" if summary.not_queued else ""
-    return f"{summary.decided} of {summary.queued} queued tickets decided; label errors {Rate(**summary.label_error.model_dump())}{rest}"
+    return f"{summary.decided} of {summary.queued} queued tickets decided; label errors {summary.label_error}{rest}"

@@ -7,7 +7,7 @@ import re
 from collections.abc import Iterable, Iterator
 from typing import NamedTuple
 
-from verdicts.config.config import FailFirst
+from verdicts.config.sections import FailFirst
 
 # Negative whatever the mission. 无需 (not needed), 无关 (irrelevant), 无法 (cannot tell) are no findings.
 WORDS = (

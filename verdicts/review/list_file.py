@@ -7,7 +7,7 @@ from typing import Any, NamedTuple, TextIO
 
 from verdicts.base.errors import UserError, mistake
 from verdicts.base.jsonl import parse_row, read_json
-from verdicts.records.records import MissionReview, NeedReviewFile, ReviewTicket
+from verdicts.records.review import MissionReview, NeedReviewFile, ReviewTicket
 
 CHUNK = 1 << 20  # characters
 

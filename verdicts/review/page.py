@@ -16,7 +16,8 @@ from urllib.parse import quote
 
 from verdicts.pages.page import PAGES, csp_source
 from verdicts.photos.files import ENDINGS
-from verdicts.records.records import MissionGuidance, ReviewDecision, ReviewTicket
+from verdicts.records.guidance import MissionGuidance
+from verdicts.records.review import ReviewDecision, ReviewTicket
 from verdicts.records.synthetic import BANNER, BANNER_ZH
 from verdicts.review.highlight import Marker, Piece
 from verdicts.stage_b.protocol import cited_rules

@@ -6,16 +6,9 @@ A candidate is an answer of the model, or the guard's verdict where it overrode 
 from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 
-from verdicts.records.records import (
-    NeedReviewEntry,
-    ReviewCandidate,
-    ReviewReason,
-    ReviewTicket,
-    Selection,
-    StageA,
-    Trajectory,
-    Verdict,
-)
+from verdicts.records.review import NeedReviewEntry, ReviewCandidate, ReviewReason, ReviewTicket
+from verdicts.records.rollout import Selection, Trajectory
+from verdicts.records.tickets import StageA, Verdict
 from verdicts.stage_b.selection import by_model
 
 

@@ -21,7 +21,7 @@ from verdicts.base.errors import mistake
 from verdicts.base.jsonl import parse_rows
 from verdicts.base.text_files import no_text, read_bytes
 from verdicts.command.cli import say
-from verdicts.records.records import Decision, ReviewDecision, ReviewTicket, decisions_by_ticket
+from verdicts.records.review import Decision, ReviewDecision, ReviewTicket, decisions_by_ticket
 from verdicts.stage_b.protocol import WORD
 
 # field -> its head in our own tables. The first three are read back, the others are there to decide by.

@@ -12,17 +12,11 @@ from typing import get_args
 import numpy as np
 
 from verdicts.base.jsonl import Placed, Places, parse_row
-from verdicts.records.records import (
-    MissionReview,
-    NeedReviewEntry,
-    ReviewReason,
-    ReviewTicket,
-    Selection,
-    Trajectory,
-    Verdict,
-)
+from verdicts.records.review import MissionReview, NeedReviewEntry, ReviewReason, ReviewTicket
+from verdicts.records.rollout import Selection, Trajectory
 from verdicts.records.run_folder import stream_file
 from verdicts.records.ticket_index import Column, Tickets
+from verdicts.records.tickets import Verdict
 from verdicts.review.queue import log_odds_against, review_ticket
 
 REASONS: tuple[ReviewReason, ...] = get_args(ReviewReason)

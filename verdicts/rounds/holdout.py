@@ -8,7 +8,7 @@ import hashlib
 from collections.abc import Iterable
 from typing import Literal, Protocol, TypeVar
 
-from verdicts.config.config import LearnSection
+from verdicts.config.sections import LearnSection
 
 Side = Literal["learn", "holdout"]
 SIDES: tuple[Side, Side] = ("learn", "holdout")

@@ -7,9 +7,10 @@ import hashlib
 from collections import Counter
 from collections.abc import Iterable, Sequence
 
-from verdicts.config.config import RolloutSection
+from verdicts.config.sections import RolloutSection
 from verdicts.engines import LENGTH, STOP, Completion, Decode
-from verdicts.records.records import DecodeSettings, Malformed, StageA, Trajectory, VerdictLogprob
+from verdicts.records.rollout import DecodeSettings, Malformed, Trajectory, VerdictLogprob
+from verdicts.records.tickets import StageA
 from verdicts.rounds.windows import Place
 from verdicts.stage_b.protocol import Parsed, cut_reason, normalise, parse, render
 

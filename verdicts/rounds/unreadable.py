@@ -14,8 +14,10 @@ from typing import NamedTuple
 
 from verdicts.base.errors import UserError, mistake
 from verdicts.base.jsonl import read_rows, stream_lines
-from verdicts.config.config import LoopConfig, read_section, read_yaml
-from verdicts.records.records import MUTE_TRIAL, Malformed, Reflection
+from verdicts.config.load import read_yaml
+from verdicts.config.tools import LoopConfig, read_section
+from verdicts.records.reflection import MUTE_TRIAL, Reflection
+from verdicts.records.rollout import Malformed
 from verdicts.records.run_folder import finished_rounds, round_folder
 from verdicts.rounds.windows import place_of
 

@@ -18,7 +18,12 @@ from verdicts.corpus.distill import read_one_sided
 from verdicts.base.errors import mistake
 from verdicts.stage_b.prompts import rule_number
 from verdicts.stage_b.protocol import parse, render
-from verdicts.records.records import ChatRow, GuidanceFile, Selection, StageA, Trajectory, ticket_key
+from verdicts.records.corpus import ChatRow
+from verdicts.records.guidance import GuidanceFile
+from verdicts.records.rollout import Selection
+from verdicts.records.tickets import StageA
+from verdicts.records.rollout import Trajectory
+from verdicts.records.tickets import ticket_key
 from verdicts.review.list_file import Listed
 from verdicts.review.waiting import Evaluations
 from verdicts.records.run_folder import ROW_NAMES, Once

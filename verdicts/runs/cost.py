@@ -5,7 +5,7 @@ from dataclasses import astuple, dataclass
 from math import ceil
 from typing import NamedTuple
 
-from verdicts.config.config import Config
+from verdicts.config.sections import Config
 from verdicts.rounds.windows import place_of
 
 

@@ -5,12 +5,16 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from verdicts.config.config import flat, read_yaml
+from verdicts.config.load import flat
+from verdicts.config.load import read_yaml
 from verdicts.guidance.diff import Change, changes_between
 from verdicts.base.jsonl import read_json, read_rows
 from verdicts.stats.rates import VerdictRates, verdict_rates
 from verdicts.stats.paired import mcnemar_exact
-from verdicts.records.records import GuidanceFile, MissionGuidance, NeedReviewFile, Selection
+from verdicts.records.guidance import GuidanceFile
+from verdicts.records.guidance import MissionGuidance
+from verdicts.records.review import NeedReviewFile
+from verdicts.records.rollout import Selection
 
 
 @dataclass(frozen=True)

@@ -99,7 +99,7 @@ class Fresh:
         if not path.exists():
             return []
 
-        from verdicts.config.config import read_yaml
+        from verdicts.config.load import read_yaml
 
         words = [word.replace("{corpus}", str(self.run_dir)) for word in _words(read_yaml(path)) if word.endswith(".jsonl")]
         return [word for word in words if word in own or (_PLAIN.fullmatch(word) and Path(word).exists())]

@@ -16,7 +16,7 @@ from verdicts.base.digests import digest_of_path, digest_of_text, sha256_of
 from verdicts.base.errors import UserError, mistake
 from verdicts.base.jsonl import json_text, read_json, write_text_if_changed
 from verdicts.base.made import notes_below
-from verdicts.records.records import TicketsSource
+from verdicts.records.tickets import TicketsSource
 
 DRAWN = "miniature/stage_a.jsonl"  # below the run folder: tickets drawn by code
 SUMMARIES = "summaries/stage_a.jsonl"  # below the run folder: what summarize wrote
@@ -152,7 +152,7 @@ def section_differences(was: dict[str, Any], text: str) -> str:
     """What another section file says differently: ``engine.slots 16 -> 32, …``; empty where nothing."""
     import yaml
 
-    from verdicts.config.config import flat
+    from verdicts.config.load import flat
 
     old, new = flat(was), flat(yaml.safe_load(text))
     return ", ".join(f"{name} {old.get(name, 'absent')} -> {new.get(name, 'absent')}" for name in [*new, *(old.keys() - new.keys())] if old.get(name) != new.get(name))

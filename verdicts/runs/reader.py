@@ -7,40 +7,28 @@ from typing import Any, NamedTuple
 
 from pydantic import BaseModel
 
-from verdicts.config.config import (
-    AggregateReviewConfig,
-    CollectConfig,
-    DistillConfig,
-    EvaluateConfig,
-    GateConfig,
-    GuidanceConfig,
-    LoopConfig,
-    ReflectConfig,
-    RolloutConfig,
-    SftConfig,
-    SummarizeConfig,
-    read_section,
-)
+from verdicts.config.tools import SECTION_FILES, AggregateReviewConfig
+from verdicts.config.tools import CollectConfig
+from verdicts.config.tools import DistillConfig
+from verdicts.config.tools import EvaluateConfig
+from verdicts.config.tools import GateConfig
+from verdicts.config.tools import GuidanceConfig
+from verdicts.config.tools import LoopConfig
+from verdicts.config.tools import ReflectConfig
+from verdicts.config.tools import RolloutConfig
+from verdicts.config.tools import SftConfig
+from verdicts.config.tools import SummarizeConfig
+from verdicts.config.tools import read_section
 from verdicts.base.errors import UserError, mistake
 from verdicts.base.jsonl import Placed, parse_row, read_json, stream_lines
-from verdicts.records.records import LoopStatus, MissionReview, StageA, TicketsSource
+from verdicts.records.run import LoopStatus
+from verdicts.records.review import MissionReview
+from verdicts.records.tickets import StageA
+from verdicts.records.tickets import TicketsSource
 from verdicts.review.list_file import stream_review
 from verdicts.records.run_folder import MAY_BE_EMPTY, ROUND_FILES, RUN_FILES, paths_of, round_folder
 from verdicts.records.ticket_index import Numbers, Tickets
 
-SECTION_FILES = {
-    "guidance": GuidanceConfig,
-    "rollout": RolloutConfig,
-    "reflect": ReflectConfig,
-    "loop": LoopConfig,
-    "collect": CollectConfig,
-    "aggregate_review": AggregateReviewConfig,
-    "distill": DistillConfig,
-    "summarize": SummarizeConfig,
-    "sft": SftConfig,
-    "evaluate": EvaluateConfig,
-    "gate": GateConfig,
-}
 SHOWN = 20
 
 

@@ -9,13 +9,21 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import NamedTuple
 
-from verdicts.config.config import CollectConfig, LearnSection, read_section, read_yaml
+from verdicts.config.tools import CollectConfig
+from verdicts.config.sections import LearnSection
+from verdicts.config.tools import read_section
+from verdicts.config.load import read_yaml
 from verdicts.review.decisions import for_learning
 from verdicts.base.errors import mistake
 from verdicts.rounds.holdout import Side, side_of
 from verdicts.base.jsonl import stream_rows
 from verdicts.stats.rates import Rate, VerdictRates, difference, stands, verdict_rates
-from verdicts.records.records import LoopStatus, RateRecord, ReviewDecision, ReviewTicket, Selection, read_decisions
+from verdicts.records.run import LoopStatus
+from verdicts.stats.rates import Rate
+from verdicts.records.review import ReviewDecision
+from verdicts.records.review import ReviewTicket
+from verdicts.records.rollout import Selection
+from verdicts.records.review import read_decisions
 from verdicts.review.list_file import stream_review
 from verdicts.pages.page import PAGES
 from verdicts.pages.svg import percent
@@ -132,7 +140,7 @@ class Verdict:
         return read_yaml(TEXTS)[self.key][0].format(**self.values)
 
 
-def training_verdict(status: LoopStatus | None, rounds: int, frr: Rate | RateRecord | None, waiting: int, limit: float | None, gaps: Sequence[Gap] = ()) -> Verdict:
+def training_verdict(status: LoopStatus | None, rounds: int, frr: Rate | None, waiting: int, limit: float | None, gaps: Sequence[Gap] = ()) -> Verdict:
     """Whether the student may be trained on this run: what the last verdicts say, judged by the whole interval. ``frr`` None: not known.
 
     A run whose rules do worse on tickets that they were not learnt from (``gaps``) is never ready.

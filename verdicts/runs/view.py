@@ -10,21 +10,19 @@ from pathlib import Path
 from typing import Literal, TextIO
 
 from verdicts.base.errors import mistake
-from verdicts.config.config import LearnSection
+from verdicts.config.sections import LearnSection
 from verdicts.guidance.file import read_guidance
 from verdicts.rounds.holdout import SIDES, Side, side_of
 from verdicts.base.jsonl import dump, read_json
 from verdicts.stats.rates import Rate, VerdictRates, verdict_rates, wilson
-from verdicts.records.records import (
-    GuidanceFile,
-    LoopStatus,
-    MissionGuidance,
-    RateRecord,
-    Reflection,
-    RoundMetrics,
-    Selection,
-    SideRates,
-)
+from verdicts.records.guidance import GuidanceFile
+from verdicts.records.run import LoopStatus
+from verdicts.records.guidance import MissionGuidance
+from verdicts.stats.rates import Rate
+from verdicts.records.reflection import Reflection
+from verdicts.records.run import RoundMetrics
+from verdicts.records.rollout import Selection
+from verdicts.records.run import SideRates
 from verdicts.records.run_folder import finished_rounds, round_folder, stream_round_rows
 from verdicts.records.ticket_index import Tickets
 from verdicts.rounds.unreadable import Count, Stop, count_reflections, stop_of_run
@@ -185,12 +183,12 @@ def metrics_row(scope: Literal["round", "epoch"], rounds: Sequence[Round]) -> Ro
         epoch=last.epoch,
         guidance_step=last.step,
         rules=last.rules,
-        frr=_record(rates.frr),
-        false_block=_record(rates.false_block),
-        label_match=_record(rates.label_match),
+        frr=rates.frr,
+        false_block=rates.false_block,
+        label_match=rates.label_match,
         learn=_sides(sides["learn"]),
         holdout=_sides(sides["holdout"]),
-        format=_record(wilson(formats[True], formats.total())),
+        format=wilson(formats[True], formats.total()),
         need_review=sum(past.queued for past in rounds),
         changed=any(past.after != past.step for past in rounds),
         unreadable_answers=formats[False],
@@ -201,8 +199,4 @@ def metrics_row(scope: Literal["round", "epoch"], rounds: Sequence[Round]) -> Ro
 
 
 def _sides(rates: VerdictRates) -> SideRates:
-    return SideRates(**{name: _record(rate) for name, rate in rates._asdict().items()})
-
-
-def _record(rate: Rate) -> RateRecord:
-    return RateRecord(**rate._asdict())
+    return SideRates(**rates._asdict())

@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from verdicts.base.errors import mistake
-from verdicts.config.config import SftSection
+from verdicts.config.sections import SftSection
 
 if TYPE_CHECKING:
     import torch

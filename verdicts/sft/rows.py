@@ -10,7 +10,7 @@ from verdicts.base.errors import mistake
 from verdicts.base.progress import progress
 from verdicts.corpus.rows import FusedRow, check_photos, one_sided, parse_line, stream, verdict_of
 from verdicts.photos.files import MAX_ASPECT, NotAPhoto, stored_size
-from verdicts.records.records import Verdict
+from verdicts.records.tickets import Verdict
 from verdicts.stage_b.protocol import WORD
 from verdicts.student.student import Row, Seen
 

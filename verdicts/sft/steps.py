@@ -11,7 +11,7 @@ from functools import lru_cache
 from math import ceil, cos, pi
 from random import Random
 
-from verdicts.config.config import SftSection
+from verdicts.config.sections import SftSection
 
 
 def spread(tasks: Sequence[str], seed: int, epoch: int) -> list[int]:

@@ -22,7 +22,7 @@ from torch.nn import functional as F
 from verdicts.base.errors import UserError, mistake
 from verdicts.base.progress import progress
 from verdicts.base.whole_file import beside
-from verdicts.config.config import SftSection
+from verdicts.config.sections import SftSection
 from verdicts.sft.rows import Rows
 from verdicts.sft.steps import Plan, learning_rate
 from verdicts.student.student import NOT_LEARNT

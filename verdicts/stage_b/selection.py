@@ -6,8 +6,9 @@ Label-blind: the label is only written beside the verdict (``label_match``), nev
 import re
 from collections.abc import Iterable, Sequence
 
-from verdicts.config.config import FailFirst
-from verdicts.records.records import Selection, StageA, Trajectory, VerdictLogprob, votes_of
+from verdicts.config.sections import FailFirst
+from verdicts.records.rollout import Selection, Trajectory, VerdictLogprob, votes_of
+from verdicts.records.tickets import StageA
 from verdicts.stage_b.protocol import clean_summary, render, third_state_word
 
 OVERRIDE = "fail_first_override"

@@ -9,10 +9,12 @@ from collections.abc import Iterable
 from math import ceil, sqrt
 from typing import NamedTuple
 
+from verdicts.base.record import Record
+
 Z95 = 1.959963984540054
 
 
-class Rate(NamedTuple):
+class Rate(Record):
     """``k`` of ``n`` with its 95 % Wilson interval; ``rate``, ``low`` and ``high`` are None where n is 0."""
 
     k: int
@@ -32,11 +34,12 @@ class Rate(NamedTuple):
 def wilson(k: int, n: int) -> Rate:
     """The share k/n with its 95 % Wilson score interval (E. B. Wilson, JASA 22, 1927), rounded to 6 digits."""
     if n == 0:
-        return Rate(k, n, None, None, None)
+        return Rate(k=k, n=n, rate=None, low=None, high=None)
     share = k / n
     centre = (share + Z95**2 / (2 * n)) / (1 + Z95**2 / n)
     half = Z95 / (1 + Z95**2 / n) * sqrt(share * (1 - share) / n + Z95**2 / (4 * n * n))
-    return Rate(k, n, round(share, 6), round(max(0.0, centre - half), 6), round(min(1.0, centre + half), 6))
+    low, high = max(0.0, centre - half), min(1.0, centre + half)
+    return Rate(k=k, n=n, rate=round(share, 6), low=round(low, 6), high=round(high, 6))
 
 
 def stands(rate: Rate, limit: float) -> str | None:

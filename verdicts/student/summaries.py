@@ -13,12 +13,13 @@ from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import NamedTuple
 
-from verdicts.config.config import SummarizeConfig
+from verdicts.base.record import Record
+from verdicts.config.tools import SummarizeConfig
 from verdicts.models.fingerprint import checkpoint_hash
 from verdicts.models.threads import cores
 from verdicts.photos.files import NotAPhoto, open_photo
 from verdicts.photos.intake import Group, Intake, Unfit
-from verdicts.records.records import Record, Refusal, Refused, StageA
+from verdicts.records.tickets import Refusal, Refused, StageA
 from verdicts.stage_b.prompts import photo_user
 from verdicts.student.scores import has_coordinates
 from verdicts.student.student import Row, Seen, Student

@@ -32,7 +32,7 @@ from verdicts.models.fingerprint import sampled_hash
 from verdicts.models.threads import cores, worthwhile
 
 if TYPE_CHECKING:
-    from verdicts.config.config import EngineConfig
+    from verdicts.config.sections import EngineConfig
 
 SMALL_MODEL = 256 * 2**20  # bytes: below this a CPU core has a context of its own
 MOST_CONTEXTS = 8

@@ -30,7 +30,7 @@ from verdicts.engines.openai.server_words import ServerWords
 from verdicts.stage_b.protocol import WORD, begun_verdict
 
 if TYPE_CHECKING:
-    from verdicts.config.config import EngineConfig
+    from verdicts.config.sections import EngineConfig
 
 FIRST_PAUSE_S, LONGEST_PAUSE_S = 0.5, 30.0  # our own pauses, doubled from try to try
 LONGEST_WAIT_S = 300.0  # what a server may ask for by Retry-After; a longer wait ends the run

@@ -1,0 +1,25 @@
+"""What every record and every section of the configuration is made of: strict models, and text that fits on one line."""
+
+from typing import Annotated
+
+from pydantic import AfterValidator, BaseModel, ConfigDict
+
+
+class Record(BaseModel):
+    """A frozen record in which an unknown field is an error and types are not coerced."""
+
+    model_config = ConfigDict(
+        extra="forbid", frozen=True, strict=True, allow_inf_nan=False, populate_by_name=True, serialize_by_alias=True
+    )
+
+
+def one_line(text: str) -> str:
+    """The text; raises ValueError where it is blank, or holds what any reader takes for a line end: in a prompt it would begin a line of its own."""
+    if not text.strip():
+        raise ValueError("is blank; write it, or take it out")
+    if text.splitlines() != [text]:
+        raise ValueError("holds a line end; write it on one line")
+    return text
+
+
+Line = Annotated[str, AfterValidator(one_line)]

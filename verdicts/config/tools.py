@@ -1,0 +1,143 @@
+"""What each tool reads: a model a tool, its fields the sections that it uses. A knob outside them cannot make its outputs stale."""
+
+from pathlib import Path
+from typing import TypeVar
+
+import yaml
+from pydantic import BaseModel
+
+from verdicts.base.jsonl import validate
+from verdicts.config.load import read_yaml
+from verdicts.config.sections import (
+    Compat,
+    Config,
+    DistillSection,
+    EngineConfig,
+    EvaluateSection,
+    FailFirst,
+    GateSection,
+    LearnSection,
+    LifeCycle,
+    LoopSection,
+    Mission,
+    ReflectSection,
+    ReviewSection,
+    RolloutSection,
+    Section,
+    SftSection,
+    StudentSection,
+    SummarizeSection,
+    WindowSection,
+)
+
+Part = TypeVar("Part", bound=BaseModel)
+
+
+def section_text(config: Config, tool: str) -> str:
+    """The section file of one tool, as YAML text."""
+    names = list(SECTION_FILES[tool].model_fields)
+    data = config.model_dump(mode="json", include=set(names))
+    return yaml.safe_dump({name: data[name] for name in names}, allow_unicode=True, sort_keys=False)
+
+
+def read_section(path: Path, model: type[Part]) -> Part:
+    """Read a tool's section file into the tool's own model (its fields name the sections it uses)."""
+    return validate(read_yaml(path), model, path)
+
+
+class GuidanceConfig(Section):
+    """What the starting guidance is made of."""
+
+    mission: Mission
+
+
+class RolloutConfig(Section):
+    """Section file of rollout."""
+
+    mission: Mission
+    engine: EngineConfig
+    rollout: RolloutSection
+    fail_first: FailFirst
+    window: WindowSection
+
+
+class ReflectConfig(Section):
+    """Section file of reflect."""
+
+    mission: Mission
+    engine: EngineConfig
+    learn: LearnSection
+    reflect: ReflectSection
+    life_cycle: LifeCycle
+    review: ReviewSection
+    window: WindowSection
+
+
+class LoopConfig(Section):
+    """Section file of the loop."""
+
+    window: WindowSection
+    loop: LoopSection
+
+
+class CollectConfig(Section):
+    """Section file of collect."""
+
+    learn: LearnSection
+
+
+class AggregateReviewConfig(Section):
+    """Section file of aggregate_review."""
+
+    compat: Compat
+
+
+class DistillConfig(Section):
+    """Section file of distill."""
+
+    mission: Mission
+    distill: DistillSection
+
+
+class SummarizeConfig(Section):
+    """Section file of summarize."""
+
+    student: StudentSection
+    summarize: SummarizeSection
+
+
+class SftConfig(Section):
+    """Section file of sft."""
+
+    student: StudentSection
+    sft: SftSection
+
+
+class EvaluateConfig(Section):
+    """Section file of evaluate."""
+
+    mission: Mission
+    student: StudentSection
+    evaluate: EvaluateSection
+
+
+class GateConfig(Section):
+    """Section file of gate."""
+
+    gate: GateSection
+
+
+# tool -> the model of its section file
+SECTION_FILES: dict[str, type[Section]] = {
+    "guidance": GuidanceConfig,
+    "rollout": RolloutConfig,
+    "reflect": ReflectConfig,
+    "loop": LoopConfig,
+    "collect": CollectConfig,
+    "aggregate_review": AggregateReviewConfig,
+    "distill": DistillConfig,
+    "summarize": SummarizeConfig,
+    "sft": SftConfig,
+    "evaluate": EvaluateConfig,
+    "gate": GateConfig,
+}

@@ -1,0 +1,79 @@
+"""The chat corpus: rows for training, rows that were dropped, rows for an audit."""
+
+from typing import Annotated, Literal
+
+from pydantic import Field, model_validator
+
+from verdicts.base.record import Record
+from verdicts.records.tickets import Verdict
+
+DropReason = Literal["excluded", "unsure", "model_wrong", "needs_review", "conflict", "duplicate"]
+
+
+class Message(Record):
+    """One chat message."""
+
+    role: Literal["system", "user", "assistant"]
+    content: str
+
+
+class ChatRow(Record):
+    """One row of distill_chatml.jsonl. The label is never inside ``messages``."""
+
+    group_id: str
+    mission: str
+    label: Verdict
+    messages: Annotated[list[Message], Field(min_length=3, max_length=3)]
+
+    @model_validator(mode="after")
+    def _roles_in_order(self) -> "ChatRow":
+        if (roles := [message.role for message in self.messages]) != ["system", "user", "assistant"]:
+            raise ValueError(
+                f"messages must be system, user, assistant (found {', '.join(roles)}); put them in this order"
+            )
+        return self
+
+
+class SftRow(ChatRow):
+    """One row of distill.train.jsonl or distill.val.jsonl.
+
+    ``flags``: words joined by commas (``label_corrected``, ``conflict``), "" for none. Text, not a list: datasets fixes a
+    file's types at its first 10 MB, and a list that is empty so far is a list of nothing that takes no word later.
+    """
+
+    weight: Annotated[float, Field(gt=0)] = 1.0
+    flags: str = ""
+
+
+class DroppedRow(ChatRow):
+    """A corpus row that neither train nor val takes, with the reason word."""
+
+    ticket_key: str
+    dropped: DropReason
+
+
+class AuditRow(Record):
+    """A ticket of the audit sample: what the teacher said, what became of the row, and the summaries to judge it by."""
+
+    ticket_key: str
+    group_id: str
+    mission: str
+    label: Verdict
+    verdict: Verdict
+    reason: str
+    vote_strength: float
+    used_in: Literal["train", "val", "dropped"]
+    dropped: DropReason | None
+    images: list[str]
+    per_image: dict[str, str]
+
+
+from typing import Annotated, Literal
+
+from pydantic import Field
+
+from verdicts.base.record import Record
+from verdicts.records.corpus import Message
+from verdicts.records.tickets import Verdict
+
+Task = Literal["dense", "summary", "chat"]

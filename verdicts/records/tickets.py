@@ -1,0 +1,114 @@
+"""Tickets and their photos: Stage A in, and what it could not use."""
+
+from pathlib import Path
+from typing import Annotated, Literal
+
+from pydantic import AfterValidator, Field, model_validator
+
+from verdicts.base.errors import mistake
+from verdicts.base.jsonl import read_numbered
+from verdicts.base.record import Line, Record
+
+Verdict = Literal["pass", "fail"]
+
+
+Refusal = Literal[
+    "bad_name", "unknown_extension", "convert_to_jpeg", "missing", "unreadable", "not_a_file", "empty_file", "too_large", "too_many_pixels", "too_narrow", "not_an_image",
+    "broken", "no_label", "no_group", "nested_groups", "duplicate_group", "empty_group", "no_photo_left", "empty_summary", "coordinates", "cut_off",
+]  # fmt: skip
+
+
+def ticket_key(group_id: str, label: str) -> str:
+    """The identity of a ticket: the same group_id may appear with both labels."""
+    return f"{group_id}::{label}"
+
+
+def _not_blank(text: str) -> str:
+    """Whatever else it holds does no harm: group ids and summaries are never a line of a prompt as they stand (prompts.py), and messages spell them out."""
+    if not text.strip():
+        raise ValueError("is blank; write it, or delete the line")
+    return text
+
+
+def _says_something(text: str) -> str:
+    if not text.strip():
+        raise ValueError("is blank; write what the photo shows, or leave the photo out")
+    return text
+
+
+def _numbered(per_image: dict[str, str]) -> dict[str, str]:
+    for number, key in enumerate(per_image, start=1):
+        if key != f"image_{number}":
+            raise ValueError(
+                f"keys must run image_1, image_2, … without a gap (found {key!r} for image_{number}); renumber the photos"
+            )
+    return per_image
+
+
+def a_summary_a_photo(images: list[str], per_image: dict[str, str]) -> None:
+    """Raise ValueError unless there are as many of both."""
+    if len(images) != len(per_image):
+        raise ValueError(f"{len(images)} images but {len(per_image)} summaries; give one summary a photo")
+
+
+GroupId = Annotated[str, Field(min_length=1), AfterValidator(_not_blank)]
+
+
+Summaries = Annotated[
+    dict[str, Annotated[str, AfterValidator(_says_something)]], Field(min_length=1), AfterValidator(_numbered)
+]
+
+
+class StageA(Record):
+    """One ticket: its photos' summaries and its human label."""
+
+    group_id: GroupId
+    mission: Line
+    label: Verdict
+    images: list[str]
+    per_image: Summaries
+
+    @model_validator(mode="after")
+    def _a_summary_a_photo(self) -> "StageA":
+        a_summary_a_photo(self.images, self.per_image)
+        return self
+
+    @property
+    def ticket_key(self) -> str:
+        return ticket_key(self.group_id, self.label)
+
+
+class Refused(Record):
+    """A photo that has no summary, or (``image`` None) a group that has no photo left, with the reason word.
+
+    ``group_id`` is "" for a file in no group, ``label`` None for one that is in neither label folder.
+    """
+
+    image: str | None
+    group_id: str
+    label: Verdict | None
+    reason: Refusal
+    detail: str
+
+
+class TicketsSource(Record):
+    """config/tickets.json: the file that the run's tickets were taken from. ``synthetic``: the miniature's world drew them."""
+
+    source: str
+    sha256: str | None
+    synthetic: bool = False
+
+
+def read_tickets(path: Path, mission: str | None = None) -> list[StageA]:
+    """Read Stage-A tickets in file order; refuses an empty file, a repeated ticket_key, and a foreign mission where one is given."""
+    tickets = read_numbered(path, StageA)
+    seen: dict[str, int] = {}
+    for line, ticket in tickets:
+        if ticket.ticket_key in seen:
+            what = f"ticket_key {ticket.ticket_key!r} stands on line {seen[ticket.ticket_key]} already"
+            raise mistake(what, "keep one of the two", path=path, line=line, field="group_id")
+        if mission is not None and ticket.mission != mission:
+            what = f"{ticket.mission!r} is not this run's mission {mission!r}"
+            raise mistake(what, "run it under its own MISSION", path=path, line=line, field="mission")
+        seen[ticket.ticket_key] = line
+    return [ticket for _, ticket in tickets]
