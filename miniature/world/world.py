@@ -3,7 +3,7 @@
     python -m miniature.world.world --mission bbu_line --seed 1 --tickets 400 --flip 0.05 --output stage_a.jsonl --truth truth.jsonl
     python -m miniature.world.world --print-g0
 
-Writes Stage-A rows (DESIGN.md §3) and, apart from them, the truth: a first row with the hidden rules, then a row
+Writes Stage-A rows (docs/design.md §3) and, apart from them, the truth: a first row with the hidden rules, then a row
 a ticket with its clean label and whether the label was flipped. Deterministic in its arguments. With --mark-synthetic
 every group_id begins with SYNTHETIC-, so that no record of a run on these tickets can be taken for one of the field.
 """
@@ -161,7 +161,7 @@ def draw_tickets(world: World, n: int, seed: int, flip: float = 0.05, prefix: st
 
 
 def stage_a_rows(world: World, rows: list[Labelled]) -> list[dict]:
-    """Stage-A records (DESIGN.md §3) as plain dicts."""
+    """Stage-A records (docs/design.md §3) as plain dicts."""
     return [
         {"group_id": row.group_id, "mission": world.mission.name, "label": row.label,
          "images": [f"{row.group_id}_{i}.jpeg" for i in range(1, len(row.ticket.summaries) + 1)], "per_image": row.ticket.per_image}

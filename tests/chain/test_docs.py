@@ -138,7 +138,8 @@ def test_every_message_in_the_troubleshooting_page_is_one_that_the_code_prints()
         for folder in ("tools", "verdicts", "miniature", "make")
         for path in (ROOT / folder).rglob("*.py")
     )
-    code = re.sub(r"""[",']+ *[f]?[",']+ *""", "; ", code)  # mistake("what", "what to do") prints what; what to do
+    code = re.sub(r"""["']\s*\n\s*f?["']""", "", code)  # one text over several lines
+    code = re.sub(r"""[",']+\s*f?[",']+\s*""", "; ", code)  # mistake("what", "what to do") prints what; what to do
     for message in messages:
         parts = [part.strip(" ();:") for part in message.split("…")]
         assert [part for part in parts if len(part) > 2 and part not in code] == [], message

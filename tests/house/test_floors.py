@@ -1,35 +1,16 @@
 """The rooms of the package stand on floors: a module imports rooms below its own, and nothing else of the project."""
 
-import ast
 from pathlib import Path
 
 import pytest
 
+from tests.support.builders import call
+from tools.rooms import FLOORS, imports, plainest
+
 ROOT = Path(__file__).resolve().parents[2]
 MODULES_A_FOLDER = 16
-
-# From the ground up. Rooms on one floor do not import each other; each floor imports those before it.
-FLOORS = [
-    {"base"},
-    {"command", "stats", "models"},
-    {"records", "config"},
-    {"stage_b", "photos", "pages"},
-    {"engines", "review"},
-    {"student", "rounds"},
-    {"guidance", "corpus"},
-    {"evaluation", "sft", "measure"},
-    {"runs"},
-    {"report"},
-]
 FLOOR = {room: number for number, rooms in enumerate(FLOORS) for room in rooms}
 MODULES = sorted((ROOT / "verdicts").rglob("*.py"))
-
-
-def imports(path: Path) -> set[str]:
-    """The modules that a module imports anywhere, functions included."""
-    nodes = list(ast.walk(ast.parse(path.read_text(encoding="utf-8"))))
-    named = {node.module for node in nodes if isinstance(node, ast.ImportFrom) and node.module}
-    return named | {alias.name for node in nodes if isinstance(node, ast.Import) for alias in node.names}
 
 
 def test_every_folder_of_the_package_has_its_floor():
@@ -48,3 +29,21 @@ def test_a_module_imports_rooms_below_its_own(path):
 def test_no_folder_holds_more_modules_than_a_reader_can_take_in():
     folders = {path.parent for path in MODULES} | {path for path in (ROOT / "miniature").rglob("*") if path.is_dir()}
     assert {folder: n for folder in folders if (n := len(list(folder.glob("*.py")))) > MODULES_A_FOLDER} == {}
+
+
+def test_an_arrow_that_two_others_imply_is_left_out_of_the_picture():
+    above = {room: set() for floor in FLOORS for room in floor}
+    above |= {"stats": {"base"}, "records": {"stats", "base"}, "runs": {"records", "base"}}
+    shown = plainest(above)
+    assert (shown["stats"], shown["records"], shown["runs"]) == ({"base"}, {"stats"}, {"records"})
+
+
+def test_the_committed_picture_of_the_rooms_is_up_to_date(tmp_path):
+    assert call("rooms", output=tmp_path / "rooms.svg").code == 0
+    drawn, committed = (folder / "rooms.svg" for folder in (tmp_path, ROOT / "docs"))
+    assert drawn.read_text() == committed.read_text(), "run: python -m tools.rooms --output docs/rooms.svg"
+
+
+def test_the_page_on_the_design_has_a_line_for_each_room():
+    page = (ROOT / "docs/design.md").read_text(encoding="utf-8")
+    assert [room for floor in FLOORS for room in floor if f"| `{room}` |" not in page] == []

@@ -1,4 +1,4 @@
-"""Engines: one small interface to whatever model answers, three implementations (DESIGN.md §5).
+"""Engines: one small interface to whatever model answers, three implementations (docs/design.md §5).
 
 ``llama_cpp`` runs a GGUF file in this process (the default), ``openai`` asks any OpenAI-compatible endpoint,
 ``transformers`` runs a checkpoint folder. Text that came from data is tokenised as plain text in all of them.

@@ -1,4 +1,4 @@
-"""The files of a run folder ``runs/<RUN>/<MISSION>/``: their names, their record models, and its rounds (DESIGN.md §2)."""
+"""The files of a run folder ``runs/<RUN>/<MISSION>/``: their names, their record models, and its rounds (docs/design.md §2)."""
 
 from array import array
 from collections.abc import Iterator

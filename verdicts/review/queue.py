@@ -1,4 +1,4 @@
-"""The need-review list: tickets that no candidate of their last evaluation supports (DESIGN.md §4).
+"""The need-review list: tickets that no candidate of their last evaluation supports (docs/design.md §4).
 
 A candidate is an answer of the model, or the guard's verdict where it overrode the model's: both can support a label.
 """

@@ -1,6 +1,6 @@
 """Epochs and windows: which tickets a round sees. A pure function of tickets, seed and round number.
 
-An epoch is a seeded permutation of all tickets, cut into equal windows; a round is one window (DESIGN.md §4).
+An epoch is a seeded permutation of all tickets, cut into equal windows; a round is one window (docs/design.md §4).
 """
 
 import random

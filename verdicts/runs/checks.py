@@ -1,4 +1,4 @@
-"""Rules that hold between the files of a run (DESIGN.md §3 and §4).
+"""Rules that hold between the files of a run (docs/design.md §3 and §4).
 
 A rule sees the records of the files it asks for, one at a time and in the order of run_reader.read_run, and counts what it
 looked at and what was wrong. What it has to remember of a ticket it keeps in columns by ticket number.

@@ -1,7 +1,7 @@
 """The two-line protocol of Stage B: reading, writing and cleaning its text.
 
 A model answers in exactly two lines, ``Verdict: 通过|不通过`` and ``Reason: …``. The words 通过 and
-不通过 live in model text alone; records say ``pass`` and ``fail``. Source: DESIGN.md §4.
+不通过 live in model text alone; records say ``pass`` and ``fail``. Source: docs/design.md §4.
 """
 
 import re
