@@ -12,7 +12,7 @@ import pytest
 from tests.evaluation.test_gate import Bench
 from tests.support.builders import MISSION, RunFolder, call, guidance, reflection, rule_meta, snapshot, ticket
 from tests.support.pages import Page
-from tests.support.report_runs import (  # noqa: F401 -- fixtures
+from tests.support.report_runs import (
     FIXED,
     HOSTILE,
     LEARN,
@@ -24,13 +24,9 @@ from tests.support.report_runs import (  # noqa: F401 -- fixtures
     RIDES,
     WORKS,
     as_an_older_version_left_it,
-    hostile,
-    judged,
     learnt_run,
     report,
-    run,
     tried,
-    weighed,
     weighed_run,
 )
 from verdicts.base.jsonl import read_json, read_rows, write_text
@@ -263,7 +259,7 @@ def test_a_rule_that_no_round_ran_under_is_not_judged_yet(weighed):
             "metadata": weighed.guidance.metadata | {"G4": rule_meta(created_round=5)},
         }
     )
-    weighed.play({key: "fail" for key in weighed.tickets}, epoch=3, after=new)
+    weighed.play(dict.fromkeys(weighed.tickets, "fail"), epoch=3, after=new)
     weighed.loop.unlink()
     page = Page(report(weighed))
     assert "Over rounds" not in page.texts["rule-G4"] and "lives on" not in page.texts["rule-G4"]

@@ -2,7 +2,7 @@
 
 import pytest
 
-from tests.support.report_runs import HOSTILE, hostile, judged, report, run, weighed  # noqa: F401 -- fixtures
+from tests.support.report_runs import HOSTILE, report
 
 
 def open_all(page) -> None:

@@ -378,7 +378,7 @@ def test_photos_are_found_by_name_or_group_linked_lazily_and_missing_ones_are_sa
     opened = open_page(make_page(run, photos=photos))
     found = lambda: opened.page.eval_on_selector_all(
         ".picture", "all => all.map(one => one.querySelector('img')?.getAttribute('src') ?? one.textContent)"
-    )  # noqa: E731
+    )
     assert found() == ["../../photos%20%231/b_1.jpeg", "../../photos%20%231/deep/b_2.jpeg"]
     assert opened.page.get_attribute(".picture img", "loading") == "lazy"
     assert opened.page.evaluate("document.querySelector('.picture img').decode().then(() => true)")

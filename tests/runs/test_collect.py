@@ -3,13 +3,11 @@
 import json
 
 import pytest
-from tests.support.builders import MISSION, RunFolder, guidance, snapshot, ticket
 
+from tests.support.builders import MISSION, RunFolder, guidance, snapshot, ticket
 from verdicts.base.jsonl import read_rows, write_rows
-from verdicts.records.rollout import Malformed
+from verdicts.records.rollout import Malformed, Selection, Trajectory
 from verdicts.records.run import RoundMetrics
-from verdicts.records.rollout import Selection
-from verdicts.records.rollout import Trajectory
 
 TICKETS = [ticket("a"), ticket("a", "fail"), ticket("b", "fail"), ticket("c")]
 
@@ -19,7 +17,9 @@ def run(tmp_path) -> RunFolder:
     """Two epochs of two rounds; round 2 changes guidance, round 3 leaves b::fail without a valid candidate."""
     run = RunFolder(tmp_path / "run", TICKETS)
     run.play({"c::pass": "pass bad", "a::pass": "pass fail"}, epoch=1)
-    run.play({"b::fail": "pass pass", "a::fail": "fail fail"}, epoch=1, after=guidance(1, G1="出现标签无法识别则不通过"))
+    run.play(
+        {"b::fail": "pass pass", "a::fail": "fail fail"}, epoch=1, after=guidance(1, G1="出现标签无法识别则不通过")
+    )
     run.play({"b::fail": "bad bad", "c::pass": "fail fail"}, epoch=2)
     run.play({"a::fail": "fail fail", "a::pass": "pass pass"}, epoch=2)
     return run.finish("running", rounds_per_epoch=2)
@@ -30,7 +30,11 @@ def test_trajectories_and_failures_are_those_of_all_rounds_in_round_order(run):
     assert outcome.code == 0
     rows = read_rows(run.folder / "trajectories.jsonl", Trajectory)
     assert [row.round for row in rows] == [1] * 4 + [2] * 4 + [3] * 4 + [4] * 4
-    assert [(row.round, row.ticket_key) for row in read_rows(run.folder / "failure_malformed.jsonl", Malformed)] == [(1, "c::pass"), (3, "b::fail"), (3, "b::fail")]
+    assert [(row.round, row.ticket_key) for row in read_rows(run.folder / "failure_malformed.jsonl", Malformed)] == [
+        (1, "c::pass"),
+        (3, "b::fail"),
+        (3, "b::fail"),
+    ]
     assert outcome.last_line == "collect: 4 rounds, 16 trajectories, 3 malformed, selections for 3 of 4 tickets"
 
 
@@ -48,11 +52,23 @@ def test_guidance_is_the_last_round_s(run):
 def test_metrics_have_a_row_a_round_and_a_row_a_whole_epoch(run):
     run.collect()
     rows = read_rows(run.folder / "metrics.jsonl", RoundMetrics)
-    assert [(row.scope, row.round, row.epoch) for row in rows] == [("round", 1, 1), ("round", 2, 1), ("epoch", 2, 1), ("round", 3, 2), ("round", 4, 2), ("epoch", 4, 2)]
+    assert [(row.scope, row.round, row.epoch) for row in rows] == [
+        ("round", 1, 1),
+        ("round", 2, 1),
+        ("epoch", 2, 1),
+        ("round", 3, 2),
+        ("round", 4, 2),
+        ("epoch", 4, 2),
+    ]
     assert [row.changed for row in rows] == [False, True, True, False, False, False]
     assert [row.rules for row in rows] == [0, 0, 0, 1, 1, 1]
     first, second = (row for row in rows if row.scope == "epoch")
-    assert (first.frr.k, first.frr.n, first.false_block.k, first.false_block.n) == (1, 2, 1, 2)  # a::pass is a tie, a tie is a fail
+    assert (first.frr.k, first.frr.n, first.false_block.k, first.false_block.n) == (
+        1,
+        2,
+        1,
+        2,
+    )  # a::pass is a tie, a tie is a fail
     assert (first.format.k, first.format.n, first.need_review) == (7, 8, 1)
     assert (second.frr.k, second.frr.n, second.label_match.k, second.label_match.n) == (0, 1, 2, 3)
 
@@ -60,7 +76,11 @@ def test_metrics_have_a_row_a_round_and_a_row_a_whole_epoch(run):
 def test_metrics_say_each_rate_for_learn_and_hold_out_tickets_side_by_side(run):
     run.hold_out(0.2).collect()  # group a is held out
     first, second = (row for row in read_rows(run.folder / "metrics.jsonl", RoundMetrics) if row.scope == "epoch")
-    counts = [[(rate.k, rate.n) for rate in (side.frr, side.false_block, side.label_match)] for row in (first, second) for side in (row, row.learn, row.holdout)]
+    counts = [
+        [(rate.k, rate.n) for rate in (side.frr, side.false_block, side.label_match)]
+        for row in (first, second)
+        for side in (row, row.learn, row.holdout)
+    ]
     assert counts == [
         [(1, 2), (1, 2), (2, 4)], [(1, 1), (0, 1), (1, 2)], [(0, 1), (1, 1), (1, 2)],
         [(0, 1), (1, 2), (2, 3)], [(0, 0), (1, 1), (0, 1)], [(0, 1), (0, 1), (2, 2)],
@@ -70,7 +90,11 @@ def test_metrics_say_each_rate_for_learn_and_hold_out_tickets_side_by_side(run):
 def test_without_a_hold_out_all_are_learn_tickets(run):
     run.collect()
     for row in read_rows(run.folder / "metrics.jsonl", RoundMetrics):
-        assert (row.learn.frr, row.learn.false_block, row.learn.label_match) == (row.frr, row.false_block, row.label_match)
+        assert (row.learn.frr, row.learn.false_block, row.learn.label_match) == (
+            row.frr,
+            row.false_block,
+            row.label_match,
+        )
         assert (row.holdout.frr.n, row.holdout.label_match.n, row.holdout.label_match.rate) == (0, 0, None)
 
 
@@ -109,7 +133,10 @@ def test_a_ticket_that_stage_a_no_longer_holds_is_named(run):
     before = snapshot(run.folder)
     outcome = run.collect()
     assert outcome.code == 2
-    assert outcome.err == f"{run.rounds}/0001/trajectories.jsonl: ticket_key: 'c::pass' is not a ticket of this stage_a.jsonl; make the rounds again from it\n"
+    assert (
+        outcome.err
+        == f"{run.rounds}/0001/trajectories.jsonl: ticket_key: 'c::pass' is not a ticket of this stage_a.jsonl; make the rounds again from it\n"
+    )
     assert snapshot(run.folder) == before
 
 
@@ -117,10 +144,25 @@ def test_a_ticket_that_stage_a_no_longer_holds_is_named(run):
     ("file", "old", "new", "message"),
     [
         ("rounds/0002/selections.jsonl", '"verdict"', '"verdit"', ":1: verdit: unknown field; did you mean 'verdict'?"),
-        ("rounds/0003/trajectories.jsonl", '"format_ok": false', '"format_ok": "no"', ":1: format_ok: input should be a valid boolean"),
+        (
+            "rounds/0003/trajectories.jsonl",
+            '"format_ok": false',
+            '"format_ok": "no"',
+            ":1: format_ok: input should be a valid boolean",
+        ),
         ("rounds/0004/guidance.json", '"G0"', '"R0"', ": BBU接地线检查.experiences.R0"),
-        ("rounds/0004/guidance.json", MISSION, "挡风板安装检查", ": holds no mission 'BBU接地线检查' (found 挡风板安装检查)"),
-        ("config/collect.yaml", "holdout", "hold_out", "config/collect.yaml: learn.hold_out: unknown field; did you mean 'holdout'?"),
+        (
+            "rounds/0004/guidance.json",
+            MISSION,
+            "挡风板安装检查",
+            ": holds no mission 'BBU接地线检查' (found 挡风板安装检查)",
+        ),
+        (
+            "config/collect.yaml",
+            "holdout",
+            "hold_out",
+            "config/collect.yaml: learn.hold_out: unknown field; did you mean 'holdout'?",
+        ),
         ("config/collect.yaml", "0.0", "1.0", "config/collect.yaml: learn.holdout: input should be less than 1 (1.0)"),
         ("loop.json", '"rounds": 4', '"rounds": 5', "rounds/0005/trajectories.jsonl: no such file"),
         ("loop.json", '"rounds": 4', '"rounds": 0', "rounds: no round is finished yet; run the loop first"),

@@ -1,8 +1,9 @@
 """tools.diff_runs through its command, on two small runs."""
 
 import pytest
-from tests.support.builders import RunFolder, call, guidance, snapshot, ticket
+
 from tests.runs.test_make_graph import ROOT, make
+from tests.support.builders import RunFolder, call, guidance, snapshot, ticket
 
 TICKETS = [ticket("a"), ticket("b"), ticket("c", "fail"), ticket("d", "fail"), ticket("e", "fail")]
 
@@ -18,9 +19,15 @@ def view(run: RunFolder) -> RunFolder:
 def runs(tmp_path) -> tuple[RunFolder, RunFolder]:
     """One releases c and d falsely; two learnt a rule, mends both, breaks a, and does not know e."""
     one = RunFolder(tmp_path / "runs/one/bbu_line", TICKETS)
-    one.play({"a::pass": "pass", "b::pass": "fail", "c::fail": "pass", "d::fail": "pass", "e::fail": "fail"}, after=guidance(1, G1="模糊则不通过"))
+    one.play(
+        {"a::pass": "pass", "b::pass": "fail", "c::fail": "pass", "d::fail": "pass", "e::fail": "fail"},
+        after=guidance(1, G1="模糊则不通过"),
+    )
     two = RunFolder(tmp_path / "runs/two/bbu_line", TICKETS[:4], val_share=0.5)
-    two.play({"a::pass": "fail", "b::pass": "fail", "c::fail": "fail", "d::fail": "fail"}, after=guidance(2, G1="照片少于3张则不通过", G2="模糊则不通过"))
+    two.play(
+        {"a::pass": "fail", "b::pass": "fail", "c::fail": "fail", "d::fail": "fail"},
+        after=guidance(2, G1="照片少于3张则不通过", G2="模糊则不通过"),
+    )
     return view(one), view(two)
 
 
@@ -44,27 +51,41 @@ def test_two_runs_are_compared_by_rules_tickets_rates_review_and_configuration(r
 def test_the_counts_are_turned_round_where_the_runs_are(runs):
     one, two = runs
     out = call("diff_runs", a=two.folder, b=one.folder).out
-    assert "fixed (wrong in A, right in B): 1" in out and "broke (right in A, wrong in B): 2" in out and "- G1: 照片少于3张则不通过" in out
+    assert (
+        "fixed (wrong in A, right in B): 1" in out
+        and "broke (right in A, wrong in B): 2" in out
+        and "- G1: 照片少于3张则不通过" in out
+    )
 
 
 def test_a_run_does_not_differ_from_itself_and_is_only_read(runs):
     before = snapshot(runs[0].folder)
     out = call("diff_runs", a=runs[0].folder, b=runs[0].folder).out
-    assert "Rules: what differs: nothing" in out and "0 differ" in out and "Configuration: what differs: nothing" in out and "McNemar" not in out
+    assert (
+        "Rules: what differs: nothing" in out
+        and "0 differ" in out
+        and "Configuration: what differs: nothing" in out
+        and "McNemar" not in out
+    )
     assert snapshot(runs[0].folder) == before
 
 
 def test_a_rule_reworded_under_its_key_is_shown_with_its_old_words(tmp_path):
     folders = []
     for name, text in (("one", "模糊则不通过"), ("two", "照片模糊则不通过")):
-        run = RunFolder(tmp_path / name, TICKETS[:2]).play({"a::pass": "pass", "b::pass": "pass"}, after=guidance(1, G1=text))
+        run = RunFolder(tmp_path / name, TICKETS[:2]).play(
+            {"a::pass": "pass", "b::pass": "pass"}, after=guidance(1, G1=text)
+        )
         folders.append(view(run).folder)
     assert "  ~ G1: 照片模糊则不通过\n      was: 模糊则不通过" in call("diff_runs", a=folders[0], b=folders[1]).out
 
 
 def test_runs_of_two_missions_and_a_missing_run_are_refused(runs, tmp_path):
     other = RunFolder(tmp_path / "other", [ticket("x", mission="挡风板安装检查")])
-    (other.folder / "guidance.json").write_text((runs[0].folder / "guidance.json").read_text(encoding="utf-8").replace("BBU接地线检查", "挡风板安装检查"), encoding="utf-8")
+    (other.folder / "guidance.json").write_text(
+        (runs[0].folder / "guidance.json").read_text(encoding="utf-8").replace("BBU接地线检查", "挡风板安装检查"),
+        encoding="utf-8",
+    )
     (other.folder / "selections.jsonl").write_text("", encoding="utf-8")
     outcome = call("diff_runs", a=runs[0].folder, b=other.folder)
     assert outcome.code == 2 and "compare runs of one mission" in outcome.last_line

@@ -17,11 +17,46 @@ ROOT = Path(__file__).resolve().parents[2]
 RUN = Path("runs", "miniature", "bbu_line")
 LONG_AGO = 1_500_000_000  # seconds since 1970: before every file of the run, which are ten seconds apart
 TICKETS = [ticket("a"), ticket("b"), ticket("c", "fail"), ticket("d", "fail")]
-ROUND = ["trajectories.jsonl", "failure_malformed.jsonl", "selections.jsonl", "need_review_queue.jsonl", "reflection.jsonl", "guidance.json"]
+ROUND = [
+    "trajectories.jsonl",
+    "failure_malformed.jsonl",
+    "selections.jsonl",
+    "need_review_queue.jsonl",
+    "reflection.jsonl",
+    "guidance.json",
+]
 VIEW = ["trajectories.jsonl", "failure_malformed.jsonl", "selections.jsonl", "guidance.json", "metrics.jsonl"]
 REVIEW = ["need_review_queue.jsonl", "need_review.json"]
-CORPUS = ["distill_chatml.jsonl", "distill.train.jsonl", "distill.val.jsonl", "distill.dropped.jsonl", "distill.audit.jsonl"]
-OURS = {"MAKEFLAGS", "MFLAGS", "MAKELEVEL", "MAKEOVERRIDES", "MAKE_ROOT", "RUN_LOG", "MISSION", "MODELS", "RUN", "RUNS", "STAGE_A", "CONFIG", "DEV", "GRAPH", "STALE", "RUN_STARTED", "HELD_OUT", "FUSION", "MIX", "FUSED_FROM", "QUESTIONS"}
+CORPUS = [
+    "distill_chatml.jsonl",
+    "distill.train.jsonl",
+    "distill.val.jsonl",
+    "distill.dropped.jsonl",
+    "distill.audit.jsonl",
+]
+OURS = {
+    "MAKEFLAGS",
+    "MFLAGS",
+    "MAKELEVEL",
+    "MAKEOVERRIDES",
+    "MAKE_ROOT",
+    "RUN_LOG",
+    "MISSION",
+    "MODELS",
+    "RUN",
+    "RUNS",
+    "STAGE_A",
+    "CONFIG",
+    "DEV",
+    "GRAPH",
+    "STALE",
+    "RUN_STARTED",
+    "HELD_OUT",
+    "FUSION",
+    "MIX",
+    "FUSED_FROM",
+    "QUESTIONS",
+}
 TAIL = ["next_round", "collect", "aggregate_review", "distill"]  # what always follows when a round has changed
 
 
@@ -50,7 +85,13 @@ for name, words in {"PYTHON": [sys.executable], "A_VIEW": VIEW, "A_REVIEW": REVI
 def make(folder: Path, *words: str, python: str = sys.executable) -> subprocess.CompletedProcess:
     """Run make there with this Python and without a virtual environment of its own."""
     outer = {name: value for name, value in os.environ.items() if name not in OURS}
-    return subprocess.run(["make", *words, f"PY={python}", "READY="], cwd=folder, capture_output=True, text=True, env=outer | {"ASKED": str(folder / "asked")})
+    return subprocess.run(
+        ["make", *words, f"PY={python}", "READY="],
+        cwd=folder,
+        capture_output=True,
+        text=True,
+        env=outer | {"ASKED": str(folder / "asked")},
+    )
 
 
 class Project:
@@ -78,9 +119,16 @@ class Project:
 
     def age(self) -> None:
         """Date the run's files ten seconds apart in the order in which a run writes them."""
-        order = [*sorted((self.run / "config").iterdir()), self.run / "stage_a.jsonl", self.run / "rounds/0000/guidance.json"]
+        order = [
+            *sorted((self.run / "config").iterdir()),
+            self.run / "stage_a.jsonl",
+            self.run / "rounds/0000/guidance.json",
+        ]
         order += [self.run / f"rounds/{number:04d}" / name for number in (1, 2, 3, 4) for name in ROUND]
-        order.insert(order.index(self.run / "rounds/0001/need_review_queue.jsonl"), self.run / "rounds/0000/review_decisions.jsonl")
+        order.insert(
+            order.index(self.run / "rounds/0001/need_review_queue.jsonl"),
+            self.run / "rounds/0000/review_decisions.jsonl",
+        )
         order += [self.run / name for name in ["loop.json", *VIEW, *REVIEW, *CORPUS]]
         for place, path in enumerate(order, start=1):
             os.utime(path, (LONG_AGO + 10 * place,) * 2)
@@ -94,9 +142,14 @@ class Project:
         calls = [line for line in asked.read_text(encoding="utf-8").splitlines() if "tools.prepare" not in line]
         numbers = [re.search(r"--round (\d+)|--output \S*rounds/(\d+)/", line) for line in calls]
         tools = [line.split()[1].removeprefix("tools.") for line in calls]
-        return [f"{tool} {number.group(1) or number.group(2)}" if number else tool for tool, number in zip(tools, numbers, strict=True)]
+        return [
+            f"{tool} {number.group(1) or number.group(2)}" if number else tool
+            for tool, number in zip(tools, numbers, strict=True)
+        ]
 
-    def after(self, edited: str | None = None, gone: str | None = None, target: str = "distill", words: Sequence[str] = ()) -> list[str]:
+    def after(
+        self, edited: str | None = None, gone: str | None = None, target: str = "distill", words: Sequence[str] = ()
+    ) -> list[str]:
         """What make asks for after a file was edited or deleted; then all is as before."""
         self.age()
         name = edited or gone or "config/guidance.yaml"
@@ -157,7 +210,10 @@ def test_a_finished_run_has_nothing_to_do(project, target):
         ("configs/prompts/stage_b.user.txt", rounds(1) + TAIL),
         ("configs/prompts/stage_b.system.txt", rounds(1) + TAIL),
         ("configs/prompts/reflect.system.txt", rounds(1, after="rollout") + TAIL),
-        *[(f"tools/{tool}.py", []) for tool in ("apply", "rollout", "reflect", "next_round", "collect", "aggregate_review", "distill", "show")],
+        *[
+            (f"tools/{tool}.py", [])
+            for tool in ("apply", "rollout", "reflect", "next_round", "collect", "aggregate_review", "distill", "show")
+        ],
         ("configs/missions/bbu_wind.yaml", []),
         ("need_review_queue.jsonl", []),
         ("metrics.jsonl", []),
@@ -218,7 +274,9 @@ def test_review_apply_is_told_the_file_and_needs_nothing_made(project):
 
 def test_a_new_run_plays_round_after_round_keeps_every_file_and_is_then_finished(project):
     new = ["RUN=new", "STAGE_A=tickets.jsonl", "CONFIG=small.yaml"]
-    expected = ["apply 0000", "next_round"] + [step for number in (1, 2, 3) for step in [*rounds(number, last=number), "next_round"]]
+    expected = ["apply 0000", "next_round"] + [
+        step for number in (1, 2, 3) for step in [*rounds(number, last=number), "next_round"]
+    ]
     assert project.made(*new) == expected + TAIL[1:]
     folder = project.folder / "runs" / "new" / "bbu_line"
     assert {path.name for number in (1, 2, 3) for path in (folder / "rounds" / f"{number:04d}").iterdir()} == set(ROUND)
@@ -243,7 +301,11 @@ def test_rounds_beyond_the_end_of_the_loop_are_moved_away_and_not_made_again(pro
     shutil.rmtree(project.run / ("rounds.superseded" if gone else "rounds/0005"))
     assert done.returncode == 0, done.stderr
     assert gone and moved and (project.run / "rounds" / "0004").exists()
-    assert [line.split(":")[0].split()[0] for line in done.stderr.splitlines()] == ["loop", "collect", "aggregate_review"]
+    assert [line.split(":")[0].split()[0] for line in done.stderr.splitlines()] == [
+        "loop",
+        "collect",
+        "aggregate_review",
+    ]
 
 
 def test_a_target_that_needs_no_run_prepares_none(project):
@@ -253,8 +315,17 @@ def test_a_target_that_needs_no_run_prepares_none(project):
 
 def test_help_names_every_target_and_every_variable(project):
     texts = [path.read_text(encoding="utf-8") for path in [ROOT / "Makefile", *sorted((ROOT / "make").glob("*.mk"))]]
-    phony = {name for text in texts for line in re.findall(r"^\.PHONY:(.*)$", text, re.MULTILINE) for name in line.split()} - {"FORCE", "$(WANTED)"}
-    variables = {name for text in texts for name in re.findall(r"^([A-Z][A-Z_]*) \?=", text, re.MULTILINE)} - {"GRAPH", "STALE", "MADE_ANEW", "FUSED_FROM", "MIX", "QUESTIONS"}
+    phony = {
+        name for text in texts for line in re.findall(r"^\.PHONY:(.*)$", text, re.MULTILINE) for name in line.split()
+    } - {"FORCE", "$(WANTED)"}
+    variables = {name for text in texts for name in re.findall(r"^([A-Z][A-Z_]*) \?=", text, re.MULTILINE)} - {
+        "GRAPH",
+        "STALE",
+        "MADE_ANEW",
+        "FUSED_FROM",
+        "MIX",
+        "QUESTIONS",
+    }
     told = {line.split()[0] for line in make(project.folder, "help").stdout.splitlines() if line.startswith("  ")}
     assert len(phony) >= 6 and len(variables) >= 6
     assert told == phony | variables
@@ -266,7 +337,10 @@ def test_help_names_every_target_and_every_variable(project):
         (["MISSION=nope"], "unknown MISSION 'nope'"),
         (["MISSION=nope", "STAGE_A=tickets.jsonl"], "unknown MISSION 'nope'; choose one of bbu_cable, "),
         (["STAGE_A=tikets.jsonl"], "tikets.jsonl: no such file; check the path"),
-        (["RUN=other", "STAGE_A=tickets.jsonl", "CONFIG=configs/none.yaml"], "configs/none.yaml: no such file; check the path"),
+        (
+            ["RUN=other", "STAGE_A=tickets.jsonl", "CONFIG=configs/none.yaml"],
+            "configs/none.yaml: no such file; check the path",
+        ),
     ],
 )
 def test_a_mistake_in_a_variable_is_one_clear_line_beside_makes_own_and_exit_2(project, words, message):
@@ -274,7 +348,10 @@ def test_a_mistake_in_a_variable_is_one_clear_line_beside_makes_own_and_exit_2(p
     said = [line for line in done.stderr.splitlines() if not line.startswith("make")]
     assert done.returncode == 2, done.stderr
     assert len(said) == 1 and message in said[0]
-    assert not (project.folder / "runs" / "other").exists() and not (project.folder / "runs" / "miniature" / "nope").exists()
+    assert (
+        not (project.folder / "runs" / "other").exists()
+        and not (project.folder / "runs" / "miniature" / "nope").exists()
+    )
 
 
 def test_a_changed_distill_knob_rebuilds_the_corpus_and_a_comment_nothing(project):

@@ -4,18 +4,19 @@ from dataclasses import astuple, replace
 from pathlib import Path
 
 import pytest
+
 from tests.support.builders import call, snapshot, ticket
 from tests.support.fake_engine import FakeEngine
-
 from verdicts import engines
-from verdicts.config.sections import Config
-from verdicts.config.sections import TrialSection
-from verdicts.config.load import load
 from verdicts.base.jsonl import write_rows
+from verdicts.config.load import load
+from verdicts.config.sections import Config, TrialSection
 from verdicts.runs.cost import Cost, Probe, amount, duration, learning_of, round_cost, run_cost
 
 ROOT = Path(__file__).resolve().parents[2]
-WHOLE = load("miniature", "bbu_line", configs=ROOT / "configs")  # 4 groups of 4, 8 operations, trials of 96 + 96 from 4 windows, a fifth held out
+WHOLE = load(
+    "miniature", "bbu_line", configs=ROOT / "configs"
+)  # 4 groups of 4, 8 operations, trials of 96 + 96 from 4 windows, a fifth held out
 PROBE = Probe(
     tickets=20, wrong={"pass": 4, "fail": 0}, right={"pass": 8, "fail": 8}, open_s=3.0, start_s=1.0, rollout_s=10.0, rollout_read=2000, rollout_written=400,
     system_tokens=100, calls=1, calls_s=5.0, calls_read=300, calls_written=50, operations=2, judge_s=4.0, judge_read=2000, round_bytes=20_000, ticket_bytes=8_000,
@@ -25,7 +26,10 @@ RIGHT, WRONG = "Verdict: 通过\nReason: 符合要求(G0)", "Verdict: 不通过\
 
 def config(window: int, holdout: float = 0.2, **reflect: object) -> Config:
     """The miniature's configuration with another window, share held out, or limits of reflection."""
-    sections = {"window": WHOLE.window.model_copy(update={"tickets": window}), "learn": WHOLE.learn.model_copy(update={"holdout": holdout})}
+    sections = {
+        "window": WHOLE.window.model_copy(update={"tickets": window}),
+        "learn": WHOLE.learn.model_copy(update={"holdout": holdout}),
+    }
     return WHOLE.model_copy(update=sections | {"reflect": WHOLE.reflect.model_copy(update=reflect)})
 
 
@@ -50,8 +54,18 @@ def test_a_round_is_rollout_reflection_and_starting():
     ("changed", "calls", "judged", "prompts"),
     [
         ({}, 4, 9 * (32 + 64) + 48, 9),
-        ({"holdout": 0.0}, 4, 9 * (24 + 80) + 60, 9),  # 20 errors a round, 16 shown; of 40, 24 are unseen, a quarter of 96; 80 right ones
-        ({"holdout": 0.75}, 2, 5 * (10 + 20) + 15, 5),  # 5 errors, shown in 2 calls, 4 proposals; 5 unseen are too few, so all 10
+        (
+            {"holdout": 0.0},
+            4,
+            9 * (24 + 80) + 60,
+            9,
+        ),  # 20 errors a round, 16 shown; of 40, 24 are unseen, a quarter of 96; 80 right ones
+        (
+            {"holdout": 0.75},
+            2,
+            5 * (10 + 20) + 15,
+            5,
+        ),  # 5 errors, shown in 2 calls, 4 proposals; 5 unseen are too few, so all 10
         ({"groups": 1}, 1, 3 * (28 + 64) + 48, 3),  # 4 shown, 2 proposals
         ({"group_size": 2}, 4, 9 * (24 + 64) + 48, 9),  # 8 shown
         ({"max_operations": 3}, 4, 4 * (32 + 64) + 48, 4),
@@ -83,8 +97,12 @@ def test_where_the_probe_proposed_nothing_no_trial_is_expected():
 
 
 def test_without_errors_there_is_no_reflection_and_with_many_it_is_bounded():
-    none = round_cost(replace(PROBE, wrong={"pass": 0, "fail": 0}, calls=0, calls_s=0.0, operations=0), 5, 1, config(100))
-    assert none.seconds == pytest.approx(5 * 10.0 + 32 / 20 * 4.0 + 2 * 3.0 + 4 * 1.0)  # 32 fails may rest on rules that the run began with
+    none = round_cost(
+        replace(PROBE, wrong={"pass": 0, "fail": 0}, calls=0, calls_s=0.0, operations=0), 5, 1, config(100)
+    )
+    assert none.seconds == pytest.approx(
+        5 * 10.0 + 32 / 20 * 4.0 + 2 * 3.0 + 4 * 1.0
+    )  # 32 fails may rest on rules that the run began with
     released = replace(PROBE, wrong={"pass": 20, "fail": 0}, right={"pass": 0, "fail": 0})
     calls = [learning_of(released, size / 20, 1, config(size)) for size in (1000, 2000)]
     assert [(one.calls, one.prompts) for one in calls] == [(4, 9)] * 2  # a round reflects on so much and no more …
@@ -99,7 +117,9 @@ def test_the_first_rounds_of_a_run_have_fewer_windows_to_try_on_and_its_own_file
     own = Cost(0, 0, 3 * 1.0, 0, 10 * 8_000)
     first, then = (round_cost(PROBE, 5, windows, config(100)) for windows in (1, 2))
     assert astuple(run_cost(PROBE, 200, config(100), 1)) == pytest.approx(sums(own, first, then))
-    assert astuple(run_cost(PROBE, 200, config(100), 3)) == pytest.approx(sums(own, first, then.times(5)))  # an epoch has two windows
+    assert astuple(run_cost(PROBE, 200, config(100), 3)) == pytest.approx(
+        sums(own, first, then.times(5))
+    )  # an epoch has two windows
 
 
 def test_no_more_windows_are_tried_on_than_configured():
@@ -112,7 +132,10 @@ def test_a_level_that_early_proposals_are_tried_at_costs_nothing():
     assert run_cost(PROBE, 200, config(100, trial=trial(early=0.5)), 1) == run_cost(PROBE, 200, config(100), 1)
 
 
-@pytest.mark.parametrize(("seconds", "text"), [(0.4, "0 s"), (59.4, "59 s"), (59.6, "1 min 00 s"), (3599.0, "59 min 59 s"), (7800, "2 h 10 min")])
+@pytest.mark.parametrize(
+    ("seconds", "text"),
+    [(0.4, "0 s"), (59.4, "59 s"), (59.6, "1 min 00 s"), (3599.0, "59 min 59 s"), (7800, "2 h 10 min")],
+)
 def test_a_duration_is_read_at_a_glance(seconds, text):
     assert duration(seconds) == text
 
@@ -124,7 +147,9 @@ def test_an_amount_is_read_at_a_glance(value, text):
 
 @pytest.fixture
 def tickets(tmp_path) -> Path:
-    write_rows(tmp_path / "tickets.jsonl", [ticket(f"g{number:02d}", "pass" if number % 2 else "fail") for number in range(30)])
+    write_rows(
+        tmp_path / "tickets.jsonl", [ticket(f"g{number:02d}", "pass" if number % 2 else "fail") for number in range(30)]
+    )
     return tmp_path / "tickets.jsonl"
 
 
@@ -139,9 +164,17 @@ def test_twenty_tickets_are_probed_and_nothing_is_written(monkeypatch, tickets):
     before = snapshot(tickets.parent)
     outcome = probe(monkeypatch, tickets, engine)
     assert outcome.code == 0, outcome.err
-    assert len({user for _, user, _ in engine.rollouts}) == 1 and len(engine.rollouts) == 80 and len(engine.judged) == 20 and engine.closed
+    assert (
+        len({user for _, user, _ in engine.rollouts}) == 1
+        and len(engine.rollouts) == 80
+        and len(engine.judged) == 20
+        and engine.closed
+    )
     assert "30 tickets, 1 rounds an epoch, 4 candidates a ticket" in outcome.out
-    assert [word in outcome.out for word in ("1 epoch ", "2 epochs", "12 epochs", "tokens read", "tokens written", "of it reflection", "disk")] == [True] * 7
+    assert [
+        word in outcome.out
+        for word in ("1 epoch ", "2 epochs", "12 epochs", "tokens read", "tokens written", "of it reflection", "disk")
+    ] == [True] * 7
     assert outcome.last_line.startswith("plan: 20 of 30 tickets probed in ")
     assert snapshot(tickets.parent) == before
 
@@ -150,7 +183,12 @@ def test_a_probe_that_makes_no_error_asks_for_no_reflection(monkeypatch, tickets
     write_rows(tickets, [ticket(f"g{number:02d}") for number in range(5)])
     engine = FakeEngine([RIGHT] * 20)
     outcome = probe(monkeypatch, tickets, engine)
-    assert outcome.code == 0 and engine.calls == [] and "5 tickets in" in outcome.out and "0 of 5 answered wrongly" in outcome.out
+    assert (
+        outcome.code == 0
+        and engine.calls == []
+        and "5 tickets in" in outcome.out
+        and "0 of 5 answered wrongly" in outcome.out
+    )
 
 
 def test_bad_tickets_are_named_before_a_model_is_opened(monkeypatch, tickets):

@@ -8,8 +8,8 @@ import pytest
 import yaml
 
 from tests.support.builders import MISSION, Outcome, call, snapshot, ticket
-from verdicts.config.tools import SECTION_FILES
 from verdicts.base.jsonl import write_rows, write_text
+from verdicts.config.tools import SECTION_FILES
 
 ROOT = Path(__file__).resolve().parents[2]
 TICKETS = [ticket("a"), ticket("b", "fail")]
@@ -23,11 +23,26 @@ class Run:
         self.kept = self.folder / "stage_a.jsonl"
         write_rows(self.source, TICKETS)
 
-    def prepare(self, source=None, overlay: str | None = None, mission: str = "bbu_line", models: str = "miniature", **options: object) -> Outcome:
+    def prepare(
+        self,
+        source=None,
+        overlay: str | None = None,
+        mission: str = "bbu_line",
+        models: str = "miniature",
+        **options: object,
+    ) -> Outcome:
         if overlay is not None:
             write_text(self.overlay, overlay)
         given = {"overlay": self.overlay} if overlay is not None else {}
-        return call("prepare", models=models, mission=mission, tickets=source or self.source, run_dir=self.folder, **given, **options)
+        return call(
+            "prepare",
+            models=models,
+            mission=mission,
+            tickets=source or self.source,
+            run_dir=self.folder,
+            **given,
+            **options,
+        )
 
     def age(self) -> None:
         """Make every file of the run old, so that a rewritten one shows."""
@@ -49,7 +64,9 @@ def run(tmp_path) -> Run:
 
 def test_each_tool_gets_its_own_sections_and_no_other(run):
     for tool, model in SECTION_FILES.items():
-        assert list(yaml.safe_load((run.folder / "config" / f"{tool}.yaml").read_text(encoding="utf-8"))) == list(model.model_fields)
+        assert list(yaml.safe_load((run.folder / "config" / f"{tool}.yaml").read_text(encoding="utf-8"))) == list(
+            model.model_fields
+        )
     assert run.kept.read_bytes() == run.source.read_bytes()
 
 
@@ -133,10 +150,16 @@ def test_a_line_end_of_windows_and_a_byte_order_mark_are_not_taken_over(run):
     [
         ({"mission": "nope"}, "unknown MISSION 'nope'; choose one of bbu_cable, bbu_install, bbu_line, bbu_wind"),
         ({"models": "gpt"}, "unknown MODELS 'gpt'; choose one of miniature, qwen3"),
-        ({"mission": "bbu_wind"}, ":1: mission: 'BBU接地线检查' is not this run's mission '挡风板安装检查'; run it under its own MISSION"),
+        (
+            {"mission": "bbu_wind"},
+            ":1: mission: 'BBU接地线检查' is not this run's mission '挡风板安装检查'; run it under its own MISSION",
+        ),
         ({"overlay": "distil: {seed: 1}"}, "overlay.yaml: distil: unknown field; did you mean 'distill'?"),
         ({"overlay": "distill: {seeds: 1}"}, "overlay.yaml: distill.seeds: unknown field; did you mean 'seed'?"),
-        ({"overlay": "distill: {val_share: 2}"}, "overlay.yaml: distill.val_share: input should be less than or equal to 1 (2)"),
+        (
+            {"overlay": "distill: {val_share: 2}"},
+            "overlay.yaml: distill.val_share: input should be less than or equal to 1 (2)",
+        ),
         ({"overlay": ""}, "overlay.yaml: holds no mapping; "),
     ],
 )
@@ -169,7 +192,9 @@ MADE_WITH = "was made with"
         ({"source": "other.jsonl"}, "STAGE_A="),
     ],
 )
-def test_something_else_than_the_run_was_made_with_is_refused_and_made_where_remake_says_so(run, tmp_path, fields, named):
+def test_something_else_than_the_run_was_made_with_is_refused_and_made_where_remake_says_so(
+    run, tmp_path, fields, named
+):
     if fields.pop("elsewhere", False):
         run.overlay = tmp_path / "elsewhere.yaml"
     if "source" in fields:
@@ -177,7 +202,13 @@ def test_something_else_than_the_run_was_made_with_is_refused_and_made_where_rem
         write_rows(fields["source"], [ticket("z")])
     before = snapshot(run.folder)
     outcome = run.prepare(**fields)
-    assert outcome.code == 2 and len(outcome.err.splitlines()) == 1 and MADE_WITH in outcome.err and named in outcome.err and "REMAKE=1" in outcome.err
+    assert (
+        outcome.code == 2
+        and len(outcome.err.splitlines()) == 1
+        and MADE_WITH in outcome.err
+        and named in outcome.err
+        and "REMAKE=1" in outcome.err
+    )
     assert snapshot(run.folder) == before
     assert run.prepare(**fields, remake=True).code == 0
     assert snapshot(run.folder) != before
@@ -206,14 +237,18 @@ def test_tickets_are_drawn_by_distill_alone_and_said_to_be_synthetic(tmp_path, g
 
 
 def test_without_tickets_a_run_of_another_model_set_is_refused_and_nothing_is_drawn(tmp_path):
-    outcome = call("prepare", models="qwen3", mission="bbu_cable", run_dir=tmp_path / "qwen3" / "bbu_cable", goals="distill")
+    outcome = call(
+        "prepare", models="qwen3", mission="bbu_cable", run_dir=tmp_path / "qwen3" / "bbu_cable", goals="distill"
+    )
     assert outcome.code == 2 and "no tickets for MISSION=bbu_cable; name them: STAGE_A=" in outcome.err
     assert not (tmp_path / "qwen3").exists()
 
 
 def photo_manifest(folder, name: str, content: bytes = b"a photo") -> str:
     """A manifest of one photo that lies beside it."""
-    write_text(folder / name / "manifest.jsonl", json.dumps({"group_id": "a", "label": "pass", "images": ["1.jpg"]}) + "\n")
+    write_text(
+        folder / name / "manifest.jsonl", json.dumps({"group_id": "a", "label": "pass", "images": ["1.jpg"]}) + "\n"
+    )
     (folder / name / "1.jpg").write_bytes(content)
     return str(folder / name / "manifest.jsonl")
 
@@ -223,7 +258,10 @@ def test_a_name_that_made_nothing_binds_nobody(tmp_path):
     first, second = photo_manifest(tmp_path, "first"), photo_manifest(tmp_path, "second", b"another")
     assert call("prepare", photos=first, models="qwen3", **given).code == 0
     assert call("prepare", photos=second, models="miniature", **given).code == 0
-    write_text(folder / "summaries/.made/stage_a.jsonl.json", json.dumps({"tool": "summarize", "arguments": ["--input", second], "outputs": [], "inputs": {}, "code": ""}))
+    write_text(
+        folder / "summaries/.made/stage_a.jsonl.json",
+        json.dumps({"tool": "summarize", "arguments": ["--input", second], "outputs": [], "inputs": {}, "code": ""}),
+    )
     refused = call("prepare", photos=first, **given)
     assert refused.code == 2 and f"was made with PHOTOS={second}, not with PHOTOS={first}" in refused.err
 
@@ -231,13 +269,21 @@ def test_a_name_that_made_nothing_binds_nobody(tmp_path):
 @pytest.mark.parametrize("word", [{"photos": "nowhere"}, {"fusion": "never"}])
 def test_what_is_not_there_is_refused_and_not_remembered(tmp_path, word):
     refused = call("prepare", mission="bbu_line", run_dir=tmp_path / "run", goals="summarize", **word)
-    assert refused.code == 2 and "no such file" in refused.err and len(refused.err.splitlines()) == 1 and not (tmp_path / "run").exists()
+    assert (
+        refused.code == 2
+        and "no such file" in refused.err
+        and len(refused.err.splitlines()) == 1
+        and not (tmp_path / "run").exists()
+    )
 
 
 def test_a_manifest_is_told_by_its_photos_as_well(tmp_path):
     from verdicts.runs.naming import Named
 
-    first, second, third = (Named.of_photos(photo_manifest(tmp_path, name, content)) for name, content in (("a", b"1"), ("b", b"1"), ("c", b"2")))
+    first, second, third = (
+        Named.of_photos(photo_manifest(tmp_path, name, content))
+        for name, content in (("a", b"1"), ("b", b"1"), ("c", b"2"))
+    )
     assert first.is_like(second) and not first.is_like(third)
     (tmp_path / "d.jsonl").write_bytes(b'{"images": 3}\n[]\n{"images": ["\\u0000", 1, "..", "x/y"]}\n\xff\n')
     assert Named.of_photos(str(tmp_path / "d.jsonl")).path.endswith("d.jsonl")
@@ -246,10 +292,26 @@ def test_a_manifest_is_told_by_its_photos_as_well(tmp_path):
 def test_a_student_of_another_run_is_refused_and_its_name_not_remembered(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     (tmp_path / "configs").symlink_to(ROOT / "configs")
-    note = {"tool": "sft", "arguments": ["--config", "runs/other/bbu_line/config/sft.yaml"], "outputs": ["merged"], "inputs": {"rows.jsonl": "0" * 32}, "code": ""}
+    note = {
+        "tool": "sft",
+        "arguments": ["--config", "runs/other/bbu_line/config/sft.yaml"],
+        "outputs": ["merged"],
+        "inputs": {"rows.jsonl": "0" * 32},
+        "code": "",
+    }
     write_text(tmp_path / "checkpoints/demo/.made/sft.json", json.dumps(note))
-    given = {"models": "miniature", "mission": "bbu_line", "run_dir": "runs/mine/bbu_line", "goals": "gate", "fusion": "demo"}
+    given = {
+        "models": "miniature",
+        "mission": "bbu_line",
+        "run_dir": "runs/mine/bbu_line",
+        "goals": "gate",
+        "fusion": "demo",
+    }
     refused = call("prepare", **given)
-    assert refused.code == 2 and "was taught by runs/other/bbu_line, from other inputs than runs/mine/bbu_line's" in refused.err and not (tmp_path / "runs").exists()
+    assert (
+        refused.code == 2
+        and "was taught by runs/other/bbu_line, from other inputs than runs/mine/bbu_line's" in refused.err
+        and not (tmp_path / "runs").exists()
+    )
     monkeypatch.setenv("REMAKE", "1")
     assert call("prepare", **given).code == 0

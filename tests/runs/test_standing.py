@@ -4,28 +4,32 @@ import json
 import re
 
 import pytest
+
 from tests.support.builders import NO_GUARD, RunFolder, call, candidates, guidance, ticket
 from tests.support.pages import Page
-
-from verdicts.config.sections import LearnSection
-from verdicts.config.load import read_yaml
-from verdicts.rounds.holdout import is_held_out
 from verdicts.base.jsonl import write_text
-from verdicts.stats.rates import wilson
+from verdicts.config.load import read_yaml
+from verdicts.config.sections import LearnSection
 from verdicts.records.review import ReviewDecision
-from verdicts.stage_b.selection import select
+from verdicts.rounds.holdout import is_held_out
 from verdicts.runs.standing import TEXTS, Standing, held_out_of, read_standing, release_limit, standing_of
+from verdicts.stage_b.selection import select
+from verdicts.stats.rates import wilson
 
 SUMMARY = ("螺丝、光纤插头/机柜处接地螺丝,符合要求×1",)
 # of 20 fails, 6 released: three queued, the other three supported by a candidate; one pass blocked and queued
-ANSWERS = {f"good{number}::fail": "fail fail" for number in range(14)} | {f"split{number}::fail": "pass pass fail" for number in range(3)}
+ANSWERS = {f"good{number}::fail": "fail fail" for number in range(14)} | {
+    f"split{number}::fail": "pass pass fail" for number in range(3)
+}
 QUEUED = {"x::fail": "pass pass", "y::fail": "pass pass", "z::fail": "pass pass", "w::pass": "fail fail"}
 
 
 @pytest.fixture
 def run(tmp_path) -> RunFolder:
     answers = ANSWERS | QUEUED
-    run = RunFolder(tmp_path / "runs" / "first try" / "bbu_line", [ticket(*key.split("::"), SUMMARY) for key in answers])
+    run = RunFolder(
+        tmp_path / "runs" / "first try" / "bbu_line", [ticket(*key.split("::"), SUMMARY) for key in answers]
+    )
     run.play(answers, after=guidance(1, G1="规则")).play(answers).finish().complete()
     run.configure("gate", gate={"max_frr": 0.25})
     return run
@@ -40,7 +44,10 @@ def said_by(run: RunFolder) -> dict[str, str]:
     """What each tool says of the run, the report as its text."""
     decisions = run.folder / "review_decisions.jsonl"
     page = run.folder / "report.html"
-    told = {"distill": run.distill(decisions if decisions.exists() else None).err, "show": call("show", run_dir=run.folder).out}
+    told = {
+        "distill": run.distill(decisions if decisions.exists() else None).err,
+        "show": call("show", run_dir=run.folder).out,
+    }
     told["report_line"] = call("report", run_dir=run.folder, output=page).err
     told["review_apply"] = call("review_apply", run_dir=run.folder).err
     return told | {"report": Page(page).text}
@@ -68,12 +75,20 @@ def test_all_say_the_same_numbers_with_decisions_counted(run, decisions, k, n, w
     assert f"{k} of {n} tickets labelled fail would be released" in told["report"]
     assert f" {waiting} tickets to review; " in told["report_line"]
     standing = read_standing(run.folder)
-    assert (standing.rates.frr.k, standing.rates.frr.n, standing.waiting, standing.queued, standing.decisions) == (k, n, waiting, queued, len(decisions))
+    assert (standing.rates.frr.k, standing.rates.frr.n, standing.waiting, standing.queued, standing.decisions) == (
+        k,
+        n,
+        waiting,
+        queued,
+        len(decisions),
+    )
     assert re.search(rf"Waiting for review\n  BBU接地线检查: {waiting}\b", told["show"])
     assert (f"; {queued - waiting} of {queued} decided" in told["show"]) == (waiting < queued)
 
 
-@pytest.mark.parametrize(("limit", "word", "tone"), [(0.1, "no", "stop"), (0.4, "not yet", "wait"), (0.6, "yes", "good")])
+@pytest.mark.parametrize(
+    ("limit", "word", "tone"), [(0.1, "no", "stop"), (0.4, "not yet", "wait"), (0.6, "yes", "good")]
+)
 def test_distill_and_show_say_train_or_not_in_the_reports_sentence(run, limit, word, tone):
     run.configure("gate", gate={"max_frr": limit})
     told = said_by(run)
@@ -95,7 +110,11 @@ def test_without_a_limit_nobody_says_train(run):
 def test_a_limit_that_is_no_number_is_named(run, text):
     write_text(run.folder / "config" / "gate.yaml", text)
     outcome = call("show", run_dir=run.folder)
-    assert outcome.code == 2 and "config/gate.yaml: gate.max_frr: is no number (" in outcome.err and len(outcome.err.splitlines()) == 1
+    assert (
+        outcome.code == 2
+        and "config/gate.yaml: gate.max_frr: is no number (" in outcome.err
+        and len(outcome.err.splitlines()) == 1
+    )
 
 
 @pytest.mark.parametrize("text", ["gate: 5\n", "gate: {}\n", "other: {}\n"])
@@ -108,7 +127,10 @@ def test_a_gate_that_says_nothing_of_a_limit_sets_none(run, text):
 def test_distill_ends_with_where_the_files_are_and_the_next_command(run):
     lines = run.distill().err.splitlines()
     assert lines[-1].startswith("distill: 21 tickets = ")
-    assert f"distill: files: {run.folder}/ (corpus: distill.train.jsonl, distill.val.jsonl; review list: need_review.json)" in lines
+    assert (
+        f"distill: files: {run.folder}/ (corpus: distill.train.jsonl, distill.val.jsonl; review list: need_review.json)"
+        in lines
+    )
     words = f"RUNS={run.folder.parents[1]} 'RUN=first try' MISSION=bbu_line"
     assert f"distill: next: make review-page {words} (4 tickets to decide); make report {words}" in lines
 
@@ -126,7 +148,15 @@ def test_the_usual_folder_of_runs_is_not_named(run, monkeypatch):
 
 @pytest.mark.parametrize(
     ("started", "shown"),
-    [(None, r"this step took \d+\.\d s"), ("-5", r"the command took 1 min 5 s"), ("-7300", r"the command took 2 h 2 min"), ("+900", r"this step took \d"), ("soon", r"this step took \d"), ("nan", r"this step took \d"), ("inf", r"this step took \d")],
+    [
+        (None, r"this step took \d+\.\d s"),
+        ("-5", r"the command took 1 min 5 s"),
+        ("-7300", r"the command took 2 h 2 min"),
+        ("+900", r"this step took \d"),
+        ("soon", r"this step took \d"),
+        ("nan", r"this step took \d"),
+        ("inf", r"this step took \d"),
+    ],
 )
 def test_distill_says_how_long_it_took(run, monkeypatch, started, shown):
     import time
@@ -146,7 +176,10 @@ def test_no_time_is_in_any_file(run, monkeypatch):
 
 def test_every_verdict_has_a_text_in_both_languages():
     texts = read_yaml(TEXTS)
-    assert all(len(texts[f"verdict.{name}"]) == 2 for name in ("running", "max_epochs", "unknown", "no_limit", "over", "over_reviewed", "unsure", "within"))
+    assert all(
+        len(texts[f"verdict.{name}"]) == 2
+        for name in ("running", "max_epochs", "unknown", "no_limit", "over", "over_reviewed", "unsure", "within")
+    )
 
 
 # -- learn and hold-out tickets side by side
@@ -158,17 +191,34 @@ LEARNT = [group for group in (f"g{number}" for number in range(2000)) if not is_
 def answers_of(groups: list[str], label: str, wrong: int, right: int) -> dict[str, str]:
     """So many tickets of one label on one side, with their verdicts."""
     other = {"pass": "fail", "fail": "pass"}[label]
-    return {f"{group}::{label}": other if place < wrong else label for place, group in enumerate(groups[: wrong + right])}
+    return {
+        f"{group}::{label}": other if place < wrong else label for place, group in enumerate(groups[: wrong + right])
+    }
 
 
-def standing(answers: dict[str, str], learn: LearnSection | None = LEARN, said: dict[str, ReviewDecision] = {}) -> Standing:
+def standing(
+    answers: dict[str, str], learn: LearnSection | None = LEARN, said: dict[str, ReviewDecision] = {}
+) -> Standing:
     of = [ticket(*key.split("::"), SUMMARY) for key in answers]
-    return standing_of([select(one, candidates(one, verdict), NO_GUARD) for one, verdict in zip(of, answers.values(), strict=True)], [], said, learn)
+    return standing_of(
+        [select(one, candidates(one, verdict), NO_GUARD) for one, verdict in zip(of, answers.values(), strict=True)],
+        [],
+        said,
+        learn,
+    )
 
 
 def test_each_side_has_its_rates_and_the_whole_has_both():
-    found = standing(answers_of(LEARNT, "fail", 4, 76) | answers_of(HELD, "fail", 2, 18) | answers_of(LEARNT[100:], "pass", 1, 9) | answers_of(HELD[50:], "pass", 0, 5))
-    counts = [(rates.frr.k, rates.frr.n, rates.false_block.k, rates.false_block.n) for rates in (found.rates, found.learn, found.holdout)]
+    found = standing(
+        answers_of(LEARNT, "fail", 4, 76)
+        | answers_of(HELD, "fail", 2, 18)
+        | answers_of(LEARNT[100:], "pass", 1, 9)
+        | answers_of(HELD[50:], "pass", 0, 5)
+    )
+    counts = [
+        (rates.frr.k, rates.frr.n, rates.false_block.k, rates.false_block.n)
+        for rates in (found.rates, found.learn, found.holdout)
+    ]
     assert counts == [(6, 100, 1, 15), (4, 80, 1, 10), (2, 20, 0, 5)]
     assert found.by_side == [
         f"FRR: learn {wilson(4, 80)}, hold-out {wilson(2, 20)}",
@@ -187,7 +237,13 @@ def test_a_run_that_holds_nothing_out_has_no_sides(learn):
 # of method 10: 9/20 - 8/80 is 0.35 [0.14, 0.56]; 5/20 - 8/80 is 0.15 [-0.01, 0.37]; 6/20 - 8/80 is 0.20 [0.02, 0.42]
 @pytest.mark.parametrize(
     ("learnt", "held", "gap"),
-    [((8, 72), (9, 11), True), ((8, 72), (6, 14), True), ((8, 72), (5, 15), False), ((8, 72), (2, 18), False), ((40, 40), (2, 18), False)],
+    [
+        ((8, 72), (9, 11), True),
+        ((8, 72), (6, 14), True),
+        ((8, 72), (5, 15), False),
+        ((8, 72), (2, 18), False),
+        ((40, 40), (2, 18), False),
+    ],
 )
 def test_an_error_that_is_more_frequent_on_hold_out_tickets_than_noise_explains_is_a_gap(learnt, held, gap):
     for label, rate, name in (("fail", "frr", "FRR"), ("pass", "false_block", "false block")):
@@ -214,7 +270,9 @@ def test_the_sides_count_decisions_as_the_whole_does():
 
 def test_distill_and_show_say_both_sides_and_a_gap_first(tmp_path):
     answers = answers_of(LEARNT, "fail", 1, 29) | answers_of(HELD, "fail", 6, 4)
-    run = RunFolder(tmp_path / "runs" / "one" / "bbu_line", [ticket(*key.split("::"), SUMMARY) for key in answers]).hold_out(0.2)
+    run = RunFolder(
+        tmp_path / "runs" / "one" / "bbu_line", [ticket(*key.split("::"), SUMMARY) for key in answers]
+    ).hold_out(0.2)
     run.play({key: f"{verdict} {verdict}" for key, verdict in answers.items()}).finish().complete()
     assert held_out_of(run.folder) == LEARN
     expected = [

@@ -1,6 +1,7 @@
 """tools.why: make's own answer in plain sentences."""
 
 import pytest
+
 from tests.chain.test_by_hand import FUSED, edit, edited, whole  # noqa: F401 (fixtures)
 from tests.runs.test_make_graph import RUN, make
 
@@ -8,7 +9,14 @@ from tests.runs.test_make_graph import RUN, make
 def why(project, name: str, *words: str) -> str:
     """What `make why` prints of a file of the run, the run folder's path cut off."""
     before = {path: (path.read_bytes(), path.stat().st_mtime_ns) for path in project.files()}
-    done = make(project.folder, "why", f"FILE={name if name.startswith('data/') else RUN / name}", "CONFIG=small.yaml", "FUSION=mix", *words)
+    done = make(
+        project.folder,
+        "why",
+        f"FILE={name if name.startswith('data/') else RUN / name}",
+        "CONFIG=small.yaml",
+        "FUSION=mix",
+        *words,
+    )
     assert {path: (path.read_bytes(), path.stat().st_mtime_ns) for path in project.files()} == before  # it only asks
     assert done.returncode == 0, done.stderr
     return done.stdout.replace(f"{RUN}/", "")
@@ -17,16 +25,31 @@ def why(project, name: str, *words: str) -> str:
 def test_a_file_that_is_up_to_date_names_what_it_depends_on_and_what_an_edit_would_cost(edited):
     said = why(edited, "rounds/0004/guidance.json").splitlines()
     assert said[0] == "rounds/0004/guidance.json is up to date."
-    assert {line.strip() for line in said[2:-1]} == {"config/guidance.yaml", "rounds/0004/reflection.jsonl", "rounds/0003/guidance.json"}
-    assert said[-1] == "An edit of it would run: next_round, collect, aggregate_review, distill, fuse (make distill fuse)."
+    assert {line.strip() for line in said[2:-1]} == {
+        "config/guidance.yaml",
+        "rounds/0004/reflection.jsonl",
+        "rounds/0003/guidance.json",
+    }
+    assert (
+        said[-1] == "An edit of it would run: next_round, collect, aggregate_review, distill, fuse (make distill fuse)."
+    )
 
 
 def test_the_root_cause_of_a_long_chain_is_named_with_the_way_to_it(edited):
     edit(edited, "rounds/0003/selections.jsonl", "第1条依据", "缺少照片")
     said = why(edited, "distill.val.jsonl").splitlines()
     assert said[0] == "distill.val.jsonl would be made again."
-    assert said[1].startswith("Because rounds/0003/selections.jsonl (20") and ") is newer than rounds/0003/reflection.jsonl (2017-" in said[1]
-    way = ["distill.val.jsonl", "loop.json", "rounds/0003/guidance.json", "rounds/0003/reflection.jsonl", "rounds/0003/selections.jsonl"]
+    assert (
+        said[1].startswith("Because rounds/0003/selections.jsonl (20")
+        and ") is newer than rounds/0003/reflection.jsonl (2017-" in said[1]
+    )
+    way = [
+        "distill.val.jsonl",
+        "loop.json",
+        "rounds/0003/guidance.json",
+        "rounds/0003/reflection.jsonl",
+        "rounds/0003/selections.jsonl",
+    ]
     assert said[2].split() == " <- ".join(way).split()
     steps = "reflect 0003, apply 0003, rollout 0004, reflect 0004, apply 0004, next_round, collect, aggregate_review, distill"
     assert said[3] == f"It takes: {steps}. What stands in it now is overwritten."
@@ -43,13 +66,19 @@ def test_two_causes_are_both_named(edited):
 
 def test_a_file_that_is_not_there_is_the_cause_itself(edited):
     (edited.run / "guidance.json").unlink()
-    assert why(edited, "guidance.json").splitlines() == ["guidance.json would be made again.", "Because guidance.json does not exist.", "It takes: collect."]
+    assert why(edited, "guidance.json").splitlines() == [
+        "guidance.json would be made again.",
+        "Because guidance.json does not exist.",
+        "It takes: collect.",
+    ]
 
 
 def test_a_fused_file_is_traced_into_the_run(edited):
     edit(edited, "selections.jsonl", "第1条依据", "缺少照片")
     said = why(edited, FUSED[1]).splitlines()
-    assert said[1].startswith("Because selections.jsonl (") and said[-1].startswith("It takes: aggregate_review, distill, fuse.")
+    assert said[1].startswith("Because selections.jsonl (") and said[-1].startswith(
+        "It takes: aggregate_review, distill, fuse."
+    )
 
 
 def test_a_changed_knob_is_named_though_prepare_has_not_run(edited):
@@ -68,8 +97,14 @@ def test_tickets_and_sections_are_said_to_come_from_prepare(edited):
     ("file", "message"),
     [
         ("", "no file is given; name one: make why FILE=runs/miniature/bbu_line/guidance.json"),
-        (f"{RUN}/rounds/0009/guidance.json", f"{RUN}/rounds/0009/guidance.json: is not there, and no rule makes it; check FILE"),
-        ("runs/none/bbu_line/guidance.json", "runs/none/bbu_line/guidance.json: is not there, and no rule makes it; check FILE"),
+        (
+            f"{RUN}/rounds/0009/guidance.json",
+            f"{RUN}/rounds/0009/guidance.json: is not there, and no rule makes it; check FILE",
+        ),
+        (
+            "runs/none/bbu_line/guidance.json",
+            "runs/none/bbu_line/guidance.json: is not there, and no rule makes it; check FILE",
+        ),
     ],
 )
 def test_a_file_that_nothing_makes_is_one_clear_line(edited, file, message):

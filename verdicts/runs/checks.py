@@ -14,22 +14,20 @@ from pathlib import Path
 import numpy as np
 from pydantic import BaseModel
 
-from verdicts.corpus.distill import read_one_sided
 from verdicts.base.errors import mistake
-from verdicts.stage_b.prompts import rule_number
-from verdicts.stage_b.protocol import parse, render
+from verdicts.corpus.distill import read_one_sided
 from verdicts.records.corpus import ChatRow
 from verdicts.records.guidance import GuidanceFile
-from verdicts.records.rollout import Selection
-from verdicts.records.tickets import StageA
-from verdicts.records.rollout import Trajectory
-from verdicts.records.tickets import ticket_key
-from verdicts.review.list_file import Listed
-from verdicts.review.waiting import Evaluations
+from verdicts.records.rollout import Selection, Trajectory
 from verdicts.records.run_folder import ROW_NAMES, Once
-from verdicts.runs.reader import Problems, Row, Run
 from verdicts.records.synthetic import BANNER, is_synthetic
 from verdicts.records.ticket_index import Column, Keys, digest_of
+from verdicts.records.tickets import StageA, ticket_key
+from verdicts.review.list_file import Listed
+from verdicts.review.waiting import Evaluations
+from verdicts.runs.reader import Problems, Row, Run
+from verdicts.stage_b.prompts import rule_number
+from verdicts.stage_b.protocol import parse, render
 
 AGAIN = "delete the file to have it made again"
 
@@ -79,22 +77,38 @@ class RoundsFollowEachOther(Rule):
         if row.round is None:
             return
         if isinstance(row.record, GuidanceFile):
-            self.guidance[row.round] = [self._step(row, mission, guidance.step) for mission, guidance in row.record.root.items()]
+            self.guidance[row.round] = [
+                self._step(row, mission, guidance.step) for mission, guidance in row.record.root.items()
+            ]
             return
         looked, problems = self.rows.setdefault(row.round, (array("Q", [0]), Problems()))
         looked[0] += 1
         if row.record.round != row.round:
-            problems.add(_wrong(row.path, row.line, "round", f"{row.record.round} in the folder of round {row.round}", "correct it"))
+            problems.add(
+                _wrong(
+                    row.path, row.line, "round", f"{row.record.round} in the folder of round {row.round}", "correct it"
+                )
+            )
 
     def _step(self, row: Row, mission: str, step: int) -> str | None:
         before, self.steps[mission] = self.steps[mission], step
-        return _wrong(row.path, None, f"{mission}.step", f"{step} after {before} in the round before", "run the loop again") if step < before else None
+        return (
+            _wrong(
+                row.path, None, f"{mission}.step", f"{step} after {before} in the round before", "run the loop again"
+            )
+            if step < before
+            else None
+        )
 
     def end(self) -> None:
         for number in range(max(max(self.guidance, default=0), self.run.loop.rounds if self.run.loop else 0) + 1):
             if number not in self.guidance:
                 path = self.run.round_path(number, "guidance.json")
-                self.found(_wrong(path, None, "", "no such file, though later rounds or loop.json need it", "run the loop again"))
+                self.found(
+                    _wrong(
+                        path, None, "", "no such file, though later rounds or loop.json need it", "run the loop again"
+                    )
+                )
                 continue
             for problem in self.guidance[number]:
                 self.found(problem)
@@ -117,7 +131,17 @@ class RuleKeysAreNeverUsedAgain(Rule):
         for mission, guidance in row.record.root.items():
             keys, born, gone = set(guidance.experiences), self.born[mission], self.gone[mission]
             again = sorted(keys & gone, key=rule_number)
-            self.found(_wrong(row.path, None, f"{mission}.experiences.{again[0]}", "a removed key is used again", "give the rule a new key") if again else None)
+            self.found(
+                _wrong(
+                    row.path,
+                    None,
+                    f"{mission}.experiences.{again[0]}",
+                    "a removed key is used again",
+                    "give the rule a new key",
+                )
+                if again
+                else None
+            )
             gone |= born - keys
             born |= keys
 
@@ -135,12 +159,29 @@ class TicketsAreKnown(Rule):
         tickets = self.run.tickets
         number = tickets.number(key)
         if number is None:
-            return _wrong(row.path, row.line, "ticket_key", f"{key!r} is not a ticket of stage_a.jsonl", "correct the key or delete the line")
+            return _wrong(
+                row.path,
+                row.line,
+                "ticket_key",
+                f"{key!r} is not a ticket of stage_a.jsonl",
+                "correct the key or delete the line",
+            )
         label = tickets.label(number)
-        known = {"group_id": key.removesuffix(f"::{label}"), "mission": tickets.missions[tickets.mission_number(number)], "label": label, "gt_label": label}
+        known = {
+            "group_id": key.removesuffix(f"::{label}"),
+            "mission": tickets.missions[tickets.mission_number(number)],
+            "label": label,
+            "gt_label": label,
+        }
         for name in _fields_of_a_ticket(type(row.record)):
             if (said := getattr(row.record, name)) != known[name]:
-                return _wrong(row.path, row.line, name, f"{said!r}, but ticket {key!r} has {known[name]!r}", "correct one of the two")
+                return _wrong(
+                    row.path,
+                    row.line,
+                    name,
+                    f"{said!r}, but ticket {key!r} has {known[name]!r}",
+                    "correct one of the two",
+                )
         return None
 
 
@@ -167,7 +208,17 @@ class OneSelectionATicket(Rule):
         number = self.run.numbers.of(row.record.ticket_key)
         first = self.line[number]
         self.line[number] = first or row.line
-        self.found(_wrong(row.path, row.line, "ticket_key", f"{row.record.ticket_key!r} stands on line {first} already", "keep one of the two") if first else None)
+        self.found(
+            _wrong(
+                row.path,
+                row.line,
+                "ticket_key",
+                f"{row.record.ticket_key!r} stands on line {first} already",
+                "keep one of the two",
+            )
+            if first
+            else None
+        )
 
 
 class RowsStandOnce(Rule):
@@ -191,7 +242,15 @@ class RowsStandOnce(Rule):
 
     def end(self) -> None:
         for line, first, names in self.once.twice() if self.once else ():
-            self.problems.add(_wrong(self.path, line, ROW_NAMES[self.path.name][-1], f"{names} stands on line {first} already", "keep one of the two"))
+            self.problems.add(
+                _wrong(
+                    self.path,
+                    line,
+                    ROW_NAMES[self.path.name][-1],
+                    f"{names} stands on line {first} already",
+                    "keep one of the two",
+                )
+            )
         self.once = None
 
 
@@ -209,7 +268,9 @@ class ValidAnswersKeepTheProtocol(Rule):
         parsed = parse(said.response_text)
         same = (parsed.verdict, parsed.reason) == (said.verdict, said.reason) and said.response_text.count("\n") == 1
         what = f"does not read as verdict {said.verdict} and its reason ({parsed.why or 'another answer'})"
-        self.found(None if same else _wrong(row.path, row.line, "response_text", what, "correct it, or set format_ok to false"))
+        self.found(
+            None if same else _wrong(row.path, row.line, "response_text", what, "correct it, or set format_ok to false")
+        )
 
 
 class LabelMatchIsRight(Rule):
@@ -223,7 +284,13 @@ class LabelMatchIsRight(Rule):
         said: Trajectory | Selection = row.record
         number = self.run.tickets.number(said.ticket_key)
         right = number is None or said.label_match == (said.verdict == self.run.tickets.label(number))
-        self.found(None if right else _wrong(row.path, row.line, "label_match", f"{said.label_match} for verdict {said.verdict}", "correct it"))
+        self.found(
+            None
+            if right
+            else _wrong(
+                row.path, row.line, "label_match", f"{said.label_match} for verdict {said.verdict}", "correct it"
+            )
+        )
 
 
 class OneGuidanceInAConvergedEpoch(Rule):
@@ -243,7 +310,11 @@ class OneGuidanceInAConvergedEpoch(Rule):
                 self.steps = {mission: guidance.step for mission, guidance in row.record.root.items()}
         elif self.steps is not None:
             step, want = row.record.guidance_step, self.steps.get(row.record.mission)
-            self.found(_wrong(row.path, row.line, "guidance_step", f"{step}, but the run converged at step {want}", AGAIN) if step != want else None)
+            self.found(
+                _wrong(row.path, row.line, "guidance_step", f"{step}, but the run converged at step {want}", AGAIN)
+                if step != want
+                else None
+            )
 
 
 class ReviewHoldsTheUnsupported(Rule):
@@ -293,9 +364,18 @@ class ReviewCountsItsTickets(Rule):
 
     def end(self) -> None:
         for mission, review in self.run.review.items():
-            counts = [review.count, self.tickets[mission], sum(review.by_gt_label.values()), sum(review.by_reason_code.values())]
+            counts = [
+                review.count,
+                self.tickets[mission],
+                sum(review.by_gt_label.values()),
+                sum(review.by_reason_code.values()),
+            ]
             what = "count, tickets, by_gt_label and by_reason_code give {}, {}, {}, {}".format(*counts)
-            self.found(_wrong(self.run.folder / "need_review.json", None, mission, what, AGAIN) if len(set(counts)) != 1 else None)
+            self.found(
+                _wrong(self.run.folder / "need_review.json", None, mission, what, AGAIN)
+                if len(set(counts)) != 1
+                else None
+            )
 
 
 class CorpusSaysWhatWasSelected(Rule):
@@ -311,11 +391,15 @@ class CorpusSaysWhatWasSelected(Rule):
 
     def see(self, row: Row) -> None:
         if isinstance(row.record, Selection):
-            self.said[self.run.numbers.of(row.record.ticket_key)] = _short(render(row.record.verdict, row.record.reason))
+            self.said[self.run.numbers.of(row.record.ticket_key)] = _short(
+                render(row.record.verdict, row.record.reason)
+            )
             return
         answer = _short(row.record.messages[2].content)
         same = self.said[self.run.numbers.of(ticket_key(row.record.group_id, row.record.label))] == answer
-        self.found(None if same else _wrong(row.path, row.line, "messages.2", "not the selected answer of its ticket", AGAIN))
+        self.found(
+            None if same else _wrong(row.path, row.line, "messages.2", "not the selected answer of its ticket", AGAIN)
+        )
 
 
 class SamePhotosSamePrompt(Rule):
@@ -366,7 +450,11 @@ class TrainAndValShareNoGroup(Rule):
         if self.train is None:
             self.train = Keys(self.digests)
         what = f"{row.record.group_id!r} is in distill.train.jsonl too"
-        self.found(_wrong(row.path, row.line, "group_id", what, AGAIN) if self.train.number(row.record.group_id) is not None else None)
+        self.found(
+            _wrong(row.path, row.line, "group_id", what, AGAIN)
+            if self.train.number(row.record.group_id) is not None
+            else None
+        )
 
 
 def _short(text: str) -> int:
@@ -385,7 +473,10 @@ def corpus_has_two_sides(run: Run) -> str | None:
     return str(missing) if missing else None
 
 
-WARNINGS: list[tuple[set[str], Callable[[Run], str | None]]] = [(set(), tickets_are_no_field_data), ({"distill.train.jsonl"}, corpus_has_two_sides)]
+WARNINGS: list[tuple[set[str], Callable[[Run], str | None]]] = [
+    (set(), tickets_are_no_field_data),
+    ({"distill.train.jsonl"}, corpus_has_two_sides),
+]
 
 RULES: tuple[type[Rule], ...] = (
     RoundsFollowEachOther,

@@ -74,7 +74,10 @@ def learning_of(probe: Probe, share: float, windows: int, config: Config) -> Lea
     """
     section, trial = config.reflect, config.reflect.trial
     learnt = share * (1 - config.learn.holdout)
-    shown = {verdict: min(ceil(count * learnt), section.groups * section.group_size) for verdict, count in probe.wrong.items()}
+    shown = {
+        verdict: min(ceil(count * learnt), section.groups * section.group_size)
+        for verdict, count in probe.wrong.items()
+    }
     calls = {verdict: ceil(count / section.group_size) for verdict, count in shown.items()}
     all_calls = sum(calls.values())
     proposals = min(section.max_operations, all_calls * probe.operations / max(1, probe.calls))
@@ -84,7 +87,9 @@ def learning_of(probe: Probe, share: float, windows: int, config: Config) -> Lea
         tried = proposals * calls[verdict] / all_calls
         times = tried + min(1, tried)
         errors, unseen = (probe.wrong[verdict] * learnt * windows - left_out for left_out in (0, shown[verdict]))
-        sample = min(trial.errors, errors if 4 * unseen < trial.errors else unseen) + min(trial.corrects, probe.right[verdict] * learnt * windows)
+        sample = min(trial.errors, errors if 4 * unseen < trial.errors else unseen) + min(
+            trial.corrects, probe.right[verdict] * learnt * windows
+        )
         judged += times * sample
         prompts += times
     return Learning(all_calls, judged, prompts)
@@ -96,7 +101,10 @@ def round_cost(probe: Probe, share: float, windows: int, config: Config) -> Cost
     of_calls, of_judging = learning.calls / max(1, probe.calls), learning.judged / probe.tickets
     reflect_s = of_calls * probe.calls_s + of_judging * probe.judge_s
     return Cost(
-        read=share * probe.rollout_read + (1 + learning.prompts) * probe.system_tokens + of_calls * probe.calls_read + of_judging * probe.judge_read,
+        read=share * probe.rollout_read
+        + (1 + learning.prompts) * probe.system_tokens
+        + of_calls * probe.calls_read
+        + of_judging * probe.judge_read,
         written=share * probe.rollout_written + of_calls * probe.calls_written,
         seconds=share * probe.rollout_s + reflect_s + OPENS * probe.open_s + STARTS * probe.start_s,
         reflect_s=reflect_s + probe.open_s + probe.start_s,
@@ -122,7 +130,9 @@ def duration(seconds: float) -> str:
     whole = round(seconds)
     if whole < 60:
         return f"{whole} s"
-    return f"{whole // 60} min {whole % 60:02d} s" if whole < 3600 else f"{whole // 3600} h {whole % 3600 // 60:02d} min"
+    return (
+        f"{whole // 60} min {whole % 60:02d} s" if whole < 3600 else f"{whole // 3600} h {whole % 3600 // 60:02d} min"
+    )
 
 
 def amount(value: float, unit: str = "") -> str:

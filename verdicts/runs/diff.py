@@ -5,16 +5,14 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from verdicts.config.load import flat
-from verdicts.config.load import read_yaml
-from verdicts.guidance.diff import Change, changes_between
 from verdicts.base.jsonl import read_json, read_rows
-from verdicts.stats.rates import VerdictRates, verdict_rates
-from verdicts.stats.paired import mcnemar_exact
-from verdicts.records.guidance import GuidanceFile
-from verdicts.records.guidance import MissionGuidance
+from verdicts.config.load import flat, read_yaml
+from verdicts.guidance.diff import Change, changes_between
+from verdicts.records.guidance import GuidanceFile, MissionGuidance
 from verdicts.records.review import NeedReviewFile
 from verdicts.records.rollout import Selection
+from verdicts.stats.paired import mcnemar_exact
+from verdicts.stats.rates import VerdictRates, verdict_rates
 
 
 @dataclass(frozen=True)
@@ -49,7 +47,11 @@ def read_end(folder: Path) -> End:
     missions = read_json(folder / "guidance.json", GuidanceFile).root
     mission, guidance = next(iter(missions.items()))
     selections = read_rows(folder / "selections.jsonl", Selection, allow_empty=True)
-    review = read_json(folder / "need_review.json", NeedReviewFile).missions if (folder / "need_review.json").exists() else {}
+    review = (
+        read_json(folder / "need_review.json", NeedReviewFile).missions
+        if (folder / "need_review.json").exists()
+        else {}
+    )
     knobs: dict[str, Any] = {}
     for path in sorted((folder / "config").glob("*.yaml")):
         knobs |= flat(read_yaml(path))
@@ -64,7 +66,14 @@ def compare_verdicts(a: Mapping[str, Selection], b: Mapping[str, Selection]) -> 
     both = [key for key in a if key in b]
     fixed = [key for key in both if not a[key].label_match and b[key].label_match]
     broke = [key for key in both if a[key].label_match and not b[key].label_match]
-    return Verdicts(len(both), fixed, broke, [key for key in a if key not in b], [key for key in b if key not in a], mcnemar_exact(len(broke), len(fixed)))
+    return Verdicts(
+        len(both),
+        fixed,
+        broke,
+        [key for key in a if key not in b],
+        [key for key in b if key not in a],
+        mcnemar_exact(len(broke), len(fixed)),
+    )
 
 
 def rates_of(selections: Iterable[Selection]) -> VerdictRates:

@@ -6,8 +6,8 @@ from typing import Any
 from pydantic import BaseModel
 
 from verdicts.base.errors import mistake
-from verdicts.corpus.rows import FusedRow
 from verdicts.corpus.mix import Manifest
+from verdicts.corpus.rows import FusedRow
 from verdicts.records.run_folder import ROUND_FILES, RUN_FILES
 
 FOLDERS: dict[str, Mapping[str, type[BaseModel]]] = {
@@ -30,15 +30,27 @@ def page(notes: Mapping[str, Any]) -> str:
     written: dict[str, str] = {}
     parts = [HEAD]
     for folder, files in FOLDERS.items():
-        parts.append(f"## {folder}\n\n| file | record | |\n|---|---|---|\n" + "\n".join(_file_line(name, model, notes["files"]) for name, model in files.items()) + "\n")
+        parts.append(
+            f"## {folder}\n\n| file | record | |\n|---|---|---|\n"
+            + "\n".join(_file_line(name, model, notes["files"]) for name, model in files.items())
+            + "\n"
+        )
     for model in [model for files in FOLDERS.values() for model in files.values()]:
         schema = model.model_json_schema()
         for name, part in [(model.__name__, schema), *schema.get("$defs", {}).items()]:
             written.setdefault(name, f"### {name}\n\n{_text(part)}\n{_table(name, part, notes['fields'])}")
     known = {f"{name}.{field}" for name, text in written.items() for field in _fields_of(text)}
-    for kind, found, right in (("files", notes["files"], {name for files in FOLDERS.values() for name in files}), ("fields", notes["fields"], known)):
+    for kind, found, right in (
+        ("files", notes["files"], {name for files in FOLDERS.values() for name in files}),
+        ("fields", notes["fields"], known),
+    ):
         if unknown := sorted(set(found) - right):
-            raise mistake("there is no such record or field", "correct or delete the note", path="docs/formats.yaml", field=f"{kind}.{unknown[0]}")
+            raise mistake(
+                "there is no such record or field",
+                "correct or delete the note",
+                path="docs/formats.yaml",
+                field=f"{kind}.{unknown[0]}",
+            )
     return "\n".join([*parts, "## Records\n", *(written[name] for name in sorted(written))])
 
 
@@ -56,7 +68,8 @@ def _table(name: str, schema: Mapping[str, Any], notes: Mapping[str, str]) -> st
         return f"{kind_of(schema)}.\n"
     required = set(schema.get("required", ()))
     rows = [
-        f"| `{field}` | {kind_of(part)}{'' if field in required else ', optional'} | {notes.get(f'{name}.{field}', '')} |" for field, part in schema["properties"].items()
+        f"| `{field}` | {kind_of(part)}{'' if field in required else ', optional'} | {notes.get(f'{name}.{field}', '')} |"
+        for field, part in schema["properties"].items()
     ]
     return "| field | type | |\n|---|---|---|\n" + "\n".join(rows) + "\n"
 
@@ -83,4 +96,6 @@ def kind_of(schema: Mapping[str, Any]) -> str:
             values = schema.get("additionalProperties") or next(iter(schema["patternProperties"].values()))
             return "mapping" if values is True else f"mapping to {kind_of(values)}"
         case kind:
-            return {"string": "text", "boolean": "true or false", "object": "mapping", None: "anything"}.get(kind, str(kind))
+            return {"string": "text", "boolean": "true or false", "object": "mapping", None: "anything"}.get(
+                kind, str(kind)
+            )

@@ -8,9 +8,9 @@ from pathlib import Path
 
 from verdicts.base.errors import UserError, mistake
 from verdicts.base.made import argument, changes, inputs_of, notes_below, outputs_of, read_note, run_folder, stale
-from verdicts.runs.naming import SUMMARIES, Named, remembered
 from verdicts.evaluation.question_files import files_digest, held_out_files
 from verdicts.records.run_folder import ROUND_FILES
+from verdicts.runs.naming import SUMMARIES, Named, remembered
 
 CORPUS = ("distill.train.jsonl", "distill.val.jsonl")
 FUSED, CHECKPOINTS, MIXES = Path("data", "fused"), Path("checkpoints"), Path("configs", "fusion")
@@ -47,8 +47,13 @@ class Fresh:
         """Summaries of other photos than those that PHOTOS names now. A manifest's photos lie beside it: at another place they are others."""
         summaries, results = self.run_dir / SUMMARIES, {}
         for folder, noted in notes_below([summaries.parent]) if self.photos else []:
-            was, now = Path(argument(noted, "--input").replace("{run}", str(self.run_dir))).absolute(), Path(self.photos.path).absolute()
-            digests = dict(zip((path.absolute() for path in inputs_of(folder, noted)), noted["inputs"].values(), strict=True))
+            was, now = (
+                Path(argument(noted, "--input").replace("{run}", str(self.run_dir))).absolute(),
+                Path(self.photos.path).absolute(),
+            )
+            digests = dict(
+                zip((path.absolute() for path in inputs_of(folder, noted)), noted["inputs"].values(), strict=True)
+            )
             if was != now and (now.is_file() or digests.get(was) != self.photos.digest):
                 results |= dict.fromkeys(outputs_of(folder, noted), [f"PHOTOS={self.photos.path}"])
         return results
@@ -57,8 +62,14 @@ class Fresh:
         """Results of this run and of its student that Make has to make again whatever their times say."""
         names = [str(path) for path in self.changed()]
         if everything:
-            names += [str(path) for folder, noted in notes_below([self.run_dir, CHECKPOINTS / self.student]) for path in outputs_of(folder, noted)]
-            names += [str(path) for path in sorted(self.run_dir.glob("rounds/*/*.json*"))] + [str(path) for path in sorted(FUSED.glob(f"{self.student}.*"))]
+            names += [
+                str(path)
+                for folder, noted in notes_below([self.run_dir, CHECKPOINTS / self.student])
+                for path in outputs_of(folder, noted)
+            ]
+            names += [str(path) for path in sorted(self.run_dir.glob("rounds/*/*.json*"))] + [
+                str(path) for path in sorted(FUSED.glob(f"{self.student}.*"))
+            ]
         return sorted({name for name in names if _PLAIN.fullmatch(name)})
 
     def align(self) -> None:
@@ -101,7 +112,9 @@ class Fresh:
 
         from verdicts.config.load import read_yaml
 
-        words = [word.replace("{corpus}", str(self.run_dir)) for word in _words(read_yaml(path)) if word.endswith(".jsonl")]
+        words = [
+            word.replace("{corpus}", str(self.run_dir)) for word in _words(read_yaml(path)) if word.endswith(".jsonl")
+        ]
         return [word for word in words if word in own or (_PLAIN.fullmatch(word) and Path(word).exists())]
 
     def refuse_another_runs_student(self) -> None:
@@ -109,7 +122,12 @@ class Fresh:
         for folder, noted in notes_below([CHECKPOINTS / self.student]):
             config = argument(noted, "--config")
             other = Path(config).parent.parent
-            if config and other != self.run_dir and changes(noted, run_folder(folder)) and not os.environ.get("REMAKE", "").strip():
+            if (
+                config
+                and other != self.run_dir
+                and changes(noted, run_folder(folder))
+                and not os.environ.get("REMAKE", "").strip()
+            ):
                 what = f"{folder} was taught by {other}, from other inputs than {self.run_dir}'s"
                 raise UserError(f"{what}; name another FUSION, or say REMAKE=1 to teach it again")
 
@@ -118,14 +136,20 @@ class Fresh:
         if source != self.run_dir / SUMMARIES:
             return
         if changed := (stale([source.parent]) | self._of_other_photos()).get(source):
-            raise UserError(f"{source} was made from other photos or settings ({shown(changed)}); run make summarize first")
+            raise UserError(
+                f"{source} was made from other photos or settings ({shown(changed)}); run make summarize first"
+            )
 
 
 def refuse_unknown_mix(fusion: str | None) -> None:
     """Raise UserError for a FUSION that no mix is named, before a run takes it down."""
     path = MIXES / f"{fusion}.yaml"
     if fusion and not path.exists():
-        raise mistake("no such file", f"check the path, or name a FUSION that is there: {', '.join(sorted(mix.stem for mix in MIXES.glob('*.yaml')))}", path=path)
+        raise mistake(
+            "no such file",
+            f"check the path, or name a FUSION that is there: {', '.join(sorted(mix.stem for mix in MIXES.glob('*.yaml')))}",
+            path=path,
+        )
 
 
 def questions_of(held_out: Path, mission: str) -> str:

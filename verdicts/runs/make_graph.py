@@ -37,7 +37,10 @@ class Graph:
     def ask(self, goals: Sequence[str], as_new: Iterable[str] = ()) -> Answer:
         """What making ``goals`` would take, with the files of ``as_new`` taken for edited this moment."""
         done = self._run("--trace", *(word for name in as_new for word in ("-W", name)), *goals)
-        newer = {found["target"]: [name if name != "FORCE" else STALE + found["target"] for name in found["newer"].split()] for found in _UPDATE.finditer(done.stdout)}
+        newer = {
+            found["target"]: [name if name != "FORCE" else STALE + found["target"] for name in found["newer"].split()]
+            for found in _UPDATE.finditer(done.stdout)
+        }
         newer |= {found["target"]: [] for found in _ABSENT.finditer(done.stdout)}
         steps = [(found["tool"], found["round"] or "") for found in _TOOL.finditer(done.stdout)]
         error = next((line.partition("***")[2].strip() for line in done.stderr.splitlines() if "***" in line), "")
@@ -45,11 +48,15 @@ class Graph:
 
     def prerequisites(self, target: str) -> list[str]:
         """What the rule of ``target`` names."""
-        line = next((line for line in self._run("-p", target).stdout.splitlines() if line.startswith(f"{target}: ")), "")
+        line = next(
+            (line for line in self._run("-p", target).stdout.splitlines() if line.startswith(f"{target}: ")), ""
+        )
         return [name for name in line.removeprefix(f"{target}:").partition("|")[0].split() if name != "FORCE"]
 
     def _run(self, *words: str) -> subprocess.CompletedProcess:
-        return subprocess.run([*self.command, *words], capture_output=True, text=True, env={**os.environ, **self.settled, "LC_ALL": "C"})
+        return subprocess.run(
+            [*self.command, *words], capture_output=True, text=True, env={**os.environ, **self.settled, "LC_ALL": "C"}
+        )
 
 
 def chains(answer: Answer, file: str) -> list[list[str]]:

@@ -76,7 +76,9 @@ def _photos_of(manifest: Path) -> list[str]:
 def remembered(run_dir: Path) -> tuple[MadeWith, TicketsSource | None]:
     """What a run remembers; nothing of a run that is new, or older than this memory."""
     made, tickets = run_dir / "config" / "made_with.json", run_dir / "config" / "tickets.json"
-    return (read_json(made, MadeWith) if made.exists() else MadeWith()), (read_json(tickets, TicketsSource) if tickets.exists() else None)
+    return (read_json(made, MadeWith) if made.exists() else MadeWith()), (
+        read_json(tickets, TicketsSource) if tickets.exists() else None
+    )
 
 
 def remember(run_dir: Path, made: MadeWith) -> bool:
@@ -96,11 +98,17 @@ class Choice:
             self._refuse(variable, was, named)
         return named or was
 
-    def file(self, variable: str, named: str | None, was: Named | None, of: Callable[[str], Named] = Named.of) -> Named | None:
+    def file(
+        self, variable: str, named: str | None, was: Named | None, of: Callable[[str], Named] = Named.of
+    ) -> Named | None:
         """A file or folder, as ``word``. ``named`` "" says that there is none. Raises UserError for one that is not there, too."""
         if named is None:
             if was and not Path(was.path).exists():
-                raise mistake(f"{variable}={was.path}, which {self.run_dir} was made with, is gone", f"bring it back, or name {variable}= with REMAKE=1", path=was.path)
+                raise mistake(
+                    f"{variable}={was.path}, which {self.run_dir} was made with, is gone",
+                    f"bring it back, or name {variable}= with REMAKE=1",
+                    path=was.path,
+                )
             return of(was.path) if was else None
         if named and not Path(named).exists():
             raise mistake("no such file", "check the path", path=named)
@@ -110,7 +118,9 @@ class Choice:
                 self._refuse(variable, was.path if was else "", named)
         return now
 
-    def photos_or_tickets(self, goals: set[str], photos: str | None, was: TicketsSource | None, dry_run: bool) -> TicketsSource | None:
+    def photos_or_tickets(
+        self, goals: set[str], photos: str | None, was: TicketsSource | None, dry_run: bool
+    ) -> TicketsSource | None:
         """The remembered source of tickets, where it goes together with the goals: photos are turned into tickets by summarize alone."""
         from_photos = was is None or was.source == str(self.run_dir / SUMMARIES)
         if "summarize" in goals and not from_photos:
@@ -119,20 +129,30 @@ class Choice:
                 (self.run_dir / "config" / "tickets.json").unlink()
             return None
         if photos and goals & RUN_GOALS and not (self.run_dir / SUMMARIES).exists():
-            raise UserError(f"PHOTOS={photos} is read by summarize: run make summarize PHOTOS=… first, then make {' '.join(sorted(goals))}")
+            raise UserError(
+                f"PHOTOS={photos} is read by summarize: run make summarize PHOTOS=… first, then make {' '.join(sorted(goals))}"
+            )
         return was
 
     def _refuse(self, variable: str, was: str, named: str) -> None:
-        if not self.remake and ((self.run_dir / "stage_a.jsonl").exists() or notes_below([self.run_dir])):  # a name that made nothing binds nobody
+        if not self.remake and (
+            (self.run_dir / "stage_a.jsonl").exists() or notes_below([self.run_dir])
+        ):  # a name that made nothing binds nobody
             said = f"{variable}={was}" if was else f"no {variable}"
-            raise UserError(f"{self.run_dir} was made with {said}, not with {variable}={named}; name another RUN, or say REMAKE=1 to make this one again")
+            raise UserError(
+                f"{self.run_dir} was made with {said}, not with {variable}={named}; name another RUN, or say REMAKE=1 to make this one again"
+            )
 
     def tickets(self, named: str | None, was: TicketsSource | None, may_draw: bool) -> tuple[str, bool]:
         """The source of the run's tickets and whether it is drawn by code. Raises UserError where there is none, or another one than before."""
         if named:
             same_place = was is not None and Path(was.source).absolute() == Path(named).absolute()
             if not Path(named).is_file() and not (same_place and not Path(named).exists()):
-                raise mistake("is a folder" if Path(named).is_dir() else "no such file", "give a file" if Path(named).is_dir() else "check the path", path=named)
+                raise mistake(
+                    "is a folder" if Path(named).is_dir() else "no such file",
+                    "give a file" if Path(named).is_dir() else "check the path",
+                    path=named,
+                )
             if was and not same_place and sha256_of(Path(named)) != was.sha256:
                 self._refuse("STAGE_A", was.source, named)
             return named, same_place and was.synthetic
@@ -155,4 +175,8 @@ def section_differences(was: dict[str, Any], text: str) -> str:
     from verdicts.config.load import flat
 
     old, new = flat(was), flat(yaml.safe_load(text))
-    return ", ".join(f"{name} {old.get(name, 'absent')} -> {new.get(name, 'absent')}" for name in [*new, *(old.keys() - new.keys())] if old.get(name) != new.get(name))
+    return ", ".join(
+        f"{name} {old.get(name, 'absent')} -> {new.get(name, 'absent')}"
+        for name in [*new, *(old.keys() - new.keys())]
+        if old.get(name) != new.get(name)
+    )

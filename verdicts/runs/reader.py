@@ -7,27 +7,19 @@ from typing import Any, NamedTuple
 
 from pydantic import BaseModel
 
-from verdicts.config.tools import SECTION_FILES, AggregateReviewConfig
-from verdicts.config.tools import CollectConfig
-from verdicts.config.tools import DistillConfig
-from verdicts.config.tools import EvaluateConfig
-from verdicts.config.tools import GateConfig
-from verdicts.config.tools import GuidanceConfig
-from verdicts.config.tools import LoopConfig
-from verdicts.config.tools import ReflectConfig
-from verdicts.config.tools import RolloutConfig
-from verdicts.config.tools import SftConfig
-from verdicts.config.tools import SummarizeConfig
-from verdicts.config.tools import read_section
 from verdicts.base.errors import UserError, mistake
 from verdicts.base.jsonl import Placed, parse_row, read_json, stream_lines
-from verdicts.records.run import LoopStatus
+from verdicts.config.tools import (
+    SECTION_FILES,
+    ReflectConfig,
+    read_section,
+)
 from verdicts.records.review import MissionReview
-from verdicts.records.tickets import StageA
-from verdicts.records.tickets import TicketsSource
-from verdicts.review.list_file import stream_review
+from verdicts.records.run import LoopStatus
 from verdicts.records.run_folder import MAY_BE_EMPTY, ROUND_FILES, RUN_FILES, paths_of, round_folder
 from verdicts.records.ticket_index import Numbers, Tickets
+from verdicts.records.tickets import StageA, TicketsSource
+from verdicts.review.list_file import stream_review
 
 SHOWN = 20
 
@@ -126,7 +118,9 @@ def _read_stage_a(run: Run, see: See) -> FileReport:
 
 def _read_source(run: Run) -> FileReport:
     path = run.folder / "config" / "tickets.json"
-    records, problems = _rows(path, path.name, None, TicketsSource, lambda row: None) if path.exists() else (0, Problems())
+    records, problems = (
+        _rows(path, path.name, None, TicketsSource, lambda row: None) if path.exists() else (0, Problems())
+    )
     return FileReport("config/tickets.json", int(path.exists()), records, problems)
 
 

@@ -9,25 +9,21 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import NamedTuple
 
-from verdicts.config.tools import CollectConfig
-from verdicts.config.sections import LearnSection
-from verdicts.config.tools import read_section
-from verdicts.config.load import read_yaml
-from verdicts.review.decisions import for_learning
 from verdicts.base.errors import mistake
-from verdicts.rounds.holdout import Side, side_of
 from verdicts.base.jsonl import stream_rows
-from verdicts.stats.rates import Rate, VerdictRates, difference, stands, verdict_rates
-from verdicts.records.run import LoopStatus
-from verdicts.stats.rates import Rate
-from verdicts.records.review import ReviewDecision
-from verdicts.records.review import ReviewTicket
-from verdicts.records.rollout import Selection
-from verdicts.records.review import read_decisions
-from verdicts.review.list_file import stream_review
+from verdicts.config.load import read_yaml
+from verdicts.config.sections import LearnSection
+from verdicts.config.tools import CollectConfig, read_section
 from verdicts.pages.page import PAGES
 from verdicts.pages.svg import percent
+from verdicts.records.review import ReviewDecision, ReviewTicket, read_decisions
+from verdicts.records.rollout import Selection
+from verdicts.records.run import LoopStatus
 from verdicts.records.ticket_index import Tickets
+from verdicts.review.decisions import for_learning
+from verdicts.review.list_file import stream_review
+from verdicts.rounds.holdout import Side, side_of
+from verdicts.stats.rates import Rate, VerdictRates, difference, stands, verdict_rates
 
 TEXTS = PAGES / "report.yaml"
 MAY_TRAIN = {"good": "yes", "wait": "not yet", "stop": "no"}
@@ -59,7 +55,10 @@ class Standing(NamedTuple):
         if self.learn is None or self.holdout is None:
             return []
         names = {"frr": "FRR", "false_block": "false block", "label_match": "label match"}
-        return [f"{shown}: learn {getattr(self.learn, name)}, hold-out {getattr(self.holdout, name)}" for name, shown in names.items()]
+        return [
+            f"{shown}: learn {getattr(self.learn, name)}, hold-out {getattr(self.holdout, name)}"
+            for name, shown in names.items()
+        ]
 
     @property
     def gaps(self) -> list["Gap"]:
@@ -67,7 +66,11 @@ class Standing(NamedTuple):
         if self.learn is None or self.holdout is None:
             return []
         pairs = [(name, getattr(self.learn, name), getattr(self.holdout, name)) for name in ("frr", "false_block")]
-        return [Gap(*pair) for pair in pairs if pair[1].n and pair[2].n and difference(pair[2].k, pair[2].n, pair[1].k, pair[1].n)[1] > 0]
+        return [
+            Gap(*pair)
+            for pair in pairs
+            if pair[1].n and pair[2].n and difference(pair[2].k, pair[2].n, pair[1].k, pair[1].n)[1] > 0
+        ]
 
 
 class Gap(NamedTuple):
@@ -83,14 +86,20 @@ class Gap(NamedTuple):
 
 
 def standing_of(
-    selections: Iterable[Selection], queue: Iterable[ReviewTicket], said: Mapping[str, ReviewDecision], learn: LearnSection | None
+    selections: Iterable[Selection],
+    queue: Iterable[ReviewTicket],
+    said: Mapping[str, ReviewDecision],
+    learn: LearnSection | None,
 ) -> Standing:
     """How verdicts and review list stand under what people said. ``selections``: the run's view, one a ticket."""
     pairs: dict[Side, Counter[tuple[str, str]]] = {"learn": Counter(), "holdout": Counter()}
     for selection in selections:
         side = side_of(selection.group_id, learn) if learn else "learn"
         pairs[side].update((seen.label, seen.verdict) for seen in for_learning([selection], said))
-    rates, learnt, kept = (verdict_rates(counts.elements()) for counts in (sum(pairs.values(), Counter()), pairs["learn"], pairs["holdout"]))
+    rates, learnt, kept = (
+        verdict_rates(counts.elements())
+        for counts in (sum(pairs.values(), Counter()), pairs["learn"], pairs["holdout"])
+    )
     listed = Counter(ticket.ticket_key not in said for ticket in queue)
     held = learn is not None and learn.holdout > 0
     return Standing(rates, learnt if held else None, kept if held else None, len(said), listed.total(), listed[True])
@@ -108,7 +117,9 @@ def read_standing(run_dir: Path) -> Standing | None:
     if not (selections.exists() and review.exists()):
         return None
     queue = (ticket for _, ticket in stream_review(review, {}))
-    return standing_of(stream_rows(selections, Selection, allow_empty=True), queue, read_said(run_dir), held_out_of(run_dir))
+    return standing_of(
+        stream_rows(selections, Selection, allow_empty=True), queue, read_said(run_dir), held_out_of(run_dir)
+    )
 
 
 def read_said(run_dir: Path) -> dict[str, ReviewDecision]:
@@ -140,7 +151,14 @@ class Verdict:
         return read_yaml(TEXTS)[self.key][0].format(**self.values)
 
 
-def training_verdict(status: LoopStatus | None, rounds: int, frr: Rate | None, waiting: int, limit: float | None, gaps: Sequence[Gap] = ()) -> Verdict:
+def training_verdict(
+    status: LoopStatus | None,
+    rounds: int,
+    frr: Rate | None,
+    waiting: int,
+    limit: float | None,
+    gaps: Sequence[Gap] = (),
+) -> Verdict:
     """Whether the student may be trained on this run: what the last verdicts say, judged by the whole interval. ``frr`` None: not known.
 
     A run whose rules do worse on tickets that they were not learnt from (``gaps``) is never ready.

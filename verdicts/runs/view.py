@@ -10,22 +10,18 @@ from pathlib import Path
 from typing import Literal, TextIO
 
 from verdicts.base.errors import mistake
+from verdicts.base.jsonl import dump, read_json
 from verdicts.config.sections import LearnSection
 from verdicts.guidance.file import read_guidance
-from verdicts.rounds.holdout import SIDES, Side, side_of
-from verdicts.base.jsonl import dump, read_json
-from verdicts.stats.rates import Rate, VerdictRates, verdict_rates, wilson
-from verdicts.records.guidance import GuidanceFile
-from verdicts.records.run import LoopStatus
-from verdicts.records.guidance import MissionGuidance
-from verdicts.stats.rates import Rate
+from verdicts.records.guidance import GuidanceFile, MissionGuidance
 from verdicts.records.reflection import Reflection
-from verdicts.records.run import RoundMetrics
 from verdicts.records.rollout import Selection
-from verdicts.records.run import SideRates
+from verdicts.records.run import LoopStatus, RoundMetrics, SideRates
 from verdicts.records.run_folder import finished_rounds, round_folder, stream_round_rows
 from verdicts.records.ticket_index import Tickets
+from verdicts.rounds.holdout import SIDES, Side, side_of
 from verdicts.rounds.unreadable import Count, Stop, count_reflections, stop_of_run
+from verdicts.stats.rates import VerdictRates, verdict_rates, wilson
 
 
 @dataclass(frozen=True)
@@ -57,11 +53,19 @@ def read_learnt(run_dir: Path) -> Learnt:
     rounds, loop = run_dir / "rounds", run_dir / "loop.json"
     start = round_folder(rounds, 0) / "guidance.json"
     if not start.exists():
-        raise mistake("no such file: this run has not started", "check MISSION and RUN, or start it with make distill", path=start)
+        raise mistake(
+            "no such file: this run has not started", "check MISSION and RUN, or start it with make distill", path=start
+        )
     status = read_json(loop, LoopStatus) if loop.exists() else None
     stop = None if status else stop_of_run(run_dir)
     if stop:
-        status = LoopStatus(status="unreadable", rounds=stop.round, epochs=stop.epoch - (not stop.whole_epoch), rounds_per_epoch=stop.rounds_per_epoch, oscillations=[])
+        status = LoopStatus(
+            status="unreadable",
+            rounds=stop.round,
+            epochs=stop.epoch - (not stop.whole_epoch),
+            rounds_per_epoch=stop.rounds_per_epoch,
+            oscillations=[],
+        )
     last = status.rounds if status else finished_rounds(rounds)
     mission = next(iter(read_json(start, GuidanceFile).root))
     states: list[MissionGuidance] = []
@@ -120,7 +124,16 @@ class LastSelections:
                 yield os.pread(self._file.fileno(), length, offset).decode()
 
 
-def gather(rounds: Path, number: int, before: MissionGuidance, mission: str, tickets: Tickets, last: LastSelections, out: Mapping[str, TextIO], learn: LearnSection) -> tuple[Round, MissionGuidance]:
+def gather(
+    rounds: Path,
+    number: int,
+    before: MissionGuidance,
+    mission: str,
+    tickets: Tickets,
+    last: LastSelections,
+    out: Mapping[str, TextIO],
+    learn: LearnSection,
+) -> tuple[Round, MissionGuidance]:
     """Read one finished round, row by row: its trajectories and failures go to ``out``, its selections to ``last``. Returns its counts and the guidance it left.
 
     Raises UserError where it evaluated a ticket which Stage A does not hold (edited since).
@@ -143,14 +156,32 @@ def gather(rounds: Path, number: int, before: MissionGuidance, mission: str, tic
     after = read_guidance(round_folder(rounds, number) / "guidance.json", mission)
     calls = count_reflections(stream_round_rows(rounds, number, "reflection.jsonl"))
     rules = len(before.experiences) - 1
-    return Round(number, epoch, counts["trajectories"], counts["malformed"], verdicts, formats, counts["cut"], calls, queued, rules, before.step, after.step), after
+    return Round(
+        number,
+        epoch,
+        counts["trajectories"],
+        counts["malformed"],
+        verdicts,
+        formats,
+        counts["cut"],
+        calls,
+        queued,
+        rules,
+        before.step,
+        after.step,
+    ), after
 
 
 def _known(key: str, tickets: Tickets, rounds: Path, number: int, name: str) -> int:
     found = tickets.number(key)
     if found is None:
         path = round_folder(rounds, number) / name
-        raise mistake(f"{key!r} is not a ticket of this stage_a.jsonl", "make the rounds again from it", path=path, field="ticket_key")
+        raise mistake(
+            f"{key!r} is not a ticket of this stage_a.jsonl",
+            "make the rounds again from it",
+            path=path,
+            field="ticket_key",
+        )
     return found
 
 
