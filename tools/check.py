@@ -20,14 +20,14 @@ def main(run_dir: Annotated[Path, typer.Option(help="runs/<RUN>/<MISSION>.")]) -
     from verdicts.base.errors import UserError, mistake
     from verdicts.records.run_folder import finished_rounds
     from verdicts.runs.checks import WARNINGS, Rules
-    from verdicts.runs.reader import SHOWN, Problems, Row, Run, read_run
+    from verdicts.runs.reader import SHOWN, PlacedRecord, Problems, RunUnderCheck, read_run
 
     if not run_dir.is_dir():
         raise mistake("no such run folder", "check MISSION and RUN", path=run_dir)
-    run, problems, files = Run(run_dir), Problems(), 0
+    run, problems, files = RunUnderCheck(run_dir), Problems(), 0
     rules = Rules(run)
 
-    def see(row: Row) -> None:
+    def see(row: PlacedRecord) -> None:
         if run.tickets and not problems.count:
             rules.see(row)
 

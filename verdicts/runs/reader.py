@@ -43,7 +43,7 @@ class Problems:
 
 
 @dataclass
-class Run:
+class RunUnderCheck:
     """A run folder, as far as its files are there and well-formed. Records go by one at a time; what rules need throughout stays.
 
     ``tickets`` and ``numbers``: None where stage_a.jsonl has a mistake. ``review``: need_review.json by mission, without its
@@ -63,7 +63,7 @@ class Run:
         return round_folder(self.folder / "rounds", number) / name
 
 
-class Row(NamedTuple):
+class PlacedRecord(NamedTuple):
     """A good record and where it stands: its file (and its name in RUN_FILES or ROUND_FILES), its round (None: a file of the run's own), its line."""
 
     path: Path
@@ -86,10 +86,10 @@ class FileReport(NamedTuple):
     problems: Problems
 
 
-See = Callable[[Row], None]
+See = Callable[[PlacedRecord], None]
 
 
-def read_run(run: Run, see: See) -> Iterator[FileReport]:
+def read_run(run: RunUnderCheck, see: See) -> Iterator[FileReport]:
     """Read all files of a run in the order in which the run makes them, and show each good record to ``see``; yields a report a name."""
     yield _read_stage_a(run, see)
     yield _read_source(run)
@@ -103,7 +103,7 @@ def read_run(run: Run, see: See) -> Iterator[FileReport]:
             yield _read_own_file(run, name, see)
 
 
-def _read_stage_a(run: Run, see: See) -> FileReport:
+def _read_stage_a(run: RunUnderCheck, see: See) -> FileReport:
     """The tickets: one file that has to be there, for all others are checked against it."""
     path = run.folder / "stage_a.jsonl"
     records, problems = _rows(path, "stage_a.jsonl", None, StageA, see)
@@ -116,7 +116,7 @@ def _read_stage_a(run: Run, see: See) -> FileReport:
     return FileReport("stage_a.jsonl", 1, records, problems)
 
 
-def _read_source(run: Run) -> FileReport:
+def _read_source(run: RunUnderCheck) -> FileReport:
     path = run.folder / "config" / "tickets.json"
     records, problems = (
         _rows(path, path.name, None, TicketsSource, lambda row: None) if path.exists() else (0, Problems())
@@ -124,7 +124,7 @@ def _read_source(run: Run) -> FileReport:
     return FileReport("config/tickets.json", int(path.exists()), records, problems)
 
 
-def _read_section(run: Run, name: str) -> FileReport:
+def _read_section(run: RunUnderCheck, name: str) -> FileReport:
     path = run.folder / "config" / f"{name}.yaml"
     shown = f"config/{name}.yaml"
     if not path.exists():
@@ -138,7 +138,7 @@ def _read_section(run: Run, name: str) -> FileReport:
     return FileReport(shown, 1, 1, Problems())
 
 
-def _read_own_file(run: Run, name: str, see: See) -> FileReport:
+def _read_own_file(run: RunUnderCheck, name: str, see: See) -> FileReport:
     paths, records, problems = paths_of(run.folder, name), 0, Problems()
     if not paths:
         return FileReport(name, 0, 0, problems)
@@ -146,7 +146,7 @@ def _read_own_file(run: Run, name: str, see: See) -> FileReport:
     if name == "need_review.json":
         return FileReport(name, 1, *_read_review(run, paths[0], see))
 
-    def keep(row: Row) -> None:
+    def keep(row: PlacedRecord) -> None:
         if isinstance(row.record, LoopStatus):
             run.loop = row.record
         see(row)
@@ -158,17 +158,17 @@ def _read_own_file(run: Run, name: str, see: See) -> FileReport:
     return FileReport(name, len(paths), records, problems)
 
 
-def _read_review(run: Run, path: Path, see: See) -> tuple[int, Problems]:
+def _read_review(run: RunUnderCheck, path: Path, see: See) -> tuple[int, Problems]:
     """One record to those who count, however many tickets it lists."""
     try:
         for listed in stream_review(path, run.review):
-            see(Row(path, path.name, None, None, listed))
+            see(PlacedRecord(path, path.name, None, None, listed))
     except UserError as error:
         return 0, Problems(str(error))
     return 1, Problems()
 
 
-def _read_round_files(run: Run, name: str, see: See) -> FileReport:
+def _read_round_files(run: RunUnderCheck, name: str, see: See) -> FileReport:
     files, records, problems = 0, 0, Problems()
     for number in _round_numbers(run):
         path = run.round_path(number, name)
@@ -180,7 +180,7 @@ def _read_round_files(run: Run, name: str, see: See) -> FileReport:
     return FileReport(f"rounds/*/{name}", files, records, problems)
 
 
-def _round_numbers(run: Run) -> Iterator[int]:
+def _round_numbers(run: RunUnderCheck) -> Iterator[int]:
     """The rounds on disk that belong to the run; those after its last one are left over from an older run."""
     rounds = run.folder / "rounds"
     numbers = sorted(int(path.name) for path in rounds.glob("[0-9]*") if path.name.isdigit()) if rounds.exists() else []
@@ -192,7 +192,7 @@ def _rows(path: Path, name: str, round_number: int | None, model: type[BaseModel
     records, problems, empty = 0, Problems(), True
     try:
         if path.suffix == ".json":
-            see(Row(path, name, round_number, None, read_json(path, model)))
+            see(PlacedRecord(path, name, round_number, None, read_json(path, model)))
             return 1, problems
         for placed in stream_lines(path):
             empty = False
@@ -202,7 +202,7 @@ def _rows(path: Path, name: str, round_number: int | None, model: type[BaseModel
                 problems.add(str(error))
                 continue
             records += 1
-            see(Row(path, name, round_number, placed, record))
+            see(PlacedRecord(path, name, round_number, placed, record))
         if empty and path.name not in MAY_BE_EMPTY:
             raise mistake("the file holds no record", "delete it to have it made again", path=path)
     except UserError as error:
