@@ -52,7 +52,7 @@ def main(
     from verdicts.records.ticket_index import Tickets
     from verdicts.review.decisions import for_learning
     from verdicts.review.queue import queue
-    from verdicts.rounds.unreadable import forgiven_in, unread_in
+    from verdicts.rounds.unreadable import forgiven_in_reflections, unread_in
     from verdicts.rounds.windows import place_of
 
     cfg = read_section(config, ReflectConfig)
@@ -86,7 +86,7 @@ def main(
     say(
         f"reflect {round_number:04d}: {len(records) - 1} calls{unread_in(unread)}, {applied + refused} operations = {applied} applied + {refused} refused; "
         f"{removed} rules dropped; {len(entries)} tickets to review; guidance step {rules.step} -> {after.step}"
-        + forgiven_in(records)
+        + forgiven_in_reflections(records)
     )
 
 

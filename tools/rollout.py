@@ -31,7 +31,7 @@ def main(
     from verdicts.config.tools import RolloutConfig, read_section
     from verdicts.guidance.file import read_guidance
     from verdicts.records.ticket_index import Tickets
-    from verdicts.rounds.trajectories import failures_of, forgiven_in
+    from verdicts.rounds.trajectories import failures_of, forgiven_in_answers
     from verdicts.rounds.windows import place_of, tickets_of
     from verdicts.stage_b.selection import guard_row, select
 
@@ -61,7 +61,7 @@ def main(
         f"+ {len(window) - len(selections)} without a valid candidate; {right} match the label; {len(failures)} hard failures; "
         f"{done.tickets_per_s:.1f} tickets/s"
         + (f"; {overridden} passes overridden by the guard" if overridden else "")
-        + forgiven_in(row for rows, _ in done.tickets for row in rows)
+        + forgiven_in_answers(row for rows, _ in done.tickets for row in rows)
     )
 
 

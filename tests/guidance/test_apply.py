@@ -83,7 +83,9 @@ def test_a_key_that_is_cleaned_up_twice_leaves_once(tmp_path, apply):
 
 
 def test_a_round_settles_once_after_all_its_records(tmp_path, apply):
-    """What was refused for its harm may be tried again once the round accepted a new text, whichever of the two came first."""
+    """What was refused for its harm may be tried again once the round accepted a new text, whichever of the two came
+    first.
+    """
     new = reflection(number="01", applied=[applied(text="新规则", evidence=["a::fail"])])
     harmful = reflection(
         number="02",

@@ -1,6 +1,9 @@
 """What rests on a rule, how that compares with chance, and when a rule has to leave."""
 
 import random
+from collections.abc import Mapping
+from types import MappingProxyType
+from typing import Any
 
 import pytest
 
@@ -27,6 +30,7 @@ from verdicts.stage_b.selection import select
 from verdicts.stats.rates import difference
 
 LIFE = LifeCycle(confirm=0.05, min_miss=3, min_precision=0.75, label_noise=0.0, max_harm=0.05)
+NOTHING: Mapping[str, Any] = MappingProxyType({})
 LOOSE, GONE = "电线/散开×1", "螺丝/缺失×1"
 
 
@@ -42,7 +46,7 @@ def one_photo(hits: int, misses: int, errors: int, corrects: int) -> Tally:
 
 
 def credited(
-    world: World, rules: MissionGuidance, cites: str, born: dict[str, Birth] = {}, judges=follows
+    world: World, rules: MissionGuidance, cites: str, born: Mapping[str, Birth] = NOTHING, judges=follows
 ) -> tuple[dict[str, RuleTally], FakeEngine]:
     """Tallies of a round whose verdicts an obedient model gave, each citing the same rules."""
     engine = FakeEngine(judges=judges)
@@ -137,7 +141,10 @@ def test_a_verdict_that_the_guard_gave_rests_on_no_rule():
 
 
 def test_a_fail_that_the_guard_gave_is_not_among_those_that_an_exception_leaves():
-    """Of twelve waived tickets six are right, as by a coin. Fails that no rule could have turned would make that look good."""
+    """Of twelve waived tickets six are right, as by a coin.
+
+    Fails that no rule could have turned would make that look good.
+    """
     world = World(
         waived=(MESSY, "pass", 6),
         messy=(MESSY, "fail", 6),
@@ -324,10 +331,10 @@ def test_tallies_add_up():
 
 
 # -- a rule's account
-def rounds_of(*tallies: RuleTally | None, verdicts: dict[str, int] = {}) -> dict[int, Reflection]:
+def rounds_of(*tallies: RuleTally | None, verdicts: Mapping[str, int] = NOTHING) -> dict[int, Reflection]:
     """Life-cycle records of rounds 1, 2, … in which G1 had these tallies."""
     return {
-        number: reflection(number, tallies={"G1": seen} if seen else {}, verdicts=verdicts)
+        number: reflection(number, tallies={"G1": seen} if seen else {}, verdicts=dict(verdicts))
         for number, seen in enumerate(tallies, start=1)
     }
 
@@ -418,9 +425,9 @@ def test_a_rule_does_harm_if_it_blocks_more_than_labels_that_may_be_wrong_explai
 def test_the_precision_that_a_rule_must_have_falls_with_the_share_of_labels_that_may_be_wrong():
     verdicts = {"pass/pass": 90, "fail/pass": 10, "pass/fail": 7, "fail/fail": 15}
     half = of_rule(6, 6, 0, 40)  # the interval reaches 0.746
-    assert leaves(rounds_of(half, verdicts=verdicts), per_epoch=3) == "breaks_too_many: 6 right, 6 wrong"
+    assert leaves(rounds_of(half, verdicts=dict(verdicts)), per_epoch=3) == "breaks_too_many: 6 right, 6 wrong"
     assert (
-        leaves(rounds_of(half, verdicts=verdicts), per_epoch=3, life=LIFE.model_copy(update={"label_noise": 0.1}))
+        leaves(rounds_of(half, verdicts=dict(verdicts)), per_epoch=3, life=LIFE.model_copy(update={"label_noise": 0.1}))
         is None
     )  # 0.75 * 0.9
 
@@ -444,7 +451,7 @@ def test_harm_is_judged_over_a_whole_epoch():
 def test_harm_of_an_exception_is_counted_in_tickets_labelled_fail():
     verdicts = {"fail/fail": 40, "fail/pass": 10, "pass/pass": 500}
     assert (
-        leaves(rounds_of(of_rule(60, 4, 5, 40, gives="pass"), verdicts=verdicts), per_epoch=1)
+        leaves(rounds_of(of_rule(60, 4, 5, 40, gives="pass"), verdicts=dict(verdicts)), per_epoch=1)
         == "does_harm: 60 right, 4 wrong, 8.0% more of the other error"
     )
 

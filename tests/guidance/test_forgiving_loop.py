@@ -32,7 +32,9 @@ ANSWER = json.dumps(
 
 
 class Teacher(FakeEngine):
-    """Obeys the rule once it is in the guidance, and cites it; writes verdicts and reflections in the forms given ({} for the word, the JSON)."""
+    """Obeys the rule once it is in the guidance, and cites it; writes verdicts and reflections in the forms given ({}
+    for the word, the JSON).
+    """
 
     def __init__(self, verdict_form: str, reflection_form: str):
         super().__init__(judges=self.judged_by)
@@ -55,7 +57,9 @@ class Teacher(FakeEngine):
 
 
 def run_loop(folder: Path, monkeypatch, engine) -> tuple[LoopStatus | None, str]:
-    """Rollout, reflect, apply and next_round until the loop ends; its status (None: it stopped) and what the tools said."""
+    """Rollout, reflect, apply and next_round until the loop ends; its status (None: it stopped) and what the tools
+    said.
+    """
     cfg = load("miniature", "bbu_line", configs=CONFIGS)
     for tool in ("rollout", "reflect", "guidance", "loop"):
         write_text(folder / f"{tool}.yaml", section_text(cfg, tool))

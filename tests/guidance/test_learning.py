@@ -2,6 +2,7 @@
 
 import json
 import re
+from collections.abc import Sequence
 
 import pytest
 
@@ -23,6 +24,7 @@ from verdicts.rounds.unreadable import count_reflections
 from verdicts.rounds.windows import Place
 from verdicts.stage_b.selection import select
 
+NO_PAST = Past()
 UNREADABLE, TIDY, MESSY = "标签/无法识别×1", "电线/捆扎整齐×1", "电线/散乱×1"
 RIGHT_RULE, WRONG_RULE = "出现无法识别则不通过", "出现捆扎整齐则不通过"
 
@@ -73,12 +75,13 @@ class World:
         cfg: ReflectConfig | None = None,
         round: int = 1,
         judges=follows,
-        past: Past = Past(),
+        past: Past = NO_PAST,
         window: str = "",
         rounds_per_epoch: int = 1,
     ) -> tuple[list[Reflection], MissionGuidance, FakeEngine]:
-        """One round, on the tickets whose name begins with ``window``. Checks what must hold of every round: its records, read
-        back from their file, replay to the guidance it ends with."""
+        """One round, on the tickets whose name begins with ``window``. Checks what must hold of every round: its
+        records, read back from their file, replay to the guidance it ends with.
+        """
         guidance = guidance or guidance_of()
         engine = FakeEngine(reflections=reflections, judges=judges)
         records, after = learn(
@@ -101,7 +104,7 @@ def unreadable_fails(count: int = 8) -> World:
     return World(unreadable=(UNREADABLE, "fail", count), tidy=(TIDY, "pass", 16), messy=(MESSY, "fail", 6))
 
 
-def answer(*operations: dict, unexplainable: list[int] = []) -> str:
+def answer(*operations: dict, unexplainable: Sequence[int] = ()) -> str:
     return json.dumps(
         {
             "operations": [{"evidence": [1, 2], "rationale": "看案例", **operation} for operation in operations],
@@ -116,7 +119,7 @@ def add(text: str) -> dict:
 
 
 def test_a_rule_that_explains_errors_is_accepted():
-    (life, call), after, engine = unreadable_fails().learn(answer(add(RIGHT_RULE)))
+    (life, call), after, _engine = unreadable_fails().learn(answer(add(RIGHT_RULE)))
     assert after.experiences["G1"] == RIGHT_RULE and after.step == 1
     (applied,) = call.applied
     assert (applied.key, applied.op.text, len(applied.trial.fixed), applied.trial.broke) == ("G1", RIGHT_RULE, 8, [])
@@ -126,7 +129,7 @@ def test_a_rule_that_explains_errors_is_accepted():
 
 
 def test_a_rule_that_breaks_right_verdicts_is_refused_and_its_text_remembered():
-    (_, call), after, engine = unreadable_fails().learn(answer(add(WRONG_RULE)))
+    (_, call), after, _engine = unreadable_fails().learn(answer(add(WRONG_RULE)))
     assert list(after.experiences) == ["G0"] and after.step == 0
     (rejected,) = call.rejected
     assert rejected.why == "fixes_too_few: 0" and rejected.remembered and len(rejected.trial.broke) == 16
@@ -188,7 +191,7 @@ def test_a_planted_wrong_rule_leaves_by_itself_once_its_verdicts_miss():
 def test_a_text_that_was_cleaned_up_does_not_come_back():
     world = unreadable_fails()
     gone = remove(guidance_of(G1=RIGHT_RULE), {"G1": "no_lift: 2 right, 3 wrong, 40% by chance"}, 1)
-    (_, call), after, engine = world.learn(answer(add(RIGHT_RULE)), guidance=gone)
+    (_, call), _after, engine = world.learn(answer(add(RIGHT_RULE)), guidance=gone)
     assert [rejected.why for rejected in call.rejected] == ["removed_before: G1"]
     assert engine.judged == []
 
@@ -236,7 +239,7 @@ def test_a_rule_is_credited_only_with_verdicts_that_cite_it_and_turn_without_it(
 
 
 def test_what_two_calls_propose_is_tried_once():
-    (_, first, second), after, engine = unreadable_fails(16).learn(
+    (_, first, second), _after, _engine = unreadable_fails(16).learn(
         answer(add(WRONG_RULE)), answer(add(WRONG_RULE)), cfg=config(groups=2)
     )
     assert [rejected.why for rejected in first.rejected] == ["fixes_too_few: 0"]
@@ -253,7 +256,7 @@ def test_an_accepted_text_that_comes_again_is_a_repetition_however_it_is_written
 
 def test_no_more_operations_are_tried_in_a_round_than_configured():
     texts = [f"出现第{number}种则不通过" for number in range(5)]
-    (_, call), _, engine = unreadable_fails().learn(answer(*map(add, texts)), cfg=config(max_operations=3))
+    (_, call), _, _engine = unreadable_fails().learn(answer(*map(add, texts)), cfg=config(max_operations=3))
     assert [rejected.why for rejected in call.rejected] == ["fixes_too_few: 0"] * 3 + ["too_many_this_round"] * 2
 
 
@@ -266,7 +269,7 @@ def test_operations_refused_before_a_trial_do_not_use_it_up():
 
 def test_each_change_is_tried_on_top_of_those_accepted_before_it():
     world = World(unreadable=(UNREADABLE, "fail", 8), tidy=(TIDY, "pass", 30), partly=("设备/只显示部分×1", "fail", 8))
-    (_, call), after, engine = world.learn(
+    (_, call), _after, _engine = world.learn(
         answer(add(RIGHT_RULE), add("出现只显示部分则不通过"), add("有只显示部分或无法识别，出现只显示部分则不通过"))
     )
     assert [applied.key for applied in call.applied] == ["G1", "G2"]
@@ -294,7 +297,7 @@ def test_reflection_learns_from_both_directions_of_error_each_with_its_own_ticke
 
 def test_an_exception_that_explains_false_blocks_is_accepted():
     world = World(waived=(MESSY, "pass", 10), broken=("螺丝/缺失×1", "fail", 20))
-    (_, call), after, _ = world.learn(answer(add("出现散乱可豁免")), guidance=guidance_of(G1="出现缺失则不通过"))
+    (_, call), _after, _ = world.learn(answer(add("出现散乱可豁免")), guidance=guidance_of(G1="出现缺失则不通过"))
     assert [applied.key for applied in call.applied] == ["G2"] and len(call.applied[0].trial.fixed) == 10
 
 
@@ -397,7 +400,7 @@ def test_an_update_that_fixes_errors_and_loses_more_of_what_its_rule_did_is_refu
 
 def test_an_update_that_adds_to_what_its_rule_did_is_accepted():
     world = World(unreadable=(UNREADABLE, "fail", 8), tidy=(TIDY, "pass", 16), gone=("螺丝/缺失×1", "fail", 12))
-    (_, call), after, _ = world.learn(
+    (_, _call), after, _ = world.learn(
         answer({"op": "update", "key": "G1", "text": "出现无法识别、出现缺失则不通过"}),
         guidance=guidance_of(G1="出现缺失则不通过"),
     )
@@ -406,7 +409,7 @@ def test_an_update_that_adds_to_what_its_rule_did_is_accepted():
 
 
 def test_tickets_that_do_not_fit_the_model_count_as_unchanged():
-    (_, call), after, _ = unreadable_fails().learn(
+    (_, call), _after, _ = unreadable_fails().learn(
         answer(add(RIGHT_RULE)), judges=lambda system, user: None if "无法识别" in user else "pass"
     )
     assert [rejected.why for rejected in call.rejected] == ["fixes_too_few: 0"]
@@ -674,7 +677,7 @@ def test_reflection_trials_and_tallies_never_touch_a_ticket_that_is_held_out():
         selection for selection in world.selections(guidance, "G1") if not selection.ticket_key.startswith("old")
     ]
     past = Past(selections=world.selections(guidance, of="old"))
-    (life, call), after = learn(cfg, engine, guidance, world.tickets, selections, past, Place(1, 0, 1), 1)
+    (life, call), _after = learn(cfg, engine, guidance, world.tickets, selections, past, Place(1, 0, 1), 1)
     assert call.applied and life.tallies["G1"].hits
     asked = [user for _, user, _ in engine.calls] + [user for _, user in engine.judged]
     assert asked and not any("暗格" in user for user in asked)

@@ -21,7 +21,9 @@ CONFIG = LoopConfig(
 
 
 def states(changes: str) -> list[MissionGuidance]:
-    """The start and the state after each round: ``+`` adds a rule, ``-`` drops the last one, ``.`` only counts hits and trials."""
+    """The start and the state after each round: ``+`` adds a rule, ``-`` drops the last one, ``.`` only counts hits and
+    trials.
+    """
     history = [guidance(G1="开头的规则")]
     for number, what in enumerate(changes, start=1):
         now = history[-1]

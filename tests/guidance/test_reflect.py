@@ -1,6 +1,7 @@
 """tools.reflect through its command, with a fake engine."""
 
 import json
+from collections.abc import Sequence
 from pathlib import Path
 
 import pytest
@@ -35,7 +36,7 @@ WRONG = [ticket(f"wrong{number}", "fail", ("标签/无法识别×1",)) for numbe
 RIGHT = [ticket(f"right{number}", "pass") for number in range(12)]
 
 
-def answer(*operations: dict, unexplainable: list[int] = []) -> str:
+def answer(*operations: dict, unexplainable: Sequence[int] = ()) -> str:
     return json.dumps(
         {
             "operations": [{"rationale": "", "evidence": [1]} | operation for operation in operations],
@@ -80,7 +81,8 @@ class Bench:
         self.monkeypatch.setattr(engines, "open_engine", lambda config: engine)
         return call(
             "reflect", config=self.folder / "reflect.yaml", stage_a=self.folder / "stage_a.jsonl",
-            guidance=self.folder / "rounds" / "0000" / "guidance.json", round=round, round_dir=self.round, decisions=decisions,
+            guidance=self.folder / "rounds" / "0000" / "guidance.json",
+            round=round, round_dir=self.round, decisions=decisions,
         )  # fmt: skip
 
     def apply(self) -> Outcome:
@@ -111,9 +113,9 @@ def test_a_round_of_learning_ends_in_records_a_review_queue_and_through_apply_in
         "r0001-01",
         6,
     )
-    assert (
-        outcome.last_line
-        == "reflect 0001: 1 calls, 1 operations = 1 applied + 0 refused; 0 rules dropped; 6 tickets to review; guidance step 0 -> 1"
+    assert outcome.last_line == (
+        "reflect 0001: 1 calls, 1 operations = 1 applied + 0 refused; 0 rules dropped; 6 tickets to review; "
+        "guidance step 0 -> 1"
     )
     assert engine.closed and not (bench.round / "guidance.json").exists()
     assert bench.apply().code == 0

@@ -286,7 +286,7 @@ def test_a_case_shows_both_verdicts_and_the_summaries_cleaned_of_third_state_mar
 
 def test_a_refused_answer_survives_its_file():
     read = read_answer(answer({"op": ["add"], "text": "\u2028"}), KEYS)
-    fields = dict.fromkeys(("ticket_keys", "operations", "unexplainable", "applied", "cleaned_up"), [])
+    fields = {name: [] for name in ("ticket_keys", "operations", "unexplainable", "applied", "cleaned_up")}
     record = Reflection(
         reflection_id="r0001-01",
         round=1,

@@ -78,7 +78,7 @@ def flipped(sample: Sample, *changed: str) -> tuple[dict[str, str], dict[str, st
     return before, before | dict.fromkeys(changed, "fail")
 
 
-# Hand-computed hypergeometric tails: P(at least k of the changed tickets are errors) when changed tickets are drawn blindly.
+# Hand-computed hypergeometric tails: P(at least k of the changed tickets are errors), changed tickets drawn blindly.
 @pytest.mark.parametrize(
     ("changed_errors", "errors", "changed_corrects", "corrects", "p"),
     [

@@ -1,4 +1,6 @@
-"""The short form of `python -m tools.chaos_kills`: kills, interrupts and restarts of tools that write, compared byte for byte."""
+"""The short form of `python -m tools.chaos_kills`: kills, interrupts and restarts of tools that write, compared byte
+for byte.
+"""
 
 import subprocess
 import sys

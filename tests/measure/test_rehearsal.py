@@ -30,7 +30,8 @@ from verdicts.records.tickets import StageA, read_tickets
 from verdicts.rounds.windows import place_of, tickets_of
 
 ROOT = Path(__file__).resolve().parents[2]
-GENEROUS = "window: {tickets: 20}\nloop: {max_epochs: 2}\nreflect: {trial: {early: 0.1, spend: 1.0, foreign: 1.0}}\n"  # sixty tickets show something
+# so that sixty tickets show something
+GENEROUS = "window: {tickets: 20}\nloop: {max_epochs: 2}\nreflect: {trial: {early: 0.1, spend: 1.0, foreign: 1.0}}\n"
 DECODES = [Decode(0.3, 0.9, 64, seed) for seed in (1, 2)]
 
 
@@ -281,7 +282,8 @@ def test_rules_are_learnt_on_either_half_and_judged_on_both(folder, config, tick
         "".join(json.dumps({"ticket_key": row.ticket_key, "category": row.label, "by": "x"}) + "\n" for row in tickets),
     )
     outcome = call(
-        "folds", models="miniature", mission="bbu_line", tickets=folder / "tickets.jsonl", overlay=folder / "generous.yaml",
+        "folds", models="miniature", mission="bbu_line",
+        tickets=folder / "tickets.jsonl", overlay=folder / "generous.yaml",
         audit=tmp_path / "audit.jsonl", output=tmp_path / "folds.json", seeds=1,
     )  # fmt: skip
     assert outcome.code == 0, outcome.err
@@ -343,5 +345,5 @@ def test_a_world_as_it_comes_is_drawn_as_it_comes():
 def test_a_share_of_fails_that_a_world_cannot_give_is_named(monkeypatch):
     drawn = [row._replace(label="pass") for row in draw_tickets(sample_world(1, "bbu_line"), 40, 1)]
     monkeypatch.setattr("miniature.world.world.draw_tickets", lambda *asked: drawn)
-    with pytest.raises(RuntimeError, match="too few tickets with these labels: {'fail': 9, 'pass': 0} missing"):
+    with pytest.raises(RuntimeError, match=r"too few tickets with these labels: {'fail': 9, 'pass': 0} missing"):
         draw(sample_world(1, "bbu_line"), 10, 1, 0.0, 0.9)

@@ -100,7 +100,8 @@ def test_a_round_leaves_every_candidate_and_one_selection_a_ticket(bench):
     assert sorted(snapshot(bench.folder / "rounds" / "0001")) == OUTPUTS  # and nothing half-done beside them
     assert engine.closed
     assert outcome.last_line.startswith(
-        "rollout 0001 (epoch 1, 1 rules): 5 tickets = 5 selected + 0 without a valid candidate; 4 match the label; 0 hard failures; "
+        "rollout 0001 (epoch 1, 1 rules): 5 tickets = 5 selected + 0 without a valid candidate; 4 match the label; "
+        "0 hard failures; "
     )
 
 
@@ -205,7 +206,10 @@ def test_a_second_run_gives_the_same_bytes(bench):
     assert snapshot(bench.folder / "again") == snapshot(bench.folder / "rounds/0001")
 
 
-LINE = '{"group_id": "a", "mission": "BBU接地线检查", "label": "pass", "images": ["a.jpeg"], "per_image": {"image_1": "电线/散乱×1"}}'
+LINE = (
+    '{"group_id": "a", "mission": "BBU接地线检查", "label": "pass", "images": ["a.jpeg"], '
+    '"per_image": {"image_1": "电线/散乱×1"}}'
+)
 
 
 @pytest.mark.parametrize(

@@ -9,7 +9,7 @@ from verdicts.config.load import CONFIGS, load
 from verdicts.engines import NO_VERDICT, Completion, Decode
 from verdicts.records.rollout import Trajectory
 from verdicts.records.tickets import StageA
-from verdicts.rounds.trajectories import candidate_seed, decodes_for, failures_of, forgiven_in, trajectories_of
+from verdicts.rounds.trajectories import candidate_seed, decodes_for, failures_of, forgiven_in_answers, trajectories_of
 from verdicts.rounds.windows import Place
 from verdicts.stage_b.protocol import render
 
@@ -103,7 +103,7 @@ def test_a_form_that_is_forgiven_is_stored_in_normal_form_with_what_was_said_bes
         ("fail", "缺少螺丝(G0)", True, True)
     ] * 2
     assert (
-        forgiven_in(rows)
+        forgiven_in_answers(rows)
         == "; 1 answers in another form (1 bold, 1 full_stop, 1 full_width, 1 header, 1 line_ends, 1 traditional)"
     )
     assert why(of, said("Verdict：通过\nReason：齐全\n又一行")) == [(0, "extra_lines"), (None, "no_valid_candidate")]
@@ -145,7 +145,7 @@ def test_the_words_of_a_server_that_refused_are_the_text_of_the_failure():
         text="", verdict_logprob=NO_VERDICT, finish="refused", detail="HTTP 400: data_inspection_failed"
     )
     rows = rows_of(ticket("a"), completion)
-    assert [(failure.why, failure.response_text) for failure in failures_of(rows, ["refused"])][0] == (
+    assert next((failure.why, failure.response_text) for failure in failures_of(rows, ["refused"])) == (
         "refused",
         "HTTP 400: data_inspection_failed",
     )

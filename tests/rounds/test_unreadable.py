@@ -1,4 +1,6 @@
-"""Too much that cannot be read stops the loop: a sentence with counts, the first raw text and the knob; nothing is distilled."""
+"""Too much that cannot be read stops the loop: a sentence with counts, the first raw text and the knob; nothing is
+distilled.
+"""
 
 import json
 from pathlib import Path
@@ -10,7 +12,7 @@ from verdicts.base.jsonl import read_json, read_rows, write_json, write_rows, wr
 from verdicts.records.reflection import Reflection
 from verdicts.records.rollout import Malformed
 from verdicts.records.run import LoopStatus
-from verdicts.rounds.unreadable import Count, shown, stop_after
+from verdicts.rounds.unreadable import AnswerCount, printable, stop_after
 
 TICKETS = [ticket(f"t{number}", "fail" if number % 2 else "pass") for number in range(4)]
 KEYS = [of.ticket_key for of in TICKETS]
@@ -65,7 +67,8 @@ def test_an_epoch_whose_answers_cannot_be_read_stops_the_loop_with_counts_text_a
     assert (outcome.code, outcome.out, len(outcome.err.splitlines())) == (2, "", 1)
     path = loop.run.rounds / "0001" / "failure_malformed.jsonl"
     assert outcome.err.startswith(
-        f"{path}: loop stopped after round 0001: 8 of 12 answers of its epoch cannot be read (8 no_verdict), more than loop.max_unreadable (0.2)"
+        f"{path}: loop stopped after round 0001: 8 of 12 answers of its epoch cannot be read (8 no_verdict), "
+        "more than loop.max_unreadable (0.2)"
     )
     assert "; the first one: '说不清'; nothing is distilled; set engine.grammar: true, change the prompt" in outcome.err
     assert not loop.run.loop.exists()
@@ -78,7 +81,8 @@ def test_an_epoch_whose_answers_cannot_be_read_stops_the_loop_with_counts_text_a
         ("cut_off", "; raise rollout.max_new_tokens\n"),
         (
             "third_state",
-            "; set engine.grammar: true, change the prompt (configs/prompts/stage_b.system.txt), or take another model\n",
+            "; set engine.grammar: true, change the prompt (configs/prompts/stage_b.system.txt), "
+            "or take another model\n",
         ),
         ("refused", "; see what the server said\n"),
     ],
@@ -231,10 +235,10 @@ def test_distill_refuses_a_loop_that_stopped(tmp_path):
     ],
 )
 def test_a_raw_text_is_shown_short_and_harmless_on_one_line(text, want):
-    assert shown(text) == want
+    assert printable(text) == want
 
 
 def test_counts_add_up():
-    count = Count()
+    count = AnswerCount()
     assert not count.exceeds(0.2, True)
     assert stop_after(Path("/nonexistent"), 3, 1, 0.2) is None

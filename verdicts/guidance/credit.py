@@ -1,9 +1,10 @@
 """Credit: what rests on a rule, how that compares with chance, and when a rule has to leave.
 
-A verdict rests on a rule that it cites if it turns when the rule is left out. So a rule is a small classifier: among tickets
-that have the other verdict without it, it picks some. Its hits are compared with what the same number of verdicts would hit
-if it fired at random among those tickets: its **lift** is the share of right ones among what it turns, less that among all
-it could turn. Where two labels of three are fail, a rule that fails tickets blindly hits 68 % and lifts nothing.
+A verdict rests on a rule that it cites if it turns when the rule is left out. So a rule is a small classifier: among
+tickets that have the other verdict without it, it picks some. Its hits are compared with what the same number of
+verdicts would hit if it fired at random among those tickets: its **lift** is the share of right ones among what it
+turns, less that among all it could turn. Where two labels of three are fail, a rule that fails tickets blindly hits 68
+% and lifts nothing.
 """
 
 from collections import Counter, defaultdict
@@ -28,14 +29,19 @@ _UNDECIDED = {OVERRIDE, TIE}
 
 
 class Birth(NamedTuple):
-    """What a rule was learnt from: the tickets that reflection was shown and that it was tried on, and the level of that trial."""
+    """What a rule was learnt from: the tickets that reflection was shown and that it was tried on, and the level of
+    that trial.
+    """
 
     tickets: frozenset[str]
     level: float
 
 
 def births(reflections: Iterable[Reflection]) -> dict[str, Birth]:
-    """The births of the rules that these records accepted, by key. A rule whose record has no trial (by hand) counts as tried at level 1."""
+    """The births of the rules that these records accepted, by key.
+
+    A rule whose record has no trial (by hand) counts as tried at level 1.
+    """
     found = {}
     for record in reflections:
         for applied in record.applied:
@@ -56,9 +62,11 @@ def tallies_of(
     engine: Engine,
     born: Mapping[str, Birth],
 ) -> dict[str, RuleTally]:
-    """What rests on each learnable rule among the selections of a round: one judgement for each rule that a verdict cites.
+    """What rests on each learnable rule among the selections of a round: one judgement for each rule that a verdict
+    cites.
 
-    A verdict that the guard gave rests on no rule, nor does one that a tie gave. Where a rule turns verdicts both ways, the way of most of them counts.
+    A verdict that the guard gave rests on no rule, nor does one that a tie gave. Where a rule turns verdicts both ways,
+    the way of most of them counts.
     """
     citing: dict[str, list[Selection]] = defaultdict(list)
     for selection in selections:
@@ -130,7 +138,10 @@ def _added(one: Sequence[int], other: Sequence[int]) -> list[int]:
 
 @dataclass(frozen=True)
 class Lift:
-    """How much more often than at random a rule's verdicts are right, with a 95 % interval. ``chance``: how often at random."""
+    """How much more often than at random a rule's verdicts are right, with a 95 % interval.
+
+    ``chance``: how often at random.
+    """
 
     rate: float
     chance: float
@@ -145,8 +156,9 @@ class Lift:
 def lift_of(tally: Tally) -> Lift | None:
     """The lift of what a tally counts; None where the rule turned nothing, or there was nothing else to turn.
 
-    Turned and untouched tickets are two samples; the interval is that of the difference of their rates (metrics.difference),
-    scaled, since the base rate holds the turned ones as well: rate - chance = (rate - rate of the rest) * rest / all.
+    Turned and untouched tickets are two samples; the interval is that of the difference of their rates
+    (metrics.difference), scaled, since the base rate holds the turned ones as well: rate - chance = (rate - rate of the
+    rest) * rest / all.
     """
     turned, rest = tally.hits + tally.misses, tally.errors + tally.corrects
     if not turned or not rest:
@@ -158,13 +170,17 @@ def lift_of(tally: Tally) -> Lift | None:
 
 
 def lives_on_the_base_rate(tally: Tally) -> bool:
-    """Whether nothing shows that a rule does better than chance: the lower bound of its lift is not above zero, or it has none."""
+    """Whether nothing shows that a rule does better than chance: the lower bound of its lift is not above zero, or it
+    has none.
+    """
     lift = lift_of(tally)
     return lift is None or lift.low <= 0
 
 
 def p_value(tally: Tally) -> float:
-    """One-sided exact test that what a rule turns is wrong no more often than what it leaves, among tickets with as many photos unless it is about their number."""
+    """One-sided exact test that what a rule turns is wrong no more often than what it leaves, among tickets with as
+    many photos unless it is about their number.
+    """
     return exact_p(_strata(tally))
 
 
@@ -174,9 +190,11 @@ def _strata(tally: Tally) -> list[Table]:
 
 
 class Account(NamedTuple):
-    """What is known of a rule over the last epoch: ``all`` learn tickets, and the ``fresh`` ones that it was not learnt from.
+    """What is known of a rule over the last epoch: ``all`` learn tickets, and the ``fresh`` ones that it was not learnt
+    from.
 
-    ``gives``: the verdict that it turns tickets to. ``rounds``: how many rounds of an epoch it has been in force, at most all.
+    ``gives``: the verdict that it turns tickets to. ``rounds``: how many rounds of an epoch it has been in force, at
+    most all.
     """
 
     all: Tally
@@ -186,7 +204,9 @@ class Account(NamedTuple):
 
 
 def account_of(key: str, created_round: int, lives: Mapping[int, Reflection], last: int, per_epoch: int) -> Account:
-    """A rule's account after round ``last``, from the life-cycle records of rounds (by number) over the last epoch's worth of them."""
+    """A rule's account after round ``last``, from the life-cycle records of rounds (by number) over the last epoch's
+    worth of them.
+    """
     since = max(created_round, last - per_epoch) + 1
     seen = [
         lives[number].tallies[key]
@@ -210,7 +230,10 @@ def leaving(
     last: int,
     per_epoch: int,
 ) -> dict[str, str]:
-    """The rules that have to leave after round ``last``, each with the reason. ``lives``: the life-cycle records so far, that of ``last`` included."""
+    """The rules that have to leave after round ``last``, each with the reason.
+
+    ``lives``: the life-cycle records so far, that of ``last`` included.
+    """
     verdicts: Counter[tuple[str, str]] = Counter()
     for number in range(max(0, last - per_epoch) + 1, last + 1):
         if number in lives:
@@ -227,7 +250,9 @@ def leaving(
 
 
 def _fault(account: Account, life: LifeCycle, verdicts: Mapping[tuple[str, str], int], per_epoch: int) -> str | None:
-    """What counts against a rule at any time: it is wrong too often, no better than chance, or (over a whole epoch) does harm."""
+    """What counts against a rule at any time: it is wrong too often, no better than chance, or (over a whole epoch)
+    does harm.
+    """
     seen = account.all
     if seen.misses < life.min_miss:
         return None
@@ -249,9 +274,10 @@ def _fault(account: Account, life: LifeCycle, verdicts: Mapping[tuple[str, str],
 def _unconfirmed(account: Account, life: LifeCycle, birth: Birth | None) -> str | None:
     """Whether its first epoch fails to confirm a rule.
 
-    Either tickets that it was not learnt from do so at ``confirm``, or all tickets at a level as much stricter than that of its
-    trial, since some of them were chosen for showing it; at the trial's own level where the others are too few to show anything.
-    A rule that a run began with (no birth) is not asked while it has done little wrong: it may be about what is rare.
+    Either tickets that it was not learnt from do so at ``confirm``, or all tickets at a level as much stricter than
+    that of its trial, since some of them were chosen for showing it; at the trial's own level where the others are too
+    few to show anything. A rule that a run began with (no birth) is not asked while it has done little wrong: it may be
+    about what is rare.
     """
     if birth is None and account.all.misses < life.min_miss:
         return None

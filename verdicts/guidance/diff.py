@@ -37,7 +37,10 @@ class Cause:
 
 
 def changes_between(before: MissionGuidance, after: MissionGuidance, reflections: Iterable[Reflection]) -> list[Change]:
-    """The changes from one state to the next, in the order of the rule keys. ``reflections``: the records between them."""
+    """The changes from one state to the next, in the order of the rule keys.
+
+    ``reflections``: the records between them.
+    """
     causes = _causes(reflections)
     changes = []
     for key in sorted(before.experiences.keys() | after.experiences.keys(), key=rule_number):

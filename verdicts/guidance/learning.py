@@ -1,4 +1,6 @@
-"""One round of learning: credit rules, drop those that fail, reflect on errors, try proposals, keep what explains errors."""
+"""One round of learning: credit rules, drop those that fail, reflect on errors, try proposals, keep what explains
+errors.
+"""
 
 import hashlib
 from collections import Counter
@@ -36,8 +38,8 @@ from verdicts.stage_b.prompts import reflect_system, stage_b_system, stage_b_use
 class Past(NamedTuple):
     """What a round knows of the rounds before it.
 
-    ``selections``: those of the last ``windows`` rounds, the latest first, which proposals are tried on too. ``lives``: life-cycle records by
-    round, over an epoch's worth of rounds. ``born``: what the rules in force were learnt from.
+    ``selections``: those of the last ``windows`` rounds, the latest first, which proposals are tried on too. ``lives``:
+    life-cycle records by round, over an epoch's worth of rounds. ``born``: what the rules in force were learnt from.
     """
 
     selections: Sequence[Selection] = ()
@@ -95,7 +97,8 @@ class Learner:
         return self._known
 
     def verdicts(self, selections: Sequence[Selection], guidance: MissionGuidance) -> dict[str, str]:
-        """The likelier verdict of each ticket under a guidance: ticket_key -> pass or fail (as it was, where the ticket does not fit).
+        """The likelier verdict of each ticket under a guidance: ticket_key -> pass or fail (as it was, where the ticket
+        does not fit).
 
         ``mute`` says afterwards that the engine named a verdict for none of them: such a trial shows nothing.
         """
@@ -137,7 +140,9 @@ class Learner:
         return RejectedOperation(op=raw, why=why, trial=trial, remembered=remembered)
 
     def _loss_elsewhere(self, changed: MissionGuidance, direction: str) -> str | None:
-        """Why a replaced text is missed: it may have worked on tickets of the other verdict, which its trial did not hold. None where it is not."""
+        """Why a replaced text is missed: it may have worked on tickets of the other verdict, which its trial did not
+        hold. None where it is not.
+        """
         (other,) = set(DIRECTIONS) - {direction}
         trial, _ = self._try(changed, other)
         if trial.precision is None or trial.precision >= 0.5:
@@ -170,7 +175,10 @@ def learn(
     place: Place,
     round_number: int,
 ) -> tuple[list[Reflection], MissionGuidance]:
-    """Run one round of learning on the tickets that are not held out. Returns its reflection records (life cycle first, then one a call) and the guidance after it."""
+    """Run one round of learning on the tickets that are not held out.
+
+    Returns its reflection records (life cycle first, then one a call) and the guidance after it.
+    """
     before = guidance
     selections = to_learn_from(selections, cfg.learn)
     tallies = tallies_of(cfg.mission.name, guidance, selections, tickets, engine, past.born)
@@ -248,7 +256,9 @@ def learn(
 def _consider_all(
     learner: Learner, groups: Sequence[Group], answers: Sequence[Answer]
 ) -> list[tuple[list, list, int, int, int]]:
-    """Consider every proposal in call order, each text once; (applied, rejected, step before, step after, trials after) a call."""
+    """Consider every proposal in call order, each text once; (applied, rejected, step before, step after, trials after)
+    a call.
+    """
     details = details_of(ticket for group in groups for ticket in group.tickets)
     seen: set[tuple] = set()
     tried, outcomes = 0, []

@@ -1,7 +1,9 @@
-"""One JSON object out of a model's answer: what is wrong around it or in its form is forgiven and counted, nothing is guessed.
+"""One JSON object out of a model's answer: what is wrong around it or in its form is forgiven and counted, nothing is
+guessed.
 
-A model that wraps its JSON in a fence, explains it, or leaves a comma behind the last element has said what it means. Two
-different objects, an object that is cut off, a key that stands twice: there the meaning is open, and the answer is unreadable.
+A model that wraps its JSON in a fence, explains it, or leaves a comma behind the last element has said what it means.
+Two different objects, an object that is cut off, a key that stands twice: there the meaning is open, and the answer is
+unreadable.
 """
 
 import json
@@ -114,14 +116,15 @@ def _decode(text: str, at: int) -> tuple[Any, int, list[str]]:
 
 
 def _without_commas(text: str, at: int) -> tuple[str, list[int]]:
-    """The text without trailing commas behind ``at``, and where each of them would stand in it, counted back to back."""
+    """The text without trailing commas behind ``at``, and where each would stand in it, counted back to back."""
     places: list[int] = []
 
-    def drop(found: re.Match) -> str:
-        if found[1] is None:
+    def drop(found: re.Match[str]) -> str:
+        kept: str | None = found[1]
+        if kept is None:
             places.append(found.start() - len(places))
             return ""
-        return found[1]
+        return kept
 
     return text[:at] + _STRING_OR_COMMA.sub(drop, text[at:]), [place + at for place in places]
 

@@ -22,8 +22,10 @@ def read_past(
     tickets: Mapping[str, StageA],
     said: Mapping[str, ReviewDecision],
 ) -> Past:
-    """Read the past of a round: selections of ``trial_rounds`` - 1 rounds, labels as people corrected them, and reflection
-    records of the last epoch and of the rounds that accepted a rule in force. A ticket that is gone since is left out."""
+    """Read the past of a round: selections of ``trial_rounds`` - 1 rounds, labels as people corrected them, and
+    reflection records of the last epoch and of the rounds that accepted a rule in force. A ticket that is gone since is
+    left out.
+    """
     tried_on = range(round_number - 1, max(0, round_number - trial_rounds), -1)
     selections = [
         for_learning(

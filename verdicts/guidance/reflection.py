@@ -84,8 +84,8 @@ def groups_of(
 class Answer(NamedTuple):
     """A reflection answer read: what it proposes, what of it is no operation, which tickets it cannot explain.
 
-    ``forgiven``: how often each kind of form was forgiven. ``unreadable``: why the answer as a whole could not be read; then
-    it proposes nothing, and is no refused operation either.
+    ``forgiven``: how often each kind of form was forgiven. ``unreadable``: why the answer as a whole could not be read;
+    then it proposes nothing, and is no refused operation either.
     """
 
     operations: list[Operation]
@@ -96,7 +96,10 @@ class Answer(NamedTuple):
 
 
 def read_completion(completion: Completion, ticket_keys: Sequence[str]) -> Answer:
-    """Read what a reflection call gave. One that never came, or was cut off in the middle, is unreadable for that reason."""
+    """Read what a reflection call gave.
+
+    One that never came, or was cut off in the middle, is unreadable for that reason.
+    """
     if completion.finish not in (STOP, LENGTH):
         return _unreadable(completion.finish)
     answer = read_answer(completion.text, ticket_keys)
@@ -104,8 +107,9 @@ def read_completion(completion: Completion, ticket_keys: Sequence[str]) -> Answe
 
 
 def read_answer(text: str, ticket_keys: Sequence[str]) -> Answer:
-    """Read the JSON answer of a reflection call. Case numbers become ticket keys; form is forgiven and counted (``FORGIVEN``
-    here and in verdicts/guidance/model_json.py), what is meant is never guessed."""
+    """Read the JSON answer of a reflection call. Case numbers become ticket keys; form is forgiven and counted
+    (``FORGIVEN`` here and in verdicts/guidance/model_json.py), what is meant is never guessed.
+    """
     value, kinds, why = read_object(text)
     forgiven = Counter(kinds)
     fields = _fields(value, forgiven) if isinstance(value, dict) else None

@@ -121,7 +121,8 @@ def _learnt_since(round_number: int, guidance: MissionGuidance, but: str) -> boo
     """Whether in this round or later a text (normal, not ``but``) was accepted that no earlier rule had.
 
     A right rule may leave because verdicts that rest on it fail for a reason that is still to be learnt; when that is
-    learnt, it may be tried again. What was known when it left is no ground, so two rules cannot call each other back for ever.
+    learnt, it may be tried again. What was known when it left is no ground, so two rules cannot call each other back
+    for ever.
     """
     accepted = [
         (guidance.metadata[key].created_round, text)
@@ -201,7 +202,9 @@ def refuse(guidance: MissionGuidance, text: str, why: str) -> MissionGuidance:
 
 
 def settle(before: MissionGuidance, after: MissionGuidance) -> MissionGuidance:
-    """The end of a round: where it accepted a text new to the run, texts that did harm when tried may be tried again; no step."""
+    """The end of a round: where it accepted a text new to the run, texts that did harm when tried may be tried again;
+    no step.
+    """
     known = {normal(text) for text in [*_accepted(before), *before.refused]}
     if all(normal(text) in known for text in _accepted(after)):
         return after

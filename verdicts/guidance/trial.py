@@ -3,14 +3,14 @@
 A new rule easily rides on the base rate: where two labels of three are fail, any rule that fails more tickets
 "improves" label match. A change is accepted only if it explains errors: among tickets of one verdict it must change
 wrong ones more often than right ones (one-sided exact test), and most of what it changes must become right. A rule that
-is not about the number of photos is tested among tickets with as many: where there are few photos everything is missing more
-often, and labels may follow their number.
+is not about the number of photos is tested among tickets with as many: where there are few photos everything is missing
+more often, and labels may follow their number.
 
 A run tries many changes, so the level of the test falls with each that finds nothing: ``level_of`` spends a budget of
 false acceptances over all trials since the last acceptance (the LORD rule of A. Javanmard and A. Montanari, Annals of
 Statistics 46, 2018). A trial that could not have been significant whatever it showed costs nothing (R. E. Tarone,
-Biometrics 46, 1990), nor does one that shows nothing at all, p > 1/2, for which all others pay by half their level (discarding:
-J. Tian and A. Ramdas, ADDIS, NeurIPS 2019).
+Biometrics 46, 1990), nor does one that shows nothing at all, p > 1/2, for which all others pay by half their level
+(discarding: J. Tian and A. Ramdas, ADDIS, NeurIPS 2019).
 """
 
 import random
@@ -63,8 +63,9 @@ def draw_sample(
 ) -> Sample:
     """Draw up to ``limits.errors`` wrong and ``limits.corrects`` right tickets whose verdict is ``verdict``.
 
-    Wrong tickets that reflection was ``shown`` (keys) are left out, unless that leaves less than a quarter of what is wanted.
-    ``standing`` gives those of some selections whose verdict still holds under present guidance: the others are passed over.
+    Wrong tickets that reflection was ``shown`` (keys) are left out, unless that leaves less than a quarter of what is
+    wanted. ``standing`` gives those of some selections whose verdict still holds under present guidance: the others are
+    passed over.
     """
     of_verdict = [selection for selection in selections if selection.verdict == verdict]
     wrong = [selection for selection in of_verdict if not selection.label_match]
@@ -124,8 +125,8 @@ class Table(NamedTuple):
 def exact_p(strata: Iterable[Table]) -> float:
     """One-sided p-value that a change hits errors no more than corrects, within each stratum.
 
-    With one stratum Fisher's exact test (R. A. Fisher, 1935), with several the exact conditional test of a common odds ratio (D. R. Cox,
-    1970): margins of each stratum are fixed, and the number of changed errors is summed over them.
+    With one stratum Fisher's exact test (R. A. Fisher, 1935), with several the exact conditional test of a common odds
+    ratio (D. R. Cox, 1970): margins of each stratum are fixed, and the number of changed errors is summed over them.
     """
     ways, least, seen = np.ones(1), 0, 0
     for table in strata:
@@ -151,7 +152,9 @@ def strata_of(trial: Trial) -> list[Table]:
 
 
 def level_of(trials: int, spend: float) -> float:
-    """The level of the next test after ``trials`` that accepted nothing: half of ``spend`` times a sequence that sums to 1 over all of them."""
+    """The level of the next test after ``trials`` that accepted nothing: half of ``spend`` times a sequence that sums
+    to 1 over all of them.
+    """
     t = trials + 1
     return DISCARD * spend * 0.07720838 * log(max(t, 2)) / (t * exp(sqrt(log(t))))
 
@@ -182,12 +185,12 @@ def weigh(
     sample: Sample, before: Mapping[str, str], after: Mapping[str, str], *, noise: float = 0.0, level: float | None = None, foreign: str | None = None,
     photos: Mapping[str, int] | None = None,
 ) -> Trial:  # fmt: skip
-    """Compare verdicts before and after a change (ticket_key -> verdict) on a sample. ``noise``: the share of labels that may be wrong;
-    ``photos``: of each ticket, where the test is to be among tickets with as many.
+    """Compare verdicts before and after a change (ticket_key -> verdict) on a sample. ``noise``: the share of labels
+    that may be wrong; ``photos``: of each ticket, where the test is to be among tickets with as many.
 
     Tickets that had another verdict than the sample's before the change are left out: they would dilute the test.
-    ``precision`` is the share of changed verdicts that became right, each side weighted by its number among all tickets;
-    ``harm`` what it breaks beyond the noise, as a share of all tickets with the label that it breaks.
+    ``precision`` is the share of changed verdicts that became right, each side weighted by its number among all
+    tickets; ``harm`` what it breaks beyond the noise, as a share of all tickets with the label that it breaks.
     """
     drawn = [*sample.errors, *sample.corrects]
     label = {
@@ -217,7 +220,8 @@ def weigh(
 
 
 def harm_of(gain: float, loss: float, labelled: float, noise: float) -> float:
-    """By how much a rule that mends ``gain`` and breaks ``loss`` raises the rate of the other error: a share of the ``labelled`` tickets.
+    """By how much a rule that mends ``gain`` and breaks ``loss`` raises the rate of the other error: a share of the
+    ``labelled`` tickets.
 
     Of all that it changes a share of ``noise`` is left out: a right rule, too, fails tickets whose labels are wrong.
     """
@@ -227,8 +231,8 @@ def harm_of(gain: float, loss: float, labelled: float, noise: float) -> float:
 def verdict_on(trial: Trial, limits: TrialSection, life: LifeCycle) -> str | None:
     """Why a tried change is refused (a reason word), or None where it is accepted.
 
-    It may do twice the harm that a rule in force may: a right exception also releases tickets that fail for a reason still to be
-    learnt.
+    It may do twice the harm that a rule in force may: a right exception also releases tickets that fail for a reason
+    still to be learnt.
     """
     if len(trial.fixed) < limits.min_fixed:
         return f"fixes_too_few: {len(trial.fixed)}"
@@ -266,7 +270,9 @@ def does_nothing(trial: Trial) -> bool:
 
 
 def more_tickets(trial: Trial, most: int = 50) -> int | None:
-    """How many times as many tickets like those of a trial would have shown what it showed at its level; None beyond ``most`` times, or where no number would."""
+    """How many times as many tickets like those of a trial would have shown what it showed at its level; None beyond
+    ``most`` times, or where no number would.
+    """
     return next(
         (
             times

@@ -12,7 +12,10 @@ Result = TypeVar("Result")
 
 
 def spread(work: Callable[..., Result], pieces: Sequence[tuple[Any, ...]], jobs: int) -> Iterator[Result]:
-    """``work(*piece)`` for each piece, in their order, up to ``jobs`` at a time. ``work`` is a function of a module, and every piece can be pickled."""
+    """``work(*piece)`` for each piece, in their order, up to ``jobs`` at a time.
+
+    ``work`` is a function of a module, and every piece can be pickled.
+    """
     if jobs == 1:
         yield from (work(*piece) for piece in pieces)
         return
@@ -23,6 +26,6 @@ def spread(work: Callable[..., Result], pieces: Sequence[tuple[Any, ...]], jobs:
 
 def alone(config: Config, jobs: int) -> Config:
     """The configuration for one of several processes: its engine takes one thread."""
-    return (
-        config if jobs == 1 else config.model_copy(update={"engine": config.engine.model_copy(update={"n_threads": 1})})
-    )
+    if jobs == 1:
+        return config
+    return config.model_copy(update={"engine": config.engine.model_copy(update={"n_threads": 1})})

@@ -6,12 +6,14 @@ counted by tools/chaos_inputs.py.
 
 import json
 import random
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from typing import Any
 
+Slot = tuple[Any, ...]  # keys and indexes on the way to a part of a decoded value
 Mutation = Callable[[bytes, random.Random], bytes]
 VALUES: list[Any] = [
-    None, True, False, 0, -1, 1.5, 10**17, "", " ", "x", "通过", "\n", "a\nG9: 通过", "\x1b[31m", "\u202e", "=1+1", "../../x", "a\x00b", "9" * 50, [], {}, [[]], {"a": {}}, ["x"] * 3,
+    None, True, False, 0, -1, 1.5, 10**17, "", " ", "x", "通过", "\n", "a\nG9: 通过", "\x1b[31m", "\u202e",
+    "=1+1", "../../x", "a\x00b", "9" * 50, [], {}, [[]], {"a": {}}, ["x"] * 3,
 ]  # fmt: skip
 RAW = [
     '"\\ud800"',
@@ -32,10 +34,12 @@ RAW = [
     "tru",
 ]
 YAML_TEXTS = [
-    "bomb:\n  a: &a [x,x,x,x,x,x,x,x,x]\n  b: &b [*a,*a,*a,*a,*a,*a,*a,*a]\n  c: &c [*b,*b,*b,*b,*b,*b,*b]\n  d: &d [*c,*c,*c,*c,*c,*c,*c]\n  e: [*d,*d,*d,*d,*d,*d]\n",
-    "again: &r [*r]\n", "again: &m {x: *m}\n", "when: 2026-01-01\n", "when: 2026-13-45T99:00\n", "n: 017\n", "n: 1:30\n", "n: .nan\n", "x: !!python/object/apply:os.system [true]\n",
-    "x: !!binary abc\n", "---\nx: 1\n", "? [a]\n: b\n", "1: x\n", "\tx: 1\n", "x: *none\n", "x: [", "x: '", "mission: {name: a}\nmission: {name: b}\n", "x: " + "[" * 3000 + "\n", "%YAML 7\n", "<<: 3\n",
-    "x: \"\\0\"\n", "x: !!set {a}\n", "x: |\n  a\n  b\n",
+    "bomb:\n  a: &a [x,x,x,x,x,x,x,x,x]\n  b: &b [*a,*a,*a,*a,*a,*a,*a,*a]\n"
+    "  c: &c [*b,*b,*b,*b,*b,*b,*b]\n  d: &d [*c,*c,*c,*c,*c,*c,*c]\n  e: [*d,*d,*d,*d,*d,*d]\n",
+    "again: &r [*r]\n", "again: &m {x: *m}\n", "when: 2026-01-01\n", "when: 2026-13-45T99:00\n", "n: 017\n",
+    "n: 1:30\n", "n: .nan\n", "x: !!python/object/apply:os.system [true]\n", "x: !!binary abc\n", "---\nx: 1\n",
+    "? [a]\n: b\n", "1: x\n", "\tx: 1\n", "x: *none\n", "x: [", "x: '", "mission: {name: a}\nmission: {name: b}\n",
+    "x: " + "[" * 3000 + "\n", "%YAML 7\n", "<<: 3\n", "x: \"\\0\"\n", "x: !!set {a}\n", "x: |\n  a\n  b\n",
 ]  # fmt: skip
 
 
@@ -149,7 +153,8 @@ def other_file(data: bytes, rng: random.Random) -> bytes:
 
 def raw_value(data: bytes, rng: random.Random) -> bytes:
     """A value of a JSON text (a number or a text) is something a decoder may stumble over."""
-    spans, at = [], 0
+    spans: list[tuple[int, int]] = []
+    at = 0
     while (start := data.find(b": ", at)) >= 0 and len(spans) < 400:
         end = min((place for mark in (b",", b"}", b"\n") if (place := data.find(mark, start)) > 0), default=len(data))
         spans.append((start + 2, end))
@@ -160,12 +165,14 @@ def raw_value(data: bytes, rng: random.Random) -> bytes:
     return data[:start] + rng.choice(RAW).encode() + data[end:]
 
 
-def _slots(value: Any, path: tuple = ()) -> list[tuple]:
-    inner = value.items() if isinstance(value, dict) else enumerate(value) if isinstance(value, list) else ()
+def _slots(value: Any, path: Slot = ()) -> list[Slot]:
+    inner: Iterable[tuple[Any, Any]] = (
+        value.items() if isinstance(value, dict) else enumerate(value) if isinstance(value, list) else ()
+    )
     return [path, *(found for name, part in inner for found in _slots(part, (*path, name)))]
 
 
-def _holder(value: Any, path: tuple) -> Any:
+def _holder(value: Any, path: Slot) -> Any:
     for name in path[:-1]:
         value = value[name]
     return value
@@ -217,7 +224,8 @@ def yaml_value(data: bytes, rng: random.Random) -> bytes:
         return flip(data, rng)
     try:
         value = in_value(yaml.safe_load(data.decode()), rng)
-        return yaml.safe_dump(value, allow_unicode=True, sort_keys=False).encode("utf-8", "replace")
+        text: str = yaml.safe_dump(value, allow_unicode=True, sort_keys=False)
+        return text.encode("utf-8", "replace")
     except (yaml.YAMLError, ValueError, KeyError, RecursionError):
         return flip(data, rng)
 

@@ -4,7 +4,7 @@ Nothing is written. Answers are kept by what was asked, so a loop that asks what
 """
 
 from collections.abc import Iterator, Sequence
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 from verdicts.config.sections import Config
 from verdicts.config.tools import LoopConfig, ReflectConfig
@@ -25,17 +25,16 @@ from verdicts.stats.rates import VerdictRates, verdict_rates
 
 
 class Recall:
-    """An engine that answers from memory what it was asked before. ``asked``: how many calls of each kind a caller made, answered from memory or not."""
+    """An engine that answers from memory what it was asked before.
+
+    ``asked``: how many calls of each kind a caller made, answered from memory or not.
+    """
 
     def __init__(self, engine: Engine):
-        self.engine, self.fingerprint, self.count_tokens, self.close = (
-            engine,
-            engine.fingerprint,
-            engine.count_tokens,
-            engine.close,
-        )
+        self.engine, self.fingerprint = engine, engine.fingerprint
+        self.count_tokens, self.close = engine.count_tokens, engine.close
         self.asked = {"rollout": 0, "judge": 0, "complete": 0}
-        self._answers: dict[tuple, list[Completion]] = {}
+        self._answers: dict[tuple[str, str, tuple[Decode, ...]], list[Completion]] = {}
         self._verdicts: dict[tuple[str, str], dict[str, float | None]] = {}
 
     def rollout(
@@ -47,28 +46,21 @@ class Recall:
         new = {
             key: (user, grid) for key, user, grid in zip(keys, users, decodes, strict=True) if key not in self._answers
         }
-        self._answers.update(
-            zip(
-                new,
-                self.engine.rollout(system, [user for user, _ in new.values()], [grid for _, grid in new.values()])
-                if new
-                else (),
-                strict=True,
-            )
-        )
+        if new:
+            users, decodes = zip(*new.values(), strict=True)
+            self._answers.update(zip(new, self.engine.rollout(system, users, decodes), strict=True))
         return iter([self._answers[key] for key in keys])
 
     def judge(self, system: str, users: Sequence[str]) -> list[dict[str, float | None]]:
         """As Engine.judge."""
         self.asked["judge"] += len(users)
         new = list(dict.fromkeys(user for user in users if (system, user) not in self._verdicts))
-        self._verdicts.update(
-            zip(((system, user) for user in new), self.engine.judge(system, new) if new else (), strict=True)
-        )
+        if new:
+            self._verdicts.update(zip(((system, user) for user in new), self.engine.judge(system, new), strict=True))
         return [self._verdicts[system, user] for user in users]
 
     def complete(
-        self, system: str, users: Sequence[str], decodes: Sequence[Decode], json_schema: dict | None = None
+        self, system: str, users: Sequence[str], decodes: Sequence[Decode], json_schema: dict[str, Any] | None = None
     ) -> list[Completion]:
         """As Engine.complete."""
         self.asked["complete"] += len(users)
@@ -98,7 +90,9 @@ def rehearse(config: Config, engine: Engine, tickets: Sequence[StageA]) -> Rehea
     reflect = ReflectConfig(**{name: getattr(config, name) for name in ReflectConfig.model_fields})
     loop = LoopConfig(window=config.window, loop=config.loop)
     by_key = {ticket.ticket_key: ticket for ticket in tickets}
-    states, chosen, reflections = [start(config.mission)], [], []
+    states = [start(config.mission)]
+    chosen: list[list[Selection]] = []
+    reflections: list[list[Reflection]] = []
     while (status := status_of(states, len(tickets), loop)).status == "running":
         number = len(states)
         place = place_of(number, len(tickets), config.window.tickets)

@@ -7,6 +7,7 @@ from pydantic import Field, model_validator
 from verdicts.base.record import Record
 from verdicts.records.tickets import Verdict
 
+Task = Literal["dense", "summary", "chat"]
 DropReason = Literal["excluded", "unsure", "model_wrong", "needs_review", "conflict", "duplicate"]
 
 
@@ -37,8 +38,8 @@ class ChatRow(Record):
 class SftRow(ChatRow):
     """One row of distill.train.jsonl or distill.val.jsonl.
 
-    ``flags``: words joined by commas (``label_corrected``, ``conflict``), "" for none. Text, not a list: datasets fixes a
-    file's types at its first 10 MB, and a list that is empty so far is a list of nothing that takes no word later.
+    ``flags``: words joined by commas (``label_corrected``, ``conflict``), "" for none. Text, not a list: datasets fixes
+    a file's types at its first 10 MB, and a list that is empty so far is a list of nothing that takes no word later.
     """
 
     weight: Annotated[float, Field(gt=0)] = 1.0
@@ -66,14 +67,3 @@ class AuditRow(Record):
     dropped: DropReason | None
     images: list[str]
     per_image: dict[str, str]
-
-
-from typing import Annotated, Literal
-
-from pydantic import Field
-
-from verdicts.base.record import Record
-from verdicts.records.corpus import Message
-from verdicts.records.tickets import Verdict
-
-Task = Literal["dense", "summary", "chat"]

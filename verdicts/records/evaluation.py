@@ -23,9 +23,9 @@ class F1Record(Overlap):
 class Answer(Record):
     """One line of an answers file: a question's name, what was wanted, what the student said and how it scores.
 
-    ``whole``: the answer came to its end within the tokens it may have. ``format_ok``: two whole lines for chat, a list of
-    boxes for dense, no coordinates for summary. ``right``: the label's verdict, the same segments, or all boxes and no other.
-    ``overlap``: attributes of a summary, boxes of a dense answer.
+    ``whole``: the answer came to its end within the tokens it may have. ``format_ok``: two whole lines for chat, a list
+    of boxes for dense, no coordinates for summary. ``right``: the label's verdict, the same segments, or all boxes and
+    no other. ``overlap``: attributes of a summary, boxes of a dense answer.
     """
 
     task: Task
@@ -78,9 +78,10 @@ class DenseScores(Record):
 class MadeFrom(Record):
     """What an evaluation was made from, by content (first 16 hex digits of a SHA-256).
 
-    ``held_out``: the folder of the tickets, as given. ``questions``: the three held-out files together (tools.questions),
-    ``files``: each input file. ``guidance``: the rules as the student was told them. ``settings``: lengths of answers, sizes of
-    photos and of the sample. ``base``: the student it was taught from, as its metrics.json says; null where nothing says it.
+    ``held_out``: the folder of the tickets, as given. ``questions``: the three held-out files together
+    (tools.questions), ``files``: each input file. ``guidance``: the rules as the student was told them. ``settings``:
+    lengths of answers, sizes of photos and of the sample. ``base``: the student it was taught from, as its metrics.json
+    says; null where nothing says it.
     """
 
     held_out: str
@@ -92,8 +93,9 @@ class MadeFrom(Record):
 
 
 class Evaluation(Record):
-    """evaluation/*/before.json and after.json. ``questions``: a SHA-256 over all that was asked and wanted, equal for a fair pair.
-    ``made_from``: null where an older version made it."""
+    """evaluation/*/before.json and after.json. ``questions``: a SHA-256 over all that was asked and wanted, equal for a
+    fair pair. ``made_from``: null where an older version made it.
+    """
 
     student: Named
     mission: str
@@ -112,15 +114,10 @@ class Evaluation(Record):
         return f"{self.student.folder}{on} ({self.tickets} tickets, {self.summary.photos} photos)"
 
 
-from verdicts.base.record import Record
-from verdicts.records.corpus import Task
-from verdicts.records.evaluation import ChatScores, Evaluation, F1Record
-from verdicts.records.tickets import Verdict
-from verdicts.stats.rates import Rate
-
-
 class McNemar(Record):
-    """An error of verdicts among the tickets of one label, paired: ``left_out`` are those without a verdict before or after."""
+    """An error of verdicts among the tickets of one label, paired: ``left_out`` are those without a verdict before or
+    after.
+    """
 
     pairs: int
     only_before: int
@@ -140,8 +137,9 @@ class Difference(Record):
 
 
 class GateRecord(Record):
-    """evaluation/*/gate.json. ``chat`` and ``retention`` name their scores as CHAT and RETAINED do. ``remarks``: what does not stop
-    the student and is not shown either, since its interval reaches beyond a limit."""
+    """evaluation/*/gate.json. ``chat`` and ``retention`` name their scores as CHAT and RETAINED do. ``remarks``: what
+    does not stop the student and is not shown either, since its interval reaches beyond a limit.
+    """
 
     passed: bool
     reasons: list[str]

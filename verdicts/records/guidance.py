@@ -8,7 +8,9 @@ from verdicts.base.record import Record, one_line
 
 
 def _one_rule(text: str) -> str:
-    """As ``one_line``, but for the two separators of Unicode, which renderers of prompts replace: a run of before may hold them."""
+    """As ``one_line``, but for the two separators of Unicode, which renderers of prompts replace: a run of before may
+    hold them.
+    """
     return one_line(text.replace("\u2028", " ").replace("\u2029", " ")) and text
 
 
@@ -28,7 +30,10 @@ class RuleMeta(Record):
 
 
 class RemovedRule(Record):
-    """A snapshot of a rule that left guidance. Its key is not used again; its text is not accepted until something new was learnt."""
+    """A snapshot of a rule that left guidance.
+
+    Its key is not used again; its text is not accepted until something new was learnt.
+    """
 
     text: str
     round: int
@@ -37,7 +42,10 @@ class RemovedRule(Record):
 
 
 class MissionGuidance(Record):
-    """The rules of one mission after ``step`` changes. ``trials``: proposals tried since one was last accepted (trial.py spends its error by them)."""
+    """The rules of one mission after ``step`` changes.
+
+    ``trials``: proposals tried since one was last accepted (trial.py spends its error by them).
+    """
 
     step: int
     experiences: dict[Annotated[str, Field(pattern=r"^G[0-9]{1,9}$")], RuleText]

@@ -28,9 +28,10 @@ Counts = Annotated[list[Annotated[int, Field(ge=0)]], Field(min_length=4, max_le
 class Trial(Record):
     """What an operation did to the verdicts of tickets it was tried on (docs/guidance.md).
 
-    ``p_value``: one-sided exact test, wanted at most ``level``. ``harm``: by how much it raises the other error's rate, labels that
-    may be wrong aside. ``foreign``: an object it names that the checklist does not, which halves the level. ``strata``: [fixed,
-    errors, broke, corrects] for each number of photos: among tickets with as many it is tested, unless it is about their number. ``tickets``: what an accepted operation was tried on.
+    ``p_value``: one-sided exact test, wanted at most ``level``. ``harm``: by how much it raises the other error's rate,
+    labels that may be wrong aside. ``foreign``: an object it names that the checklist does not, which halves the level.
+    ``strata``: [fixed, errors, broke, corrects] for each number of photos: among tickets with as many it is tested,
+    unless it is about their number. ``tickets``: what an accepted operation was tried on.
     """
 
     errors: int
@@ -65,7 +66,9 @@ class RejectedOperation(Record):
     @field_validator("op")
     @classmethod
     def _as_a_reader_takes_it(cls, op: Any) -> Any:
-        """What a model made up may hold what no reader of the record would take (NaN, half surrogates, deep nests): then the raw answer alone keeps it."""
+        """What a model made up may hold what no reader of the record would take (NaN, half surrogates, deep nests):
+        then the raw answer alone keeps it.
+        """
         try:
             refuse_flaws(op)
         except Flaw as flaw:
@@ -76,8 +79,9 @@ class RejectedOperation(Record):
 class Tally(Record):
     """Verdicts of one round that rest on a rule: without it they would be the other one.
 
-    ``hits`` it makes right, ``misses`` wrong. ``errors`` and ``corrects``: tickets that have the verdict which it changes and that
-    it leaves alone, wrong and right ones: what the same number of verdicts would hit if it fired at random.
+    ``hits`` it makes right, ``misses`` wrong. ``errors`` and ``corrects``: tickets that have the verdict which it
+    changes and that it leaves alone, wrong and right ones: what the same number of verdicts would hit if it fired at
+    random.
     """
 
     hits: Annotated[int, Field(ge=0)]
@@ -88,7 +92,8 @@ class Tally(Record):
 
 
 class RuleTally(Tally):
-    """The tally of a rule on all learn tickets of a round, and on those that it was not learnt from: neither shown nor tried when it was accepted.
+    """The tally of a rule on all learn tickets of a round, and on those that it was not learnt from: neither shown nor
+    tried when it was accepted.
 
     ``gives``: the verdict that it turns them to.
     """
@@ -101,8 +106,9 @@ class Reflection(Record):
     """One reflection call: what the model was shown (by digest), what it said and what became of it.
 
     The first record of a round (``reflection_id`` ends in ``-life``) carries the life cycle: tallies, learn tickets by
-    ``label/verdict``, and which rules ``left`` and why. ``trials``: proposals tried since one was last accepted, after this call.
-    ``unreadable``: why the answer as a whole could not be read (None: it could). ``forgiven``: how often each kind of form was.
+    ``label/verdict``, and which rules ``left`` and why. ``trials``: proposals tried since one was last accepted, after
+    this call. ``unreadable``: why the answer as a whole could not be read (None: it could). ``forgiven``: how often
+    each kind of form was.
     """
 
     reflection_id: str

@@ -45,7 +45,8 @@ class ReviewCandidate(Record):
 class ReviewTicket(Record):
     """A ticket still unsupported at its last evaluation, ready to read.
 
-    ``log_odds_against_label``: mean over its candidates of ln p(other verdict) - ln p(label); None where no engine gave them.
+    ``log_odds_against_label``: mean over its candidates of ln p(other verdict) - ln p(label); None where no engine gave
+    them.
     """
 
     ticket_key: str
@@ -91,7 +92,9 @@ class ReviewDecision(Record):
 
 
 class ReviewSummary(Record):
-    """review_summary.json: how the review stands. ``label_error``: the share of decided queued tickets whose label was wrong, all of them and by label.
+    """review_summary.json: how the review stands.
+
+    ``label_error``: the share of decided queued tickets whose label was wrong, all of them and by label.
 
     ``not_queued``: decisions on tickets that are not in need_review.json; they count in no other field.
     """
@@ -112,7 +115,10 @@ def read_decisions(path: Path, known: Container[str]) -> dict[str, ReviewDecisio
 def decisions_by_ticket(
     path: Path, numbered: Iterable[tuple[int, ReviewDecision]], known: Container[str]
 ) -> dict[str, ReviewDecision]:
-    """(line, decision) pairs of a file by ticket_key; refuses what ``read_decisions`` refuses. A second decision is refused even where it says the same."""
+    """(line, decision) pairs of a file by ticket_key; refuses what ``read_decisions`` refuses.
+
+    A second decision is refused even where it says the same.
+    """
     seen: dict[str, int] = {}
     decisions: dict[str, ReviewDecision] = {}
     for line, decision in numbered:

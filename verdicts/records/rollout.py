@@ -28,10 +28,10 @@ class VerdictLogprob(Record):
 class Trajectory(Record):
     """One candidate answer to one ticket under one guidance.
 
-    ``source`` says who gave it: the model, or the fail-first guard where it overrode a majority for pass. The guard's row is
-    the last of its ticket; nothing was sampled for it, so ``decode`` is None and so are both log-probabilities.
-    ``raw_text``: what the model said, where a form was forgiven or a reason cut (None: ``response_text`` is what it said).
-    ``cut``: the reason did not end within ``max_new_tokens``; it is kept up to its last whole sentence.
+    ``source`` says who gave it: the model, or the fail-first guard where it overrode a majority for pass. The guard's
+    row is the last of its ticket; nothing was sampled for it, so ``decode`` is None and so are both log-probabilities.
+    ``raw_text``: what the model said, where a form was forgiven or a reason cut (None: ``response_text`` is what it
+    said). ``cut``: the reason did not end within ``max_new_tokens``; it is kept up to its last whole sentence.
     """
 
     ticket_key: str
@@ -55,8 +55,9 @@ class Trajectory(Record):
     @model_validator(mode="after")
     def _a_model_has_settings(self) -> "Trajectory":
         if (self.decode is None) != (self.source == "guard"):
+            found = "missing" if self.decode is None else "given"
             raise ValueError(
-                f"decode {'missing' if self.decode is None else 'given'} for a candidate of the {self.source}; the model has settings, the guard has none"
+                f"decode {found} for a candidate of the {self.source}; the model has settings, the guard has none"
             )
         return self
 
@@ -70,10 +71,12 @@ class Votes(Record):
 
 
 class Selection(Record):
-    """The verdict chosen for a ticket. ``vote_strength`` is the winning share of the model's valid votes, ``candidates`` its votes.
+    """The verdict chosen for a ticket.
 
-    ``selected_candidate`` is the candidate_index of the answer that speaks for the verdict; None only in runs of a version
-    whose guard left no candidate.
+    ``vote_strength`` is the winning share of the model's valid votes, ``candidates`` its votes.
+
+    ``selected_candidate`` is the candidate_index of the answer that speaks for the verdict; None only in runs of a
+    version whose guard left no candidate.
     """
 
     ticket_key: str

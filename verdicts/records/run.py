@@ -15,7 +15,8 @@ class SideRates(Record):
 
 
 class RoundMetrics(Record):
-    """One line of metrics.jsonl: how one round (or, with ``scope`` epoch, one epoch) stood to the labels, and what could not be read.
+    """One line of metrics.jsonl: how one round (or, with ``scope`` epoch, one epoch) stood to the labels, and what
+    could not be read.
 
     ``learn`` and ``holdout``: the same rates for either side; None in runs of a version that held nothing out.
     """
@@ -40,8 +41,9 @@ class RoundMetrics(Record):
 
 
 class LoopStatus(Record):
-    """loop.json: where the loop stands. ``rounds`` counts the rounds that belong to the run. An ``unreadable`` loop stopped
-    because too many answers could not be read; it writes no loop.json (verdicts/rounds/unreadable.py)."""
+    """loop.json: where the loop stands. ``rounds`` counts the rounds that belong to the run. An ``unreadable`` loop
+    stopped because too many answers could not be read; it writes no loop.json (verdicts/rounds/unreadable.py).
+    """
 
     status: Literal["running", "converged", "max_epochs", "unreadable"]
     rounds: int

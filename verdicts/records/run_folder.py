@@ -1,7 +1,7 @@
-"""The files of a run folder ``runs/<RUN>/<MISSION>/``: their names, their record models, and its rounds (docs/design.md §2)."""
+"""The files of a run folder ``runs/<RUN>/<MISSION>/``: names, record models and rounds (docs/design.md §2)."""
 
 from array import array
-from collections.abc import Iterator
+from collections.abc import Hashable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -48,7 +48,8 @@ RUN_FILES: dict[str, type[BaseModel]] = {
     "distill.val.jsonl": SftRow,
     "distill.dropped.jsonl": DroppedRow,
     "distill.audit.jsonl": AuditRow,
-    "evaluation/*/before.json": Evaluation,  # a folder for each student and its questions; an older run has the files in evaluation/ itself
+    # a folder for each student and its questions; an older run has the files in evaluation/ itself
+    "evaluation/*/before.json": Evaluation,
     "evaluation/*/before.answers.jsonl": Answer,
     "evaluation/*/after.json": Evaluation,
     "evaluation/*/after.answers.jsonl": Answer,
@@ -89,18 +90,22 @@ ROW_NAMES: dict[str, tuple[str, ...]] = {
     "distill.audit.jsonl": ("ticket_key",),
 }
 
+RowName = tuple[Hashable, ...]
+
 
 class Once:
-    """Whether each row of a file stands in it once: 8 bytes of memory a ticket of it, since a ticket's candidates follow each other.
+    """Whether each row of a file stands in it once: 8 bytes of memory a ticket of it, since a ticket's candidates
+    follow each other.
 
     What looks like a row of before is settled by reading the file again.
     """
 
     def __init__(self, path: Path, model: type[BaseModel]):
         self._path, self._model, self._names = path, model, ROW_NAMES.get(path.name, ())
-        self._hashes, self._doubtful = array("q"), set()
-        self._block: tuple | None = None
-        self._inside: set[tuple] = set()
+        self._hashes = array("q")
+        self._doubtful: set[int] = set()
+        self._block: RowName | None = None
+        self._inside: set[RowName] = set()
 
     def see(self, row: Any) -> None:
         """Take in a row of the file."""
@@ -119,17 +124,17 @@ class Once:
         hashes = np.frombuffer(self._hashes, dtype=np.int64)
         hashes.sort()
         doubtful = self._doubtful | set(hashes[1:][hashes[1:] == hashes[:-1]].tolist())
-        seen: dict[tuple, int] = {}
+        seen: dict[RowName, int] = {}
         for line, row in stream_good(self._path, self._model) if doubtful else ():
             block, rest = self._named(row)
             if hash(block) in doubtful and (first := seen.setdefault((*block, *rest), line)) != line:
                 yield line, first, self._said((*block, *rest))
 
-    def _named(self, row: Any) -> tuple[tuple, tuple]:
+    def _named(self, row: Any) -> tuple[RowName, RowName]:
         key = tuple(getattr(row, name) for name in self._names)
         return key[:2], key[2:]
 
-    def _said(self, key: tuple) -> str:
+    def _said(self, key: RowName) -> str:
         return (
             repr(key[0])
             if len(key) == 1
@@ -142,13 +147,16 @@ def round_folder(rounds: Path, number: int) -> Path:
     return rounds / f"{number:04d}"
 
 
-def stream_round_rows(rounds: Path, number: int, name: str) -> Iterator:
+def stream_round_rows(rounds: Path, number: int, name: str) -> Iterator[Any]:
     """The records of one JSONL file of one round, as stream_file gives them."""
     return (row for _, row in stream_file(round_folder(rounds, number) / name, ROUND_FILES[name]))
 
 
 def stream_file(path: Path, model: type[Row]) -> Iterator[tuple[Placed, Row]]:
-    """The records of one JSONL file of a run or a round, one in memory at a time. Raises UserError for a bad row and, at the end, for one that stands twice."""
+    """The records of one JSONL file of a run or a round, one in memory at a time.
+
+    Raises UserError for a bad row and, at the end, for one that stands twice.
+    """
     once = Once(path, model)
     for placed, row in stream_placed(path, model, allow_empty=path.name in MAY_BE_EMPTY):
         once.see(row)

@@ -1,7 +1,8 @@
-"""Synthetic tickets, and how a reader is told: in the first words of every page, summary and text of a run on such tickets.
+"""Synthetic tickets, and how a reader is told: in the first words of every page, summary and text of a run on them.
 
-Tickets are synthetic where ``config/tickets.json`` says so (prepare writes it of tickets that the miniature's world drew),
-and where a ticket's group bears the world's prefix: that mark goes with the tickets, into every record and any other run.
+Tickets are synthetic where ``config/tickets.json`` says so (prepare writes it of tickets that the miniature's world
+drew), and where a ticket's group bears the world's prefix: that mark goes with the tickets, into every record and any
+other run.
 """
 
 import re
@@ -11,13 +12,19 @@ from verdicts.base.jsonl import read_json
 from verdicts.records.tickets import TicketsSource
 
 PREFIX = "SYNTHETIC-"
-BANNER = "SYNTHETIC TICKETS: drawn by the miniature's world, not from the field. No figure here says anything about real work."
+BANNER = (
+    "SYNTHETIC TICKETS: drawn by the miniature's world, not from the field. "
+    "No figure here says anything about real work."
+)
 BANNER_ZH = "合成数据：工单由微型世界生成，并非现场数据；此处任何数字都不代表真实业务。"
 _GROUP = re.compile(rb'"group_id"\s*:\s*"' + PREFIX.encode())
 
 
 def tickets_source(run_dir: Path) -> TicketsSource | None:
-    """Where the run's tickets came from, as prepare noted it; None without a note. Raises UserError for a note that is none."""
+    """Where the run's tickets came from, as prepare noted it; None without a note.
+
+    Raises UserError for a note that is none.
+    """
     path = run_dir / "config" / "tickets.json"
     return read_json(path, TicketsSource) if path.exists() else None
 

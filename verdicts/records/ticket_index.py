@@ -1,4 +1,6 @@
-"""A run's tickets by their place in the file, so that a million of them fit: 37 bytes of memory a ticket, however long it is."""
+"""A run's tickets by their place in the file, so that a million of them fit: 37 bytes of memory a ticket, however long
+it is.
+"""
 
 import hashlib
 from array import array
@@ -17,8 +19,8 @@ LABELS = ("pass", "fail")
 class Keys:
     """Numbers by key, without the keys: each was added as 16 bytes of BLAKE2b, the first one as number 0.
 
-    Of a million keys two share their 128 bits once in 10^27 sets: equal digests are taken for equal keys. Takes ``digests``
-    over, and leaves them empty.
+    Of a million keys two share their 128 bits once in 10^27 sets: equal digests are taken for equal keys. Takes
+    ``digests`` over, and leaves them empty.
     """
 
     def __init__(self, digests: bytearray):
@@ -34,9 +36,8 @@ class Keys:
         if self._last[0] != key:  # a ticket's candidates follow each other
             wanted = digest_of(key)
             at = int(np.searchsorted(self._digests, wanted))
-            found = at < len(self._digests) and self._digests[at] == wanted.rstrip(
-                b"\0"
-            )  # numpy shows S16 without its last zero bytes
+            # numpy shows S16 without its last zero bytes
+            found = at < len(self._digests) and self._digests[at] == wanted.rstrip(b"\0")
             self._last = key, int(self._numbers[at]) if found else None
         return self._last[1]
 
@@ -60,7 +61,9 @@ def digest_of(key: str) -> bytes:
 
 
 class Tickets(Mapping[str, StageA]):
-    """Stage-A tickets by ticket_key, each read again from the file when it is asked for. A ticket's number is its place in file order.
+    """Stage-A tickets by ticket_key, each read again from the file when it is asked for.
+
+    A ticket's number is its place in file order.
 
     Raises UserError for what read_tickets refuses.
     """
@@ -92,14 +95,15 @@ class Tickets(Mapping[str, StageA]):
             else None
         )
         if repeated is None and foreign is None:
-            return
+            return  # the file is not read again to count its lines
         lines = [placed.line for placed in stream_lines(self.path)]
         if repeated and (foreign is None or repeated[1] <= foreign):
             first, again = (lines[number] for number in repeated)
             what = f"ticket_key {self._read(repeated[1]).ticket_key!r} stands on line {first} already"
             raise mistake(what, "keep one of the two", path=self.path, line=again, field="group_id")
-        what = f"{self.missions[self._mission[foreign]]!r} is not this run's mission {mission!r}"
-        raise mistake(what, "run it under its own MISSION", path=self.path, line=lines[foreign], field="mission")
+        if foreign is not None:
+            what = f"{self.missions[self._mission[foreign]]!r} is not this run's mission {mission!r}"
+            raise mistake(what, "run it under its own MISSION", path=self.path, line=lines[foreign], field="mission")
 
     def _read(self, number: int) -> StageA:
         return Places(self.path).row(self._offset[number], self._length[number], StageA)
@@ -144,7 +148,8 @@ class Numbers:
     """Numbers of ticket keys, also of those that no ticket has: they come after the tickets'."""
 
     def __init__(self, tickets: Tickets):
-        self._tickets, self._strangers = tickets, {}
+        self._tickets = tickets
+        self._strangers: dict[str, int] = {}
 
     def of(self, key: str) -> int:
         """The number of a key."""

@@ -13,8 +13,10 @@ Verdict = Literal["pass", "fail"]
 
 
 Refusal = Literal[
-    "bad_name", "unknown_extension", "convert_to_jpeg", "missing", "unreadable", "not_a_file", "empty_file", "too_large", "too_many_pixels", "too_narrow", "not_an_image",
-    "broken", "no_label", "no_group", "nested_groups", "duplicate_group", "empty_group", "no_photo_left", "empty_summary", "coordinates", "cut_off",
+    "bad_name", "unknown_extension", "convert_to_jpeg", "missing", "unreadable", "not_a_file", "empty_file",
+    "too_large", "too_many_pixels", "too_narrow", "not_an_image", "broken",
+    "no_label", "no_group", "nested_groups", "duplicate_group", "empty_group", "no_photo_left",
+    "empty_summary", "coordinates", "cut_off",
 ]  # fmt: skip
 
 
@@ -24,7 +26,9 @@ def ticket_key(group_id: str, label: str) -> str:
 
 
 def _not_blank(text: str) -> str:
-    """Whatever else it holds does no harm: group ids and summaries are never a line of a prompt as they stand (prompts.py), and messages spell them out."""
+    """Whatever else it holds does no harm: group ids and summaries are never a line of a prompt as they stand
+    (prompts.py), and messages spell them out.
+    """
     if not text.strip():
         raise ValueError("is blank; write it, or delete the line")
     return text
@@ -40,7 +44,8 @@ def _numbered(per_image: dict[str, str]) -> dict[str, str]:
     for number, key in enumerate(per_image, start=1):
         if key != f"image_{number}":
             raise ValueError(
-                f"keys must run image_1, image_2, … without a gap (found {key!r} for image_{number}); renumber the photos"
+                f"keys must run image_1, image_2, … without a gap (found {key!r} for image_{number}); "
+                "renumber the photos"
             )
     return per_image
 
@@ -75,6 +80,7 @@ class StageA(Record):
 
     @property
     def ticket_key(self) -> str:
+        """The ticket's identity, ``group_id::label``."""
         return ticket_key(self.group_id, self.label)
 
 
@@ -92,7 +98,10 @@ class Refused(Record):
 
 
 class TicketsSource(Record):
-    """config/tickets.json: the file that the run's tickets were taken from. ``synthetic``: the miniature's world drew them."""
+    """config/tickets.json: the file that the run's tickets were taken from.
+
+    ``synthetic``: the miniature's world drew them.
+    """
 
     source: str
     sha256: str | None
@@ -100,7 +109,9 @@ class TicketsSource(Record):
 
 
 def read_tickets(path: Path, mission: str | None = None) -> list[StageA]:
-    """Read Stage-A tickets in file order; refuses an empty file, a repeated ticket_key, and a foreign mission where one is given."""
+    """Read Stage-A tickets in file order; refuses an empty file, a repeated ticket_key, and a foreign mission where one
+    is given.
+    """
     tickets = read_numbered(path, StageA)
     seen: dict[str, int] = {}
     for line, ticket in tickets:

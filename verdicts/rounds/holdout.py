@@ -1,7 +1,7 @@
 """Tickets that guidance is learnt from, and tickets that it is only judged on.
 
-A share of all groups is held out by a hash of their id: reflection is never shown them, no proposal is tried on them and no
-rule is credited by them. They are rolled out like all others, so that every rate stands for both sides.
+A share of all groups is held out by a hash of their id: reflection is never shown them, no proposal is tried on them
+and no rule is credited by them. They are rolled out like all others, so that every rate stands for both sides.
 """
 
 import hashlib

@@ -42,8 +42,8 @@ def trajectories_of(
 ) -> list[Trajectory]:
     """One trajectory a candidate: the answer read, and whether its verdict is the label.
 
-    A whole verdict whose reason did not end within ``max_new_tokens`` stands, be it held by the grammar or written freely,
-    unless ``cut_reasons`` is ``refuse``.
+    A whole verdict whose reason did not end within ``max_new_tokens`` stands, be it held by the grammar or written
+    freely, unless ``cut_reasons`` is ``refuse``.
     """
     rows = []
     for index, (decode, completion) in enumerate(zip(decodes, completions, strict=True)):
@@ -69,25 +69,28 @@ def trajectories_of(
                 reason=parsed.reason,
                 format_ok=whole,
                 label_match=whole and parsed.verdict == ticket.label,
-                verdict_logprob=VerdictLogprob(
-                    **{side: _rounded(value) for side, value in completion.verdict_logprob.items()}
+                verdict_logprob=VerdictLogprob.model_validate(
+                    {side: _rounded(value) for side, value in completion.verdict_logprob.items()}
                 ),
                 guidance_step=step,
                 raw_text=said if whole and said != text else None,
                 cut=cut,
-            )  # fmt: skip
+            )
         )
     return rows
 
 
 def read(completion: Completion, cut_reasons: str) -> tuple[str, Parsed, bool]:
-    """The text to keep of an answer, what it says, and whether its reason was cut. What is malformed is kept as it was said."""
+    """The text to keep of an answer, what it says, and whether its reason was cut.
+
+    What is malformed is kept as it was said.
+    """
     said = completion.text.rstrip()
     if completion.finish not in (STOP, LENGTH):  # over_length, refused: there is no answer
         return said or getattr(completion, "detail", ""), Parsed(None, None, completion.finish), False
     text = normalise(said).text
     parsed = parse(text)
-    if parsed.why:
+    if parsed.verdict is None or parsed.reason is None:
         return said, parsed, False
     if completion.finish == STOP:
         return text, parsed, False
@@ -105,7 +108,9 @@ def belongs(
     round_number: int,
     step: int,
 ) -> bool:
-    """Whether saved rows are those of the window's tickets from number ``first`` on: each candidate once, in order, of this round and guidance."""
+    """Whether saved rows are those of the window's tickets from number ``first`` on: each candidate once, in order, of
+    this round and guidance.
+    """
     if not chunk or first + len(chunk) > len(window):
         return False
     for (rows, finishes), ticket, asked in zip(chunk, window[first:], decodes[first:], strict=False):
@@ -121,7 +126,7 @@ def belongs(
                 row.round,
                 row.guidance_step,
                 row.candidate_index,
-                row.decode.seed,
+                row.decode and row.decode.seed,
             )
             for row in rows
         ]
@@ -146,8 +151,10 @@ def failures_of(rows: Sequence[Trajectory], finishes: Sequence[str]) -> list[Mal
     return failures
 
 
-def forgiven_in(rows: Iterable[Trajectory]) -> str:
-    """What was forgiven among candidates, for a summary line: ``; 5 answers in another form (4 full_width, 1 bold), 2 reasons cut`` or nothing."""
+def forgiven_in_answers(rows: Iterable[Trajectory]) -> str:
+    """What was forgiven among candidates, for a summary line: ``; 5 answers in another form (4 full_width, 1 bold), 2
+    reasons cut`` or nothing.
+    """
     rows = list(rows)
     kinds = [kinds for row in rows if row.raw_text is not None and (kinds := normalise(row.raw_text).forgiven)]
     counts = Counter(kind for found in kinds for kind in found)
@@ -160,10 +167,12 @@ def forgiven_in(rows: Iterable[Trajectory]) -> str:
 
 
 def _failure(row: Trajectory, index: int | None, why: str, text: str) -> Malformed:
-    return Malformed(
-        ticket_key=row.ticket_key, group_id=row.group_id, mission=row.mission, round=row.round, epoch=row.epoch,
-        candidate_index=index, why=why, response_text=text, guidance_step=row.guidance_step,
-    )  # fmt: skip
+    fields = {
+        "ticket_key": row.ticket_key, "group_id": row.group_id, "mission": row.mission,
+        "round": row.round, "epoch": row.epoch, "candidate_index": index,
+        "why": why, "response_text": text, "guidance_step": row.guidance_step,
+    }  # fmt: skip
+    return Malformed.model_validate(fields)  # which holds why to the known reason words
 
 
 def _rounded(value: float | None) -> float | None:

@@ -1,8 +1,9 @@
 """What of a run's answers could not be read, counted; and whether the loop has to stop for it.
 
-An answer that cannot be read is never "nothing to learn". Where more than ``loop.max_unreadable`` of an epoch's candidates
-are malformed, or of its reflections unreadable, the loop stops after that round: not converged, nothing distilled. The judgement
-is a function of the rounds on disk, so next_round, show, report and check agree on it without a file of its own.
+An answer that cannot be read is never "nothing to learn". Where more than ``loop.max_unreadable`` of an epoch's
+candidates are malformed, or of its reflections unreadable, the loop stops after that round: not converged, nothing
+distilled. The judgement is a function of the rounds on disk, so next_round, show, report and check agree on it without
+a file of its own.
 """
 
 import re
@@ -23,52 +24,67 @@ from verdicts.rounds.windows import place_of
 
 ENOUGH = 8  # answers before the end of an epoch that say something about all of them
 _SHOWN = 100  # characters of the first raw text
+_UNPRINTABLE = re.compile(
+    r"[^\S ]"  # any blank but the plain one
+    r"|[^\x20-\x7e\xa1-\uffff\U00010000-\U0010ffff]"  # control characters
+    r"|[\u200b-\u200f\u2028-\u202e\u2060-\u2069\ufeff\ud800-\udfff]"  # invisible, turning the line, half characters
+)
 
 
 @dataclass
-class Count:
+class AnswerCount:
     """Answers of one kind: how many, how many of them unreadable for each reason word, and the first such text."""
 
     total: int = 0
-    reasons: Counter = field(default_factory=Counter)
+    reasons: Counter[str] = field(default_factory=Counter)
     first: str | None = None
 
     @property
     def unread(self) -> int:
+        """How many cannot be read."""
         return self.reasons.total()
 
     @property
     def in_words(self) -> str:
+        """``30 no_verdict, 7 third_state``."""
         return by_reason(self.reasons)
 
-    def add(self, other: "Count") -> None:
+    def add(self, other: "AnswerCount") -> None:
         """Take in a further round's."""
         self.total += other.total
         self.reasons += other.reasons
         self.first = other.first if self.first is None else self.first
 
     def exceeds(self, share: float, whole_epoch: bool) -> bool:
-        """Whether more than ``share`` is unreadable. One bad answer among few is no reason, nor are few in an epoch that goes on."""
+        """Whether more than ``share`` is unreadable.
+
+        One bad answer among few is no reason, nor are few in an epoch that goes on.
+        """
         few = self.unread < 2 and self.unread < self.total
         return self.unread > share * self.total and not few and (whole_epoch or self.total >= ENOUGH)
 
 
 @dataclass(frozen=True)
 class Kind:
-    """What is counted: its name in a sentence, the file that tells more, and the knob for each reason word (``otherwise`` for the rest)."""
+    """What is counted: its name in a sentence, the file that tells more, and the knob for each reason word
+    (``otherwise`` for the rest).
+    """
 
     name: str
     file: str
     knobs: dict[str, str]
     otherwise: str
 
-    def sentence(self, number: int, count: Count, share: float) -> str:
+    def sentence(self, number: int, count: AnswerCount, share: float) -> str:
         """What is wrong: counts by reason and the first raw text."""
-        first = f"; the first one: {shown(count.first)}" if count.first else ""
+        first = f"; the first one: {printable(count.first)}" if count.first else ""
         many = f"{count.unread} of {count.total} {self.name} of its epoch"
-        return f"loop stopped after round {number:04d}: {many} cannot be read ({by_reason(count.reasons)}), more than loop.max_unreadable ({share:g}){first}; nothing is distilled"
+        return (
+            f"loop stopped after round {number:04d}: {many} cannot be read ({by_reason(count.reasons)}), "
+            f"more than loop.max_unreadable ({share:g}){first}; nothing is distilled"
+        )
 
-    def turn(self, count: Count) -> str:
+    def turn(self, count: AnswerCount) -> str:
         """What to do: the knobs of every reason that stands for a tenth or more."""
         words = [word for word, found in count.reasons.most_common() if found >= 0.1 * count.unread]
         return "; ".join(dict.fromkeys(self.knobs.get(word, self.otherwise) for word in words))
@@ -92,16 +108,15 @@ REFLECTIONS = Kind(
         "over_length": "raise engine.context_tokens, or lower reflect.prompt_tokens",
         "cut_off": "raise reflect.max_new_tokens",
         "refused": "see what the server said",
-    }
-    | {
-        MUTE_TRIAL: "let the server give logprobs, or have answers begin with the verdict (configs/prompts/stage_b.system.txt)"
+        MUTE_TRIAL: "let the server give logprobs, "
+        "or have answers begin with the verdict (configs/prompts/stage_b.system.txt)",
     },
     "set reflect.grammar: true, change the prompt (configs/prompts/reflect.user.txt), or take another model",
 )
 
 
 class Stop(NamedTuple):
-    """Why the loop stopped: after which round, the path to read, the fault and the knob as one sentence's two halves."""
+    """Why the loop stopped: after which round, the path to read, the fault and what to do about it."""
 
     round: int
     rounds_per_epoch: int
@@ -111,43 +126,45 @@ class Stop(NamedTuple):
 
     @property
     def epoch(self) -> int:
+        """The epoch of the round, counted from 1."""
         return (self.round - 1) // self.rounds_per_epoch + 1
 
     @property
     def whole_epoch(self) -> bool:
+        """Whether it stopped at the end of an epoch."""
         return self.round % self.rounds_per_epoch == 0
 
     @property
     def error(self) -> UserError:
+        """The stop as the error that a tool ends with."""
         return mistake(self.what, self.todo, path=self.path)
 
 
-def answers_of(folder: Path) -> Count:
+def answers_of(folder: Path) -> AnswerCount:
     """The candidates of one round: all rows of its trajectories, and those that failed."""
     path, failed = folder / "trajectories.jsonl", folder / "failure_malformed.jsonl"
     if not path.exists() or not failed.exists():
-        return Count()
-    with path.open("rb") as file:
-        total = sum(
-            b'"source": "guard"' not in line for line in file
-        )  # the guard's rows are none of the model's answers
+        return AnswerCount()
+    with path.open("rb") as file:  # lines are counted, not read: the guard's rows are none of the model's answers
+        total = sum(b'"source": "guard"' not in line for line in file)
     failures = [row for row in read_rows(failed, Malformed, allow_empty=True) if row.candidate_index is not None]
-    return Count(
+    return AnswerCount(
         total,
         Counter(row.why for row in failures),
         next((row.response_text for row in failures if row.response_text), None),
     )
 
 
-def reflections_of(folder: Path) -> Count:
+def reflections_of(folder: Path) -> AnswerCount:
     """The reflection calls of one round."""
     path = folder / "reflection.jsonl"
-    return count_reflections(read_rows(path, Reflection)) if path.exists() else Count()
+    return count_reflections(read_rows(path, Reflection)) if path.exists() else AnswerCount()
 
 
-def count_reflections(records: Iterable[Reflection]) -> Count:
-    """Reflection calls among records; the life-cycle record of a round is no call. One whose proposals were tried without a
-    verdict to read counts as unreadable too."""
+def count_reflections(records: Iterable[Reflection]) -> AnswerCount:
+    """Reflection calls among records; the life-cycle record of a round is no call. One whose proposals were tried
+    without a verdict to read counts as unreadable too.
+    """
     calls = [record for record in records if not record.reflection_id.endswith("-life")]
     unread = [record for record in calls if record.unreadable]
     mute = [
@@ -155,8 +172,10 @@ def count_reflections(records: Iterable[Reflection]) -> Count:
         for record in calls
         if not record.applied and any(reason(rejected.why) == MUTE_TRIAL for rejected in record.rejected)
     ]
-    reasons = Counter(reason(record.unreadable) for record in unread) + Counter({MUTE_TRIAL: len(mute)})
-    return Count(len(calls), reasons, next((record.raw_response for record in unread if record.raw_response), None))
+    reasons = Counter(reason(record.unreadable or "") for record in unread) + Counter({MUTE_TRIAL: len(mute)})
+    return AnswerCount(
+        len(calls), reasons, next((record.raw_response for record in unread if record.raw_response), None)
+    )
 
 
 def reason(why: str) -> str:
@@ -169,7 +188,7 @@ def stop_after(rounds: Path, last: int, rounds_per_epoch: int, max_unreadable: f
     for number in range(1, last + 1):
         folder, place = round_folder(rounds, number), (number - 1) % rounds_per_epoch
         if place == 0:
-            answers, reflections = Count(), Count()
+            answers, reflections = AnswerCount(), AnswerCount()
         answers.add(answers_of(folder))
         reflections.add(reflections_of(folder))
         for kind, count in ((ANSWERS, answers), (REFLECTIONS, reflections)):
@@ -185,7 +204,9 @@ def stop_after(rounds: Path, last: int, rounds_per_epoch: int, max_unreadable: f
 
 
 def stop_of_run(run_dir: Path) -> Stop | None:
-    """The same for a run folder, by the loop's own section file; None where the run has none (yet), or an older one without the knob."""
+    """The same for a run folder, by the loop's own section file; None where the run has none (yet), or an older one
+    without the knob.
+    """
     config, tickets = run_dir / "config" / "loop.yaml", run_dir / "stage_a.jsonl"
     if not config.exists() or not tickets.exists() or "max_unreadable" not in (read_yaml(config).get("loop") or {}):
         return None
@@ -194,24 +215,16 @@ def stop_of_run(run_dir: Path) -> Stop | None:
     return stop_after(run_dir / "rounds", finished_rounds(run_dir / "rounds"), per_epoch, cfg.loop.max_unreadable)
 
 
-def by_reason(reasons: Counter) -> str:
+def by_reason(reasons: Counter[str]) -> str:
     """``30 no_verdict, 7 third_state``, the most frequent first."""
     return ", ".join(f"{count} {word}" for word, count in sorted(reasons.items(), key=lambda item: (-item[1], item[0])))
 
 
-def shown(text: str) -> str:
-    """A raw text as a part of one line: short, with what a terminal would obey or a line would break at made visible."""
+def printable(text: str) -> str:
+    """A raw text as a part of one line: short, with what a terminal would obey or a line would break at spelt out."""
     short = text if len(text) <= _SHOWN else text[:_SHOWN] + "…"
     short = short.replace("\\", "\\\\").replace("\n", "\\n").replace("\r", "\\r").replace("\t", "\\t")
-    return (
-        "'"
-        + re.sub(
-            r"[^\S ]|[^\x20-\x7e\xa1-\uffff\U00010000-\U0010ffff]|[\u200b-\u200f\u2028-\u202e\u2060-\u2069\ufeff\ud800-\udfff]",
-            lambda found: f"\\u{ord(found[0]):04x}",
-            short,
-        )
-        + "'"
-    )
+    return "'" + _UNPRINTABLE.sub(lambda found: f"\\u{ord(found[0]):04x}", short) + "'"
 
 
 def unread_in(unread: Sequence[str]) -> str:
@@ -219,16 +232,16 @@ def unread_in(unread: Sequence[str]) -> str:
     return f" ({len(unread)} unreadable: {by_reason(Counter(map(reason, unread)))})" if unread else ""
 
 
-def forgiven_in(records: Iterable[Reflection]) -> str:
+def forgiven_in_reflections(records: Iterable[Reflection]) -> str:
     """For a summary line: ``; forgiven in 3 answers: 2 fence, 1 prose`` or nothing."""
     forgiven = [record.forgiven for record in records if record.forgiven]
     counts = sum((Counter(kinds) for kinds in forgiven), Counter())
     return f"; forgiven in {len(forgiven)} answers: {by_reason(counts)}" if forgiven else ""
 
 
-def reading_of(run_dir: Path, rounds: int) -> dict[str, Count]:
+def reading_of(run_dir: Path, rounds: int) -> dict[str, AnswerCount]:
     """Over all rounds of a run: its answers and its reflections, counted, by the name of what is counted."""
-    found = {ANSWERS.name: Count(), REFLECTIONS.name: Count()}
+    found = {ANSWERS.name: AnswerCount(), REFLECTIONS.name: AnswerCount()}
     for number in range(1, rounds + 1):
         folder = round_folder(run_dir / "rounds", number)
         found[ANSWERS.name].add(answers_of(folder))

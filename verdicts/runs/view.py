@@ -20,7 +20,7 @@ from verdicts.records.run import LoopStatus, RoundMetrics, SideRates
 from verdicts.records.run_folder import finished_rounds, round_folder, stream_round_rows
 from verdicts.records.ticket_index import Tickets
 from verdicts.rounds.holdout import SIDES, Side, side_of
-from verdicts.rounds.unreadable import Count, Stop, count_reflections, stop_of_run
+from verdicts.rounds.unreadable import AnswerCount, Stop, count_reflections, stop_of_run
 from verdicts.stats.rates import VerdictRates, verdict_rates, wilson
 
 
@@ -43,7 +43,7 @@ class Learnt:
         return len(self.reflections)
 
     @property
-    def reading(self) -> Count:
+    def reading(self) -> AnswerCount:
         """Its reflection calls, and how many of them could not be read."""
         return count_reflections(record for records in self.reflections for record in records)
 
@@ -87,7 +87,7 @@ class Round:
     verdicts: dict[Side, Counter[tuple[str, str]]]
     formats: Counter[bool]  # format_ok of the model's candidates
     cut: int  # reasons that did not end
-    calls: Count  # its reflections
+    calls: AnswerCount  # its reflections
     queued: int
     rules: int
     step: int
@@ -205,7 +205,7 @@ def metrics_row(scope: Literal["round", "epoch"], rounds: Sequence[Round]) -> Ro
     formats = sum((past.formats for past in rounds), Counter())
     rates = verdict_rates(sum(verdicts.values(), Counter()).elements())
     sides = {side: verdict_rates(counts.elements()) for side, counts in verdicts.items()}
-    calls = Count()
+    calls = AnswerCount()
     for past in rounds:
         calls.add(past.calls)
     return RoundMetrics(

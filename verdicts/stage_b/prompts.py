@@ -34,7 +34,10 @@ def rule_number(key: str) -> int:
 
 
 def render_guidance(experiences: Mapping[str, str]) -> str:
-    """One rule a line, ``G0: …`` first, in the order of the key numbers. Whatever a reader takes for a line end becomes a blank: a text is one line."""
+    """One rule a line, ``G0: …`` first, in the order of the key numbers.
+
+    Whatever a reader takes for a line end becomes a blank: a text is one line.
+    """
     return "\n".join(
         f"{key}: {' '.join(experiences[key].splitlines())}" for key in sorted(experiences, key=rule_number)
     )

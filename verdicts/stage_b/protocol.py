@@ -5,10 +5,11 @@ A model answers in exactly two lines, ``Verdict: 通过|不通过`` and ``Reason
 """
 
 import re
-from typing import NamedTuple
+from typing import Literal, NamedTuple
 
+_Verdict = Literal["pass", "fail"]  # as in records, which this module does without to load fast
 WORD = {"pass": "通过", "fail": "不通过"}
-VERDICT_OF = {word: verdict for verdict, word in WORD.items()}
+VERDICT_OF: dict[str, _Verdict] = {"通过": "pass", "不通过": "fail"}
 HEADER = "Verdict: "
 REASON_HEADER = "Reason: "
 
@@ -48,9 +49,8 @@ FORGIVEN = {
     "full_stop": "a full stop behind the verdict word",
     "traditional": "通過 for 通过",
 }
-_NARROW = {code: code - 0xFEE0 for code in range(0xFF01, 0xFF5F)} | {
-    0x3000: " "
-}  # a character for a character: places stay
+# a character for a character: places in the narrow text are places in the text
+_NARROW: dict[int, int | str] = {code: code - 0xFEE0 for code in range(0xFF01, 0xFF5F)} | {0x3000: " "}
 _SIMPLE = str.maketrans("過複覆覈證據無", "过复复核证据无")
 _INVISIBLE = "\ufeff\u200b\u200c\u200d\u2060\x00"
 _MARK = "[*_`]*"
@@ -64,7 +64,7 @@ _SENTENCE_END = re.compile(r"[。！？；!?;]|(?<!\d)\.(?=\s|$)")
 class Parsed(NamedTuple):
     """One answer read. ``why`` is None exactly when both other fields are set."""
 
-    verdict: str | None
+    verdict: _Verdict | None
     reason: str | None
     why: str | None
 
@@ -97,10 +97,12 @@ def strip_thinking(text: str) -> str:
 
 
 def normalise(text: str) -> Normal:
-    """Bring an answer into the form that ``parse`` wants, as far as only its form is wrong (``FORGIVEN`` lists the kinds).
+    """Bring an answer into the form that ``parse`` wants, as far as only its form is wrong (``FORGIVEN`` lists the
+    kinds).
 
-    Words are never guessed: another word for pass or fail, a third state, a further line, or a blank line between the two
-    stay as they are, and ``parse`` refuses them. The reason's own text is kept to the letter. Normal text stays as it is.
+    Words are never guessed: another word for pass or fail, a third state, a further line, or a blank line between the
+    two stay as they are, and ``parse`` refuses them. The reason's own text is kept to the letter. Normal text stays as
+    it is.
     """
     text = text.rstrip()
     kinds: list[str] = []
@@ -175,8 +177,10 @@ def _oddities(written: str, header: str) -> list[str]:
     return kinds + (["header"] if plain != header else [])
 
 
-def begun_verdict(text: str) -> str | None:
-    """The verdict of an answer that may have been cut behind its first line, or None: for a trial, which wants no reason."""
+def begun_verdict(text: str) -> _Verdict | None:
+    """The verdict of an answer that may have been cut behind its first line, or None: for a trial, which wants no
+    reason.
+    """
     normal = normalise(text).text
     word = normal.partition("\n")[0].removeprefix(HEADER) if normal.startswith(HEADER) else ""
     return None if third_state_word(normal) else VERDICT_OF.get(word)

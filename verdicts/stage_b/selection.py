@@ -1,4 +1,5 @@
-"""From candidates to one verdict: majority vote, fail-first on ties, and a guard against passes with an explicit negative.
+"""From candidates to one verdict: majority vote, fail-first on ties, and a guard against passes with an explicit
+negative.
 
 Label-blind: the label is only written beside the verdict (``label_match``), never used to choose it.
 """
@@ -8,7 +9,7 @@ from collections.abc import Iterable, Sequence
 
 from verdicts.config.sections import FailFirst
 from verdicts.records.rollout import Selection, Trajectory, VerdictLogprob, votes_of
-from verdicts.records.tickets import StageA
+from verdicts.records.tickets import StageA, Verdict
 from verdicts.stage_b.protocol import clean_summary, render, third_state_word
 
 OVERRIDE = "fail_first_override"
@@ -27,28 +28,29 @@ def explicit_negative(ticket: StageA, guard: FailFirst) -> tuple[str, str] | Non
     return None
 
 
-def majority(verdicts: Sequence[str]) -> tuple[str, float]:
+def majority(verdicts: Sequence[Verdict]) -> tuple[Verdict, float]:
     """The verdict most candidates gave and its share of the votes; a tie is a fail."""
     fails = sum(verdict == "fail" for verdict in verdicts)
-    verdict = "fail" if 2 * fails >= len(verdicts) else "pass"
+    verdict: Verdict = "fail" if 2 * fails >= len(verdicts) else "pass"
     return verdict, round(max(fails, len(verdicts) - fails) / len(verdicts), 6)
 
 
 def select(ticket: StageA, candidates: Sequence[Trajectory], guard: FailFirst) -> Selection | None:
     """Choose a ticket's verdict and reason; None where no candidate of the model is valid.
 
-    The first candidate of the winning verdict speaks for it (the grid goes from cold to warm), one with a whole reason before
-    one whose reason was cut. Where the guard overrides a pass it speaks itself: ``selected_candidate`` is then the index of
-    the row that ``guard_row`` gives.
+    The first candidate of the winning verdict speaks for it (the grid goes from cold to warm), one with a whole reason
+    before one whose reason was cut. Where the guard overrides a pass it speaks itself: ``selected_candidate`` is then
+    the index of the row that ``guard_row`` gives.
     """
     asked = by_model(candidates)
     valid = [candidate for candidate in asked if candidate.format_ok]
     if not valid:
         return None
-    verdict, strength = majority([candidate.verdict for candidate in valid])
+    verdict, strength = majority([candidate.verdict for candidate in valid if candidate.verdict])
     chosen = min(
         (candidate for candidate in valid if candidate.verdict == verdict), key=lambda candidate: candidate.cut
     )
+    assert chosen.reason is not None  # a valid answer has both
     reason, index, warnings = chosen.reason, chosen.candidate_index, []
     if 0 < sum(candidate.verdict == "pass" for candidate in valid) == len(valid) / 2:
         warnings.append(TIE)
@@ -71,19 +73,22 @@ def by_model(candidates: Iterable[Trajectory]) -> list[Trajectory]:
 
 
 def guard_row(selection: Selection | None) -> Trajectory | None:
-    """The guard's verdict as a candidate of its own, so that what was selected is among the candidates; None where it overrode nothing."""
-    if selection is None or OVERRIDE not in selection.warnings:
+    """The guard's verdict as a candidate of its own, so that what was selected is among the candidates; None where it
+    overrode nothing.
+    """
+    if selection is None or selection.selected_candidate is None or OVERRIDE not in selection.warnings:
         return None
     return Trajectory(
         ticket_key=selection.ticket_key, group_id=selection.group_id, mission=selection.mission,
         round=selection.round, epoch=selection.epoch, candidate_index=selection.selected_candidate, decode=None,
         response_text=render(selection.verdict, selection.reason), verdict=selection.verdict, reason=selection.reason,
-        format_ok=True, label_match=selection.label_match, verdict_logprob=VerdictLogprob(**{"pass": None, "fail": None}),
+        format_ok=True, label_match=selection.label_match,
+        verdict_logprob=VerdictLogprob.model_validate({"pass": None, "fail": None}),
         guidance_step=selection.guidance_step, source="guard",
     )  # fmt: skip
 
 
 def guard_reason(photo: str, segment: str) -> str:
-    """The reason of an overridden pass; the segment is shown unless it would bring a third-state word into an answer."""
+    """The reason of an overridden pass; the segment is shown unless it would bring a third-state word into it."""
     shown = f"：{segment[:60]}" if third_state_word(segment) is None else ""
     return f"{photo} 出现明确负项{shown}(G0)"
