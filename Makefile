@@ -73,9 +73,14 @@ endif
 include make/demo.mk
 
 # -- the two commands of the README, and what proves them
-.PHONY: test bench chaos worlds student-worlds schemas miniature-teacher miniature-student clean
+.PHONY: test lint bench chaos worlds student-worlds schemas miniature-teacher miniature-student clean
 test: | $(READY_ECOSYSTEM) ## run the tests
 	@env -u MAKE_ROOT $(PY) -m pytest -n 2 --dist loadfile
+# for types mypy reads the student's packages too
+lint: | $(READY_STUDENT) ## check style, layout and types (ruff, mypy); settings are in pyproject.toml
+	@$(PY) -m ruff check
+	@$(PY) -m ruff format --check
+	@$(PY) -m mypy
 bench: | $(READY) ## tickets/s of our rollout against llama_cpp.Llama, one after another, in one run
 	@$(call TOOL,bench)
 chaos: | $(READY_STUDENT) ## count what bad inputs, kills and size do to every tool (hours on two cores; docs/reliability.md has the figures)

@@ -1,5 +1,6 @@
 """What the README and docs/ name is there: tools, targets, options, files, configurations, messages; what they show works."""
 
+import ast
 import re
 import shlex
 import shutil
@@ -129,17 +130,30 @@ def test_the_chinese_runbook_shows_the_same_commands_in_the_same_order():
     assert shown[0] == shown[1] and len(shown[0]) >= 10
 
 
+def words_of(node: ast.AST) -> str:
+    """The fixed words of a string, of one with values in it, of a call's arguments or a tuple: mistake("what", "what to
+    do") prints what; what to do. However the source breaks its lines, these words stay the same."""
+    if isinstance(node, ast.Constant):
+        return node.value if isinstance(node.value, str) else ""
+    if isinstance(node, ast.JoinedStr):
+        return "".join(map(words_of, node.values))
+    if isinstance(node, ast.Call | ast.Tuple):
+        return "; ".join(filter(None, map(words_of, node.args if isinstance(node, ast.Call) else node.elts)))
+    if isinstance(node, ast.IfExp):
+        return words_of(node.body)
+    return "…"  # a value
+
+
 def test_every_message_in_the_troubleshooting_page_is_one_that_the_code_prints():
     page = (ROOT / "docs/troubleshooting.md").read_text(encoding="utf-8")
     messages = re.findall(r"^\| `([^`]+)` \|", page, re.MULTILINE)
     assert len(messages) >= 30
-    code = " ".join(
-        path.read_text(encoding="utf-8")
+    code = "\n".join(
+        words_of(node)
         for folder in ("tools", "verdicts", "miniature", "make")
         for path in (ROOT / folder).rglob("*.py")
+        for node in ast.walk(ast.parse(path.read_text(encoding="utf-8")))
     )
-    code = re.sub(r"""["']\s*\n\s*f?["']""", "", code)  # one text over several lines
-    code = re.sub(r"""[",']+\s*f?[",']+\s*""", "; ", code)  # mistake("what", "what to do") prints what; what to do
     for message in messages:
         parts = [part.strip(" ();:") for part in message.split("…")]
         assert [part for part in parts if len(part) > 2 and part not in code] == [], message
