@@ -22,8 +22,8 @@ def wrong_row(row: PlacedRecord, field: str, what: str, todo: str) -> str:
 class Rule:
     """One rule. ``says``: its line in the report; ``needs``: the run's own files without which it is not looked at.
 
-    """One rule. ``says``: its line in the report; ``needs``: the run's own files without which it is left out.
-    the file of every round.
+    ``sees``: names of the files whose records it sees; empty: all files. ``rounds/*/guidance.json`` names the
+    file of every round.
     """
 
     says: str
