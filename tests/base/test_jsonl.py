@@ -44,7 +44,8 @@ def problem(path: Path, model=StageA) -> str:
         ),
         (
             GOOD.replace("image_1", "image_2"),
-            ":2: per_image: keys must run image_1, image_2, … without a gap (found 'image_2' for image_1); renumber the photos",
+            ":2: per_image: keys must run image_1, image_2, … without a gap (found 'image_2' for image_1); "
+            "renumber the photos",
         ),
         (GOOD.replace('["1.jpg"]', "[]"), ":2: 0 images but 1 summaries; give one summary a photo"),
         (GOOD[:40], ":2: not valid JSON at column 35 (unterminated string); complete or delete the line"),

@@ -45,7 +45,8 @@ def problem(path: Path, content: str | bytes, read=read_tickets) -> str:
     [
         (
             LINE.replace("标签", "\\ud800"),
-            ":2: per_image.image_1: half a surrogate (\\ud800), which is no character; write the whole character, or delete it",
+            ":2: per_image.image_1: half a surrogate (\\ud800), which is no character; "
+            "write the whole character, or delete it",
         ),
         (LINE.replace('"images"', '"\\udc00": 1, "images"'), ":2: half a surrogate (\\udc00)"),
         (LINE.replace('"a"', "9" * 5000), ":2: group_id: an integer of 5000 digits; write at most 18"),
@@ -334,7 +335,11 @@ ROW = '{"ticket_key": "T-001::fail", "decision": "exclude", "note": "看得見"}
         "ｔｉｃｋｅｔ＿ｋｅｙ,ＤＥＣＩＳＩＯＮ,Ｎｏｔｅ\nT-001::fail,ＥＸＣＬＵＤＥ,看得見\n".encode("utf-16"),
         "Ticket Key,decision,note,who,照片数\nT-001::fail,exclude,看得見,me,2\n".encode("gb18030"),
         "ticket_key,decision,note\rT-001::fail,exclude,看得見\r".encode(),
-        ROW.encode("gb18030"), ROW.encode("utf-16"), ROW.encode("big5"), ROW.encode("utf-8-sig"), ROW.replace("\n", "\r").encode(),
+        ROW.encode("gb18030"),
+        ROW.encode("utf-16"),
+        ROW.encode("big5"),
+        ROW.encode("utf-8-sig"),
+        ROW.replace("\n", "\r").encode(),
     ],
 )  # fmt: skip
 def test_decisions_are_read_as_any_program_saves_them(tmp_path, data):

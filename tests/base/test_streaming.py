@@ -70,7 +70,7 @@ def test_a_line_in_another_encoding_is_named(tmp_path):
     path = tmp_path / "stage_a.jsonl"
     write_rows(path, [ticket("a"), ticket("b")])
     path.write_bytes(path.read_bytes() + "挡风板".encode("gbk"))
-    with pytest.raises(UserError, match="stage_a.jsonl:3: not UTF-8"):
+    with pytest.raises(UserError, match=r"stage_a\.jsonl:3: not UTF-8"):
         list(stream_placed(path, StageA))
 
 
@@ -185,8 +185,10 @@ def review_of(*counts: int) -> NeedReviewFile:
     for at, count in enumerate(counts):
         listed = [
             ReviewTicket(
-                ticket_key=f"g{number}::pass", group_id=f"g{number}", gt_label="pass", pred_verdict="fail", pred_reason='多行\n"引号"\u2028\\', reason_code="label_suspect",
-                times_queued=1, last_round=2, log_odds_against_label=None if number % 2 else -1.5, images=["a.jpeg"], per_image={"image_1": "[]{}\t"},
+                ticket_key=f"g{number}::pass", group_id=f"g{number}", images=["a.jpeg"],
+                per_image={"image_1": "[]{}\t"},
+                gt_label="pass", pred_verdict="fail", pred_reason='多行\n"引号"\u2028\\', reason_code="label_suspect",
+                times_queued=1, last_round=2, log_odds_against_label=None if number % 2 else -1.5,
                 candidates=[ReviewCandidate(verdict="fail", reason="x", count=1)] * (number % 3),
             )
             for number in range(count)
@@ -255,12 +257,11 @@ def test_which_groups_validate_depends_on_the_groups_and_not_on_their_order(shar
             back.see(other)
         chosen = {group for group in groups if group in there}
         assert chosen == {group for group in groups if group in back} == validation_groups(groups, share, 17)
-        if 1 < count and 0 < share < 1:
+        if count > 1 and 0 < share < 1:
             assert (
                 0 < len(chosen) < count
                 and all((hash_share(17, group) < share) == (group in chosen) for group in groups)
-                or len(chosen) in (1, count - 1)
-            )
+            ) or len(chosen) in (1, count - 1)
 
 
 def test_a_run_of_mixed_line_ends_collects_to_the_same_bytes(tmp_path):

@@ -1,4 +1,4 @@
-"""How a tool ends: a user's mistake as one line and exit 2, anything else with its traceback; and where its sentences go."""
+"""How a tool ends: a user's mistake as one line and exit 2, anything else with its traceback. Where its words go."""
 
 import sys
 

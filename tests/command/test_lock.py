@@ -1,4 +1,7 @@
-"""One command at a time writes into a run folder; another one, the same instant included, is told who does. A dead one's claim counts no more."""
+"""One command at a time writes into a run folder; another, even of the same instant, is told who does.
+
+A dead one's claim counts no more.
+"""
 
 import os
 import signal
@@ -10,7 +13,7 @@ from pathlib import Path
 import pytest
 
 from tests.support.builders import RunFolder, ticket
-from tests.support.small_tools import ROOT, end_all, environment, left_of, small_tool, start, start_tool, wait_for
+from tests.support.small_tools import ROOT, end_all, environment, small_tool, start, start_tool, wait_for
 from verdicts.base.jsonl import write_text
 from verdicts.command import lock
 
@@ -171,8 +174,9 @@ def test_who_writes_a_file_sweeps_what_a_killed_writer_of_it_left(tmp_path):
 # -- the real tools
 
 WRITING = {
-    "prepare": "run_dir", "rollout": "output_dir", "reflect": "round_dir", "apply": "output", "next_round": "output", "collect": "output_dir", "aggregate_review": "output_dir",
-    "distill": "output_dir", "review_apply": "run_dir", "evaluate": "output", "gate": "output", "summarize": "output", "fuse": "config", "sft": "output_dir",
+    "prepare": "run_dir", "rollout": "output_dir", "reflect": "round_dir", "apply": "output", "next_round": "output",
+    "collect": "output_dir", "aggregate_review": "output_dir", "distill": "output_dir", "review_apply": "run_dir",
+    "evaluate": "output", "gate": "output", "summarize": "output", "fuse": "config", "sft": "output_dir",
 }  # fmt: skip
 
 

@@ -1,4 +1,7 @@
-"""Ctrl-C, TERM, a closed terminal, a dead make, a dead engine, a full disk: each ends a tool at once, in one sentence, with nothing half-made left."""
+"""Ctrl-C, TERM, a closed terminal, a dead make, a dead engine, a full disk: each ends a tool at once, in one sentence.
+
+Nothing half-made is left.
+"""
 
 import os
 import pty
@@ -60,14 +63,21 @@ def test_a_signal_ends_a_tool_with_one_sentence_that_says_how_to_go_on(tmp_path,
 @pytest.mark.parametrize(
     "body",
     [
-        'hashlib.pbkdf2_hmac("sha256", b"", b"", 2**31 - 1)',  # the main thread in compiled code, where no handler of Python runs
-        'with ThreadPoolExecutor() as pool:\n    pool.submit(hashlib.pbkdf2_hmac, "sha256", b"", b"", 2**31 - 1).result()',
+        # the main thread in compiled code, where no handler of Python runs
+        'hashlib.pbkdf2_hmac("sha256", b"", b"", 2**31 - 1)',
+        "with ThreadPoolExecutor() as pool:\n"
+        '    pool.submit(hashlib.pbkdf2_hmac, "sha256", b"", b"", 2**31 - 1).result()',
         "while True:\n    try:\n        time.sleep(60)\n    except BaseException:\n        pass",
         "try:\n    time.sleep(60)\nfinally:\n    time.sleep(60)",
     ],
 )
 def test_a_tool_ends_in_two_seconds_whatever_it_is_in_the_middle_of_and_leaves_no_file(tmp_path, body):
-    writing = "from verdicts.base.whole_file import beside\nwith beside(folder / 'out.jsonl') as temporary:\n    temporary.touch()\n    "
+    writing = (
+        "from verdicts.base.whole_file import beside\n"
+        "with beside(folder / 'out.jsonl') as temporary:\n"
+        "    temporary.touch()\n"
+        "    "
+    )
     process = start_tool(small_tool(tmp_path, writing + READY + "    " + body.replace("\n", "\n    ")))
     took, errors = stop(process, tmp_path, signal.SIGTERM)
     assert (process.returncode, errors.count("\n"), took < 2 + SLOW) == (143, 1, True), errors
@@ -203,7 +213,8 @@ def test_a_root_that_says_nothing_of_this_machine_is_no_reason_to_stop(tmp_path,
     [
         (
             signal.SIGSEGV,
-            "small: llama.cpp died (SIGSEGV): this build does not fit this processor, or the model file is damaged or changed while it was read; run `CMAKE_ARGS=-DGGML_NATIVE=OFF make setup`, and check the file\n",
+            "small: llama.cpp died (SIGSEGV): this build does not fit this processor, or the model file is damaged or "
+            "changed while it was read; run `CMAKE_ARGS=-DGGML_NATIVE=OFF make setup`, and check the file\n",
         ),
         (signal.SIGILL, "small: llama.cpp died (SIGILL): this build does not fit"),
         (signal.SIGABRT, "small: llama.cpp died (SIGABRT): this build does not fit"),
@@ -256,9 +267,9 @@ def test_a_disk_that_refuses_is_one_sentence_and_what_was_there_stays(tmp_path, 
     (tmp_path / "out.jsonl").write_text("earlier\n", encoding="utf-8")
     process = start_tool(small_tool(tmp_path, body), preexec_fn=limited(4096))
     _, errors = process.communicate()
-    assert (
-        errors
-        == "out.jsonl: no file may be that long here; raise the limit (ulimit -f), then give the same command again: what was there is as it was\n"
+    assert errors == (
+        "out.jsonl: no file may be that long here; raise the limit (ulimit -f), "
+        "then give the same command again: what was there is as it was\n"
     )
     assert process.returncode == 2 and (tmp_path / "out.jsonl").read_text(encoding="utf-8").startswith("earlier\n")
     assert sorted(path.name for path in tmp_path.iterdir()) == ["out.jsonl", "small.py"]
@@ -336,7 +347,11 @@ def test_a_full_and_a_read_only_disk_are_one_sentence_each(tmp_path, mount, says
 
 
 def test_a_full_disk_inside_a_compiled_library_is_one_sentence(tmp_path):
-    failing = "from verdicts.base.whole_file import writing\nwith writing(folder / 'made'):\n    raise RuntimeError('I/O error: No space left on device (os error 28)')"
+    failing = (
+        "from verdicts.base.whole_file import writing\n"
+        "with writing(folder / 'made'):\n"
+        "    raise RuntimeError('I/O error: No space left on device (os error 28)')"
+    )
     process = start_tool(small_tool(tmp_path, failing))
     assert (
         process.communicate()[1]

@@ -1,4 +1,4 @@
-"""Checkpoint folders as people have them: ends of turn that disagree, no pad token, cut, pointed-to, misshapen or broken weights."""
+"""Checkpoint folders as people have them: ends of turn that disagree, no pad token, cut or broken weights."""
 
 import json
 import shutil
@@ -9,8 +9,8 @@ import pytest
 torch = pytest.importorskip("torch", reason="the student needs torch: make setup-student")
 pytest.importorskip("transformers", reason="the student needs transformers: make setup-student")
 
-from verdicts.base.errors import UserError
-from verdicts.student.student import Encoder, Row, Student, check_content, check_folder
+from verdicts.base.errors import UserError  # noqa: E402
+from verdicts.student.student import Encoder, Row, Student, check_content, check_folder  # noqa: E402
 
 ROOT = Path(__file__).resolve().parents[2]
 SHIPPED = ROOT / "data/miniature/student"
@@ -18,9 +18,20 @@ ASKED = Row([{"role": "user", "content": "<image>用一行写出照片中的事�
 
 
 def changed(to: Path, **files: object) -> Path:
-    """A copy of the shipped student; ``config={...}`` lays values over config.json (None takes a key out), bytes replace a file, None deletes it."""
+    """A copy of the shipped student with changed files.
+
+    ``config={...}`` lays values over config.json (None takes a key out), bytes replace a file, None deletes it.
+    """
     shutil.copytree(SHIPPED, to)
-    names = {"config": "config.json", "generation": "generation_config.json", "tokenizer": "tokenizer_config.json", "template": "chat_template.jinja", "weights": "model.safetensors", "ids": "tokenizer.json", "photos": "preprocessor_config.json"}  # fmt: skip
+    names = {
+        "config": "config.json",
+        "generation": "generation_config.json",
+        "tokenizer": "tokenizer_config.json",
+        "template": "chat_template.jinja",
+        "weights": "model.safetensors",
+        "ids": "tokenizer.json",
+        "photos": "preprocessor_config.json",
+    }
     for key, value in files.items():
         path = to / names[key]
         if value is None:
@@ -155,19 +166,44 @@ HEADS = {  # told before anything is loaded
     "a list for a config": (lambda: {"config": b"[]"}, r"config\.json is not a JSON object"),
     "a deep config": (lambda: {"config": b"[" * 100_000}, r"config\.json is not a JSON object"),
 }
+TEXT_CONFIG = json.loads((SHIPPED / "config.json").read_text())["text_config"]
 LOADED = {
-    "no chat template": (lambda: {"template": None, "tokenizer": {"chat_template": None}}, r"no chat template in it \(chat_template\.jinja\)"),
+    "no chat template": (
+        lambda: {"template": None, "tokenizer": {"chat_template": None}},
+        r"no chat template in it \(chat_template\.jinja\)",
+    ),
     "a template with a mistake": (lambda: {"template": b"{% for"}, "its chat template cannot be rendered"),
-    "a template that ends an answer with nothing": (lambda: {"template": b"{% for m in messages %}{{ m.role }}: {{ m.content }}\n{% endfor %}"}, "its chat template ends an answer with no control token"),
+    "a template that ends an answer with nothing": (
+        lambda: {"template": b"{% for m in messages %}{{ m.role }}: {{ m.content }}\n{% endfor %}"},
+        "its chat template ends an answer with no control token",
+    ),
     "a tokenizer that is none": (lambda: {"ids": b'{"a": 1}'}, "its tokenizer or image processor cannot be read"),
     "no image processor": (lambda: {"photos": None}, "its tokenizer or image processor cannot be read"),
-    "an end that is no id": (lambda: {"generation": {"eos_token_id": "<|im_end|>"}}, r"generation_config\.json: student\.model: eos_token_id is no token id"),
-    "a missing tensor": (lambda: {"weights": with_tensors(lambda held: held.pop(NAME))}, rf"its weights lack 1 tensors \({NAME}\)"),
-    "wrong shapes": (lambda: {"weights": with_tensors(lambda held: held.update({NAME: held[NAME][:-1].clone()}))}, rf"its weights do not fit its config\.json \({NAME}: \[767, 256\], but \[768, 256\]"),
-    "a config of another size": (lambda: {"config": {"text_config": json.loads((SHIPPED / "config.json").read_text())["text_config"] | {"num_hidden_layers": 9}}}, "its weights lack "),
-    "a weight that is no number": (lambda: {"weights": with_tensors(spoilt(NAME, float("nan")))}, rf"its weights hold values that are no numbers \({NAME}\)"),
-    "an infinite weight of the vision part": (lambda: {"weights": with_tensors(spoilt("model.visual.merger.linear_fc1.weight", float("inf")))}, r"no numbers \(model\.visual\.merger"),
-}  # fmt: skip
+    "an end that is no id": (
+        lambda: {"generation": {"eos_token_id": "<|im_end|>"}},
+        r"generation_config\.json: student\.model: eos_token_id is no token id",
+    ),
+    "a missing tensor": (
+        lambda: {"weights": with_tensors(lambda held: held.pop(NAME))},
+        rf"its weights lack 1 tensors \({NAME}\)",
+    ),
+    "wrong shapes": (
+        lambda: {"weights": with_tensors(lambda held: held.update({NAME: held[NAME][:-1].clone()}))},
+        rf"its weights do not fit its config\.json \({NAME}: \[767, 256\], but \[768, 256\]",
+    ),
+    "a config of another size": (
+        lambda: {"config": {"text_config": TEXT_CONFIG | {"num_hidden_layers": 9}}},
+        "its weights lack ",
+    ),
+    "a weight that is no number": (
+        lambda: {"weights": with_tensors(spoilt(NAME, float("nan")))},
+        rf"its weights hold values that are no numbers \({NAME}\)",
+    ),
+    "an infinite weight of the vision part": (
+        lambda: {"weights": with_tensors(spoilt("model.visual.merger.linear_fc1.weight", float("inf")))},
+        r"no numbers \(model\.visual\.merger",
+    ),
+}
 
 
 @pytest.mark.parametrize("how", HEADS)
@@ -201,7 +237,7 @@ def test_the_transformers_engine_says_the_same(tmp_path, how):
     from verdicts.engines import open_engine
 
     make, _ = LOADED[how]
-    with pytest.raises(UserError, match="engine.model|engine.kind") as error:
+    with pytest.raises(UserError, match=r"engine\.model|engine\.kind") as error:
         open_engine(config(changed(tmp_path / "x", **make())))
     assert str(tmp_path / "x") in str(error.value) and "\n" not in str(error.value)
 

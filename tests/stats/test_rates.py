@@ -23,7 +23,8 @@ def test_the_interval_is_wilsons(k, n, low, high):
 
 
 def test_no_ticket_means_no_rate():
-    assert wilson(0, 0)[2:] == (None, None, None)
+    rate = wilson(0, 0)
+    assert (rate.rate, rate.low, rate.high) == (None, None, None)
     assert str(wilson(0, 0)) == "n/a (n=0)"
 
 

@@ -14,7 +14,8 @@ ABSENT = "absent"
 MEMORY = Path(".cache", "digests.sqlite")
 _LARGE = 256 * 2**10  # bytes: smaller files are read faster than looked up
 _DIGITS = 32
-_known: dict[tuple, str] = {}
+_Key = tuple[str, int, int, int, int]  # real path, size, inode, times of content and of status
+_known: dict[_Key, str] = {}
 
 
 def digest_of_text(text: str) -> str:
@@ -23,7 +24,7 @@ def digest_of_text(text: str) -> str:
 
 
 def digest_of_path(path: Path) -> str:
-    """SHA-256 of a file's content, or of a folder's (names and contents of all files in it); ``absent`` where there is nothing."""
+    """SHA-256 of a file's content, or of a folder's (names and contents of its files); ``absent`` where nothing is."""
     try:
         if path.is_dir():
             files = sorted(
@@ -59,7 +60,7 @@ def _read(path: Path) -> str:
     return sha256_of(path)[:_DIGITS]
 
 
-def _recall(key: tuple) -> str | None:
+def _recall(key: _Key) -> str | None:
     try:
         with _memory() as memory:
             found = memory.execute(
@@ -70,7 +71,7 @@ def _recall(key: tuple) -> str | None:
         return None
 
 
-def _remember(key: tuple, digest: str) -> str:
+def _remember(key: _Key, digest: str) -> str:
     try:
         with _memory() as memory:
             memory.execute("insert or replace into digests values (?, ?, ?)", (key[0], str(key[1:]), digest))

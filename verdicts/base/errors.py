@@ -12,6 +12,9 @@ class UserError(Exception):
 def mistake(
     what: str, todo: str, *, path: Path | str | None = None, line: int | None = None, field: str | None = None
 ) -> UserError:
-    """Build the error ``path:line: field: what; todo`` (absent parts are left out). Parts come from data, so all of it is made plain."""
+    """Build the error ``path:line: field: what; todo`` (absent parts are left out).
+
+    The parts come from data, so the whole sentence is made plain.
+    """
     place = "" if path is None else f"{path}:{line}: " if line is not None else f"{path}: "
     return UserError(plain(f"{place}{f'{field}: ' if field else ''}{what}; {todo}"))

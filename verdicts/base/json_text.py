@@ -66,10 +66,10 @@ def refuse_flaws(value: Any) -> None:
     for loc, part in _parts(value):
         if isinstance(part, _Odd):
             raise Flaw(loc, part.what, part.todo)
-        if isinstance(part, str) and _HALF.search(part):
+        if isinstance(part, str) and (half := _HALF.search(part)):
             raise Flaw(
                 loc,
-                f"half a surrogate ({ascii(_HALF.search(part).group())[1:-1]}), which is no character",
+                f"half a surrogate ({ascii(half.group())[1:-1]}), which is no character",
                 "write the whole character, or delete it",
             )
         if isinstance(part, float) and not math.isfinite(part):
@@ -85,7 +85,7 @@ def _too_deep(loc: tuple[int | str, ...]) -> Flaw:
 
 
 def _parts(value: Any) -> Iterator[tuple[tuple[int | str, ...], Any]]:
-    """Every part of a value with its place, names of objects included; a name that is flawed is shown at its object's place."""
+    """Every part of a value with its place. Names of objects are parts too, shown at the object's place."""
     left: list[tuple[tuple[int | str, ...], Any]] = [((), value)]
     while left:
         loc, part = left.pop()

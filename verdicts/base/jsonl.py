@@ -1,8 +1,8 @@
 """Reading and writing the files that tools exchange.
 
-Readers name every mistake as ``path:line: field: what; what to do`` (encodings: text_files.py; JSON: json_text.py). Writers put the whole file beside its place
-and rename it, so that a file that exists is whole. JSON is UTF-8 with Chinese unescaped, keys in the order of the
-record model.
+Readers name every mistake as ``path:line: field: what; what to do`` (encodings: text_files.py; JSON: json_text.py).
+Writers put the whole file beside its place and rename it, so that a file that exists is whole. JSON is UTF-8 with
+Chinese unescaped, keys in the order of the record model.
 """
 
 import difflib
@@ -25,7 +25,7 @@ from verdicts.base.whole_file import beside
 
 Row = TypeVar("Row", bound=BaseModel)
 
-# JSON allows these inside a string, yet str.splitlines takes each for a line end: escaped, a record stays one line for every reader.
+# JSON allows these inside a string, yet str.splitlines takes each for a line end. Escaped, a record stays one line.
 _LINE_ENDS = ("\x85", "\u2028", "\u2029")
 _HALF = re.compile("[\ud800-\udfff]")
 _ARRAY_MB = 64  # a file beyond this is not read whole to say what it holds instead of lines
@@ -40,7 +40,10 @@ def read_rows(path: Path, model: type[Row], *, allow_empty: bool = False) -> lis
 
 
 def read_numbered(path: Path, model: type[Row], *, allow_empty: bool = False) -> list[tuple[int, Row]]:
-    """Read a JSONL file into (line number, record) pairs, for a caller that finds mistakes of its own. Raises as read_rows does."""
+    """Read a JSONL file into (line number, record) pairs, for a caller that names mistakes of its own.
+
+    Raises as read_rows does.
+    """
     return parse_rows(read_text(path), model, path, allow_empty=allow_empty)
 
 
@@ -75,7 +78,7 @@ def parse_row(text: str, model: type[Row], path: Path, line: int | None) -> Row:
 
 
 def json_value(text: str, path: Path, line: int | None = None) -> Any:
-    """The value of a JSON text; raises UserError for what json_text refuses, at ``line`` or, without one, at the line of the text."""
+    """The value of a JSON text. Raises UserError for what json_text refuses, at ``line`` or the text's own line."""
     try:
         return decode(text)
     except Flaw as flaw:
@@ -115,7 +118,7 @@ def validate(
 
 
 def _mistake_of(error: ValidationError, model: type[BaseModel], path: Any, line: int | None) -> UserError:
-    """The first problem of a validation as one sentence; an unknown field comes first, for it explains a missing one."""
+    """The first problem of a validation as one sentence. An unknown field comes first: it explains a missing one."""
     first = min(error.errors(), key=lambda e: e["type"] != "extra_forbidden")
     field = ".".join(str(part) for part in first["loc"]) or None
     path = path(first["loc"]) if callable(path) else path
@@ -163,7 +166,7 @@ def _types_in(annotation: Any) -> list[Any]:
 
 
 def _without_halves(text: str) -> str:
-    """JSON text that UTF-8 can hold: half a surrogate, which no reader takes, is spelt out (a backslash, u and its number)."""
+    """JSON text that UTF-8 can hold: half a surrogate, which no reader takes, is spelt out as ``\\\\udxxx``."""
     return _HALF.sub(lambda found: f"\\\\u{ord(found.group()):04x}", text) if _HALF.search(text) else text
 
 
@@ -177,7 +180,7 @@ def dump(row: BaseModel | dict[str, Any]) -> str:
 
 
 def write_text(path: Path, text: str) -> None:
-    """Write a whole file: beside its place, flushed to disk, then renamed over it. Raises UserError where the disk refuses."""
+    """Write a whole file: beside its place, flushed to disk, then renamed. Raises UserError where the disk refuses."""
     with whole_files(path) as (file,):
         file.write(text)
 
@@ -200,7 +203,7 @@ def json_text(value: BaseModel | dict[str, Any]) -> str:
 
 
 def write_text_if_changed(path: Path, text: str) -> bool:
-    """Write only where the content differs, so that Make sees a new time only for a new content. Returns whether it wrote."""
+    """Write only where the content differs, so that Make sees a new time for new content alone. Returns whether so."""
     if path.exists() and path.read_text(encoding="utf-8") == text:
         makes(path)
         return False
@@ -221,13 +224,12 @@ class Placed(NamedTuple):
 
 
 def stream_lines(path: Path) -> Iterator[Placed]:
-    """Yield the lines of a text file as numbered_lines does, and where each stands; raises UserError as it does, with the line."""
+    """Yield the lines of a text file as numbered_lines does, with the place of each. Raises UserError with the line."""
     line = offset = 0
     with open_bytes(path) as file:
         for raw in file:
-            for piece in (
-                raw.splitlines(keepends=True) if b"\r" in raw else (raw,)
-            ):  # bytes end a line where open() does: at \n, \r, \r\n
+            # bytes.splitlines ends a line where open() in text mode does: at \n, \r and \r\n
+            for piece in raw.splitlines(keepends=True) if b"\r" in raw else (raw,):
                 line += 1
                 body = piece.rstrip(b"\r\n")
                 text = line_text(body, path, line)
@@ -238,7 +240,10 @@ def stream_lines(path: Path) -> Iterator[Placed]:
 
 
 def stream_placed(path: Path, model: type[Row], *, allow_empty: bool = False) -> Iterator[tuple[Placed, Row]]:
-    """Yield (place, record) pairs of a JSONL file. Raises as read_rows does, once it comes to the mistake: a caller that writes writes beside until the end."""
+    """Yield (place, record) pairs of a JSONL file. Raises as read_rows does, but only once it comes to the mistake.
+
+    A caller that writes while it reads must therefore write beside its place until the end.
+    """
     empty = not allow_empty
     for placed in stream_lines(path):
         empty = False
@@ -265,7 +270,8 @@ class Places:
     """A file whose rows are read again by their place. Raises UserError where it has changed since it was opened."""
 
     def __init__(self, path: Path):
-        self.path, self._file = path, open(path, "rb")
+        self.path = path
+        self._file = open(path, "rb")  # noqa: SIM115  open as long as this object lives
         self._state = self._now()
 
     def text(self, offset: int, length: int) -> str:
@@ -285,7 +291,10 @@ class Places:
 
 @contextmanager
 def whole_files(*paths: Path) -> Iterator[list[TextIO]]:
-    """Files to write row by row: beside their places, then flushed to disk and renamed, all of them or, where anything is raised, none."""
+    """Files to write row by row: beside their places, then flushed to disk and renamed.
+
+    All of them are renamed or, where anything is raised, none.
+    """
     with ExitStack() as stack:
         temporaries = [stack.enter_context(beside(path)) for path in paths]
         with ExitStack() as opened:

@@ -1,14 +1,14 @@
 """What a result was made from, by content: a note beside it, and whether that still holds.
 
-A tool that writes results keeps a note ``.made/<name>.json`` in their folder: its arguments, a digest of every file it read,
-of the code it ran, and what it wrote. Times never enter: a copied, unpacked or checked-out run stands as it stood, and an
-input that was replaced by another of any age is seen. Make asks ``stale`` before it starts; a tool that Make starts for
-its times' sake alone finds its note unchanged and keeps what it has.
+A tool that writes results keeps a note ``.made/<name>.json`` in their folder: its arguments, a digest of every file it
+read, of the code it ran, and what it wrote. Times never enter: a copied, unpacked or checked-out run stands as it
+stood, and an input that was replaced by another of any age is seen. Make asks ``stale`` before it starts; a tool that
+Make starts for its times' sake alone finds its note unchanged and keeps what it has.
 
-What a tool reads is not declared but seen: an audit hook (PEP 578) reports every file that Python opens. Weights are read by
-native code and folders by listing them, so tools say these (``uses``). A digest is a SHA-256, cut to 32 hex digits; that of
-a file of more than 256 KiB is remembered by path, size, inode, and both of its times (digests.py), so that gigabytes are
-read once.
+What a tool reads is not declared but seen: an audit hook (PEP 578) reports every file that Python opens. Weights are
+read by native code and folders by listing them, so tools say these (``uses``). A digest is a SHA-256, cut to 32 hex
+digits; that of a file of more than 256 KiB is remembered by path, size, inode, and both of its times (digests.py), so
+that gigabytes are read once.
 """
 
 import json
@@ -17,6 +17,7 @@ import re
 import sys
 from collections.abc import Iterable, Sequence
 from pathlib import Path
+from typing import Any
 
 from verdicts.base.digests import ABSENT, digest_of_path, digest_of_text
 
@@ -66,7 +67,8 @@ class Note:
 
     def touch(self) -> None:
         """Date the results now, so that Make sees them as made from what is there."""
-        for name in read_note(self.path)["outputs"]:
+        noted = read_note(self.path)
+        for name in noted["outputs"] if noted else ():
             os.utime(_at(name, self.run))
 
     def write(self, seen: "Seen") -> None:
@@ -95,7 +97,7 @@ class Note:
 
 
 class Seen:
-    """What this process reads and writes, noted while it does. One for a process: an audit hook cannot be taken back."""
+    """What this process reads and writes, noted while it does. One a process: an audit hook cannot be taken back."""
 
     def __init__(self) -> None:
         self.read: dict[str, None] = {}
@@ -103,7 +105,7 @@ class Seen:
         self.wrote: dict[str, None] = {}
         self.not_inputs: set[str] = set()
 
-    def hook(self, event: str, args: tuple) -> None:
+    def hook(self, event: str, args: tuple[Any, ...]) -> None:
         """The audit hook: remembers names alone, for it runs inside every open."""
         if event == "open":
             path, mode, _ = args
@@ -115,10 +117,9 @@ class Seen:
                 self.wrote[path] = None
 
     def inputs(self) -> set[str]:
-        """Files that were read and are no part of Python, of the system, of the tools themselves, or of what was written."""
-        read = {path for path in list(self.read) if _is_input(path)} | set(
-            self.said
-        )  # a copy: other threads go on opening files
+        """Files that were read and are no part of Python, the system, the tools themselves, or of what was written."""
+        opened = list(self.read)  # a copy: other threads go on opening files
+        read = {path for path in opened if _is_input(path)} | set(self.said)
         return {path for path in read - self.not_inputs - set(self.wrote) if not _inside(path, self.wrote)}
 
     def digest(self, path: str) -> str:
@@ -156,7 +157,7 @@ def makes(path: Path) -> None:
         _seen.wrote[os.path.abspath(path)] = None
 
 
-def read_note(path: Path) -> dict | None:
+def read_note(path: Path) -> dict[str, Any] | None:
     """A note, or None where there is none or where it is not one (edited, cut): then nothing is known of the result."""
     try:
         value = json.loads(path.read_text(encoding="utf-8"))
@@ -167,7 +168,7 @@ def read_note(path: Path) -> dict | None:
     return value if whole and all(isinstance(word, str) for word in words) else None
 
 
-def notes_below(folders: Iterable[Path]) -> list[tuple[Path, dict]]:
+def notes_below(folders: Iterable[Path]) -> list[tuple[Path, dict[str, Any]]]:
     """All notes in ``folders`` and below: (folder whose results it speaks of, note), sorted by path."""
     paths = sorted(
         path
@@ -179,7 +180,7 @@ def notes_below(folders: Iterable[Path]) -> list[tuple[Path, dict]]:
     return [(path.parent.parent, noted) for path in paths if (noted := read_note(path))]
 
 
-def changes(noted: dict, run: Path) -> list[str]:
+def changes(noted: dict[str, Any], run: Path) -> list[str]:
     """Names of the inputs that are no longer what the note says; with DEV=1 also ``the code of <tool>``."""
     changed = [name for name, digest in noted["inputs"].items() if digest_of_path(_at(name, run)) != digest]
     if os.environ.get("DEV", "").strip() and noted["code"] != code_digest(noted["tool"]):
@@ -188,7 +189,10 @@ def changes(noted: dict, run: Path) -> list[str]:
 
 
 def stale(folders: Iterable[Path]) -> dict[Path, list[str]]:
-    """Results below ``folders`` that were made from other inputs than those there now, or of whose group one is gone -> what changed."""
+    """Results below ``folders`` that no longer hold -> what changed.
+
+    They were made from other inputs than those there now, or one of the results of the same call is gone.
+    """
     found: dict[Path, list[str]] = {}
     for folder, noted in notes_below(folders):
         outputs = outputs_of(folder, noted)
@@ -197,21 +201,21 @@ def stale(folders: Iterable[Path]) -> dict[Path, list[str]]:
     return found
 
 
-def outputs_of(folder: Path, noted: dict) -> list[Path]:
+def outputs_of(folder: Path, noted: dict[str, Any]) -> list[Path]:
     """The results that a note in ``folder`` speaks of."""
     run = run_folder(folder)
     return [_at(name, run) for name in noted["outputs"]]
 
 
-def inputs_of(folder: Path, noted: dict) -> list[Path]:
+def inputs_of(folder: Path, noted: dict[str, Any]) -> list[Path]:
     """The files that a note in ``folder`` says the results were made from."""
     run = run_folder(folder)
     return [_at(name, run) for name in noted["inputs"]]
 
 
-def argument(noted: dict, option: str) -> str:
+def argument(noted: dict[str, Any], option: str) -> str:
     """The word behind an option of the call that a note speaks of; empty where it had none."""
-    words = noted["arguments"]
+    words: list[str] = noted["arguments"]
     return words[words.index(option) + 1] if option in words[:-1] else ""
 
 
@@ -227,7 +231,7 @@ def code_digest(tool: str) -> str:
 
 
 def reached(script: Path) -> list[Path]:
-    """A script and the modules of the project that its source, and theirs, import, sorted; imports inside functions count."""
+    """A script and the project's modules that its source, and theirs, import, sorted. Imports in functions count."""
     found: set[Path] = set()
     waiting = [script]
     while waiting:

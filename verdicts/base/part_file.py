@@ -13,10 +13,11 @@ from verdicts.base.whole_file import writing
 
 
 class PartFile:
-    """Values appended one a line behind a digest of the inputs; a file of other inputs, and a torn last line, are forgotten.
+    """Values, one a line, behind a digest of the inputs. A file of other inputs, and a torn last line, are forgotten.
 
-    ``kind``: the type that a line's value has to have (a record, or lists and tuples of records). A right digest says which
-    inputs a file belongs to, not that nobody touched its lines: what is no such value is forgotten, and so done again.
+    ``kind``: the type that a line's value has to have (a record, or lists and tuples of records). A right digest says
+    which inputs a file belongs to, not that nobody touched its lines: what is no such value is forgotten, and so done
+    again.
     """
 
     def __init__(self, path: Path, digest: str, kind: Any = Any):
@@ -27,13 +28,13 @@ class PartFile:
     ) -> list[Any]:
         """The values of whole lines, in the order written; the file is cut to the same ones.
 
-        ``wanted`` says of each value whether it is still good. Without it the order counts: a damaged line ends the list,
-        and so does one of which ``follows``, told the values before it, says that it is not the next.
+        ``wanted`` says of each value whether it is still good. Without it the order counts: a damaged line ends the
+        list, and so does one of which ``follows``, told the values before it, says that it is not the next.
         """
-        lines = (
-            self.path.read_bytes().split(b"\n")[:-1] if self.path.exists() else []
-        )  # a torn last line may end inside a character
-        kept, values = [self.digest.encode()], []
+        # bytes, for a torn last line may end inside a character
+        lines = self.path.read_bytes().split(b"\n")[:-1] if self.path.exists() else []
+        kept = [self.digest.encode()]
+        values: list[Any] = []
         for line in lines[1:] if lines[:1] == kept else []:
             try:
                 value = self.kind.validate_json(line)

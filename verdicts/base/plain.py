@@ -1,8 +1,9 @@
-"""Text from data made safe for a terminal, a log line and a message: what would steer the terminal or hide is spelt out."""
+"""Text from data made safe for a terminal, a log line and a message: what would steer the terminal is spelt out."""
 
 import re
 
-# C0, DEL and C1 controls, line and paragraph separators, marks that turn or hide text (UAX #9; zero-width; tags), half surrogates.
+# C0, DEL and C1 controls; line and paragraph separators; marks that turn or hide text (UAX #9, zero-width, tags); half
+# surrogates.
 _UNSAFE = re.compile(
     "[\x00-\x1f\x7f-\x9f\u061c\u200b-\u200f\u2028-\u202e\u2060-\u206f\ufeff\ufff9-\ufffb\ud800-\udfff\U000e0000-\U000e007f]"
 )
@@ -10,7 +11,10 @@ _SHORT = {"\n": "\\n", "\r": "\\r", "\t": "\\t"}
 
 
 def plain(text: str) -> str:
-    """The text on one line, each character that a terminal would obey or not show spelt out: ESC becomes ``\\x1b``. Safe text stays as it is."""
+    """The text on one line, each character that a terminal would obey or not show spelt out: ESC becomes ``\\x1b``.
+
+    Safe text stays as it is.
+    """
     return _UNSAFE.sub(_spelt, text)
 
 

@@ -13,14 +13,17 @@ ROOT_VARIABLE = "MAKE_ROOT"
 
 
 class Process(NamedTuple):
-    """A process that cannot be mistaken for a later one of the same number. ``started``: in clock ticks since boot, 0 where not known."""
+    """A process, not to be mistaken for a later one of the same number.
+
+    ``started``: clock ticks since boot, 0 where not known.
+    """
 
     number: int
     started: int
 
 
 class Stat(NamedTuple):
-    """What /proc/NUMBER/stat says: the program's name, its state (Z: dead, not yet taken notice of), its parent, when it started."""
+    """What /proc/NUMBER/stat says. ``state`` Z: dead, its parent has not asked yet; ``started``: ticks since boot."""
 
     name: str
     state: str
@@ -68,7 +71,10 @@ class Above(NamedTuple):
 
 
 def up_to(root: Process) -> list[Above]:
-    """The parent, its parent and so on up to the make that a person called; that one alone where it is not among them (started over ssh, srun)."""
+    """The parent, its parent and so on up to the make that a person called.
+
+    That make alone where it is not among them (the tool was started over ssh or srun).
+    """
     named = stat(root.number)
     found, number = [], os.getppid()
     while named and number > 1 and number != root.number and (known := stat(number)):
@@ -78,7 +84,10 @@ def up_to(root: Process) -> list[Above]:
 
 
 def named_root() -> Process | None:
-    """The make that a person called, as the Makefile names it in MAKE_ROOT (``number:started:host``); None without one, and for one of another machine."""
+    """The make that a person called, as the Makefile names it in MAKE_ROOT (``number:started:host``).
+
+    None without one, and for one of another machine.
+    """
     number, _, rest = os.environ.get(ROOT_VARIABLE, "").partition(":")
     started, _, host = rest.partition(":")
     if not number.isdecimal() or (host and host != os.uname().nodename):

@@ -11,7 +11,7 @@ SECONDS_BETWEEN_LINES = 20
 
 
 def progress(name: str, total: int, done: int = 0, unit: str = "tickets") -> Any:
-    """A context manager over ``total`` units of which ``done`` are done already; ``update()`` counts one. ``name`` may hold a path."""
+    """A context manager over ``total`` units of which ``done`` are done; ``update()`` counts one."""
     name = plain(name)
     if sys.stderr.isatty():
         from tqdm import tqdm
@@ -44,8 +44,6 @@ class Lines:
             return
         self.said = now
         rate = (self.done - self.first) / (now - self.started)
-        print(
-            f"{self.name}: {self.done}/{self.total} {self.unit}, {rate:.1f}/s, {(self.total - self.done) / rate:.0f} s left",
-            file=sys.stderr,
-            flush=True,
-        )
+        so_far = f"{self.name}: {self.done}/{self.total} {self.unit}"
+        left = f"{(self.total - self.done) / rate:.0f} s left"
+        print(f"{so_far}, {rate:.1f}/s, {left}", file=sys.stderr, flush=True)

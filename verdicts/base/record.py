@@ -1,4 +1,4 @@
-"""What every record and every section of the configuration is made of: strict models, and text that fits on one line."""
+"""What every record and every section of the configuration is made of: strict models, and text on one line."""
 
 from typing import Annotated
 
@@ -14,7 +14,10 @@ class Record(BaseModel):
 
 
 def one_line(text: str) -> str:
-    """The text; raises ValueError where it is blank, or holds what any reader takes for a line end: in a prompt it would begin a line of its own."""
+    """The text itself. Raises ValueError where it is blank, or holds what any reader takes for a line end.
+
+    In a prompt, text with a line end would begin a line of its own.
+    """
     if not text.strip():
         raise ValueError("is blank; write it, or take it out")
     if text.splitlines() != [text]:

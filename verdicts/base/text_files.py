@@ -53,7 +53,7 @@ def read_bytes(path: Path) -> bytes:
 
 
 def read_text(path: Path) -> str:
-    """The text of a UTF-8 file with LF for every line end. Raises UserError for what read_bytes refuses and for another encoding."""
+    """The text of a UTF-8 file, LF at every line end. Raises UserError as read_bytes does and for another encoding."""
     return decoded(read_bytes(path), path)
 
 

@@ -1,7 +1,7 @@
 """Writing a file so that it is there whole or not at all, whatever kills the writer or fills the disk.
 
-A file is written beside its place, flushed to disk and renamed over it. The name beside is the writer's own (process and
-chance), so two writers never share one; who writes a file sweeps away what killed writers of it have left.
+A file is written beside its place, flushed to disk and renamed over it. The name beside is the writer's own (process
+and chance), so two writers never share one; who writes a file sweeps away what killed writers of it have left.
 """
 
 import errno
@@ -40,7 +40,8 @@ _unfinished: set[Path] = set()
 
 @contextmanager
 def beside(place: Path) -> Iterator[Path]:
-    """The path to write to instead of ``place``. When the block ends well it takes that place; else it is removed and the place is as it was.
+    """The path to write to instead of ``place``: renamed to it when the block ends well, else removed.
+
 
     Close the file inside the block. Raises UserError, naming ``place``, where the disk refuses.
     """
@@ -62,7 +63,10 @@ def beside(place: Path) -> Iterator[Path]:
 
 @contextmanager
 def writing(place: Path) -> Iterator[None]:
-    """What the system, or a library in its name, says of a full disk or a path that cannot be written becomes a UserError that names ``place``."""
+    """Turn what the system says of a full disk or a path that cannot be written into a UserError that names ``place``.
+
+    Libraries that say it in the system's name count too.
+    """
     try:
         yield
     except Exception as error:

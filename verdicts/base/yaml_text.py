@@ -1,8 +1,8 @@
 """Decoding YAML without surprises, within a second whatever the file holds.
 
-YAML 1.1 as PyYAML reads it turns ``2026-01-01`` into a date, ``017`` into 15 and ``1:30`` into 90, keeps the last of two
-equal keys in silence, and unfolds a few hundred bytes of aliases to gigabytes. A configuration wants none of it: such
-values are refused with their line, as are tags, keys that are not text, non-finite numbers and deep nesting.
+YAML 1.1 as PyYAML reads it turns ``2026-01-01`` into a date, ``017`` into 15 and ``1:30`` into 90, keeps the last of
+two equal keys in silence, and unfolds a few hundred bytes of aliases to gigabytes. A configuration wants none of it:
+such values are refused with their line, as are tags, keys that are not text, non-finite numbers and deep nesting.
 """
 
 import math
@@ -53,24 +53,21 @@ def compose(text: str, path: Path) -> yaml.Node | None:
         raise mistake(f"holds a control character ({plain(odd.group())})", "take it out", path=path, line=line)
     try:
         depth = 0
-        for at, event in enumerate(
-            yaml.parse(text, Loader=_Loader)
-        ):  # first, for it costs no stack: the C composer dies of deep nesting
+        # Events come first, for they cost no stack: the C composer dies of deep nesting.
+        for at, event in enumerate(yaml.parse(text, Loader=_Loader)):
             depth += isinstance(event, yaml.CollectionStartEvent) - isinstance(event, yaml.CollectionEndEvent)
             if depth > MAX_DEPTH:
-                raise mistake(
-                    f"nested deeper than {MAX_DEPTH}", "correct the brackets", path=path, line=event.start_mark.line + 1
-                )
+                raise mistake(f"nested deeper than {MAX_DEPTH}", "correct the brackets", path=path, line=_line(event))
             if at > 2 * MAX_PARTS:
-                raise mistake(
-                    f"more than {MAX_PARTS:,} parts are no configuration",
-                    "shorten it",
-                    path=path,
-                    line=event.start_mark.line + 1,
-                )
+                what = f"more than {MAX_PARTS:,} parts are no configuration"
+                raise mistake(what, "shorten it", path=path, line=_line(event))
         return yaml.compose(text, Loader=_Loader)
     except yaml.YAMLError as error:
         raise _wrong(path, error) from None
+
+
+def _line(part: yaml.Event | yaml.Node) -> int | None:
+    return part.start_mark.line + 1 if part.start_mark else None
 
 
 def _wrong(path: Path, error: yaml.YAMLError) -> UserError:
@@ -90,7 +87,7 @@ class _Check:
         self.within: set[int] = set()
 
     def measure(self, node: yaml.Node, loc: tuple[str, ...]) -> tuple[int, int]:
-        """Parts and depth of what a node unfolds to; raises UserError for the first thing that no configuration holds."""
+        """Parts and depth of what a node unfolds to. Raises UserError for what no configuration holds."""
         if id(node) in self.within:
             raise self._refuse(node, loc, "refers to itself", "write the value out")
         if id(node) not in self.sizes:
@@ -151,4 +148,4 @@ class _Check:
             raise self._refuse(node, loc, f"holds a control character ({plain(odd.group())})", "take it out")
 
     def _refuse(self, node: yaml.Node, loc: tuple[str, ...], what: str, todo: str) -> UserError:
-        return mistake(what, todo, path=self.path, line=node.start_mark.line + 1, field=".".join(loc) or None)
+        return mistake(what, todo, path=self.path, line=_line(node), field=".".join(loc) or None)

@@ -5,7 +5,7 @@ import os
 import sys
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any
+from typing import Any, TextIO
 
 import typer
 
@@ -21,17 +21,18 @@ QUIET_HELP = "Every tool takes --quiet (or QUIET=1): no progress, no summary; er
 def run(
     main: Callable[..., None], *, engine: str = "", writes: str | Callable[..., Path] = "", result: str = ""
 ) -> None:
-    """Run ``main`` as a command line. A ``UserError``, or a disk that refuses, ends as one stderr line and exit 2; a signal as one line and
-    its own status; any other error shows its traceback.
+    """Run ``main`` as a command line.
 
-    ``engine``: the compiled code that ``main`` loads ("llama.cpp", "torch"): it runs in a child process, whose death is explained.
-    ``writes``: the option that says what one command at a time may write into, or a function of all options.
-    ``result``: the name of a tool that makes results. They get a note of what they were made from (verdicts/base/made.py); asked again
-    with the same words and the same files, the tool keeps them.
+    A ``UserError``, or a disk that refuses, ends as one stderr line and exit 2; a signal as one line and its own
+    status; any other error shows its traceback.
+
+    ``engine``: the compiled code that ``main`` loads ("llama.cpp", "torch"): it runs in a child process, whose death is
+    explained. ``writes``: the option that says what one command at a time may write into, or a function of all options.
+    ``result``: the name of a tool that makes results. They get a note of what they were made from
+    (verdicts/base/made.py); asked again with the same words and the same files, the tool keeps them.
     """
-    if (
-        engine and hasattr(os, "fork") and os.environ.get("WORLD_SIZE", "1") == "1"
-    ):  # a launch of several processes looks after its own
+    # a launch of several processes looks after its own
+    if engine and hasattr(os, "fork") and os.environ.get("WORLD_SIZE", "1") == "1":
         from verdicts.command.supervising import supervise
 
         supervise(engine, complain)
@@ -89,14 +90,14 @@ def _flush_stdout() -> None:
 
 def _drop_stdout() -> None:
     """What stdout still holds goes nowhere, or Python would complain of it once more at its end."""
-    if sys.stdout is sys.__stdout__:
+    if sys.stdout is sys.__stdout__ and sys.stdout:
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
 
 
 class Patient:
-    """Stderr whose terminal may have closed: what it shows is in the run's log as well, and no reason to end hours of work."""
+    """Stderr whose terminal may have closed: no reason to end hours of work, for the run's log holds the same words."""
 
-    def __init__(self, stream: Any):
+    def __init__(self, stream: TextIO):
         self._stream = stream
 
     def write(self, text: str) -> int:
@@ -141,7 +142,10 @@ def _noted(main: Callable[..., None], tool: str) -> Callable[..., None]:
 
 
 def say(sentence: str) -> None:
-    """Print one line of result to stderr, unless QUIET is set, and to the run's log. What a terminal would obey is spelt out; a run of drawn tickets says so first."""
+    """Print one line of result to stderr, unless QUIET is set, and to the run's log.
+
+    What a terminal would obey is spelt out; a run of drawn tickets says so first.
+    """
     if os.environ.get("SYNTHETIC") and "SYNTHETIC" not in sentence:
         sentence = f"[synthetic] {sentence}"
     sentence = plain(sentence)
@@ -167,4 +171,4 @@ def _log(sentence: str) -> None:
             with open(path, "a", encoding="utf-8") as log:
                 log.write(f"{datetime.datetime.now().isoformat(timespec='seconds')} {sentence}\n")
         except OSError:
-            return  # a full disk has just been named, or will be when an artifact is written; the sentence itself was said
+            return  # the sentence was said; a full disk has just been named, or will be when an artifact is written

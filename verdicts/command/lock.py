@@ -1,7 +1,7 @@
 """Who may write into a run folder: one command at a time, with all tools that it starts.
 
-The command is the make that a person called (MAKE_ROOT), or a tool called by hand. It owns a folder from its first tool to
-its own end; the tools of one make share it. Nothing of this lies in the folder: a note of the owner is kept in the
+The command is the make that a person called (MAKE_ROOT), or a tool called by hand. It owns a folder from its first tool
+to its own end; the tools of one make share it. Nothing of this lies in the folder: a note of the owner is kept in the
 machine's folder for temporary files, and what is a dead owner's counts no more. While a tool is at work it also holds a
 lock (flock) on the folder itself, which another container or user of the same disk sees, where there is no common note.
 """
@@ -29,9 +29,10 @@ _held: list[int] = []  # open files, whose locks end with this process
 
 
 def writes(main: Callable[..., None], where: str | Callable[..., Path]) -> Callable[..., None]:
-    """``main`` with what it writes into held while it runs: ``where`` is the name of the option that says so, or a function of all options.
+    """``main`` with what it writes into held while it runs.
 
-    Nothing is held with ``dry_run``; of the processes of a launch on several GPUs the first one holds for all.
+    ``where``: the name of the option that says what is written into, or a function of all options. Nothing is held with
+    ``dry_run``; of the processes of a launch on several GPUs the first one holds for all.
     """
 
     @wraps(main)
@@ -79,8 +80,7 @@ def _refusal(place: Path) -> _Why | None:
         if owner and not mine and processes.is_alive(*owner["root"]):
             return _Why(held_by(place, owner), final=True)
         folder = _open_folder(place)
-        others = folder is not None and not _lock(folder, fcntl.LOCK_EX)
-        if others and not mine:
+        if folder is not None and not _lock(folder, fcntl.LOCK_EX) and not mine:
             os.close(folder)
             return _Why(held_by(place, owner), final=False)
         if not mine:

@@ -1,8 +1,8 @@
 """How a tool ends before its time: by a signal, or because the make that asked for it has ended.
 
-``stoppable()`` raises ``Stopped`` in the main thread, so that what clears up (``finally``, ``with``) runs; cli.run says one
-sentence and leaves. Whatever the main thread is held up with, a second later a watching thread does the same for it: files
-are whole at any moment, so nothing is lost by leaving at once, and threads in the middle of a decode just end.
+``stoppable()`` raises ``Stopped`` in the main thread, so that what clears up (``finally``, ``with``) runs; cli.run says
+one sentence and leaves. Whatever the main thread is held up with, a second later a watching thread does the same for
+it: files are whole at any moment, so nothing is lost by leaving at once. Threads in the middle of a decode just end.
 """
 
 import os
@@ -35,7 +35,7 @@ class Stopped(BaseException):
 
 
 class _State:
-    """What this process was told. ``number``: the signal, 0 before; ``make_gone``: it was the watcher's own, since make has ended."""
+    """What this process was told. ``number``: the signal, 0 before; ``make_gone``: the watcher saw make end."""
 
     number = 0
     raised = False
@@ -61,7 +61,7 @@ def _stopped() -> Stopped:
 
 
 def leave(say: Callable[[str], None], stopped: Stopped) -> None:
-    """Say why and end this process without waiting for its threads. The first caller does so, any other waits to be ended."""
+    """Say why and end this process without waiting for its threads. Any caller but the first waits to be ended."""
     _State.leaving.acquire()
     from verdicts.base.whole_file import remove_unfinished
 
@@ -80,10 +80,11 @@ def tool_name() -> str:
 
 @contextmanager
 def stoppable(say: Callable[[str], None]) -> Iterator[None]:
-    """While open: SIGINT, SIGTERM, SIGHUP, and the end of the make above, raise Stopped; it ends the process, and if it comes to nothing
-    (compiled code, a reader that does not read) the process ends a second later anyway.
+    """While open: SIGINT, SIGTERM, SIGHUP, and the end of the make above, raise Stopped, which ends the process.
 
-    A signal that whoever started us has switched off (nohup, ``make &``) stays off. In other threads than the main one: nothing.
+    If that comes to nothing (compiled code, a reader that does not read), the process ends a second later anyway. A
+    signal that whoever started us has switched off (nohup, ``make &``) stays off. In other threads than the main one:
+    nothing.
     """
     if threading.current_thread() is not threading.main_thread():
         yield
@@ -109,14 +110,17 @@ def stoppable(say: Callable[[str], None]) -> Iterator[None]:
 
 
 def _watch(reader: int, say: Callable[[str], None]) -> None:
-    """Wait for a signal (its number comes through the pipe at once, whatever the main thread does) or for the end of a process above."""
+    """Wait for a signal, or for the end of a process above.
+
+    The signal's number comes through the pipe at once, whatever the main thread does.
+    """
     root = processes.named_root()
     above, deadline = processes.up_to(root) if root else [], 0.0
     while True:
         if not deadline and any(map(_gone, above)):
             _State.make_gone, _State.number = True, signal.SIGTERM
             deadline = time.monotonic() + GRACE_S
-            signal.pthread_kill(threading.main_thread().ident, signal.SIGTERM)
+            signal.pthread_kill(threading.main_thread().ident or 0, signal.SIGTERM)
         wait = max(0.0, deadline - time.monotonic()) if deadline else LOOK_S
         if select.select([reader], [], [], wait)[0]:
             came = os.read(reader, 64)

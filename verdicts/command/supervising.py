@@ -14,6 +14,7 @@ from verdicts.command.stopping import tool_name
 
 PR_SET_PDEATHSIG = 1  # linux/prctl.h
 ENGINES = {"llama.cpp": "`CMAKE_ARGS=-DGGML_NATIVE=OFF make setup`", "torch": "`make setup-student`"}
+GOES_ON = "the same command goes on where it stopped"
 
 
 def supervise(engine: str, complain: Callable[[str], None]) -> None:
@@ -39,13 +40,16 @@ def supervise(engine: str, complain: Callable[[str], None]) -> None:
 def sentence(engine: str, died_of: signal.Signals) -> str:
     """Why a child ended, and what helps."""
     if died_of is signal.SIGKILL:
-        return "killed (SIGKILL), by hand or because memory ran out; make memory free (engine.slots, engine.context_tokens, batches), and the same command goes on where it stopped"
+        what = "killed (SIGKILL), by hand or because memory ran out"
+        return f"{what}; make memory free (engine.slots, engine.context_tokens, batches), and {GOES_ON}"
     if died_of in processes.ENDING:
-        return f"stopped by {died_of.name}; the same command goes on where it stopped"
-    cut = f"{engine} died ({died_of.name}): "
+        return f"stopped by {died_of.name}; {GOES_ON}"
+    died = f"{engine} died ({died_of.name})"
     if died_of is signal.SIGBUS:
-        return f"{cut}the model file changed while it was read, or its disk fails; put the whole file there again, and the same command goes on where it stopped"
-    return f"{cut}this build does not fit this processor, or the model file is damaged or changed while it was read; run {ENGINES[engine]}, and check the file"
+        what = "the model file changed while it was read, or its disk fails"
+        return f"{died}: {what}; put the whole file there again, and {GOES_ON}"
+    what = "this build does not fit this processor, or the model file is damaged or changed while it was read"
+    return f"{died}: {what}; run {ENGINES[engine]}, and check the file"
 
 
 def _pass_on(child: int, number: int) -> None:

@@ -7,8 +7,6 @@ from pydantic import BaseModel, ConfigDict, Field, model_validator
 from verdicts.base.record import Line
 
 Share = Annotated[float, Field(ge=0, le=1)]
-
-
 Count = Annotated[int, Field(gt=0)]
 
 
@@ -94,14 +92,17 @@ class WindowSection(Section):
 
 
 class LoopSection(Section):
-    """When the loop gives up: ``max_unreadable`` is the share of an epoch's answers, or of its reflections, that may be unreadable."""
+    """When the loop gives up.
+
+    ``max_unreadable``: the share of an epoch's answers, or of its reflections, that may be unreadable.
+    """
 
     max_epochs: Count
     max_unreadable: Share
 
 
 class LearnSection(Section):
-    """Which groups guidance never learns from: a share of them, by a hash of ``seed`` and group_id (verdicts/rounds/holdout.py)."""
+    """Which groups guidance never learns from: a share, by a hash of seed and group_id (verdicts/rounds/holdout.py)."""
 
     holdout: Annotated[float, Field(ge=0, lt=1)]
     seed: int
@@ -138,7 +139,7 @@ class ReflectSection(Section):
 
 
 class LifeCycle(Section):
-    """When a learnable rule leaves (verdicts/guidance/credit.py). ``max_harm`` and ``label_noise`` hold for proposals too."""
+    """When a learnable rule leaves (verdicts/guidance/credit.py). max_harm and label_noise hold for proposals too."""
 
     confirm: Share
     min_miss: Count
@@ -171,7 +172,7 @@ class DistillSection(Section):
 
 
 class StudentSection(Section):
-    """The student: a Qwen3-VL checkpoint folder; ``max_photo_pixels`` 0 takes its own limit, ``n_threads`` 0 torch's own choice."""
+    """The student: a Qwen3-VL checkpoint folder. 0: its own limit of pixels, torch's choice of threads."""
 
     model: str
     max_photo_pixels: Annotated[int, Field(ge=0)]
@@ -188,7 +189,7 @@ class SummarizeSection(Section):
 
 
 class SftSection(Section):
-    """LoRA on the top language layers. Rows of the tasks in ``keep`` hold the student to what the base would say there."""
+    """LoRA on the top language layers. Rows of the tasks in ``keep`` hold the student to what the base says there."""
 
     top_layers: Count
     rank: Count

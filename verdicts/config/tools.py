@@ -1,4 +1,7 @@
-"""What each tool reads: a model a tool, its fields the sections that it uses. A knob outside them cannot make its outputs stale."""
+"""What each tool reads: one model for each tool, its fields the sections that it uses.
+
+A knob outside them cannot make the tool's outputs stale.
+"""
 
 from pathlib import Path
 from typing import TypeVar
@@ -37,7 +40,8 @@ def section_text(config: Config, tool: str) -> str:
     """The section file of one tool, as YAML text."""
     names = list(SECTION_FILES[tool].model_fields)
     data = config.model_dump(mode="json", include=set(names))
-    return yaml.safe_dump({name: data[name] for name in names}, allow_unicode=True, sort_keys=False)
+    text: str = yaml.safe_dump({name: data[name] for name in names}, allow_unicode=True, sort_keys=False)
+    return text
 
 
 def read_section(path: Path, model: type[Part]) -> Part:

@@ -7,6 +7,7 @@ come from the template only.
 import json
 import re
 from collections.abc import Mapping, Sequence
+from itertools import pairwise
 from typing import Any, NamedTuple
 
 from verdicts.base.errors import mistake
@@ -93,11 +94,12 @@ class PlainText:
         """Ids of ``text``, with a cut behind the first character of whatever is written like a control token."""
         cuts = [found.start() + 1 for found in self._control.finditer(text)]
         edges = [0, *cuts, len(text)]
-        return [i for start, end in zip(edges, edges[1:]) for i in self.template_ids(text[start:end])]
+        return [i for start, end in pairwise(edges) for i in self.template_ids(text[start:end])]
 
     def template_ids(self, text: str) -> list[int]:
         """Ids of text that comes from a chat template: control tokens are control tokens."""
-        return self.tokenizer(text, add_special_tokens=False)["input_ids"]
+        ids: list[int] = self.tokenizer(text, add_special_tokens=False)["input_ids"]
+        return ids
 
 
 def _render(template: str, source: str, **values: Any) -> str:
@@ -108,7 +110,8 @@ def _render(template: str, source: str, **values: Any) -> str:
     def refuse(message: str) -> None:
         raise jinja2.TemplateError(message)
 
-    # trim_blocks, lstrip_blocks, loop controls and tojson as transformers renders chat templates (its utils/chat_template_utils.py).
+    # trim_blocks, lstrip_blocks, loop controls and tojson as transformers renders chat templates
+    # (its utils/chat_template_utils.py)
     environment = ImmutableSandboxedEnvironment(trim_blocks=True, lstrip_blocks=True, extensions=[loopcontrols])
     environment.filters["tojson"] = lambda value, **options: json.dumps(value, ensure_ascii=False, **options)
     environment.globals["raise_exception"] = refuse

@@ -1,7 +1,8 @@
-"""A checkpoint folder (config, tokenizer, safetensors) that somebody made, fetched or copied: checked by its small files and
-the heads of its weights before anything heavy is done, and loaded so that what is missing, misshapen or no number is said.
+"""A checkpoint folder (config, tokenizer, safetensors) that somebody made, fetched or copied.
 
-Left to itself transformers fills missing tensors with random ones, and a mapped file that is cut short ends the process.
+It is checked by its small files and the heads of its weights before anything heavy is done, and loaded so that what is
+missing, misshapen or no number is said. Left to itself transformers fills missing tensors with random ones, and a
+mapped file that is cut short ends the process.
 """
 
 import json
@@ -19,10 +20,8 @@ LFS = b"version https://git-lfs"
 SMALL = (".json", ".jinja", ".txt", ".model")
 TOKENIZERS = (("tokenizer.json",), ("vocab.json", "merges.txt"), ("tokenizer.model",))
 MAX_HEAD = 100_000_000  # bytes, of the safetensors format
-LOCAL = {
-    "trust_remote_code": False,
-    "local_files_only": True,
-}  # code from a folder is never run, and nothing is fetched
+# code from a folder is never run, and nothing is fetched
+LOCAL = {"trust_remote_code": False, "local_files_only": True}
 
 
 @dataclass(frozen=True)
@@ -91,7 +90,7 @@ def _no_pointer(checkpoint: Checkpoint, name: str) -> None:
 
 
 def weight_files(checkpoint: Checkpoint) -> list[str]:
-    """Names of the files that hold the weights: those of the index, or one. Raises UserError for an index that names none."""
+    """Names of the files that hold the weights: the index's, or one. Raises UserError for an index that names none."""
     if not (checkpoint.folder / INDEX).is_file():
         return ["model.safetensors"]
     where = _object(checkpoint, INDEX).get("weight_map")
@@ -105,8 +104,9 @@ def weight_files(checkpoint: Checkpoint) -> list[str]:
 
 
 def check_weights(checkpoint: Checkpoint) -> set[str]:
-    """Look at the head of each weight file: its tensors must fill the file. Returns the dtypes in them, as the format names them (F16, BF16, …).
+    """Look at the head of each weight file: its tensors must fill the file.
 
+    Returns the dtypes in them, as the format names them (F16, BF16, …).
     Raises UserError for a missing file, a pointer of Git LFS, and one that is cut short or no safetensors file.
     """
     dtypes: set[str] = set()
@@ -133,16 +133,18 @@ def check_weights(checkpoint: Checkpoint) -> set[str]:
 
 
 def load_model(kind: Any, checkpoint: Checkpoint, **options: Any) -> Any:
-    """``kind.from_pretrained`` of the folder's safetensors, complete, in its config's shapes, every weight a number; ready to answer.
+    """``kind.from_pretrained`` of the folder's safetensors, ready to answer.
 
-    On a CPU the weights are in memory of their own: a file that is cut short later does no harm. Raises UserError.
+    It is complete, in the shapes of its config, and every weight is a number. On a CPU the weights are in memory of
+    their own: a file that is cut short later does no harm. Raises UserError.
     """
     import transformers
 
     dtypes = check_weights(checkpoint)
-    transformers.utils.logging.disable_progress_bar()
-    told = transformers.utils.logging.get_verbosity()
-    transformers.utils.logging.set_verbosity_error()  # what its report says is said below
+    logging: Any = transformers.utils.logging  # untyped
+    logging.disable_progress_bar()
+    told = logging.get_verbosity()
+    logging.set_verbosity_error()  # what its report says is said below
     try:
         with checkpoint.reading("weights"):
             model, found = kind.from_pretrained(
@@ -154,7 +156,7 @@ def load_model(kind: Any, checkpoint: Checkpoint, **options: Any) -> Any:
                 **options,
             )
     finally:
-        transformers.utils.logging.set_verbosity(told)
+        logging.set_verbosity(told)
     if found["mismatched_keys"]:
         name, held, wanted = min((name, list(held), list(wanted)) for name, held, wanted in found["mismatched_keys"])
         raise checkpoint.wrong(f"its weights do not fit its config.json ({name}: {held}, but {wanted} by the config)")

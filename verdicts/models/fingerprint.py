@@ -7,7 +7,7 @@ _SAMPLED = 16 * 2**20  # bytes hashed at each end: reading all of 18 GB would ta
 
 
 def sampled_hash(path: Path) -> str:
-    """First 16 hex digits of a SHA-256 over the file's size and its first and last 16 MiB (all of it, if it is smaller)."""
+    """First 16 hex digits of a SHA-256 over the file's size and its first and last 16 MiB (all of a smaller one)."""
     size = path.stat().st_size
     digest = hashlib.sha256(str(size).encode())
     with path.open("rb") as file:
@@ -18,7 +18,7 @@ def sampled_hash(path: Path) -> str:
 
 
 def checkpoint_hash(folder: Path) -> str:
-    """First 16 hex digits of a SHA-256 over every file of a checkpoint folder that says what it answers, names included.
+    """First 16 hex digits of a SHA-256 over every file of a checkpoint folder that decides its answers, with names.
 
     Weights are read whole: two students that differ in their top layers alone have the same ends of file.
     """

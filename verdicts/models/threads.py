@@ -12,7 +12,7 @@ WORTH = 1.15
 
 
 def quiet_openmp() -> None:
-    """Make OpenMP threads sleep while they wait; call it before llama_cpp or torch is imported. The user's own setting wins."""
+    """Let OpenMP threads sleep while they wait, unless the user set it. Call before importing llama_cpp or torch."""
     os.environ.setdefault("OMP_WAIT_POLICY", "passive")
     os.environ.setdefault("GOMP_SPINCOUNT", "0")
 
@@ -23,7 +23,7 @@ def cores() -> int:
 
 
 def worthwhile(seconds: Callable[[int], float], most: int) -> int:
-    """Return how many threads to use for one computation: 1, 2, 4 … up to ``most`` while each step is ``WORTH`` times faster.
+    """How many threads to use for one computation: 1, 2, 4 … up to ``most`` while each step is ``WORTH`` times faster.
 
     ``seconds(n)`` does the work with ``n`` threads and returns how long it took. Each number is tried twice and the
     better time counts, since a machine that is busy for a moment says nothing about the next minutes.

@@ -1,4 +1,4 @@
-"""Statistics of two students on the same questions: exact McNemar for verdicts, a paired bootstrap for changes of scores."""
+"""Statistics of two students on the same questions: exact McNemar for verdicts, a paired bootstrap for scores."""
 
 import random
 from collections.abc import Mapping, Sequence
@@ -31,7 +31,8 @@ def mcnemar_exact(only_before: int, only_after: int) -> float:
     """
     n = only_before + only_after
     tail = sum(comb(n, k) for k in range(min(only_before, only_after) + 1))
-    return min(1.0, 2 * tail / 2**n)
+    p: float = 2 * tail / 2**n
+    return min(1.0, p)
 
 
 def change_of(groups: Mapping[str, Sequence[Parts]], resamples: int, seed: int) -> Change:

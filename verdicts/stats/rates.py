@@ -35,24 +35,30 @@ def wilson(k: int, n: int) -> Rate:
     """The share k/n with its 95 % Wilson score interval (E. B. Wilson, JASA 22, 1927), rounded to 6 digits."""
     if n == 0:
         return Rate(k=k, n=n, rate=None, low=None, high=None)
+    low, high = _interval(k, n)
+    return Rate(k=k, n=n, rate=round(k / n, 6), low=low, high=high)
+
+
+def _interval(k: int, n: int) -> tuple[float, float]:
     share = k / n
     centre = (share + Z95**2 / (2 * n)) / (1 + Z95**2 / n)
     half = Z95 / (1 + Z95**2 / n) * sqrt(share * (1 - share) / n + Z95**2 / (4 * n * n))
-    low, high = max(0.0, centre - half), min(1.0, centre + half)
-    return Rate(k=k, n=n, rate=round(share, 6), low=round(low, 6), high=round(high, 6))
+    return round(max(0.0, centre - half), 6), round(min(1.0, centre + half), 6)
 
 
 def stands(rate: Rate, limit: float) -> str | None:
-    """How a rate of errors stands to a limit: ``above`` by the rate itself, ``unsure`` while its interval reaches beyond the limit,
-    else ``within``; None where n is 0. The one rule by which report and gate judge.
+    """How a rate of errors stands to a limit. The one rule by which report and gate judge.
+
+    ``above`` by the rate itself, ``unsure`` while its interval reaches beyond the limit, else ``within``; None where n
+    is 0.
     """
-    if rate.rate is None:
+    if rate.rate is None or rate.high is None:
         return None
     return "above" if rate.rate > limit else "within" if rate.high <= limit else "unsure"
 
 
 def needed(rate: Rate, limit: float) -> int | None:
-    """The smallest n at which this rate of errors would be within a limit; None where none is (the rate is not below it)."""
+    """The smallest n at which this rate of errors would be within a limit; None where the rate is not below it."""
     if rate.rate is None or rate.rate >= limit:
         return None
     # the limit is the upper end of Wilson's interval where n (limit - rate)^2 = z^2 limit (1 - limit)
@@ -79,9 +85,12 @@ def verdict_rates(pairs: Iterable[tuple[str, str]]) -> VerdictRates:
 
 
 def difference(k1: int, n1: int, k2: int, n2: int) -> tuple[float, float, float]:
-    """k1/n1 - k2/n2 with its 95 % interval, from the two Wilson intervals (R. G. Newcombe, Statistics in Medicine 17, 1998, method 10). Both n are positive."""
-    one, two = wilson(k1, n1), wilson(k2, n2)
+    """k1/n1 - k2/n2 with its 95 % interval; both n are positive.
+
+    From the two Wilson intervals: R. G. Newcombe, Statistics in Medicine 17 (1998), method 10.
+    """
     p1, p2 = k1 / n1, k2 / n2
-    below = sqrt((p1 - one.low) ** 2 + (two.high - p2) ** 2)
-    above = sqrt((one.high - p1) ** 2 + (p2 - two.low) ** 2)
+    (low1, high1), (low2, high2) = _interval(k1, n1), _interval(k2, n2)
+    below = sqrt((p1 - low1) ** 2 + (high2 - p2) ** 2)
+    above = sqrt((high1 - p1) ** 2 + (p2 - low2) ** 2)
     return p1 - p2, p1 - p2 - below, p1 - p2 + above
