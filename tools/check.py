@@ -20,7 +20,7 @@ def main(run_dir: Annotated[Path, typer.Option(help="runs/<RUN>/<MISSION>.")]) -
     from verdicts.base.errors import UserError, mistake
     from verdicts.records.run_folder import finished_rounds
     from verdicts.runs.checks import WARNINGS, Rules
-    from verdicts.runs.reader import SHOWN, PlacedRecord, Problems, RunUnderCheck, read_run
+    from verdicts.runs.reader import PROBLEMS_SHOWN, PlacedRecord, Problems, RunUnderCheck, read_run
 
     if not run_dir.is_dir():
         raise mistake("no such run folder", "check MISSION and RUN", path=run_dir)
@@ -62,7 +62,7 @@ def main(run_dir: Annotated[Path, typer.Option(help="runs/<RUN>/<MISSION>.")]) -
         return
     for problem in problems.shown:
         cli.complain(problem)
-    more = f", of which {SHOWN} are shown" if problems.count > SHOWN else ""
+    more = f", of which {PROBLEMS_SHOWN} are shown" if problems.count > PROBLEMS_SHOWN else ""
     raise UserError(f"check: {problems.count} problems in {files} files{more}; correct the lines named above")
 
 

@@ -89,9 +89,9 @@ def verdict_lines(found: Verdicts, a: End, b: End) -> list[str]:
 
 def rate_lines(a: End, b: End) -> list[str]:
     """The rates of the last verdicts side by side, each with its 95 % interval."""
-    from verdicts.runs.diff import rates_of
+    from verdicts.runs.diff import final_rates
 
-    before, after = rates_of(a.selections.values()), rates_of(b.selections.values())
+    before, after = final_rates(a.selections.values()), final_rates(b.selections.values())
     names = {"frr": "FRR", "false_block": "false block", "label_match": "label match"}
     rows = [(shown, str(getattr(before, name)), str(getattr(after, name))) for name, shown in names.items()]
     width = max(len(left) for _, left, _ in rows)

@@ -26,7 +26,7 @@ import typer
 from verdicts.command import cli
 
 if TYPE_CHECKING:
-    from verdicts.runs.standing import Standing, Verdict
+    from verdicts.runs.standing import Advice, Standing
 
 
 def main(
@@ -54,7 +54,7 @@ def main(
     from verdicts.records.synthetic import named
     from verdicts.records.ticket_index import Tickets
     from verdicts.review.list_file import stream_review
-    from verdicts.runs.standing import held_out_of, release_limit, standing_of, training_verdict
+    from verdicts.runs.standing import held_out_of, release_limit, standing_of, training_advice
 
     started, cfg = time.time(), read_section(config, DistillConfig)
     if not cfg.distill.enabled:
@@ -77,7 +77,7 @@ def main(
     standing = standing_of(
         answers, (ticket for _, ticket in stream_review(need_review, {})), said, held_out_of(output_dir)
     )
-    verdict = training_verdict(
+    verdict = training_advice(
         status, status.rounds, standing.rates.frr, standing.waiting, release_limit(output_dir), standing.gaps
     )
     for line in ending(output_dir, standing, verdict, took(started)):
@@ -89,7 +89,7 @@ def main(
     )
 
 
-def ending(run_dir: Path, standing: Standing, verdict: Verdict, took: str) -> list[str]:
+def ending(run_dir: Path, standing: Standing, verdict: Advice, took: str) -> list[str]:
     """What a user wants at the end: how the run stands, whether to train on it, where its files are, what to call next, how long it took."""
     from verdicts.runs.standing import MAY_TRAIN
 

@@ -65,7 +65,7 @@ def main(
     """Write the section files and the run's tickets, then run the command."""
     from verdicts.base.errors import mistake
     from verdicts.runs.freshness import Fresh, refuse_unknown_mix
-    from verdicts.runs.naming import RUN_GOALS, SUMMARIES, Choice, remember, remembered
+    from verdicts.runs.naming import RUN_GOALS, SUMMARIES, Choice, remembered, write_made_with
 
     refuse_control_characters(STAGE_A=tickets, CONFIG=overlay, PHOTOS=photos, HELD_OUT=held_out)
     refuse_unknown_mix(fusion)
@@ -96,7 +96,7 @@ def main(
             print(f"{path}: {why}") if command is None else None
     else:
         write(texts, taken, mission, run_dir)
-        remember(run_dir, made)
+        write_made_with(run_dir, made)
         Fresh(run_dir, made.fusion, made.photos).align()
     if command:
         start(
@@ -131,17 +131,19 @@ def settle(
     fusion: str | None,
 ) -> "MadeWith":
     """What the run is made with from now on. The student's tools may have a CONFIG of their own."""
-    from verdicts.runs.naming import MadeWith, Named
+    from verdicts.runs.naming import MadeWith, NamedPath
 
     config, own = was.config, was.student_config
     if not student:
-        config = choice.file("CONFIG", overlay, was.config) if was.models else Named.of(overlay) if overlay else None
+        config = (
+            choice.file("CONFIG", overlay, was.config) if was.models else NamedPath.of(overlay) if overlay else None
+        )
     elif overlay is not None:
-        own = choice.file("CONFIG", overlay, own) if own else Named.of(overlay) if overlay else None
+        own = choice.file("CONFIG", overlay, own) if own else NamedPath.of(overlay) if overlay else None
     return MadeWith(
         models=choice.word("MODELS", models, was.models) or "miniature",
         config=config, student_config=own,
-        photos=choice.file("PHOTOS", photos or None, was.photos, Named.of_photos), fusion=fusion or was.fusion,
+        photos=choice.file("PHOTOS", photos or None, was.photos, NamedPath.of_photos), fusion=fusion or was.fusion,
     )  # fmt: skip
 
 

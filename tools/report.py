@@ -24,10 +24,10 @@ def main(
     from verdicts.command.cli import say
     from verdicts.records.synthetic import named
     from verdicts.report.data import read_report
-    from verdicts.report.page import page
+    from verdicts.report.page import report_page
 
     report = read_report(run_dir)
-    text = page(report)
+    text = report_page(report)
     write_text(output, text)
     say(
         f"{named('report', run_dir)}: {report.learnt.rounds} rounds, {len(report.stories)} rules learnt of {report.proposals} proposals, "

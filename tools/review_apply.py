@@ -34,7 +34,7 @@ def main(
     from verdicts.records.review import NeedReviewFile, read_decisions
     from verdicts.records.synthetic import named
     from verdicts.records.ticket_index import Tickets
-    from verdicts.review.decisions import changes, merge, sentence, summarize
+    from verdicts.review.decisions import count_changes, merge_decisions, summarize, summary_text
     from verdicts.review.spreadsheet import read_given, write_table
     from verdicts.runs.standing import read_standing
 
@@ -52,17 +52,17 @@ def main(
             "exists already, and may hold somebody's work", "bring it in with --decisions, or move it away", path=export
         )
 
-    after = merge(said, given)
+    after = merge_decisions(said, given)
     if given:
         write_text_if_changed(kept, "".join(dump(decision) + "\n" for decision in after))
     if export:
         write_text(export, write_table(queue, {decision.ticket_key: decision for decision in after}))
     summary = summarize(after, queue)
     write_json(run_dir / "review_summary.json", summary)
-    done = ([changes(said, given)] if given else []) + ([f"{len(queue)} rows in {export}"] if export else [])
+    done = ([count_changes(said, given)] if given else []) + ([f"{len(queue)} rows in {export}"] if export else [])
     if standing := read_standing(run_dir):
         cli.say(f"{named('review_apply', run_dir)}: {standing}")
-    cli.say(f"review_apply: {'; '.join([*done, sentence(summary)])}")
+    cli.say(f"review_apply: {'; '.join([*done, summary_text(summary)])}")
 
 
 if __name__ == "__main__":

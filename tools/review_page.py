@@ -30,7 +30,7 @@ def main(
     from verdicts.records.synthetic import is_synthetic, named
     from verdicts.records.ticket_index import Tickets
     from verdicts.review.highlight import Marker
-    from verdicts.review.page import Photos, page, page_data
+    from verdicts.review.page import Photos, page_data, review_page
     from verdicts.runs.naming import remembered
 
     cfg = read_section(run_dir / "config" / "rollout.yaml", RolloutConfig)
@@ -58,7 +58,7 @@ def main(
         Photos(photos, output) if photos else None,
     )
     data["synthetic"] = is_synthetic(run_dir)
-    write_text(output, page(data))
+    write_text(output, review_page(data))
     shown = [photo for ticket in data["tickets"] for photo in ticket["photos"]]
     pictures = f", {sum('src' in photo for photo in shown)} of {len(shown)} photos found" if photos else gone
     cli.say(

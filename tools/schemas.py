@@ -36,7 +36,7 @@ def main(
         from verdicts.config.load import read_yaml
         from verdicts.runs import formats
 
-        write_text(page, formats.page(read_yaml(notes)))
+        write_text(page, formats.formats_page(read_yaml(notes)))
     cli.say(f"schemas: {len(models)} in {output_dir}")
 
 

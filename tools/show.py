@@ -187,7 +187,7 @@ def near_lines(near: list[NearMiss]) -> list[str]:
 
 def metrics_lines(rows: list[RoundMetrics]) -> list[str]:
     """A table of whole epochs, a line for all tickets and one for either side; rounds stand in where no epoch is whole yet."""
-    from verdicts.report.evidence import rates_of, sides_in
+    from verdicts.report.evidence import side_rates, sides_in
 
     shown = [row for row in rows if row.scope == "epoch"] or rows
     columns = ["FRR", "false block", "label match", "format"]
@@ -198,7 +198,7 @@ def metrics_lines(rows: list[RoundMetrics]) -> list[str]:
     for row in shown:
         number = row.epoch if row.scope == "epoch" else row.round
         for side in sides_in(shown):
-            of_side = rates_of(row, side)
+            of_side = side_rates(row, side)
             cells = "  ".join(f"{rate!s:<30}" for rate in (of_side.frr, of_side.false_block, of_side.label_match))
             begin, end = (
                 (f"{number:>5} {row.rules:>5}", f"  {row.format!s:<30}  {row.need_review}")
@@ -223,9 +223,9 @@ def reading_lines(run_dir: Path, rounds: int) -> list[str]:
 
 def standing_lines(standing: Standing, learnt: Learnt, limit: float | None, one_sided: OneSided | None) -> list[str]:
     """Where the run stands with all decisions counted, and whether to train on it: the report's figures and its sentence before a gate has spoken."""
-    from verdicts.runs.standing import MAY_TRAIN, training_verdict
+    from verdicts.runs.standing import MAY_TRAIN, training_advice
 
-    verdict = training_verdict(learnt.status, learnt.rounds, standing.rates.frr, standing.waiting, limit, standing.gaps)
+    verdict = training_advice(learnt.status, learnt.rounds, standing.rates.frr, standing.waiting, limit, standing.gaps)
     said = [
         *standing.gaps,
         standing,

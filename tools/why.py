@@ -16,7 +16,7 @@ import typer
 from verdicts.command.cli import run
 
 if TYPE_CHECKING:
-    from verdicts.runs.make_graph import Answer, Graph
+    from verdicts.runs.make_graph import DryRun, Graph
 
 CAUSES_SHOWN = 5
 NEEDS_SHOWN = 12
@@ -93,7 +93,7 @@ def configuration(
     return {str(path): why for path, why in new.items()}, settled
 
 
-def reasons(answer: Answer, file: Path, changed: dict[str, str], run: Path | None) -> list[str]:
+def reasons(answer: DryRun, file: Path, changed: dict[str, str], run: Path | None) -> list[str]:
     """Why a file would be made again: for each root cause the chain that leads to it. Empty where times alone differ, and no content."""
     from verdicts.base.made import stale
     from verdicts.runs.make_graph import STALE, chains, steps_text

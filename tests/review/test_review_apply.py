@@ -8,7 +8,7 @@ from tests.support.builders import RunFolder, call, guidance, snapshot, ticket
 from verdicts.base.jsonl import read_json, read_rows, write_rows, write_text
 from verdicts.records.corpus import DroppedRow, SftRow
 from verdicts.records.review import ReviewDecision, ReviewSummary
-from verdicts.review.spreadsheet import HEADS, WORDS
+from verdicts.review.spreadsheet import DECISION_WORDS, HEADS
 from verdicts.stats.rates import wilson
 
 QUEUED = {"a::fail": "pass pass", "b::fail": "pass pass", "c::pass": "fail fail", "d::fail": "pass pass"}
@@ -187,7 +187,7 @@ def test_the_exported_table_is_filled_in_and_read_back(run):
     text = data.decode("utf-8-sig")
     assert text.splitlines()[0].split(",") == list(HEADS.values())
     assert "b::fail,不确定,'=1+1," in text
-    filled = text.replace("a::fail,,", f"a::fail,{WORDS['label_wrong']},")
+    filled = text.replace("a::fail,,", f"a::fail,{DECISION_WORDS['label_wrong']},")
     assert decide(run, filled.encode("utf-8-sig"), "back.csv").code == 0
     assert decided(run)["a::fail"].decision == "label_wrong" and decided(run)["b::fail"].note == "=1+1"
 

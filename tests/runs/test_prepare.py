@@ -278,15 +278,15 @@ def test_what_is_not_there_is_refused_and_not_remembered(tmp_path, word):
 
 
 def test_a_manifest_is_told_by_its_photos_as_well(tmp_path):
-    from verdicts.runs.naming import Named
+    from verdicts.runs.naming import NamedPath
 
     first, second, third = (
-        Named.of_photos(photo_manifest(tmp_path, name, content))
+        NamedPath.of_photos(photo_manifest(tmp_path, name, content))
         for name, content in (("a", b"1"), ("b", b"1"), ("c", b"2"))
     )
     assert first.is_like(second) and not first.is_like(third)
     (tmp_path / "d.jsonl").write_bytes(b'{"images": 3}\n[]\n{"images": ["\\u0000", 1, "..", "x/y"]}\n\xff\n')
-    assert Named.of_photos(str(tmp_path / "d.jsonl")).path.endswith("d.jsonl")
+    assert NamedPath.of_photos(str(tmp_path / "d.jsonl")).path.endswith("d.jsonl")
 
 
 def test_a_student_of_another_run_is_refused_and_its_name_not_remembered(tmp_path, monkeypatch):

@@ -138,11 +138,11 @@ def test_distill_ends_with_where_the_files_are_and_the_next_command(run):
 def test_the_usual_folder_of_runs_is_not_named(run, monkeypatch):
     monkeypatch.chdir(run.folder.parents[2])
     from tools.distill import ending
-    from verdicts.runs.standing import training_verdict
+    from verdicts.runs.standing import training_advice
 
     folder = run.folder.relative_to(run.folder.parents[2])
     standing = read_standing(folder)
-    lines = ending(folder, standing._replace(waiting=0), training_verdict(None, 1, None, 0, None), "")
+    lines = ending(folder, standing._replace(waiting=0), training_advice(None, 1, None, 0, None), "")
     assert lines[3] == "next: make report 'RUN=first try' MISSION=bbu_line"
 
 

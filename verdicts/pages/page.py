@@ -40,7 +40,7 @@ class Texts:
         return self(key) if key in self.texts else Markup("")
 
 
-def render(name: str, **values: object) -> str:
+def render_page(name: str, **values: object) -> str:
     """The page ``name`` filled in. The template sees ``t`` (the texts), ``css``, ``js``, ``policy`` and ``values``."""
     css, js = ((PAGES / f"{name}.{kind}").read_text(encoding="utf-8") for kind in ("css", "js"))
     policy = f"default-src 'none'; style-src '{csp_source(css)}'; script-src '{csp_source(js)}'; base-uri 'none'; form-action 'none'"

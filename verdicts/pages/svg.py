@@ -163,7 +163,9 @@ def _path(points: Iterable[tuple[float, float]]) -> str:
     return " ".join(f"{x:.1f},{y:.1f}" for x, y in points)
 
 
-def strip(tallies: dict[int, RuleTally], born: int, died: int | None, last: int, epoch_ends: Sequence[int]) -> Markup:
+def rule_life(
+    tallies: dict[int, RuleTally], born: int, died: int | None, last: int, epoch_ends: Sequence[int]
+) -> Markup:
     """A rule's life on the run's rounds: right verdicts that rest on it above the line, wrong ones below, on one scale.
 
     Stretches to any width (its unit across is a round). ``epoch_ends``: the last round of each epoch but the last.
@@ -209,7 +211,7 @@ def interval(rate: Rate, tone: str, scale: float = 1.0) -> Markup:
     )
 
 
-def change(before: Rate | None, after: Rate | None, tone: str) -> Markup:
+def before_and_after(before: Rate | None, after: Rate | None, tone: str) -> Markup:
     """A rate before (hollow, above) and after (full, below), each with its interval, from 0 to 1."""
     parts = [tag("line", x1=4, x2=196, y1=14, y2=14, class_="axis")]
     for name, rate, y in (("before", before, 8), ("after", after, 20)):

@@ -23,7 +23,7 @@ from verdicts.records.ticket_index import LABELS, Tickets
 from verdicts.records.tickets import TicketsSource
 from verdicts.report.evaluation import StudentResult, read_student
 from verdicts.report.evidence import Evidence, NearMiss, evidence_of, near_misses_of, read_limits, sides_in
-from verdicts.report.rules import Refused, Story, refused_of, stories_of
+from verdicts.report.rules import RefusedProposals, Story, refused_of, stories_of
 from verdicts.review.decisions import summarize
 from verdicts.review.list_file import stream_review
 from verdicts.runs.freshness import out_of_date
@@ -60,7 +60,7 @@ class WhyMalformed(NamedTuple):
     rate: Rate | None
 
 
-class Section(NamedTuple):
+class SectionText(NamedTuple):
     """A section of the configuration as YAML, and the tools' files that hold it so."""
 
     name: str
@@ -78,7 +78,7 @@ class Report:
     stories: list[Story]
     evidence: dict[str, Evidence]
     near_misses: list[NearMiss]
-    refused: list[Refused]
+    refused: list[RefusedProposals]
     proposals: int
     metrics: list[RoundMetrics]
     standing: Standing | None  # of the run's selections and review list
@@ -90,7 +90,7 @@ class Report:
     reviewed: ReviewSummary | None
     guard: FailFirst
     limit: float | None
-    sections: list[Section]
+    sections: list[SectionText]
     models: list[ModelFile]
     source: TicketsSource | None
     synthetic: bool
@@ -237,14 +237,14 @@ def read_config(run_dir: Path) -> dict[str, dict[str, Any]]:
     return config
 
 
-def sections_of(config: dict[str, dict[str, Any]]) -> list[Section]:
+def sections_of(config: dict[str, dict[str, Any]]) -> list[SectionText]:
     """Each section once, with the tools that were told it; twice where two of them were told different things."""
     told: dict[tuple[str, str], list[str]] = {}
     for tool, sections in config.items():
         for name, value in sections.items():
             text = yaml.safe_dump(value, allow_unicode=True, sort_keys=False)
             told.setdefault((name, text), []).append(tool)
-    return [Section(name, tools, text) for (name, text), tools in sorted(told.items())]
+    return [SectionText(name, tools, text) for (name, text), tools in sorted(told.items())]
 
 
 def models_of(config: dict[str, dict[str, Any]]) -> list[ModelFile]:

@@ -19,7 +19,7 @@ from verdicts.runs.view import Learnt
 NEAR_MISSES_SHOWN = 5
 
 
-class Side(NamedTuple):
+class SideEvidence(NamedTuple):
     """Evidence on some tickets. ``name``: all (learn tickets) or fresh (those of them that the rule was not learnt from)."""
 
     name: str
@@ -40,10 +40,10 @@ class Evidence(NamedTuple):
         return self.last + 1 - self.account.rounds
 
     @property
-    def sides(self) -> list[Side]:
+    def sides(self) -> list[SideEvidence]:
         """The evidence on all learn tickets, then on fresh ones."""
         return [
-            Side(name, tally, lift_of(tally))
+            SideEvidence(name, tally, lift_of(tally))
             for name, tally in (("all", self.account.all), ("fresh", self.account.fresh))
         ]
 
@@ -83,7 +83,7 @@ def sides_in(rows: Iterable[RoundMetrics]) -> tuple[str, ...]:
     return ("all", *SIDES) if held_out else ("all",)
 
 
-def rates_of(row: RoundMetrics, side: str) -> RoundMetrics | SideRates:
+def side_rates(row: RoundMetrics, side: str) -> RoundMetrics | SideRates:
     """The rates of a round or epoch on one side."""
     return row if side == "all" else getattr(row, side)
 

@@ -3,12 +3,12 @@
 from markupsafe import Markup
 
 from verdicts.pages import svg
-from verdicts.pages.page import render
+from verdicts.pages.page import render_page
 from verdicts.report.data import Report
-from verdicts.report.evidence import p_text, rates_of
+from verdicts.report.evidence import p_text, side_rates
 from verdicts.report.rules import Story, changes_by_round
 from verdicts.review.highlight import Marker, Piece
-from verdicts.runs.standing import Gap, Verdict, training_verdict
+from verdicts.runs.standing import Advice, Gap, training_advice
 from verdicts.stats.rates import Rate
 
 TEXTS_SHOWN = 12  # refused texts for a reason
@@ -16,7 +16,7 @@ GUIDED = ("frr", "false_block", "label_match")  # the figures that guidance move
 TONES = {"frr": "release", "false_block": "plain", "label_match": "plain", "format": "plain"}
 
 
-def verdict_of(report: Report) -> Verdict:
+def advice_of(report: Report) -> Advice:
     """What a quality lead should do now: the gate's word where there is one, else what the last whole epoch says."""
     status, now = report.status, report.now
     if report.student and report.student.gate:
@@ -29,12 +29,12 @@ def verdict_of(report: Report) -> Verdict:
             "before": svg.percent(before.rate),
             "reasons": len(gate.reasons),
         }
-        return Verdict("good", "verdict.ship", said) if gate.passed else Verdict("stop", "verdict.no_ship", said)
+        return Advice("good", "verdict.ship", said) if gate.passed else Advice("stop", "verdict.no_ship", said)
     frr = report.standing.rates.frr if report.standing else now.frr if now else None
-    return training_verdict(status, report.learnt.rounds, frr, report.undecided, report.limit, report.gaps)
+    return training_advice(status, report.learnt.rounds, frr, report.undecided, report.limit, report.gaps)
 
 
-def gap_sentence(gap: Gap) -> Verdict:
+def gap_sentence(gap: Gap) -> Advice:
     """The sentence on a gap: stop where it lets more fails through, wait where it blocks more passes."""
     sides = {"holdout": gap.holdout, "learn": gap.learn}
     values = {f"{side}_{name}": getattr(rate, name) for side, rate in sides.items() for name in ("k", "n")}
@@ -43,21 +43,21 @@ def gap_sentence(gap: Gap) -> Verdict:
         for side, rate in sides.items()
         for name in ("rate", "low", "high")
     }
-    return Verdict("stop" if gap.rate == "frr" else "wait", f"gap.{gap.rate}", values)
+    return Advice("stop" if gap.rate == "frr" else "wait", f"gap.{gap.rate}", values)
 
 
-def page(report: Report) -> str:
+def report_page(report: Report) -> str:
     """The whole page as text."""
     marker = Marker(report.learnt.states[-1].experiences["G0"], report.guard)
-    return render(
+    return render_page(
         "report",
         report=report,
-        verdict=verdict_of(report),
+        verdict=advice_of(report),
         gaps=[gap_sentence(gap) for gap in report.gaps],
         figures=figures(report) if report.now else [],
         curves=curves(report),
         changes=changes_by_round(report.stories),
-        strips={story.key: strip(report, story) for story in report.stories},
+        strips={story.key: story_life(report, story) for story in report.stories},
         tickets=[
             (ticket, photos(marker, ticket.per_image)) for ticket in (report.review.tickets if report.review else [])
         ],
@@ -65,7 +65,7 @@ def page(report: Report) -> str:
         svg=svg,
         percent=svg.percent,
         points=points,
-        rates_of=rates_of,
+        side_rates=side_rates,
         guided=GUIDED,
         p_text=p_text,
         size=size,
@@ -83,7 +83,7 @@ def figures(report: Report) -> list[tuple[str, str, list[tuple[str, Rate]]]]:
             if rates is not None
         }
     else:
-        by_side = {side: rates_of(report.now, side) for side in report.sides}
+        by_side = {side: side_rates(report.now, side) for side in report.sides}
     drawn = {name: [(side, getattr(rates, name)) for side, rates in by_side.items()] for name in GUIDED} | {
         "format": [("all", report.now.format)]
     }
@@ -107,11 +107,11 @@ def curves(report: Report) -> list[tuple[str, Markup]]:
     return drawn
 
 
-def strip(report: Report, story: Story) -> Markup:
+def story_life(report: Report, story: Story) -> Markup:
     """A rule's hits and misses on the run's rounds."""
     last = report.learnt.rounds
     per_epoch = report.status.rounds_per_epoch if report.status else last or 1
-    return svg.strip(story.tallies, story.born, story.died, max(1, last), range(per_epoch, last, per_epoch))
+    return svg.rule_life(story.tallies, story.born, story.died, max(1, last), range(per_epoch, last, per_epoch))
 
 
 def photos(marker: Marker, per_image: dict[str, str]) -> list[tuple[str, list[Piece]]]:

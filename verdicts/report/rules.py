@@ -82,7 +82,7 @@ def changes_by_round(stories: Iterable[Story]) -> dict[int, str]:
 
 
 @dataclass(frozen=True)
-class Refused:
+class RefusedProposals:
     """Proposals refused for one reason word: how many, and their texts with how often each was proposed."""
 
     why: str
@@ -90,14 +90,14 @@ class Refused:
     texts: list[tuple[str, int]]
 
 
-def refused_of(reflections: Iterable[Iterable[Reflection]]) -> list[Refused]:
+def refused_of(reflections: Iterable[Iterable[Reflection]]) -> list[RefusedProposals]:
     """All refused proposals by reason word, the most frequent first."""
     texts: dict[str, Counter[str]] = defaultdict(Counter)
     for rejected in (rejected for records in reflections for record in records for rejected in record.rejected):
         texts[rejected.why.partition(":")[0]][_text_of(rejected)] += 1
     ranked = sorted(texts.items(), key=lambda item: (-item[1].total(), item[0]))
     return [
-        Refused(why, found.total(), sorted(found.items(), key=lambda item: (-item[1], item[0])))
+        RefusedProposals(why, found.total(), sorted(found.items(), key=lambda item: (-item[1], item[0])))
         for why, found in ranked
     ]
 

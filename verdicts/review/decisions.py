@@ -39,12 +39,12 @@ def for_learning(selections: Iterable[Selection], said: Mapping[str, ReviewDecis
     return seen
 
 
-def merge(before: Mapping[str, ReviewDecision], given: Mapping[str, ReviewDecision]) -> list[ReviewDecision]:
+def merge_decisions(before: Mapping[str, ReviewDecision], given: Mapping[str, ReviewDecision]) -> list[ReviewDecision]:
     """All decisions, sorted by ticket; a given one replaces the one before."""
     return [decision for _, decision in sorted({**before, **given}.items())]
 
 
-def changes(before: Mapping[str, ReviewDecision], given: Mapping[str, ReviewDecision]) -> str:
+def count_changes(before: Mapping[str, ReviewDecision], given: Mapping[str, ReviewDecision]) -> str:
     """What a merge does, counted: ``3 given = 1 new + 1 changed + 1 unchanged; 4 others kept``."""
     found = Counter(
         "new" if key not in before else "changed" if before[key] != decision else "unchanged"
@@ -77,7 +77,7 @@ def _errors(decided: list[ReviewDecision]) -> Rate:
     return wilson(sum(decision.decision == "label_wrong" for decision in decided), len(decided))
 
 
-def sentence(summary: ReviewSummary) -> str:
+def summary_text(summary: ReviewSummary) -> str:
     """The summary in words."""
     rest = f"; {summary.not_queued} decisions on tickets that are not queued" if summary.not_queued else ""
     return f"{summary.decided} of {summary.queued} queued tickets decided; label errors {summary.label_error}{rest}"

@@ -10,7 +10,7 @@ from typing import NamedTuple
 from verdicts.config.sections import FailFirst
 
 # Negative whatever the mission. 无需 (not needed), 无关 (irrelevant), 无法 (cannot tell) are no findings.
-WORDS = (
+NEGATIVE_WORDS = (
     "不符合要求", "不符合", "不合格", "不合理", "不整齐", "散乱", "杂乱", "无保护措施", "无保护", "无套管保护", "无套管", "未按要求", "未安装", "未紧固",
     "没有", "缺少", "缺失", "错误", "松动", "脱落", "裸露", "破损", "损坏",
 )  # fmt: skip
@@ -36,7 +36,7 @@ class Marker:
     def __init__(self, g0: str, guard: FailFirst):
         self.negatives = guard.negatives
         self.required = [_LINKS.sub("", item) for item in _items(_REQUIRED, g0)]
-        words = {*WORDS, *forbidden_words(g0)}
+        words = {*NEGATIVE_WORDS, *forbidden_words(g0)}
         self.words = re.compile(
             "|".join(re.escape(word) for word in sorted(words, key=lambda word: (-len(word), word)))
         )

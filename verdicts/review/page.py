@@ -106,7 +106,7 @@ def _photo(
     return {"name": name, "facts": facts, "evidence": marker.evidence(pieces)} | ({"src": src} if src else {})
 
 
-def page(data: Mapping[str, Any]) -> str:
+def review_page(data: Mapping[str, Any]) -> str:
     """The page as HTML. A run on drawn tickets says so above everything, in both languages and without a script."""
     html, css, js = ((PAGES / f"review.{kind}").read_text(encoding="utf-8") for kind in ("html", "css", "js"))
     policy = f"default-src 'none'; style-src '{csp_source(css)}'; script-src '{csp_source(js)}'; img-src 'self' file:; base-uri 'none'; form-action 'none'"

@@ -29,7 +29,12 @@ HEADS = {
     "ticket_key": "工单", "decision": "决定", "note": "备注", "label": "人工标签", "prediction": "模型判断", "reason": "模型理由",
     "log_odds_against_label": "标签存疑度", "times_queued": "入队次数", "summaries": "照片摘要",
 }  # fmt: skip
-WORDS: dict[Decision, str] = {"label_wrong": "标签错", "model_wrong": "模型错", "exclude": "排除", "unsure": "不确定"}
+DECISION_WORDS: dict[Decision, str] = {
+    "label_wrong": "标签错",
+    "model_wrong": "模型错",
+    "exclude": "排除",
+    "unsure": "不确定",
+}
 _SIMPLIFIED = str.maketrans("標籤簽錯誤確單決備註斷隊數據類別號圖為對", "标签签错误确单决备注断队数据类别号图为对")
 
 
@@ -41,7 +46,9 @@ def _word(text: str) -> str:
 
 
 _FIELD_OF = {_word(head): field for field, head in HEADS.items()} | {field: field for field in HEADS}
-_DECISION_OF = {_word(word): decision for decision, word in WORDS.items()} | {decision: decision for decision in WORDS}
+_DECISION_OF = {_word(word): decision for decision, word in DECISION_WORDS.items()} | {
+    decision: decision for decision in DECISION_WORDS
+}
 _DECISION_OF |= {_word(word): decision for word, decision in (("标签错误", "label_wrong"), ("模型错误", "model_wrong"))}
 # What a program may run: a formula's sign, also behind blanks, line ends and characters that do not show. The apostrophe is ours.
 _UNSEEN = "\\s\\x00-\\x1f\\x7f-\\x9f\\u061c\\u200b-\\u200f\\u2028-\\u202e\\u2060-\\u206f\\ufeff"
@@ -77,7 +84,7 @@ def write_table(queue: Iterable[ReviewTicket], said: Mapping[str, ReviewDecision
         decision = said.get(ticket.ticket_key)
         odds = ticket.log_odds_against_label
         cells = [
-            ticket.ticket_key, WORDS[decision.decision] if decision else "", decision.note if decision else "", WORD[ticket.gt_label],
+            ticket.ticket_key, DECISION_WORDS[decision.decision] if decision else "", decision.note if decision else "", WORD[ticket.gt_label],
             WORD[ticket.pred_verdict], ticket.pred_reason, "" if odds is None else f"{odds:.2f}", ticket.times_queued,
             "\n".join(f"{number}. {text}" for number, text in enumerate(ticket.per_image.values(), start=1)),
         ]  # fmt: skip
@@ -214,7 +221,7 @@ def _decision_of(path: Path, line: int, row: dict[str, str]) -> ReviewDecision |
         what = f"unknown decision {given.strip()!r}" if given.strip() else "empty, though there is a note"
         raise mistake(
             what,
-            f"write one of {', '.join(get_args(Decision))} ({'、'.join(WORDS.values())})",
+            f"write one of {', '.join(get_args(Decision))} ({'、'.join(DECISION_WORDS.values())})",
             path=path,
             line=line,
             field="decision",

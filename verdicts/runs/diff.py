@@ -76,7 +76,7 @@ def compare_verdicts(a: Mapping[str, Selection], b: Mapping[str, Selection]) -> 
     )
 
 
-def rates_of(selections: Iterable[Selection]) -> VerdictRates:
+def final_rates(selections: Iterable[Selection]) -> VerdictRates:
     """The three rates of a run's last verdicts."""
     return verdict_rates((row.label, row.verdict) for row in selections)
 

@@ -25,7 +25,7 @@ No record holds a wall-clock time. [JSON Schemas for editors](schemas.md); what 
 """
 
 
-def page(notes: Mapping[str, Any]) -> str:
+def formats_page(notes: Mapping[str, Any]) -> str:
     """The page. ``notes``: docs/formats.yaml. Raises UserError for a note on a file or field that does not exist."""
     written: dict[str, str] = {}
     parts = [HEAD]

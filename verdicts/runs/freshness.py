@@ -10,7 +10,7 @@ from verdicts.base.errors import UserError, mistake
 from verdicts.base.made import argument, changes, inputs_of, notes_below, outputs_of, read_note, run_folder, stale
 from verdicts.evaluation.question_files import files_digest, held_out_files
 from verdicts.records.run_folder import ROUND_FILES
-from verdicts.runs.naming import SUMMARIES, Named, remembered
+from verdicts.runs.naming import SUMMARIES, NamedPath, remembered
 
 CORPUS = ("distill.train.jsonl", "distill.val.jsonl")
 FUSED, CHECKPOINTS, MIXES = Path("data", "fused"), Path("checkpoints"), Path("configs", "fusion")
@@ -21,7 +21,7 @@ class Fresh:
     """The state of a run's results. ``fusion``: the mix that was named; without one the student is taught this run's corpus alone.
     ``photos``: what PHOTOS names now, None for what it named before."""
 
-    def __init__(self, run_dir: Path, fusion: str | None, photos: Named | None = None):
+    def __init__(self, run_dir: Path, fusion: str | None, photos: NamedPath | None = None):
         self.run_dir, self.photos = run_dir, photos
         self.student = fusion or f"{run_dir.parent.name}-{run_dir.name}"
         self.mix = fusion or ""
@@ -137,7 +137,7 @@ class Fresh:
             return
         if changed := (stale([source.parent]) | self._of_other_photos()).get(source):
             raise UserError(
-                f"{source} was made from other photos or settings ({shown(changed)}); run make summarize first"
+                f"{source} was made from other photos or settings ({first_few(changed)}); run make summarize first"
             )
 
 
@@ -176,10 +176,10 @@ def out_of_date(run_dir: Path) -> str:
     if not found:
         return ""
     first, why = next(iter(found.items()))
-    inputs = shown([name.replace("{run}", str(run_dir)) for name in why])
+    inputs = first_few([name.replace("{run}", str(run_dir)) for name in why])
     return f"{len(found)} results were made from other inputs than those there now, {first} first ({inputs} changed since): make again what they are read for"
 
 
-def shown(names: Sequence[str], most: int = 3) -> str:
+def first_few(names: Sequence[str], most: int = 3) -> str:
     """The first names, and how many more."""
     return ", ".join(names[:most]) + (f" and {len(names) - most} more" if len(names) > most else "")

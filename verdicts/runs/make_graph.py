@@ -14,7 +14,7 @@ _TOOL = re.compile(r"-m tools\.(?P<tool>[\w.]+)(?:[^\n]* (?:--round |--output \S
 
 
 @dataclass(frozen=True)
-class Answer:
+class DryRun:
     """``newer``: each file that would be made -> the prerequisites that are newer (or would be made first).
 
     ``steps``: the tools that would run, in order, as (tool, round or ""). ``error``: why make would stop; empty where it would not.
@@ -34,7 +34,7 @@ class Graph:
     def __init__(self, make: str, variables: Iterable[str], settled: Mapping[str, str]):
         self.command, self.settled = [make, "-n", "GRAPH=1", *variables], dict(settled)
 
-    def ask(self, goals: Sequence[str], as_new: Iterable[str] = ()) -> Answer:
+    def ask(self, goals: Sequence[str], as_new: Iterable[str] = ()) -> DryRun:
         """What making ``goals`` would take, with the files of ``as_new`` taken for edited this moment."""
         done = self._run("--trace", *(word for name in as_new for word in ("-W", name)), *goals)
         newer = {
@@ -44,7 +44,7 @@ class Graph:
         newer |= {found["target"]: [] for found in _ABSENT.finditer(done.stdout)}
         steps = [(found["tool"], found["round"] or "") for found in _TOOL.finditer(done.stdout)]
         error = next((line.partition("***")[2].strip() for line in done.stderr.splitlines() if "***" in line), "")
-        return Answer(newer, steps, error if done.returncode else "")
+        return DryRun(newer, steps, error if done.returncode else "")
 
     def prerequisites(self, target: str) -> list[str]:
         """What the rule of ``target`` names."""
@@ -59,7 +59,7 @@ class Graph:
         )
 
 
-def chains(answer: Answer, file: str) -> list[list[str]]:
+def chains(answer: DryRun, file: str) -> list[list[str]]:
     """From ``file`` to each root cause, the shortest way: ``[file, …, cause]``.
 
     A cause is a file that nothing would make first, or ``file`` or a file on the way that is not there (it ends its chain).

@@ -28,18 +28,18 @@ class _Part(BaseModel):
     model_config = ConfigDict(extra="forbid", frozen=True, strict=True)
 
 
-class Named(_Part):
+class NamedPath(_Part):
     """A file or folder as it was named, and its content."""
 
     path: str
     digest: str
 
     @classmethod
-    def of(cls, path: str) -> "Named":
+    def of(cls, path: str) -> "NamedPath":
         return cls(path=path, digest=digest_of_path(Path(path)))
 
     @classmethod
-    def of_photos(cls, path: str) -> "Named":
+    def of_photos(cls, path: str) -> "NamedPath":
         """A folder of photos, or a manifest together with the photos that it names, which lie beside it."""
         named, place = cls.of(path), Path(path)
         if not place.is_file():
@@ -47,7 +47,7 @@ class Named(_Part):
         photos = [f"{name} {digest_of_path(place.parent / name)}" for name in _photos_of(place)]
         return cls(path=path, digest=digest_of_text("\n".join([named.digest, *photos])))
 
-    def is_like(self, other: "Named") -> bool:
+    def is_like(self, other: "NamedPath") -> bool:
         """Whether both mean the same: the same place, whatever stands there, or the same content."""
         return Path(self.path).absolute() == Path(other.path).absolute() or self.digest == other.digest
 
@@ -56,9 +56,9 @@ class MadeWith(_Part):
     """config/made_with.json. ``student_config``: the CONFIG of the student's tools, where it is not the run's."""
 
     models: str | None = None
-    config: Named | None = None
-    student_config: Named | None = None
-    photos: Named | None = None
+    config: NamedPath | None = None
+    student_config: NamedPath | None = None
+    photos: NamedPath | None = None
     fusion: str | None = None
 
 
@@ -81,7 +81,7 @@ def remembered(run_dir: Path) -> tuple[MadeWith, TicketsSource | None]:
     )
 
 
-def remember(run_dir: Path, made: MadeWith) -> bool:
+def write_made_with(run_dir: Path, made: MadeWith) -> bool:
     """Write made_with.json where it says something new."""
     return write_text_if_changed(run_dir / "config" / "made_with.json", json_text(made))
 
@@ -99,8 +99,8 @@ class Choice:
         return named or was
 
     def file(
-        self, variable: str, named: str | None, was: Named | None, of: Callable[[str], Named] = Named.of
-    ) -> Named | None:
+        self, variable: str, named: str | None, was: NamedPath | None, of: Callable[[str], NamedPath] = NamedPath.of
+    ) -> NamedPath | None:
         """A file or folder, as ``word``. ``named`` "" says that there is none. Raises UserError for one that is not there, too."""
         if named is None:
             if was and not Path(was.path).exists():

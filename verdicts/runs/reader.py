@@ -21,24 +21,24 @@ from verdicts.records.ticket_index import Numbers, Tickets
 from verdicts.records.tickets import StageA, TicketsSource
 from verdicts.review.list_file import stream_review
 
-SHOWN = 20
+PROBLEMS_SHOWN = 20
 
 
 class Problems:
-    """Mistakes as sentences: all are counted, the first ``SHOWN`` kept."""
+    """Mistakes as sentences: all are counted, the first ``PROBLEMS_SHOWN`` kept."""
 
     def __init__(self, *sentences: str):
-        self.count, self.shown = len(sentences), list(sentences[:SHOWN])
+        self.count, self.shown = len(sentences), list(sentences[:PROBLEMS_SHOWN])
 
     def add(self, sentence: str) -> None:
         """Count one more."""
         self.count += 1
-        if self.count <= SHOWN:
+        if self.count <= PROBLEMS_SHOWN:
             self.shown.append(sentence)
 
     def take(self, others: "Problems") -> None:
         """Count others behind these."""
-        self.shown += others.shown[: max(0, SHOWN - self.count)]
+        self.shown += others.shown[: max(0, PROBLEMS_SHOWN - self.count)]
         self.count += others.count
 
 

@@ -139,7 +139,7 @@ def release_limit(run_dir: Path) -> float | None:
 
 
 @dataclass(frozen=True)
-class Verdict:
+class Advice:
     """One sentence to act on: ``key`` names its text, ``values`` fill it. ``tone``: good, wait or stop."""
 
     tone: str
@@ -151,33 +151,33 @@ class Verdict:
         return read_yaml(TEXTS)[self.key][0].format(**self.values)
 
 
-def training_verdict(
+def training_advice(
     status: LoopStatus | None,
     rounds: int,
     frr: Rate | None,
     waiting: int,
     limit: float | None,
     gaps: Sequence[Gap] = (),
-) -> Verdict:
+) -> Advice:
     """Whether the student may be trained on this run: what the last verdicts say, judged by the whole interval. ``frr`` None: not known.
 
     A run whose rules do worse on tickets that they were not learnt from (``gaps``) is never ready.
     """
     if status is None or status.status == "running":
-        return Verdict("wait", "verdict.running", {"rounds": rounds})
+        return Advice("wait", "verdict.running", {"rounds": rounds})
     if status.status == "unreadable":
-        return Verdict("stop", "verdict.unreadable", {"rounds": status.rounds})
+        return Advice("stop", "verdict.unreadable", {"rounds": status.rounds})
     if status.status == "max_epochs":
-        return Verdict("stop", "verdict.max_epochs", {"epochs": status.epochs})
+        return Advice("stop", "verdict.max_epochs", {"epochs": status.epochs})
     if frr is None or frr.rate is None:
-        return Verdict("wait", "verdict.unknown", {})
+        return Advice("wait", "verdict.unknown", {})
     said = {"k": frr.k, "n": frr.n, "rate": percent(frr.rate), "high": percent(frr.high), "review": waiting}
     if limit is None:
-        return Verdict("wait", "verdict.no_limit", said)
+        return Advice("wait", "verdict.no_limit", said)
     said["limit"] = percent(limit)
     how = stands(frr, limit)
     if how == "above":
-        return Verdict("stop", "verdict.over" if waiting else "verdict.over_reviewed", said)
+        return Advice("stop", "verdict.over" if waiting else "verdict.over_reviewed", said)
     if how == "unsure":
-        return Verdict("wait", "verdict.unsure", said)
-    return Verdict("wait", "verdict.gap", said) if gaps else Verdict("good", "verdict.within", said)
+        return Advice("wait", "verdict.unsure", said)
+    return Advice("wait", "verdict.gap", said) if gaps else Advice("good", "verdict.within", said)
