@@ -32,8 +32,8 @@ def main(
     from verdicts.records.run import LoopStatus
     from verdicts.records.run_folder import stream_round_rows
     from verdicts.records.ticket_index import Tickets
-    from verdicts.review.list_file import write_review
-    from verdicts.review.waiting import ReviewQueue
+    from verdicts.review.review_list import ReviewQueue
+    from verdicts.review.review_list_file import write_review
 
     compat = read_section(config, AggregateReviewConfig).compat
     status = read_json(loop, LoopStatus)

@@ -53,7 +53,7 @@ def main(
     from verdicts.records.run import LoopStatus
     from verdicts.records.synthetic import named
     from verdicts.records.ticket_index import Tickets
-    from verdicts.review.list_file import stream_review
+    from verdicts.review.review_list_file import stream_review
     from verdicts.runs.standing import held_out_of, release_limit, standing_of, training_advice
 
     started, cfg = time.time(), read_section(config, DistillConfig)

@@ -51,7 +51,7 @@ def main(
     from verdicts.records.run_folder import stream_file
     from verdicts.records.ticket_index import Tickets
     from verdicts.review.decisions import for_learning
-    from verdicts.review.queue import queue
+    from verdicts.review.unsupported import review_entries
     from verdicts.rounds.unreadable import forgiven_in_reflections, unread_in
     from verdicts.rounds.windows import place_of
 
@@ -76,7 +76,7 @@ def main(
     engine.close()
     suspects = {key: record.reflection_id for record in records for key in record.unexplainable}
     shown_in = {key: record.reflection_id for record in records for key in record.ticket_keys}
-    entries = queue(trajectories, selections, cfg.review.policy, suspects, shown_in)
+    entries = review_entries(trajectories, selections, cfg.review.policy, suspects, shown_in)
     write_rows(round_dir / "need_review_queue.jsonl", entries)
     write_rows(round_dir / "reflection.jsonl", records)
     unread = [record.unreadable for record in records if record.unreadable]

@@ -100,7 +100,7 @@ def measure(
     from verdicts.measure.jobs import alone
     from verdicts.measure.rehearsal import Recall, judge, rates_of, rehearse
     from verdicts.records.tickets import StageA
-    from verdicts.review.queue import is_unsupported
+    from verdicts.review.unsupported import is_unsupported
 
     started = time.monotonic()
     world = worlds.sample_world(seed, mission)

@@ -25,9 +25,9 @@ from verdicts.records.rollout import Selection, Trajectory
 from verdicts.records.ticket_index import Keys, Tickets, digest_of
 from verdicts.records.tickets import StageA, read_tickets
 from verdicts.review import list_file as review_list
-from verdicts.review.list_file import Listed, stream_review, write_review
-from verdicts.review.queue import is_unsupported, last_evaluations
-from verdicts.review.waiting import Evaluations
+from verdicts.review.review_list import Evaluations
+from verdicts.review.review_list_file import Listed, stream_review, write_review
+from verdicts.review.unsupported import is_unsupported, last_evaluations
 
 TEXTS = [
     "a\nb\n",

@@ -18,7 +18,7 @@ from verdicts.guidance.trial import level_of
 from verdicts.records.guidance import MissionGuidance
 from verdicts.records.reflection import Operation, Reflection, RuleTally, Tally
 from verdicts.records.rollout import Selection
-from verdicts.review.queue import is_unsupported
+from verdicts.review.unsupported import is_unsupported
 from verdicts.rounds.holdout import is_held_out
 from verdicts.rounds.unreadable import count_reflections
 from verdicts.rounds.windows import Place

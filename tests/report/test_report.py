@@ -32,7 +32,7 @@ from tests.support.report_runs import (
 from verdicts.base.jsonl import read_json, read_rows, write_text
 from verdicts.config.load import read_yaml
 from verdicts.models.fingerprint import sampled_hash
-from verdicts.pages.page import PAGES
+from verdicts.pages.renderer import PAGES
 from verdicts.pages.svg import percent, scale_of
 from verdicts.records.evaluation import Named
 from verdicts.records.reflection import AppliedOperation, Operation, RuleTally, Trial

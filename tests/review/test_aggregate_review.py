@@ -7,7 +7,7 @@ import pytest
 from tests.support.builders import MISSION, RunFolder, candidates, snapshot, ticket
 from verdicts.base.jsonl import read_json, read_rows, write_rows
 from verdicts.records.review import NeedReviewEntry, NeedReviewFile
-from verdicts.review.queue import distinct_answers, is_unsupported, log_odds_against
+from verdicts.review.unsupported import distinct_answers, is_unsupported, log_odds_against
 
 TICKETS = [
     ticket("a"),

@@ -15,7 +15,7 @@ from verdicts.records.corpus import ChatRow, SftRow
 from verdicts.records.review import NeedReviewFile
 from verdicts.records.rollout import Selection, Trajectory
 from verdicts.records.run import RoundMetrics
-from verdicts.review.queue import distinct_answers, is_unsupported
+from verdicts.review.unsupported import distinct_answers, is_unsupported
 from verdicts.stage_b.protocol import parse, render
 from verdicts.stage_b.selection import by_model, guard_row, select
 

@@ -20,7 +20,7 @@ from verdicts.records.rollout import Malformed, Trajectory
 from verdicts.records.run import LoopStatus
 from verdicts.records.run_folder import round_folder
 from verdicts.records.tickets import StageA
-from verdicts.review.queue import queue
+from verdicts.review.unsupported import review_entries
 from verdicts.stage_b.protocol import render
 from verdicts.stage_b.selection import guard_row, select
 
@@ -263,7 +263,7 @@ class RunFolder:
         write_rows(folder / "failure_malformed.jsonl", [malformed(row) for row in rows if not row.format_ok])
         write_rows(
             folder / "need_review_queue.jsonl",
-            queue(rows, chosen, policy, dict.fromkeys(suspects, f"r{self.done:04d}-01"), {}),
+            review_entries(rows, chosen, policy, dict.fromkeys(suspects, f"r{self.done:04d}-01"), {}),
         )
         write_rows(folder / "reflection.jsonl", reflections or [reflection(**place)])
         self.guidance = after or self.guidance

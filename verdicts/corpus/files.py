@@ -13,8 +13,8 @@ from verdicts.records.review import ReviewDecision, ReviewReason
 from verdicts.records.rollout import Selection
 from verdicts.records.ticket_index import Column, Tickets
 from verdicts.records.tickets import StageA, ticket_key
-from verdicts.review.list_file import stream_review
-from verdicts.review.waiting import REASONS
+from verdicts.review.review_list import REASONS
+from verdicts.review.review_list_file import stream_review
 from verdicts.stage_b.protocol import parse, render
 
 

@@ -25,7 +25,7 @@ from verdicts.report.evaluation import StudentResult, read_student
 from verdicts.report.evidence import Evidence, NearMiss, evidence_of, near_misses_of, read_limits, sides_in
 from verdicts.report.rules import RefusedProposals, Story, refused_of, stories_of
 from verdicts.review.decisions import summarize
-from verdicts.review.list_file import stream_review
+from verdicts.review.review_list_file import stream_review
 from verdicts.runs.freshness import out_of_date
 from verdicts.runs.standing import Gap, Standing, held_out_of, read_said, release_limit, standing_of
 from verdicts.runs.view import Learnt, read_learnt

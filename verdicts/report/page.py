@@ -3,7 +3,7 @@
 from markupsafe import Markup
 
 from verdicts.pages import svg
-from verdicts.pages.page import render_page
+from verdicts.pages.renderer import render_page
 from verdicts.report.data import Report
 from verdicts.report.evidence import p_text, side_rates
 from verdicts.report.rules import Story, changes_by_round

@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import Any
 from urllib.parse import quote
 
-from verdicts.pages.page import PAGES, csp_source
+from verdicts.pages.renderer import PAGES, csp_source
 from verdicts.photos.files import ENDINGS
 from verdicts.records.guidance import MissionGuidance
 from verdicts.records.review import ReviewDecision, ReviewTicket

@@ -19,7 +19,7 @@ from verdicts.records.run import LoopStatus
 from verdicts.records.run_folder import MAY_BE_EMPTY, ROUND_FILES, RUN_FILES, paths_of, round_folder
 from verdicts.records.ticket_index import Numbers, Tickets
 from verdicts.records.tickets import StageA, TicketsSource
-from verdicts.review.list_file import stream_review
+from verdicts.review.review_list_file import stream_review
 
 PROBLEMS_SHOWN = 20
 

@@ -14,14 +14,14 @@ from verdicts.base.jsonl import stream_rows
 from verdicts.config.load import read_yaml
 from verdicts.config.sections import LearnSection
 from verdicts.config.tools import CollectConfig, read_section
-from verdicts.pages.page import PAGES
+from verdicts.pages.renderer import PAGES
 from verdicts.pages.svg import percent
 from verdicts.records.review import ReviewDecision, ReviewTicket, read_decisions
 from verdicts.records.rollout import Selection
 from verdicts.records.run import LoopStatus
 from verdicts.records.ticket_index import Tickets
 from verdicts.review.decisions import for_learning
-from verdicts.review.list_file import stream_review
+from verdicts.review.review_list_file import stream_review
 from verdicts.rounds.holdout import Side, side_of
 from verdicts.stats.rates import Rate, VerdictRates, difference, stands, verdict_rates
 

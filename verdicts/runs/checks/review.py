@@ -5,8 +5,8 @@ from collections import defaultdict
 
 from verdicts.records.rollout import Trajectory
 from verdicts.records.ticket_index import Column
-from verdicts.review.list_file import Listed
-from verdicts.review.waiting import Evaluations
+from verdicts.review.review_list import Evaluations
+from verdicts.review.review_list_file import Listed
 from verdicts.runs.checks.rule import REMAKE, Rule, wrong
 from verdicts.runs.reader import PlacedRecord, RunUnderCheck
 

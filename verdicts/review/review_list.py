@@ -17,7 +17,7 @@ from verdicts.records.rollout import Selection, Trajectory
 from verdicts.records.run_folder import stream_file
 from verdicts.records.ticket_index import Column, Tickets
 from verdicts.records.tickets import Verdict
-from verdicts.review.queue import log_odds_against, review_ticket
+from verdicts.review.unsupported import log_odds_against, review_ticket
 
 REASONS: tuple[ReviewReason, ...] = get_args(ReviewReason)
 _SEEN, _VALID, _MATCHES = 1, 2, 4

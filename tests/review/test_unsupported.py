@@ -5,12 +5,12 @@ import pytest
 from tests.support.builders import NO_GUARD, candidates, ticket
 from verdicts.records.review import NeedReviewEntry
 from verdicts.records.tickets import StageA
-from verdicts.review.queue import (
+from verdicts.review.unsupported import (
     distinct_answers,
     is_unsupported,
     last_evaluations,
     log_odds_against,
-    queue,
+    review_entries,
 )
 from verdicts.stage_b.selection import select
 
@@ -26,7 +26,7 @@ def queued(
     chosen = [
         selection for (of, _), rows in zip(answers, found, strict=True) if (selection := select(of, rows, NO_GUARD))
     ]
-    return queue([row for rows in found for row in rows], chosen, policy, suspects, shown)
+    return review_entries([row for rows in found for row in rows], chosen, policy, suspects, shown)
 
 
 @pytest.mark.parametrize(

@@ -18,7 +18,7 @@ def is_unsupported(candidates: Iterable[Trajectory]) -> bool:
     return bool(valid) and not any(candidate.label_match for candidate in valid)
 
 
-def queue(
+def review_entries(
     trajectories: Iterable[Trajectory],
     selections: Iterable[Selection],
     policy: str,
