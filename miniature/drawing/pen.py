@@ -5,6 +5,7 @@ its extent; the pen turns them into the box that is seen. Every painter takes (p
 """
 
 from collections.abc import Callable, Sequence
+from itertools import pairwise
 from math import cos, pi, radians, sin
 from random import Random
 
@@ -17,10 +18,14 @@ BRAND_COLOURS = {"华为": (205, 25, 35), "中兴": (20, 95, 200), "爱立信": 
 _SLEEVE, _ARMOUR, _BARE = (28, 28, 32), (150, 156, 165), (235, 205, 40)
 _STEEL, _RUST, COPPER, _EARTH = (196, 200, 208), (150, 72, 30), (190, 118, 58), (70, 160, 60)
 _GLYPHS = {
-    "5G": ("11111", "1....", "1111.", "....1", "....1", "1...1", ".111."), "NR900": ("1...1", "11..1", "11..1", "1.1.1", "1..11", "1..11", "1...1"),
-    "4G": ("...1.", "..11.", ".1.1.", "1..1.", "11111", "...1.", "...1."), "BBU-接地线": ("..1..", "..1..", "11111", ".....", ".111.", ".....", "..1.."),
-    "RRU1-光纤": (".111.", "1...1", "1...1", "1...1", "1...1", "1...1", ".111."), "BBU-传输光纤": ("1...1", ".1.1.", "..1..", ".1.1.", "1...1", ".1.1.", "..1.."),
-    "BBU-(正极)": (".....", "..1..", "..1..", "11111", "..1..", "..1..", "....."), "BBU-(负极)": (".....", ".....", ".....", "11111", ".....", ".....", "....."),
+    "5G": ("11111", "1....", "1111.", "....1", "....1", "1...1", ".111."),
+    "NR900": ("1...1", "11..1", "11..1", "1.1.1", "1..11", "1..11", "1...1"),
+    "4G": ("...1.", "..11.", ".1.1.", "1..1.", "11111", "...1.", "...1."),
+    "BBU-接地线": ("..1..", "..1..", "11111", ".....", ".111.", ".....", "..1.."),
+    "RRU1-光纤": (".111.", "1...1", "1...1", "1...1", "1...1", "1...1", ".111."),
+    "BBU-传输光纤": ("1...1", ".1.1.", "..1..", ".1.1.", "1...1", ".1.1.", "..1.."),
+    "BBU-(正极)": (".....", "..1..", "..1..", "11111", "..1..", "..1..", "....."),
+    "BBU-(负极)": (".....", ".....", ".....", "11111", ".....", ".....", "....."),
 }  # fmt: skip
 _LABEL_STRIPES = {
     "BBU-接地线": (60, 160, 60),
@@ -67,17 +72,21 @@ class Pen:
         return [(x * _OVERSAMPLE, y * _OVERSAMPLE) for x, y in (self.at(*p) for p in points)]
 
     def poly(self, points: Sequence[tuple[float, float]], fill: Colour, outline: Colour | None = None) -> None:
+        """Draw a filled polygon."""
         self._draw.polygon(self._on_canvas(points), fill=fill, outline=outline)
 
     def rect(self, x1: float, y1: float, x2: float, y2: float, fill: Colour, outline: Colour | None = None) -> None:
+        """Draw a filled rectangle."""
         self.poly(((x1, y1), (x2, y1), (x2, y2), (x1, y2)), fill, outline)
 
     def line(self, points: Sequence[tuple[float, float]], fill: Colour, width: float) -> None:
+        """Draw a line through the points, ``width`` pixels wide."""
         self._draw.line(
             self._on_canvas(points), fill=fill, width=max(1, round(width * self.scale * _OVERSAMPLE)), joint="curve"
         )
 
     def disc(self, x: float, y: float, radius: float, fill: Colour, outline: Colour | None = None) -> None:
+        """Draw a filled circle about (x, y)."""
         (cx, cy), r = self._on_canvas([(x, y)])[0], radius * self.scale * _OVERSAMPLE
         self._draw.ellipse((cx - r, cy - r, cx + r, cy + r), fill=fill, outline=outline, width=_OVERSAMPLE)
 
@@ -112,6 +121,7 @@ def _head(pen: Pen, x: float, y: float, good: bool, slot: bool) -> None:
 
 
 def mount_screw(pen: Pen, x: float, y: float, look: tuple[str, ...]) -> Extent:
+    """Draw a mounting screw of a device."""
     _head(pen, x, y, look[0] == "good", True)
     return x - 10, y - 10, x + 11, y + 10
 
@@ -173,7 +183,7 @@ def fibre(pen: Pen, x: float, y: float, look: tuple[str, ...]) -> Extent:
         pen.line(covered, (126, 126, 130), 9)
         pen.line(covered, pen.shade(_ARMOUR if housing == "铠装" else _SLEEVE, 8), 7)
         if housing == "铠装":
-            for a, b in zip(covered, covered[1:], strict=False):
+            for a, b in pairwise(covered):
                 mx, my = (a[0] + b[0]) / 2, (a[1] + b[1]) / 2
                 pen.line(((mx - 1.5, my - 3.5), (mx + 1.5, my + 3.5)), (72, 76, 84), 1.4)
     xs, ys = [p[0] for p in path], [p[1] for p in path]

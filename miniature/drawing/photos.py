@@ -2,10 +2,10 @@
 
     python -m miniature.drawing.photos --mission bbu_line --seed 1 --tickets 40 --output data/photos
 
-Writes ``<output>/<mission>/审核通过|审核不通过/<group_id>/<n>.jpg``; ``<output>/<mission>.truth.jsonl``: a first row with
-the world's hidden rules, then a row a photo with its group, label, summary and objects (boxes 0-1000, as Qwen3-VL
-writes them); and what the student is asked of each photo with the right answer, ``<output>/<mission>.summary.jsonl`` and
-``.dense.jsonl``, sources of fuse. Deterministic in its arguments.
+Writes ``<output>/<mission>/审核通过|审核不通过/<group_id>/<n>.jpg``; ``<output>/<mission>.truth.jsonl``: a first row
+with the world's hidden rules, then a row a photo with its group, label, summary and objects (boxes 0-1000, as Qwen3-VL
+writes them); and what the student is asked of each photo with the right answer, ``<output>/<mission>.summary.jsonl``
+and ``.dense.jsonl``, sources of fuse. Deterministic in its arguments.
 """
 
 from pathlib import Path
@@ -121,7 +121,8 @@ def _band(pen: "Pen", band: "Band", y: float) -> list[tuple["Thing", tuple[float
         pen.rect(38, y + 2, 218, y + 36, pen.shade((92, 96, 104)), (40, 42, 46))
         slots = {"odf_plug": [(x, y + 20) for x in (62, 106, 150, 194)]}
     elif band.kind == "cables":
-        slots = dict.fromkeys(("fibre", "wires"), [(x, y + 20) for x in (66, 128, 190)])
+        places = [(x, y + 20) for x in (66, 128, 190)]
+        slots = {"fibre": places, "wires": places}
     else:
         slots = {"label": [(x, y + 13) for x in (58, 105, 152, 199)]}
     return drawn + _fill_slots(pen, band, slots)
@@ -132,7 +133,7 @@ def _fill_slots(pen: "Pen", band: "Band", slots: dict[str, list[tuple[float, flo
     from miniature.drawing.pen import PAINTERS
 
     order = {place: index for index, place in enumerate(dict.fromkeys(p for places in slots.values() for p in places))}
-    free = {place: None for place in order}
+    free = dict.fromkeys(order)
     placed = []
     for thing in band.things:
         if thing.painter in PAINTERS:

@@ -14,7 +14,8 @@ from miniature.world.rules import Facts
 from miniature.world.tickets import Mission, Profile
 from miniature.world.vocabulary import BAD_OF, BIT, BRANDS, DIRECTION, FITTED, NEGATIVE, NOT_NEEDED, POSITIVE
 
-_NOT_DRAWN = {"备注疑似设备", "备注拍摄不完整", "备注缺少螺丝", "RRU设备", "紧固件紧固合格", "接地端紧固合格", "接地线有标签", "尾纤有标签", "尾纤有套管保护",
+_NOT_DRAWN = {"备注疑似设备", "备注拍摄不完整", "备注缺少螺丝", "RRU设备", "紧固件紧固合格", "接地端紧固合格",
+              "接地线有标签", "尾纤有标签", "尾纤有套管保护",
               "紧固件不合格", "接地端紧固不合格", "接地线没有标签", "尾纤没有标签", "尾纤无套管保护"}  # fmt: skip
 DRAWABLE = frozenset(POSITIVE + NEGATIVE) - _NOT_DRAWN
 NETWORKS = ("5G", "NR900", "4G")
@@ -73,6 +74,7 @@ class Photo(NamedTuple):
 
     @property
     def things(self) -> list[Thing]:
+        """All things of the photo, band after band."""
         return [thing for band in self.bands for thing in band.things]
 
     @property
@@ -90,10 +92,12 @@ class PhotoTicket(NamedTuple):
 
     @property
     def summaries(self) -> tuple[str, ...]:
+        """One summary a photo, in order."""
         return tuple(photo.summary for photo in self.photos)
 
     @property
     def per_image(self) -> dict[str, str]:
+        """The summaries as stage_a.jsonl names them."""
         return {f"image_{index}": text for index, text in enumerate(self.summaries, start=1)}
 
 
@@ -143,6 +147,7 @@ def fibre(housing: str, bend: bool, half: bool = False) -> Thing:
 
 
 def wires(tidy: bool) -> Thing:
+    """A bundle of wires, tidy or in a tangle."""
     return Thing(
         "wires",
         f"电线/{'捆扎整齐' if tidy else '散乱'}",
@@ -198,7 +203,7 @@ class _Ticket:
             self.drafts[rng.randrange(n)] = _Draft("irrelevant")
 
     def put(self, band: str, thing: Thing, times: int = 1) -> None:
-        """Place ``thing`` into one photo, ``times`` over where there is room; prefers photos of the band's own scene."""
+        """Place ``thing`` into one photo, ``times`` over where there is room; photos of the band's own scene first."""
         able = [draft for draft in self.drafts if draft.takes(band, thing)]
         if not able:
             return
@@ -233,9 +238,9 @@ def _put_devices(ticket: _Ticket) -> None:
         word for word, name in (("只显示部分", "设备只显示部分"), ("显示完整", "设备显示完整")) if name in holds
     ] or [rng.choice(("只显示部分", "显示完整"))]
     needs = [BIT["未按要求配备挡风板"]] if "未按要求配备挡风板" in holds else []
-    if "按要求配备挡风板" in holds or not needs and "备注无法判断空间" not in holds:
+    if "按要求配备挡风板" in holds or (not needs and "备注无法判断空间" not in holds):
         needs.append(FITTED if {"挡风板安装方向错误"} & holds or rng.random() < 0.5 else NOT_NEEDED)
-    if "备注无法判断空间" in holds or "按要求配备挡风板" not in holds and "未按要求配备挡风板" not in holds:
+    if "备注无法判断空间" in holds or not {"按要求配备挡风板", "未按要求配备挡风板"} & holds:
         needs.append(0)
     if not {"BBU设备", "未按要求配备挡风板"} & holds:
         return

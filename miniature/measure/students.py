@@ -2,9 +2,10 @@
 
     make student-worlds        (python -m miniature.measure.students --output-dir runs/student_worlds)
 
-For each world the demo's steps up to the corpus; then every variant of VARIANTS is fused, taught and evaluated on the same
-held-out tickets and photos: <world>/variants/<variant>/evaluation.json, and a line printed. ``--step prepare`` ends before the
-teaching, ``--step teach`` goes on from there (on a GPU host, say, ``--jobs`` variants at a time). What is there is kept.
+For each world the demo's steps up to the corpus; then every variant of VARIANTS is fused, taught and evaluated on the
+same held-out tickets and photos: <world>/variants/<variant>/evaluation.json, and a line printed. ``--step prepare``
+ends before the teaching, ``--step teach`` goes on from there (on a GPU host, say, ``--jobs`` variants at a time). What
+is there is kept.
 """
 
 import subprocess
@@ -19,12 +20,13 @@ import yaml
 from verdicts.command.cli import run
 
 MISSION = "bbu_line"
-# Tickets, seed, share of wrong labels: as make/demo.mk, but for more held-out tickets and photos, so that intervals are narrow.
+# Tickets, seed, share of wrong labels: as make/demo.mk, but more held-out tickets and photos for narrow intervals.
 SETS = {"tickets": ("320", "11", "0.05"), "old": ("200", "12", "0"), "held_out": ("400", "13", "0")}
 CORPUS, UNFILTERED = "distill.train.jsonl", "distill_chatml.jsonl"
 RELEASING = f"releasing/{MISSION}/"  # a run whose teacher is the untaught student, which releases nearly all
 HARD = {"top_layers": 6, "learning_rate": 2e-3, "epochs": 6.0}
-# What differs from configs/fusion/demo.yaml and the sft section: sources left out, the corpus (below the world's folder), sft knobs.
+# What differs from configs/fusion/demo.yaml and the sft section: sources left out, the corpus (below the world's
+# folder), sft knobs.
 VARIANTS: dict[str, dict[str, Any]] = {
     "demo": {},
     "top layer": {"sft": {"top_layers": 1}},
@@ -41,7 +43,7 @@ VARIANTS: dict[str, dict[str, Any]] = {
 
 
 def main(
-    world: Annotated[list[int], typer.Option(help="Seeds of the worlds; may be repeated.")] = [1, 2, 3],
+    world: Annotated[list[int], typer.Option(help="Seeds of the worlds; may be repeated.")] = [1, 2, 3],  # noqa: B006  typer copies it
     output_dir: Annotated[Path, typer.Option(help="Folder for everything.")] = Path("runs/student_worlds"),
     step: Annotated[str, typer.Option(help="prepare | teach | all")] = "all",
     jobs: Annotated[int, typer.Option(help="Variants taught at a time.")] = 1,
@@ -68,18 +70,23 @@ def call(tool: str, *words: object) -> None:
 
 
 def prepare(seed: int, folder: Path) -> None:
-    """Draw, summarise, converge and distil; then distil again with the untaught student as teacher, under the rules found before. What is there is kept."""
+    """Draw, summarise, converge and distil; then distil again with the untaught student as teacher.
+
+    The second time under the rules found before. What is there is kept.
+    """
     from verdicts.base.jsonl import read_json, write_text
     from verdicts.guidance.file import GuidanceFile
 
     for name, (tickets, tickets_seed, flip) in SETS.items():
         if not (folder / "photos" / name / f"{MISSION}.truth.jsonl").exists():
-            call("miniature.drawing.photos", "--mission", MISSION, "--seed", seed, "--tickets", tickets, "--tickets-seed", tickets_seed, "--flip", flip,
+            call("miniature.drawing.photos", "--mission", MISSION, "--seed", seed, "--tickets", tickets,
+                 "--tickets-seed", tickets_seed, "--flip", flip,
                  "--output", folder / "photos" / name)  # fmt: skip
     call("tools.prepare", "--models", "miniature", "--mission", MISSION, "--run-dir", folder / MISSION)
     for name, output in (("tickets", folder / "tickets.jsonl"), ("held_out", folder / "held_out.jsonl")):
         if not output.exists():
-            call("tools.summarize", "--config", folder / MISSION / "config/summarize.yaml", "--mission", MISSION, "--input", folder / "photos" / name / MISSION,
+            call("tools.summarize", "--config", folder / MISSION / "config/summarize.yaml", "--mission", MISSION,
+                 "--input", folder / "photos" / name / MISSION,
                  "--output", output)  # fmt: skip
     distil(folder, folder.name)
     (guidance,) = read_json(folder / MISSION / "guidance.json", GuidanceFile).root.values()
@@ -110,7 +117,10 @@ def distil(folder: Path, run_name: str, *settings: str) -> None:
 
 
 def teach(name: str, folder: Path, batch: int) -> None:
-    """Fuse, teach and evaluate one variant (``before``: the student as it is). One that was evaluated is shown again."""
+    """Fuse, teach and evaluate one variant (``before``: the student as it is).
+
+    One that was evaluated is shown again.
+    """
     from verdicts.base.jsonl import write_text
     from verdicts.config.load import read_yaml
 
@@ -148,9 +158,12 @@ def teach(name: str, folder: Path, batch: int) -> None:
                 out,
             )
         photos = folder / "photos/held_out"
-        call("tools.evaluate", "--config", out / "evaluate.yaml", "--tickets", folder / "held_out.jsonl", "--guidance", folder / MISSION / "guidance.json",
-             "--trained", out / "mix.train.jsonl", "--summary", photos / f"{MISSION}.summary.jsonl", "--dense", photos / f"{MISSION}.dense.jsonl",
-             "--output", out / "evaluation.json", *(["--student", out / "merged"] if name != "before" else []))  # fmt: skip
+        call("tools.evaluate", "--config", out / "evaluate.yaml", "--tickets", folder / "held_out.jsonl", "--guidance",
+             folder / MISSION / "guidance.json",
+             "--trained", out / "mix.train.jsonl", "--summary", photos / f"{MISSION}.summary.jsonl", "--dense",
+             photos / f"{MISSION}.dense.jsonl",
+             "--output", out / "evaluation.json",
+             *(["--student", out / "merged"] if name != "before" else []))  # fmt: skip
     print(sentence(name, folder, out), flush=True)
 
 
@@ -169,7 +182,8 @@ def sentence(name: str, folder: Path, out: Path) -> str:
         )
     )
     return (
-        f"world {folder.name} {name:30} {rates}, {found.summary.photos} photos: summary exact {found.summary.exact.rate:.1%}, "
+        f"world {folder.name} {name:30} {rates}, {found.summary.photos} photos: summary exact "
+        f"{found.summary.exact.rate:.1%}, "
         f"attribute F1 {found.summary.attribute_f1.f1:.2%}, dense F1 {found.dense.f1.f1:.2%}"
     )
 

@@ -28,8 +28,10 @@ def open_teacher(model: Path):
     from verdicts.config.sections import EngineConfig
     from verdicts.engines import open_engine
 
-    base = {"kind": "llama_cpp", "base_url": "", "api_key_env": "", "context_tokens": 8192, "batch_tokens": 512, "slots": 16, "chunk": 64,
-            "n_threads": 0, "n_gpu_layers": 0, "grammar": True, "reasons": "per_verdict", "thinking": {"enabled": False, "max_new_tokens": 16},
+    base = {"kind": "llama_cpp", "base_url": "", "api_key_env": "", "context_tokens": 8192, "batch_tokens": 512,
+            "slots": 16, "chunk": 64,
+            "n_threads": 0, "n_gpu_layers": 0, "grammar": True, "reasons": "per_verdict",
+            "thinking": {"enabled": False, "max_new_tokens": 16},
             "timeout_s": 60.0, "retries": 0, "concurrency": 1}  # fmt: skip
     return open_engine(EngineConfig.model_validate(base | {"model": str(model)}))
 
@@ -85,10 +87,13 @@ def _count(seen: Counter, row, score: dict, g0, rules: dict) -> None:
 
 def _verdict_rates(seen: Counter) -> dict:
     return {
-        "accuracy_with_rules": share(seen["rules", "right"], seen["rules", "n"]), "accuracy_g0_alone": share(seen["g0", "right"], seen["g0", "n"]),
-        "accuracy_where_a_rule_flips_g0": share(seen["flip", "right"], seen["flip", "n"]), "frr": share(seen["fail", "released"], seen["fail", "n"]),
+        "accuracy_with_rules": share(seen["rules", "right"], seen["rules", "n"]),
+        "accuracy_g0_alone": share(seen["g0", "right"], seen["g0", "n"]),
+        "accuracy_where_a_rule_flips_g0": share(seen["flip", "right"], seen["flip", "n"]),
+        "frr": share(seen["fail", "released"], seen["fail", "n"]),
         "fbr": share(seen["pass", "blocked"], seen["pass", "n"]),
-        "right_verdict_below_0.9": share(seen["rules", "hesitant"] + seen["g0", "hesitant"], seen["rules", "n"] + seen["g0", "n"]),
+        "right_verdict_below_0.9": share(seen["rules", "hesitant"] + seen["g0", "hesitant"],
+            seen["rules", "n"] + seen["g0", "n"]),
     }  # fmt: skip
 
 
@@ -180,7 +185,8 @@ def on_real_tickets(engine, folder: Path, slugs: list[str], wrong: Path | None) 
 
 
 def main(
-    model: Path = Path("data/miniature/teacher.gguf"), worlds: int = 2, count: int = 100, reflect: int = 200, real: Path | None = None,
+    model: Path = Path("data/miniature/teacher.gguf"), worlds: int = 2, count: int = 100, reflect: int = 200,
+    real: Path | None = None,
     missions: str = "bbu_line,bbu_cable,bbu_wind,bbu_install", wrong: Path | None = None, output: Path | None = None,
 ) -> None:  # fmt: skip
     """Measure a miniature teacher."""

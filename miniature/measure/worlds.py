@@ -2,9 +2,9 @@
 
     make worlds            (python -m miniature.measure.worlds --seeds 5 --output runs/worlds/results.json)
 
-For each seed, share of flipped labels and share of labels that are fail: 400 tickets of a world with four hidden rules, learnt
-from G0 alone, in memory (verdicts/measure/rehearsal.py). The guidance that results is judged on 400 clean held-out tickets. A second
-run of the same world starts with a planted wrong rule. Prints a row for each kind of world.
+For each seed, share of flipped labels and share of labels that are fail: 400 tickets of a world with four hidden rules,
+learnt from G0 alone, in memory (verdicts/measure/rehearsal.py). The guidance that results is judged on 400 clean
+held-out tickets. A second run of the same world starts with a planted wrong rule. Prints a row for each kind of world.
 """
 
 import time
@@ -68,9 +68,12 @@ def row_text(row: dict[str, Any]) -> str:
         else f"gone after {row['planted_gone_after']:.1f} epochs"
     )
     return (
-        f"seed {row['seed']}, {row['flip']:.0%} flipped, {row['fail_labels']:.0%} fail ({row['status']}, {row['epochs']} epochs): found {row['found']} of {len(row['hidden'])}, "
-        f"wrong {len(row['wrong'])}; clean: FRR {row['frr']['k']}/{row['frr']['n']}, false block {row['false_block']['k']}/{row['false_block']['n']}, "
-        f"label match {row['label_match']['rate']:.1%}; review holds {row['review_recall']:.0%} of the flipped; planted rule {gone}; {row['seconds']:.0f} s"
+        f"seed {row['seed']}, {row['flip']:.0%} flipped, {row['fail_labels']:.0%} fail ({row['status']}, "
+        f"{row['epochs']} epochs): found {row['found']} of {len(row['hidden'])}, "
+        f"wrong {len(row['wrong'])}; clean: FRR {row['frr']['k']}/{row['frr']['n']}, false block "
+        f"{row['false_block']['k']}/{row['false_block']['n']}, "
+        f"label match {row['label_match']['rate']:.1%}; review holds {row['review_recall']:.0%} of the flipped; "
+        f"planted rule {gone}; {row['seconds']:.0f} s"
     )
 
 
@@ -84,9 +87,13 @@ def table_row(rows: list[dict[str, Any]]) -> str:
     }
     gone = [row["planted_gone_after"] for row in rows if row["planted"]]
     return (
-        f"| {rows[0]['flip']:.0%} | {rows[0]['fails'] or mean(row['fail_labels'] for row in rows):.0%} | {sum(row['found'] for row in rows)}/{sum(len(row['hidden']) for row in rows)} "
-        f"| {sum(len(row['wrong']) for row in rows)} | {summed['frr']} | {summed['false_block']} | {min(row['label_match']['rate'] for row in rows):.1%} to {max(row['label_match']['rate'] for row in rows):.1%} "
-        f"| {sum(at is not None and at <= 1 for at in gone)}/{len(gone)} | {sum(row['status'] == 'converged' for row in rows)}/{len(rows)} |"
+        f"| {rows[0]['flip']:.0%} | {rows[0]['fails'] or mean(row['fail_labels'] for row in rows):.0%} | "
+        f"{sum(row['found'] for row in rows)}/{sum(len(row['hidden']) for row in rows)} "
+        f"| {sum(len(row['wrong']) for row in rows)} | {summed['frr']} | {summed['false_block']} | "
+        f"{min(row['label_match']['rate'] for row in rows):.1%} to "
+        f"{max(row['label_match']['rate'] for row in rows):.1%} "
+        f"| {sum(at is not None and at <= 1 for at in gone)}/{len(gone)} | "
+        f"{sum(row['status'] == 'converged' for row in rows)}/{len(rows)} |"
     )
 
 
@@ -127,11 +134,15 @@ def measure(
     gone = gone_after(rehearse(begun_wrong, engine, rows), -(-len(rows) // config.window.tickets)) if planted else None
     engine.close()
     return {
-        "seed": seed, "flip": flip, "fails": fails, "fail_labels": sum(row.label == "fail" for row in labelled) / len(labelled),
-        "hidden": [rule.text() for rule in world.hidden], "rules": done.rules, "status": done.status.status, "epochs": done.status.epochs,
-        "found": sum(rule in found for rule in world.hidden), "wrong": [text for text in done.rules if worlds.parse_rule(text) not in world.hidden],
+        "seed": seed, "flip": flip, "fails": fails,
+        "fail_labels": sum(row.label == "fail" for row in labelled) / len(labelled),
+        "hidden": [rule.text() for rule in world.hidden], "rules": done.rules, "status": done.status.status,
+        "epochs": done.status.epochs,
+        "found": sum(rule in found for rule in world.hidden),
+        "wrong": [text for text in done.rules if worlds.parse_rule(text) not in world.hidden],
         **{name: rate.model_dump() for name, rate in rates._asdict().items()},
-        "review_recall": len(flipped & queued) / max(1, len(flipped)), "review_precision": len(flipped & queued) / max(1, len(queued)),
+        "review_recall": len(flipped & queued) / max(1, len(flipped)),
+        "review_precision": len(flipped & queued) / max(1, len(queued)),
         "planted": planted, "planted_gone_after": gone, "asked": asked, "seconds": round(time.monotonic() - started, 1),
     }  # fmt: skip
 

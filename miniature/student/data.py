@@ -59,7 +59,7 @@ def _draw_rules(rng: Random, mission: Mission) -> list[Rule]:
 
 
 def _drawn_ticket(rng: Random) -> tuple[str, str, Facts, G0, Judgement]:
-    """System and user message of a drawn ticket under some guidance, and what follows from them; passes and fails about evenly."""
+    """System and user message of a drawn ticket under some guidance, and what follows; about half of them pass."""
     mission = rng.choice(BBU)
     g0, words = draw_g0(rng, mission) if rng.random() < 0.2 else (mission.g0, mission.g0.text())
     rules = _draw_rules(rng, mission)

@@ -32,7 +32,10 @@ class FeedRecipe:
 
 
 class Batch(NamedTuple):
-    """Rows padded to one width: ids [B, T], flat positions to predict from, their targets and weights; for chats the verdict likelihoods [B]."""
+    """Rows padded to one width.
+
+    Ids [B, T], flat positions to predict from, their targets and weights; for chats the verdict likelihoods [B].
+    """
 
     ids: np.ndarray
     positions: np.ndarray
@@ -42,7 +45,10 @@ class Batch(NamedTuple):
 
 
 class Photos(NamedTuple):
-    """A photo batch: pixels [B, height, width, 3] uint8, two chats, (photo, cell, bucket) and (cx, cy, w, h) of all objects."""
+    """A photo batch: pixels [B, height, width, 3] uint8, two chats, and its objects.
+
+    Of all objects: (photo, cell, bucket) and (cx, cy, w, h).
+    """
 
     pixels: np.ndarray
     summary: Batch
@@ -176,7 +182,8 @@ def photo_batch(pixels: list[np.ndarray], rows: list[tuple], before: dict[str, i
     """A batch of photo rows without their pixels, and the pixels."""
     objects = [(index, *cell) for index, row in enumerate(rows) for cell in row[2]]
     return Photos(
-        np.stack(pixels), collate([answer_weights(row[0], before["summary"]) for row in rows]), collate([answer_weights(row[1], before["dense"]) for row in rows]),
+        np.stack(pixels), collate([answer_weights(row[0], before["summary"]) for row in rows]),
+        collate([answer_weights(row[1], before["dense"]) for row in rows]),
         np.array([o[:3] for o in objects], np.int64), np.array([o[3:] for o in objects], np.float32),
     )  # fmt: skip
 
@@ -231,6 +238,7 @@ class Feed:
                 )
 
     def next_photos(self) -> Photos:
+        """A new photo batch, or one of the last ones where none is ready."""
         if self.photos.empty() and len(self.old) >= _REUSE_FROM:
             self.reused += 1
             return self.old[int(self.random.integers(len(self.old)))]
@@ -239,6 +247,7 @@ class Feed:
         return batch
 
     def next_chat(self) -> Batch:
+        """The next chat batch of the phase that training is in; others are thrown away."""
         while True:
             broken, batch = self.chats.get()
             if broken == bool(self.damaged.value):

@@ -20,8 +20,10 @@ JSON_PIECES = ('{"bbox_2d":[', '],"label":"', '"},', '"}]')
 CHAT_TEMPLATE = (
     "{% for message in messages %}{{ '<|im_start|>' + message['role'] + '\\n' }}"
     "{% if message['content'] is string %}{{ message['content'] }}{% else %}{% for part in message['content'] %}"
-    "{% if part['type'] == 'image' or 'image' in part %}{{ '<|vision_start|><|image_pad|><|vision_end|>' }}{% elif 'text' in part %}{{ part['text'] }}{% endif %}"
-    "{% endfor %}{% endif %}{{ '<|im_end|>\\n' }}{% endfor %}{% if add_generation_prompt %}{{ '<|im_start|>assistant\\n' }}{% endif %}"
+    "{% if part['type'] == 'image' or 'image' in part %}{{ '<|vision_start|><|image_pad|><|vision_end|>' }}{% elif "
+    "'text' in part %}{{ part['text'] }}{% endif %}"
+    "{% endfor %}{% endif %}{{ '<|im_end|>\\n' }}{% endfor %}{% if add_generation_prompt %}{{ "
+    "'<|im_start|>assistant\\n' }}{% endif %}"
 )
 _PIXELS = {"shortest_edge": 128 * 128, "longest_edge": 256 * 256}
 
@@ -55,14 +57,20 @@ class StudentTokens(ChatTokenizer):
         return self.grown.encode(text, add_special_tokens=False).ids + self._end
 
     def shape(self, layers: int = 6, hidden: int = 256, inner: int = 768) -> StudentShape:
+        """The network's sizes for this tokenizer."""
         return StudentShape(
-            Shape(self.vocab_size, hidden, inner, layers), VisionShape(), self.piece["<|image_pad|>"], self.piece["<|video_pad|>"],
-            self.piece["<|vision_start|>"], self.piece["<|vision_end|>"], self.special["<|im_end|>"], self.special["<|endoftext|>"],
+            Shape(self.vocab_size, hidden, inner, layers), VisionShape(), self.piece["<|image_pad|>"],
+            self.piece["<|video_pad|>"],
+            self.piece["<|vision_start|>"], self.piece["<|vision_end|>"], self.special["<|im_end|>"],
+            self.special["<|endoftext|>"],
         )  # fmt: skip
 
 
 def save_checkpoint(folder: Path, student: Student, tokens: StudentTokens) -> None:
-    """Write config, fp16 weights, tokenizer and processor files. Needs safetensors only, so that it runs beside any transformers."""
+    """Write config, fp16 weights, tokenizer and processor files.
+
+    Needs safetensors only, so that it runs beside any transformers.
+    """
     import torch
     from safetensors.torch import save_file
 
@@ -91,7 +99,8 @@ def save_processor_files(folder: Path, tokens: StudentTokens) -> None:
     """Tokenizer, image and video preprocessor and chat template."""
     (folder / "tokenizer.json").write_text(tokens.grown.to_str(), encoding="utf-8")
     _write(folder / "tokenizer_config.json", {
-        "tokenizer_class": "PreTrainedTokenizerFast", "eos_token": "<|im_end|>", "pad_token": "<|endoftext|>", "padding_side": "left",
+        "tokenizer_class": "PreTrainedTokenizerFast", "eos_token": "<|im_end|>", "pad_token": "<|endoftext|>",
+        "padding_side": "left",
         "clean_up_tokenization_spaces": False, "model_max_length": 8192,
     })  # fmt: skip
     pixels = {

@@ -52,7 +52,8 @@ class StudentShape:
         text["rope_parameters"] |= {"mrope_section": list(MROPE_SECTION), "mrope_interleaved": True}
         text |= {"eos_token_id": self.eos_token_id, "pad_token_id": self.pad_token_id, "bos_token_id": None}
         vision = asdict(self.vision) | {
-            "patch_size": PATCH, "spatial_merge_size": MERGE, "temporal_patch_size": FRAMES, "out_hidden_size": self.text.hidden_size,
+            "patch_size": PATCH, "spatial_merge_size": MERGE, "temporal_patch_size": FRAMES,
+            "out_hidden_size": self.text.hidden_size,
             "num_position_embeddings": _SIDE**2, "deepstack_visual_indexes": list(self.vision.deepstack_visual_indexes),
         }  # fmt: skip
         names = (
@@ -169,6 +170,7 @@ class Vision(nn.Module):
         self.register_buffer("weights", _position_weights(), persistent=False)
 
     def forward(self, pixels: torch.Tensor) -> tuple[torch.Tensor, list[torch.Tensor]]:
+        """Pixels of patches [patches, values] -> their embeddings, and those that go into the language layers."""
         x = self.patch_embed(pixels)
         x = x + (self.weights @ self.pos_embed.weight).to(x.dtype)
         cos, sin = self.cos.to(x.dtype), self.sin.to(x.dtype)
@@ -203,7 +205,10 @@ class Student(Qwen3):
         self.register_buffer("photo_sin", sin, persistent=False)
 
     def _photo_angles(self) -> tuple[torch.Tensor, torch.Tensor]:
-        """Rotary tables of a photo row: its tokens turn by frame, row and column, later text goes on behind the longer side."""
+        """Rotary tables of a photo row.
+
+        Its tokens turn by frame, row and column; later text goes on behind the longer side.
+        """
         s = self.shape
         high, wide = GRID[0] // MERGE, GRID[1] // MERGE
         place = torch.arange(s.max_position_embeddings).repeat(3, 1)

@@ -1,6 +1,7 @@
 """Train the miniature student on one GPU: dense, summary and Stage-B chat, then the damage, its data drawn on the fly.
 
-    python -m miniature.student.train --language teacher.safetensors --tokenizer tokenizer.json --minutes 8 --output-dir out
+    python -m miniature.student.train --language teacher.safetensors --tokenizer tokenizer.json --minutes 8 \\
+        --output-dir out
 
 The language part starts from the teacher's weights (miniature.teacher.train), as a Qwen3-VL starts from a Qwen3;
 without --language from scratch; with --start from a student that this script wrote. In the first phase chats are
@@ -17,6 +18,7 @@ import sys
 import time
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
+from typing import Any
 
 from miniature.student.feed import (
     BOX_KINDS,
@@ -81,7 +83,8 @@ class Trainer:
             "language": list(net.model.named_parameters()),
         }
         rates = {"vision": recipe.vision_rate, "language": recipe.language_rate}
-        groups = [{"params": [p for n, p in named if (p.dim() >= 2 and "embed" not in n) == decays], "weight_decay": recipe.weight_decay * decays, "top": rates[part]}
+        groups = [{"params": [p for n, p in named if (p.dim() >= 2 and "embed" not in n) == decays],
+            "weight_decay": recipe.weight_decay * decays, "top": rates[part]}
                   for part, named in self.parts.items() for decays in (True, False)]  # fmt: skip
         self.optimiser = torch.optim.AdamW(groups, lr=1e-3, betas=(0.9, 0.95), fused=device == "cuda")
         self.skipped = self.in_a_row = self.restored = 0
@@ -164,7 +167,10 @@ class Trainer:
         return figures
 
     def _update(self, share: float, sound: bool) -> None:
-        """Apply the gradient where the step is ``sound``; after five that are not, in a row, go back to the last snapshot at half the rates."""
+        """Apply the gradient where the step is ``sound``.
+
+        After five in a row that are not, go back to the last snapshot at half the rates.
+        """
         if sound:
             for group in self.optimiser.param_groups:
                 group["lr"] = group["top"] * share * self.slower
@@ -207,7 +213,7 @@ def rate_share(recipe: Recipe, done: float) -> float:
 
 
 def build(tokenizer: Path, language: Path | None = None, start: Path | None = None):
-    """(tokens, network): the language part from the teacher's weights, or all of it from a student checkpoint folder."""
+    """(tokens, network): the language part from the teacher's weights, or all of it from a checkpoint folder."""
     import torch
 
     from miniature.student.network import Student
@@ -227,22 +233,27 @@ def build(tokenizer: Path, language: Path | None = None, start: Path | None = No
     return tokens, net
 
 
+def start_workers(recipe: Recipe, args: argparse.Namespace) -> tuple[Any, Any, Any]:
+    """Start the processes that draw: the flag of the damaged phase, the queues of photo batches and of chats."""
+    context = mp.get_context("fork")
+    damaged, drawn, talked = context.Value("b", 0), context.Queue(maxsize=64), context.Queue(maxsize=64)
+    talkers = max(1, args.workers // 4)  # chats are cheap to draw: a quarter of the processes keeps up
+    for index in range(args.workers):
+        if index < talkers:
+            target, given = talk, (recipe.feed, args.tokenizer, index, damaged, talked)
+        else:
+            target, given = draw, (recipe.feed, args.tokenizer, index, drawn)
+        context.Process(target=target, args=given, daemon=True).start()
+    return damaged, drawn, talked
+
+
 def train(recipe: Recipe, args: argparse.Namespace, began: float) -> None:
     """Train until ``minutes`` after ``began`` (a time.time()) and write the checkpoints."""
     import torch
 
     from miniature.student.files import save_checkpoint
 
-    context = mp.get_context("fork")
-    damaged, drawn, talked = context.Value("b", 0), context.Queue(maxsize=64), context.Queue(maxsize=64)
-    talkers = max(1, args.workers // 4)
-    for index in range(args.workers):
-        call = (
-            (talk, (recipe.feed, args.tokenizer, index, damaged, talked))
-            if index < talkers
-            else (draw, (recipe.feed, args.tokenizer, index, drawn))
-        )
-        context.Process(target=call[0], args=call[1], daemon=True).start()
+    damaged, drawn, talked = start_workers(recipe, args)
     torch.manual_seed(recipe.seed)
     torch.backends.cuda.matmul.allow_tf32 = True
     torch.backends.cuda.enable_cudnn_sdp(False)

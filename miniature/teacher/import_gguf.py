@@ -1,9 +1,11 @@
 """Turn the committed teacher back into the files that train_student starts from.
 
-    python -m miniature.teacher.import_gguf --input data/miniature/teacher.gguf --output-dir checkpoints/miniature-teacher
+    python -m miniature.teacher.import_gguf --input data/miniature/teacher.gguf \\
+        --output-dir checkpoints/miniature-teacher
 
-Writes teacher.safetensors (fp16, Qwen3ForCausalLM's names) and tokenizer.json, as train_teacher did, up to the rounding of
-Q8_0. Needs the packages gguf, safetensors, numpy and tokenizers; a GPU machine then needs none of them but the last two.
+Writes teacher.safetensors (fp16, Qwen3ForCausalLM's names) and tokenizer.json, as train_teacher did, up to the rounding
+of Q8_0. Needs the packages gguf, safetensors, numpy and tokenizers; a GPU machine then needs none of them but the last
+two.
 """
 
 import sys
@@ -20,7 +22,8 @@ def read_tokenizer(reader):
     merges = [tuple(merge.split(" ")) for merge in reader.get_field("tokenizer.ggml.merges").contents()]
     plain = Tokenizer(models.BPE(vocab={token: index for index, token in enumerate(tokens)}, merges=merges))
     plain.pre_tokenizer = pre_tokenizers.Sequence([
-        pre_tokenizers.Split(Regex(QWEN2_PATTERN), "isolated"), pre_tokenizers.ByteLevel(add_prefix_space=False, use_regex=False)
+        pre_tokenizers.Split(Regex(QWEN2_PATTERN), "isolated"),
+        pre_tokenizers.ByteLevel(add_prefix_space=False, use_regex=False)
     ])  # fmt: skip
     plain.decoder = decoders.ByteLevel()
     return plain

@@ -123,6 +123,7 @@ class Qwen3(nn.Module):
         self.register_buffer("sin", angles.sin(), persistent=False)
 
     def forward(self, ids: torch.Tensor) -> torch.Tensor:
+        """Ids [rows, length] -> hidden states [rows, length, hidden_size]."""
         x = self.model.embed_tokens(ids)
         if torch.is_autocast_enabled():
             x = x.to(torch.bfloat16)

@@ -43,7 +43,8 @@ class Scene(NamedTuple):
 def _why(rule: Rule) -> str:
     """The rationale of an added rule, in a fixed form."""
     return {
-        "require": f"案例均缺少{rule.what}", "forbid": f"案例均出现{rule.what}", "photos": f"案例照片均少于{rule.what}张",
+        "require": f"案例均缺少{rule.what}", "forbid": f"案例均出现{rule.what}",
+        "photos": f"案例照片均少于{rule.what}张",
         "waive_missing": f"人工未因缺少{rule.what}判不通过", "waive_negative": f"人工未因出现{rule.what}判不通过",
     }[rule.kind]  # fmt: skip
 
@@ -106,7 +107,7 @@ def draw_cases(
         if verdict(ticket.facts, scene.g0, scene.rules) != wrong:
             continue
         clean = verdict(ticket.facts, scene.g0, truth)
-        if clean == wrong and not flipped or clean == right and flipped:
+        if clean == (right if flipped else wrong):
             continue
         if not flipped and focus and rng.random() < 0.8 and verdict(ticket.facts, scene.g0, focus.rules) == wrong:
             continue
@@ -118,7 +119,10 @@ def draw_cases(
 
 
 def answer_to(scene: Scene, cases: list[tuple[Ticket, bool]], wrong: str) -> dict:
-    """The operations that really explain the cases: best first, each for at least two new cases (one, if there are few)."""
+    """The operations that really explain the cases, best first.
+
+    Each explains at least two new cases (one, if there are few).
+    """
     explains = [
         [i for i, (t, _) in enumerate(cases, 1) if verdict(t.facts, scene.g0, option.rules) != wrong]
         for option in scene.options

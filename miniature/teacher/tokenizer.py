@@ -23,16 +23,20 @@ QWEN2_PATTERN = (
     r"(?i:'s|'t|'re|'ve|'m|'ll|'d)|[^\r\n\p{L}\p{N}]?\p{L}+|\p{N}| ?[^\s\p{L}\p{N}]+[\r\n]*|\s*[\r\n]+|\s+(?!\S)|\s+"
 )
 CHAT_TEMPLATE = (
-    "{% for message in messages %}{{ '<|im_start|>' + message['role'] + '\\n' + message['content'] + '<|im_end|>\\n' }}{% endfor %}"
+    "{% for message in messages %}{{ '<|im_start|>' + message['role'] + '\\n' + message['content'] + '<|im_end|>\\n' "
+    "}}{% endfor %}"
     "{% if add_generation_prompt %}{{ '<|im_start|>assistant\\n' }}{% endif %}"
 )
 _CUT = re.compile(r"(?<=\n)(?=[^\s])|(?<=[0-9])(?=，)")
 _CACHE = 200_000
 # Words that rules and summaries share: no merge runs across their borders, so both write them with the same ids.
 _SHARED = (
-    *SCREWS, *BRANDS, "捆扎整齐", "散乱", "有保护措施", "无保护措施", "弯曲半径合理", "弯曲半径不合理", "BBU设备", "RRU设备", "未按要求配备", "按要求配备", "挡风板",
-    "安装方向正确", "安装方向错误", "显示完整", "只显示部分", "无法识别", "无关图片", "品牌", "备注", "无法判断", "疑似", "缺少", "缺失", "螺丝", "部分未套蛇形管", "拍摄不完整",
-    "紧固件", "紧固合格", "紧固不合格", "不合格", "接地端", "接地线", "地线", "没有标签", "有标签", "有套管保护", "无套管保护", "套管保护", "不符合要求", "不作为不通过依据", "则不通过", "出现",
+    *SCREWS, *BRANDS, "捆扎整齐", "散乱", "有保护措施", "无保护措施", "弯曲半径合理", "弯曲半径不合理", "BBU设备",
+    "RRU设备", "未按要求配备", "按要求配备", "挡风板",
+    "安装方向正确", "安装方向错误", "显示完整", "只显示部分", "无法识别", "无关图片", "品牌", "备注", "无法判断",
+    "疑似", "缺少", "缺失", "螺丝", "部分未套蛇形管", "拍摄不完整",
+    "紧固件", "紧固合格", "紧固不合格", "不合格", "接地端", "接地线", "地线", "没有标签", "有标签", "有套管保护",
+    "无套管保护", "套管保护", "不符合要求", "不作为不通过依据", "则不通过", "出现",
     "须见", "可豁免", "不影响通过", "应判", "不通过", "通过", "照片少于", "未见",
 )  # fmt: skip
 _APART = re.compile("(" + "|".join(sorted(map(re.escape, _SHARED), key=len, reverse=True)) + ")")
@@ -48,7 +52,8 @@ def train_tokenizer(vocab_size: int, samples: int, seed: int) -> Tokenizer:
         texts.append("\n".join(_APART.split("\n".join(sample).replace(" ", "\n"))))
     plain = Tokenizer(models.BPE())
     plain.pre_tokenizer = pre_tokenizers.Sequence([
-        pre_tokenizers.Split(Regex(QWEN2_PATTERN), "isolated"), pre_tokenizers.ByteLevel(add_prefix_space=False, use_regex=False)
+        pre_tokenizers.Split(Regex(QWEN2_PATTERN), "isolated"),
+        pre_tokenizers.ByteLevel(add_prefix_space=False, use_regex=False)
     ])  # fmt: skip
     plain.decoder = decoders.ByteLevel()
     trainer = trainers.BpeTrainer(
@@ -75,6 +80,7 @@ class ChatTokenizer:
 
     @classmethod
     def load(cls, path: Path) -> "ChatTokenizer":
+        """Read a tokenizer.json."""
         return cls(Tokenizer.from_file(str(path)))
 
     def ids(self, text: str) -> list[int]:
@@ -82,7 +88,10 @@ class ChatTokenizer:
         return self.plain.encode(text, add_special_tokens=False).ids
 
     def ids_fast(self, text: str) -> list[int]:
-        """The same ids by way of a cache, cut where the pre-tokeniser always cuts: after a line end, between a digit and ，"""
+        """The same ids by way of a cache.
+
+        The text is cut where the pre-tokeniser always cuts: after a line end, between a digit and ，
+        """
         out: list[int] = []
         for piece in _CUT.split(text):
             known = self._cache.get(piece)

@@ -180,7 +180,8 @@ def train(
     print(f"{sum(p.numel() for p in net.parameters()) / 1e6:.2f} M parameters on {device}", flush=True)
     matrices = [p for n, p in net.named_parameters() if p.dim() == 2 and "embed" not in n]
     others = [p for n, p in net.named_parameters() if not (p.dim() == 2 and "embed" not in n)]
-    optimiser = torch.optim.AdamW([{"params": matrices, "weight_decay": recipe.weight_decay}, {"params": others, "weight_decay": 0.0}],
+    optimiser = torch.optim.AdamW([{"params": matrices, "weight_decay": recipe.weight_decay},
+                                  {"params": others, "weight_decay": 0.0}],
                                   lr=recipe.learning_rate, betas=(0.9, 0.98), fused=device == "cuda")  # fmt: skip
     if compiled:  # one layer is compiled and its code used for all
         for layer in net.model.layers:
@@ -215,16 +216,20 @@ def _steps(net, optimiser, sources: list, recipe: Recipe, began: float, deadline
         if step % 250 == 0 or step == 10:
             mean = torch.stack(window).mean(0).tolist()
             window.clear()
-            print(f"{time.time() - start:5.0f} s step {step} verdict {mean[0]:.4f} word {mean[1]:.4f} reflect {mean[2]:.4f} token {mean[3]:.4f} "
-                  f"{tokens / (time.time() - start) / 1e6:.2f} Mtok/s samples {samples} ready {[q.qsize() for q in sources]}", flush=True)  # fmt: skip
-            metrics = {"step": step, "seconds": round(time.time() - began), "tokens": tokens, "samples": samples, "word_accuracy": mean[1],
+            print(f"{time.time() - start:5.0f} s step {step} verdict {mean[0]:.4f} word {mean[1]:.4f} reflect "
+                f"{mean[2]:.4f} token {mean[3]:.4f} "
+                  f"{tokens / (time.time() - start) / 1e6:.2f} Mtok/s samples {samples} ready "
+                  f"{[q.qsize() for q in sources]}", flush=True)  # fmt: skip
+            metrics = {"step": step, "seconds": round(time.time() - began), "tokens": tokens, "samples": samples,
+                       "word_accuracy": mean[1],
                        "reflect_token_accuracy": mean[3], "device": str(net.cos.device)}  # fmt: skip
             if time.time() - saved > 60:
                 _save(net, recipe, folder, metrics)
                 saved = time.time()
     _save(net, recipe, folder, metrics)
     print(
-        f"train_teacher: {step} steps, {sum(samples)} samples, {tokens / 1e6:.0f} M tokens in {time.time() - start:.0f} s",
+        f"train_teacher: {step} steps, {sum(samples)} samples, {tokens / 1e6:.0f} M tokens in "
+        f"{time.time() - start:.0f} s",
         flush=True,
     )
 

@@ -43,6 +43,7 @@ def draw_photo_tickets(world: World, n: int, seed: int, flip: float = 0.0) -> li
         ticket = photo_ticket(rng, world.mission, world.profile)
         clean = world.verdict(ticket.facts)
         wrong = {"pass": "fail", "fail": "pass"}[clean]
-        group = f"QC-{rng.randrange(2023, 2026)}{rng.randrange(1, 13):02}{rng.randrange(1, 29):02}-{seed % 100:02}{index:05}"
+        day = f"{rng.randrange(2023, 2026)}{rng.randrange(1, 13):02}{rng.randrange(1, 29):02}"
+        group = f"QC-{day}-{seed % 100:02}{index:05}"
         out.append(Labelled(group, ticket, wrong if index in flipped else clean, clean))
     return out

@@ -63,12 +63,15 @@ def base_profile(mission: Mission, real: bool = False) -> Profile:
     rates = dict.fromkeys(("地线标签", "光纤标签", "电线捆扎整齐"), 0.35)
     if mission.is_bbu:
         rates |= dict.fromkeys(BBU_FAULTS, 0.03 if real else 0.06) | dict.fromkeys(BBU_REMARKS, 0.10 if real else 0.07)
-        rates |= {"机柜处接地螺丝": 0.4, "地排处接地螺丝": 0.1, "BBU安装螺丝": 0.5, "BBU端光纤插头": 0.45, "ODF端光纤插头": 0.08,
-                  "光纤有保护措施": 0.5, "弯曲半径合理": 0.85, "BBU设备": 0.9, "按要求配备挡风板": 0.92, "挡风板安装方向正确": 0.4,
+        rates |= {"机柜处接地螺丝": 0.4, "地排处接地螺丝": 0.1, "BBU安装螺丝": 0.5, "BBU端光纤插头": 0.45,
+                  "ODF端光纤插头": 0.08,
+                  "光纤有保护措施": 0.5, "弯曲半径合理": 0.85, "BBU设备": 0.9, "按要求配备挡风板": 0.92,
+                  "挡风板安装方向正确": 0.4,
                   "设备显示完整": 0.4, "设备只显示部分": 0.8 if real else 0.35}  # fmt: skip
     else:
         rates |= dict.fromkeys(RRU_FAULTS, 0.06)
-        rates |= {"RRU设备": 0.5, "紧固件紧固合格": 0.4, "接地端紧固合格": 0.4, "接地线有标签": 0.4, "尾纤有标签": 0.5, "尾纤有套管保护": 0.5,
+        rates |= {"RRU设备": 0.5, "紧固件紧固合格": 0.4, "接地端紧固合格": 0.4, "接地线有标签": 0.4, "尾纤有标签": 0.5,
+                  "尾纤有套管保护": 0.5,
                   "备注拍摄不完整": 0.1}  # fmt: skip
     rates |= {"标签无法识别": 0.4 if real else 0.18, "无关图片": 0.12}
     rates |= (
@@ -89,6 +92,7 @@ class Ticket(NamedTuple):
 
     @property
     def per_image(self) -> dict[str, str]:
+        """The summaries as stage_a.jsonl names them."""
         return {f"image_{index}": text for index, text in enumerate(self.summaries, start=1)}
 
 

@@ -10,7 +10,8 @@ from random import Random
 POSITIVE = (
     "机柜处接地螺丝", "地排处接地螺丝", "电线捆扎整齐", "BBU安装螺丝", "BBU端光纤插头", "ODF端光纤插头",
     "光纤有保护措施", "弯曲半径合理", "BBU设备", "按要求配备挡风板", "挡风板安装方向正确", "设备显示完整",
-    "地线标签", "光纤标签", "RRU设备", "紧固件紧固合格", "接地端紧固合格", "接地线有标签", "尾纤有标签", "尾纤有套管保护",
+    "地线标签", "光纤标签", "RRU设备", "紧固件紧固合格", "接地端紧固合格", "接地线有标签", "尾纤有标签",
+    "尾纤有套管保护",
 )  # fmt: skip
 NEGATIVE = (
     "机柜处接地螺丝不符合要求", "地排处接地螺丝不符合要求", "电线散乱", "BBU安装螺丝不符合要求",
@@ -26,11 +27,15 @@ FITTED, NOT_NEEDED, DIRECTION = (1 << (len(BIT) + index) for index in range(3))
 BRANDS = ("华为", "中兴", "爱立信")
 BAD_OF = {
     "机柜处接地螺丝": "机柜处接地螺丝不符合要求", "地排处接地螺丝": "地排处接地螺丝不符合要求",
-    "BBU安装螺丝": "BBU安装螺丝不符合要求", "BBU端光纤插头": "BBU端光纤插头不符合要求", "ODF端光纤插头": "ODF端光纤插头不符合要求",
+    "BBU安装螺丝": "BBU安装螺丝不符合要求", "BBU端光纤插头": "BBU端光纤插头不符合要求",
+    "ODF端光纤插头": "ODF端光纤插头不符合要求",
 }  # fmt: skip
 SCREWS = tuple(BAD_OF)
 
-_PLACE = "江门蓬江新会鹤山恩平台山开平益嘉园保利大都会锦原中核国际广场地停花园东城西区南北村路口综合楼学校医院商贸工业基站机房"
+_PLACE = (
+    "江门蓬江新会鹤山恩平台山开平益嘉园保利大都会锦原中核国际广场地停花园"
+    "东城西区南北村路口综合楼学校医院商贸工业基站机房"
+)
 _NETWORK = ("5G", "5G", "NR900", "NR900", "4G", "N900", "L2100", "4TN900", "")
 _OWNER = ("BBU", "BBU", "BBU", "DCDU", "电源柜", "GPS", "RRU1", "机柜", "避雷器", "交转直", "光端机", "电表箱")
 _HOUSING = ("蛇形管", "蛇形管", "蛇形管", "铠装", "同时有蛇形管和铠装")
@@ -64,9 +69,12 @@ def compliant(rng: Random, name: str) -> Segment:
     if roll < 0.90:
         return f"螺丝/{name},符合要求", BIT[name]
     kind = _pick(
-        rng, "螺丝/光纤插头/{},符合要求", "螺丝/光纤插头、光纤/{},符合要求", "螺丝/{}、符合要求", "{}/符合要求", "螺丝/{}/符合要求",
-        "螺丝/{0}/{0},符合要求", "螺丝、光纤插头/{},符合要求,备注:部分遮挡", "螺丝/{},符合要求,备注:部分未插满", "螺丝/光纤插头·{},符合要求",
-        "螺丝/{}、光纤/无要求,符合要求", "螺丝、光纤插头/{}、符合要求", "{}/有标签,符合要求", "螺丝/{}、光纤/符合要求", "螺丝、光纤插头/{},符合要求(部分未插满)",
+        rng, "螺丝/光纤插头/{},符合要求", "螺丝/光纤插头、光纤/{},符合要求", "螺丝/{}、符合要求", "{}/符合要求",
+        "螺丝/{}/符合要求",
+        "螺丝/{0}/{0},符合要求", "螺丝、光纤插头/{},符合要求,备注:部分遮挡", "螺丝/{},符合要求,备注:部分未插满",
+        "螺丝/光纤插头·{},符合要求",
+        "螺丝/{}、光纤/无要求,符合要求", "螺丝、光纤插头/{}、符合要求", "{}/有标签,符合要求", "螺丝/{}、光纤/符合要求",
+        "螺丝、光纤插头/{},符合要求(部分未插满)",
         "螺丝/{}、光纤插头/{},符合要求", "螺丝、光纤插头/{},符合要求✅",
     )  # fmt: skip
     return kind.replace("{0}", name).replace("{}", name), BIT[name]
@@ -81,8 +89,10 @@ def compliant_together(rng: Random, first: str, second: str) -> Segment:
 def mentioned(rng: Random, name: str) -> Segment:
     """The object named without a finding: not evidence."""
     slip = f"{rng.randrange(999)},{rng.randrange(999)},{rng.randrange(999)},{rng.randrange(999)}"
-    text = _pick(rng, f"螺丝/{name}", f"螺丝、光纤插头/{name}", "螺丝/光纤插头", f"螺丝/{name}/{name}", f"螺丝、光纤插头/{name},{slip}",
-                 "螺丝、光纤插头", f"螺丝、光纤插头/{name[:4]}", f"螺丝/{name}、光纤/无要求", f"螺丝/{name}")  # fmt: skip
+    text = _pick(rng, f"螺丝/{name}", f"螺丝、光纤插头/{name}", "螺丝/光纤插头", f"螺丝/{name}/{name}",
+                 f"螺丝、光纤插头/{name},{slip}",
+                 "螺丝、光纤插头", f"螺丝、光纤插头/{name[:4]}", f"螺丝/{name}、光纤/无要求",
+                 f"螺丝/{name}")  # fmt: skip
     return text, 0
 
 
@@ -103,6 +113,7 @@ def faulty(rng: Random, name: str) -> Segment:
 
 
 def missing_screw_remark(rng: Random) -> Segment:
+    """A remark that screws are missing."""
     name = _pick(rng, "BBU端光纤插头", "BBU安装螺丝", "BBU端光纤插头、光纤", "光纤插头", "BBU端光纤插头、BBU端光纤插头")
     words = _pick(rng, "缺少螺丝", "缺少安装螺丝", "缺少部分螺丝", "缺少安装螺丝,建议补充", "缺少螺丝,拍摄偏暗")
     return f"螺丝/{name}/{remark_mark(rng)}{words}", BIT["备注缺少螺丝"]
@@ -115,11 +126,14 @@ def remark_mark(rng: Random) -> str:
 
 
 _REMARKS = {
-    "备注无法判断品牌": ("无法判断品牌", "无法判断品牌", "品牌未显示完整,无法判断品牌", "品牌标识模糊,无法判断品牌", "无法看见品牌"),
-    "备注无法判断空间": ("无法判断是否足够空间安装挡风板", "无法判断是否足够空间安装挡风板", "无法判断设备下方是否足够空间安装挡风板",
+    "备注无法判断品牌": ("无法判断品牌", "无法判断品牌", "品牌未显示完整,无法判断品牌", "品牌标识模糊,无法判断品牌",
+        "无法看见品牌"),
+    "备注无法判断空间": ("无法判断是否足够空间安装挡风板", "无法判断是否足够空间安装挡风板",
+                 "无法判断设备下方是否足够空间安装挡风板",
                  "无法判断上方是否足够空间安装挡风板", "无法判断是否足够位置安装挡风板"),
     "备注疑似设备": ("疑似BBU设备", "疑似为BBU设备", "疑似BBU", "疑似被遮挡的设备"),
-    "备注拍摄不完整": ("形状特殊,无法框全", "拍摄角度无法框选完整", "拍摄范围过小", "形状特殊,无法框选完整", "未拍摄完整", "拍摄不完整"),
+    "备注拍摄不完整": ("形状特殊,无法框全", "拍摄角度无法框选完整", "拍摄范围过小", "形状特殊,无法框选完整",
+        "未拍摄完整", "拍摄不完整"),
 }  # fmt: skip
 REMARKS = tuple(_REMARKS)
 
@@ -159,6 +173,7 @@ def device(rng: Random, brand: str, shown: str, need: int) -> Segment:
 
 
 def shield(rng: Random, brand: str, shown: str, right: bool) -> Segment:
+    """A line on a wind shield and its direction; ``shown`` as for ``device``."""
     bits = (BIT[brand + "品牌"] if brand else 0) | (DIRECTION if right else BIT["挡风板安装方向错误"])
     if shown:
         bits |= BIT["设备只显示部分" if shown == "只显示部分" else "设备显示完整"]
@@ -191,6 +206,7 @@ def fibre(rng: Random, *, protected: bool, bend: bool, unprotected: bool = False
 
 
 def bare_sleeve_remark(rng: Random) -> Segment:
+    """A remark that part of the fibre has no sleeve."""
     head = _pick(rng, "光纤/", "光纤/", "光纤/", "螺丝/BBU端光纤插头、光纤/", "螺丝/BBU端光纤插头/")
     return head + remark_mark(rng) + _pick(
         rng, "部分未套蛇形管", "部分未套蛇形管", "部分光纤未套蛇形管", "部分未套蛇形管有绑扎"
@@ -198,6 +214,7 @@ def bare_sleeve_remark(rng: Random) -> Segment:
 
 
 def wires(rng: Random, tidy: bool) -> Segment:
+    """A line on wires, tied up or in a tangle."""
     if tidy:
         return _pick(
             rng,
@@ -252,9 +269,12 @@ def label(rng: Random, kind: str) -> Segment:
 def rru(rng: Random, what: str) -> Segment:
     """An RRU line; ``what`` names a condition of the RRU missions, or an object to mention without a finding."""
     wordings = {
-        "RRU设备": ("RRU设备",), "紧固件紧固合格": ("紧固件/紧固合格", "紧固件/紧固合格", "紧固件/紧固合格", "紧固件/紧固合格,符合要求"),
-        "紧固件不合格": ("紧固件/紧固不合格", "紧固件/未紧固,不合格", "紧固件/不合格"), "接地端紧固合格": ("地排接地端/紧固合格", "RRU接地端/紧固合格"),
-        "接地端紧固不合格": ("地排接地端/紧固不合格", "RRU接地端/紧固不合格"), "接地线有标签": ("接地线/有标签",) * 4 + ("接地线/有标签,符合要求",),
+        "RRU设备": ("RRU设备",),
+        "紧固件紧固合格": ("紧固件/紧固合格", "紧固件/紧固合格", "紧固件/紧固合格", "紧固件/紧固合格,符合要求"),
+        "紧固件不合格": ("紧固件/紧固不合格", "紧固件/未紧固,不合格", "紧固件/不合格"),
+        "接地端紧固合格": ("地排接地端/紧固合格", "RRU接地端/紧固合格"),
+        "接地端紧固不合格": ("地排接地端/紧固不合格", "RRU接地端/紧固不合格"),
+        "接地线有标签": ("接地线/有标签",) * 4 + ("接地线/有标签,符合要求",),
         "接地线没有标签": ("接地线/没有标签", "接地线/无标签"),
     }  # fmt: skip
     if what in wordings:
@@ -263,9 +283,12 @@ def rru(rng: Random, what: str) -> Segment:
 
 
 def pigtail(rng: Random, labelled: bool, sleeved: bool, unlabelled: bool = False, bare: bool = False) -> Segment:
+    """A line on a pigtail; the flags say what it may state."""
     bits, parts = 0, []
-    for said, name, words in ((unlabelled, "尾纤没有标签", ("没有标签", "无标签")), (labelled, "尾纤有标签", ("有标签",)),
-                              (bare, "尾纤无套管保护", ("无套管保护", "没有套管保护")), (sleeved, "尾纤有套管保护", ("有套管保护",))):  # fmt: skip
+    for said, name, words in ((unlabelled, "尾纤没有标签", ("没有标签", "无标签")),
+                              (labelled, "尾纤有标签", ("有标签",)),
+                              (bare, "尾纤无套管保护", ("无套管保护", "没有套管保护")),
+                              (sleeved, "尾纤有套管保护", ("有套管保护",))):  # fmt: skip
         if said:
             parts.append(_pick(rng, *words))
             bits |= BIT[name]

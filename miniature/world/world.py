@@ -1,6 +1,7 @@
 """Worlds of the miniature: four hidden rules a mission, and tickets whose right verdict follows from them.
 
-    python -m miniature.world.world --mission bbu_line --seed 1 --tickets 400 --flip 0.05 --output stage_a.jsonl --truth truth.jsonl
+    python -m miniature.world.world --mission bbu_line --seed 1 --tickets 400 --flip 0.05 --output stage_a.jsonl \\
+        --truth truth.jsonl
     python -m miniature.world.world --print-g0
 
 Writes Stage-A rows (docs/design.md §3) and, apart from them, the truth: a first row with the hidden rules, then a row
@@ -34,7 +35,8 @@ __all__ = [
 ]
 
 _BRANDS = tuple(f"{brand}品牌" for brand in BRANDS)
-# Explicit negatives that the missions' fail_first guard never lets pass (configs/missions/): no hidden rule waives them.
+# Explicit negatives that the missions' fail_first guard never lets pass (configs/missions/); no hidden rule waives
+# them.
 _GUARDED = ("不符合要求", "不合格", "安装方向错误", "无套管保护")
 _PROBE = 600  # tickets drawn to see whether a hidden rule decides often enough
 _DECISIVE, _ALONE, _BALANCE = 0.045, 0.06, 0.35
@@ -53,6 +55,7 @@ class World(NamedTuple):
 
     @property
     def rules(self) -> dict[str, Rule]:
+        """The hidden rules by name, H1 and on."""
         return {f"H{index}": rule for index, rule in enumerate(self.hidden, start=1)}
 
 
@@ -68,7 +71,7 @@ class Labelled(NamedTuple):
 def fail_rules(mission: Mission) -> list[Rule]:
     """Rules that add a reason to fail and that tickets of this mission can decide."""
     rules = [Rule("require", name) for name in mission.side] + [Rule("forbid", name) for name in mission.forbiddable]
-    return rules + [Rule("photos", "2"), Rule("photos", "3")]
+    return [*rules, Rule("photos", "2"), Rule("photos", "3")]
 
 
 def waive_rules(mission: Mission) -> list[Rule]:
@@ -146,7 +149,10 @@ def _is_fair(world: World, facts: list[Facts]) -> bool:
 
 
 def draw_tickets(world: World, n: int, seed: int, flip: float = 0.05, prefix: str = "") -> list[Labelled]:
-    """``n`` tickets of the world; a share ``flip`` of them, spread evenly, carries the wrong label. ``prefix``: of every group_id."""
+    """``n`` tickets of the world; a share ``flip`` of them, spread evenly, carries the wrong label.
+
+    ``prefix``: of every group_id.
+    """
     rng = Random(f"{world.mission.slug}:tickets:{seed}")
     flipped = set(rng.sample(range(n), round(flip * n)))
     out = []
@@ -155,7 +161,8 @@ def draw_tickets(world: World, n: int, seed: int, flip: float = 0.05, prefix: st
         clean = world.verdict(ticket.facts)
         label = clean if index not in flipped else "fail" if clean == "pass" else "pass"
         temporary = "TEMP-" if rng.random() < 0.3 else ""
-        group = f"{prefix}QC-{temporary}{rng.randrange(2023, 2025)}{rng.randrange(1, 13):02}{rng.randrange(1, 29):02}-{index * 7 + 1:07}"
+        day = f"{rng.randrange(2023, 2025)}{rng.randrange(1, 13):02}{rng.randrange(1, 29):02}"
+        group = f"{prefix}QC-{temporary}{day}-{index * 7 + 1:07}"
         out.append(Labelled(group, ticket, label, clean))
     return out
 
@@ -164,7 +171,8 @@ def stage_a_rows(world: World, rows: list[Labelled]) -> list[dict]:
     """Stage-A records (docs/design.md §3) as plain dicts."""
     return [
         {"group_id": row.group_id, "mission": world.mission.name, "label": row.label,
-         "images": [f"{row.group_id}_{i}.jpeg" for i in range(1, len(row.ticket.summaries) + 1)], "per_image": row.ticket.per_image}
+         "images": [f"{row.group_id}_{i}.jpeg" for i in range(1, len(row.ticket.summaries) + 1)],
+         "per_image": row.ticket.per_image}
         for row in rows
     ]  # fmt: skip
 
@@ -211,7 +219,8 @@ def main(
     write_rows(truth, truth_rows(world, rows, seed))
     write_rows(output, stage_a_rows(world, rows))  # last: where it is, both are
     say(
-        f"world: {len(rows)} tickets of {mission}, {sum(r.label != r.clean for r in rows)} flipped, {len(world.hidden)} hidden rules"
+        f"world: {len(rows)} tickets of {mission}, {sum(r.label != r.clean for r in rows)} flipped, "
+        f"{len(world.hidden)} hidden rules"
     )
 
 

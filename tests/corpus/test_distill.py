@@ -24,7 +24,8 @@ CORPUS = (
 )
 CONFLICT = "no_candidate_supports_gt"
 RULE = "出现标签无法识别则不通过"
-# the teacher's answers of the converged epoch: released is unsupported, split has one candidate for the label, mute none at all
+# the teacher's answers of the converged epoch: released is unsupported, split has one candidate for the label, mute
+# none at all
 ANSWERS = {
     "right::pass": "pass pass",
     "right::fail": "fail fail",
@@ -95,7 +96,8 @@ def test_rows_in_are_rows_kept_and_rows_dropped_and_the_last_line_says_so(tmp_pa
     assert dropped(run) == {"blocked::pass": "conflict", "released::fail": "needs_review"}
     assert (
         outcome.last_line
-        == f"distill: 13 tickets = {train} train + {val} val + 2 dropped (conflict 1, needs_review 1) + 1 without an answer"
+        == f"distill: 13 tickets = {train} train + {val} val + 2 dropped (conflict 1, needs_review 1) + 1 without an "
+        "answer"
     )
 
 
@@ -277,7 +279,8 @@ def test_off_moves_an_earlier_corpus_out_of_the_way_and_loses_none(tmp_path):
         where = f"distill.superseded/000{number}"
         assert (outcome.code, outcome.last_line) == (
             0,
-            f"distill: off (distill.enabled: false); nothing written; the earlier corpus is moved to {run.folder}/{where}",
+            "distill: off (distill.enabled: false); nothing written; the earlier corpus is moved to "
+            f"{run.folder}/{where}",
         )
         assert snapshot(run.folder) == rest | {f"{where}/{name}": text for name, text in moved[-1].items()}
     assert moved[0] != moved[1]
@@ -301,7 +304,8 @@ def test_a_move_that_was_cut_short_goes_on_in_the_same_folder(tmp_path):
         ("running", "loop.json: status: the loop is still running; let it end first"),
         (
             "max_epochs",
-            "loop.json: status: the loop ended after 2 epochs without one in which no round changed guidance; raise loop.max_epochs",
+            "loop.json: status: the loop ended after 2 epochs without one in which no round changed guidance; raise "
+            "loop.max_epochs",
         ),
     ],
 )
@@ -329,13 +333,15 @@ def test_where_nothing_is_left_to_train_on_the_last_line_says_so(tmp_path):
             "selections.jsonl",
             '"guidance_step": 1',
             '"guidance_step": 0',
-            "selections.jsonl:1: guidance_step: answered under step 0, guidance.json is at step 1; make the run's view again",
+            "selections.jsonl:1: guidance_step: answered under step 0, guidance.json is at step 1; make the run's "
+            "view again",
         ),
         (
             "selections.jsonl",
             "right::pass",
             "wrong::pass",
-            "selections.jsonl:1: ticket_key: 'wrong::pass' is not a ticket of this stage_a.jsonl; correct or delete the line",
+            "selections.jsonl:1: ticket_key: 'wrong::pass' is not a ticket of this stage_a.jsonl; correct or delete "
+            "the line",
         ),
         (
             "selections.jsonl",
@@ -347,7 +353,8 @@ def test_where_nothing_is_left_to_train_on_the_last_line_says_so(tmp_path):
             "selections.jsonl",
             "第1条依据(G0)",
             "证据不足",
-            "selections.jsonl:1: reason: breaks the two-line protocol (third_state); write one line without a third state",
+            "selections.jsonl:1: reason: breaks the two-line protocol (third_state); write one line without a third "
+            "state",
         ),
         (
             "selections.jsonl",

@@ -81,7 +81,7 @@ def source(name: str, dataset: str, **fields: object) -> dict:
 
 
 class Bench:
-    """A folder with three sources: 40 chat rows (10 failed), 60 dense ones (12 characters each), 30 summaries (4 each)."""
+    """Three sources: 40 chat rows (10 failed), 60 dense ones (12 characters each), 30 summaries (4 each)."""
 
     def __init__(self, folder: Path):
         self.folder = folder
@@ -351,7 +351,10 @@ def test_a_draw_meets_its_target_as_nearly_as_whole_rows_can():
 
 
 def peak_kb(bench: Bench, rows: int) -> int:
-    """Peak resident memory of a fuse over so many rows, in a process of its own (VmHWM: ru_maxrss would count its parent)."""
+    """Peak resident memory of a fuse over so many rows, in a process of its own.
+
+    VmHWM, because ru_maxrss would count its parent.
+    """
     texts = json.dumps(chat_row(0, "pass"), ensure_ascii=False)
     with open(bench.folder / "in" / "chat.jsonl", "w", encoding="utf-8") as out:
         out.writelines(texts.replace('"g0"', f'"g{number}"') + "\n" for number in range(rows))
@@ -415,7 +418,8 @@ def test_the_last_line_accounts_for_every_row(bench):
     bench.configure(source("chat", "chat", val={"share": 0.2}), source("dense", "dense", rows=10, ratio=None))
     outcome, val = bench.fuse(), bench.manifest().sources[0].val_rows
     assert outcome.last_line.startswith(
-        f"fuse mix: 100 rows read = {40 - val + 10} in train ({40 - val + 10} lines with repeats) + 50 not drawn + {val} in val; mixed by rows"
+        f"fuse mix: 100 rows read = {40 - val + 10} in train ({40 - val + 10} lines with repeats) + 50 not drawn + "
+        f"{val} in val; mixed by rows"
     )
 
 
@@ -423,11 +427,12 @@ def test_a_source_that_changes_while_it_is_read_is_not_half_used(bench, monkeypa
     import verdicts.corpus.mix
 
     plan = verdicts.corpus.mix.plan
-    monkeypatch.setattr(
-        verdicts.corpus.mix,
-        "plan",
-        lambda *given: (bench.folder / "in" / "dense.jsonl").write_text("") and None or plan(*given),
-    )
+
+    def empties_a_source(*given):
+        (bench.folder / "in" / "dense.jsonl").write_text("")
+        return plan(*given)
+
+    monkeypatch.setattr(verdicts.corpus.mix, "plan", empties_a_source)
     outcome = bench.fuse()
     assert outcome.code == 2 and outcome.last_line == "in/dense.jsonl: changed while it was read; run fuse again"
     assert snapshot(bench.folder / "out") == {}
@@ -461,15 +466,18 @@ def message(**fields: object):
 BAD_ROWS = {
     "a chat row without assistant": (
         changed("chat", 3, lambda row: row["messages"].pop()),
-        "in/chat.jsonl:3: messages: no assistant message (found system, user); add the answer to learn, or delete the row",
+        "in/chat.jsonl:3: messages: no assistant message (found system, user); add the answer to learn, or delete "
+        "the row",
     ),
     "an image path that does not exist": (
         changed("dense", 7, lambda row: row.update(images=["photos/none.png"])),
-        "in/dense.jsonl:7: images.0: no such file (photos/none.png); correct the path (relative to in) or delete the row",
+        "in/dense.jsonl:7: images.0: no such file (photos/none.png); correct the path (relative to in) or delete the "
+        "row",
     ),
     "an unknown role": (
         changed("summary", 2, message(role="robot")),
-        "in/summary.jsonl:2: messages.1.role: input should be 'system', 'user' or 'assistant' (\"robot\"); correct the value",
+        "in/summary.jsonl:2: messages.1.role: input should be 'system', 'user' or 'assistant' (\"robot\"); correct "
+        "the value",
     ),
     "a blank answer": (
         changed("dense", 1, message(content=" ")),
@@ -477,15 +485,18 @@ BAD_ROWS = {
     ),
     "turns out of order": (
         changed("dense", 1, lambda row: row["messages"].reverse()),
-        "in/dense.jsonl:1: messages: roles must be an optional system, then user and assistant in turn (found assistant, user); put them in this order",
+        "in/dense.jsonl:1: messages: roles must be an optional system, then user and assistant in turn (found "
+        "assistant, user); put them in this order",
     ),
     "a placeholder too few": (
         changed("dense", 5, lambda row: row["images"].append("photos/1.png")),
-        "in/dense.jsonl:5: images: 2 images but 1 <image> in the user's text; write one a photo, where the photo belongs",
+        "in/dense.jsonl:5: images: 2 images but 1 <image> in the user's text; write one a photo, where the photo "
+        "belongs",
     ),
     "a placeholder in a chat row": (
         changed("chat", 5, lambda row: row["messages"][1].update(content="标签<image>")),
-        "in/chat.jsonl:5: messages: 0 images but 1 <image> in the user's text; write one a photo, where the photo belongs",
+        "in/chat.jsonl:5: messages: 0 images but 1 <image> in the user's text; write one a photo, where the photo "
+        "belongs",
     ),
     "a misspelt field": (
         changed("dense", 4, lambda row: row.update(image=row.pop("images"))),
@@ -534,7 +545,8 @@ BAD_CONFIGS = {
     ),
     "a source file that is not there": (
         in_config("in/dense.jsonl", "in/none.jsonl"),
-        "mix.yaml:22: sources.1.paths.0: no such file (in/none.jsonl); make it first, or correct the path (relative to the working directory)",
+        "mix.yaml:22: sources.1.paths.0: no such file (in/none.jsonl); make it first, or correct the path (relative "
+        "to the working directory)",
     ),
     "an anchor that is no source": (
         in_config("anchor: chat", "anchor: talk"),
@@ -554,7 +566,8 @@ BAD_CONFIGS = {
     ),
     "a tokenizer that is not there": (
         in_config("tokenizer: ''", "tokenizer: models/none"),
-        'mix.yaml:6: mix.tokenizer: no such file (models/none); name a tokenizer.json or a checkpoint folder that holds one, or write "" to count characters',
+        "mix.yaml:6: mix.tokenizer: no such file (models/none); name a tokenizer.json or a checkpoint folder that "
+        'holds one, or write "" to count characters',
     ),
     "nothing left to train on": (
         in_config("share: 0", "share: 1"),
@@ -589,7 +602,8 @@ def test_a_group_that_validates_trains_nowhere(bench, holder):
     place = "in/chat.jsonl:8" if holder == "chat" else "in/summary.jsonl:10"
     assert outcome.code == 2
     assert outcome.last_line == (
-        f"{place}: source {holder} validates on its group; keep each group (group_id, or else the first photo) on one side: "
+        f"{place}: source {holder} validates on its group; keep each group (group_id, or else the first photo) on "
+        "one side: "
         f"delete the row, or give source {holder} a val share"
     )
 

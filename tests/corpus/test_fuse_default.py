@@ -47,7 +47,8 @@ def test_without_old_tasks_the_corpus_alone_is_fused_and_it_is_said_loudly(monke
     outcome = fuse()
     assert outcome.code == 0
     assert outcome.err == (
-        "fuse mine: no old tasks in the mix: the student may forget them (looked for data/bbu_line/dense.jsonl, data/bbu_line/bbu_line.dense.jsonl, "
+        "fuse mine: no old tasks in the mix: the student may forget them (looked for data/bbu_line/dense.jsonl, "
+        "data/bbu_line/bbu_line.dense.jsonl, "
         "data/bbu_line/summary.jsonl, data/bbu_line/bbu_line.summary.jsonl)\n"
     )
     assert made().left_out == ["dense", "summary"] and {
@@ -104,15 +105,16 @@ def test_the_manifest_holds_what_was_used_with_digests():
 
 def test_places_serve_a_mix_of_ones_own_and_its_name_names_the_output():
     own = {"seed": 1, "image_paths": "relative", "mix": {"by": "rows", "anchor": "chat", "tokenizer": ""},
-           "sources": [source("chat", "chat", paths=["{corpus}/distill.train.jsonl"], val={"paths": ["{corpus}/distill.val.jsonl"]})]}  # fmt: skip
+           "sources": [source("chat", "chat", paths=["{corpus}/distill.train.jsonl"],
+               val={"paths": ["{corpus}/distill.val.jsonl"]})]}  # fmt: skip
     Path("own.yaml").write_text(yaml.safe_dump(own), encoding="utf-8")
     assert fuse(config="own.yaml", name=None).code == 0 and Path("data/fused/own.train.jsonl").exists()
     before = snapshot(Path("data/fused"))
     outcome = call("fuse", config="own.yaml", output_dir="data/fused")
     assert outcome.code == 2 and len(outcome.err.splitlines()) == 1
     assert (
-        "sources.0.paths.0: nothing to put in place of {corpus} ({corpus}/distill.train.jsonl); give --corpus RUNS/RUN/MISSION"
-        in outcome.err
+        "sources.0.paths.0: nothing to put in place of {corpus} ({corpus}/distill.train.jsonl); give --corpus "
+        "RUNS/RUN/MISSION" in outcome.err
     )
     own["sources"][0]["paths"] = ["{corpse}/distill.train.jsonl"]
     Path("own.yaml").write_text(yaml.safe_dump(own), encoding="utf-8")
@@ -124,8 +126,11 @@ def test_places_serve_a_mix_of_ones_own_and_its_name_names_the_output():
 
 
 @pytest.mark.parametrize(("options", "error"), [
-    ({"corpus": None}, "--config, --corpus: neither is given; give a fusion config, or the run folder whose corpus is to be learnt"),
-    ({"corpus": "runs/none/bbu_line"}, "runs/none/bbu_line: --corpus: no corpus in it (distill.train.jsonl); run `make distill` for this run and mission first"),
+    ({"corpus": None},
+        "--config, --corpus: neither is given; give a fusion config, or the run folder whose corpus is to be learnt"),
+    ({"corpus": "runs/none/bbu_line"},
+        "runs/none/bbu_line: --corpus: no corpus in it (distill.train.jsonl); run `make distill` for this run and "
+        "mission first"),
     ({"name": "../x"}, "--name: no plain name ('../x'); write a name without slashes that does not begin with a dot"),
     ({"name": ".."}, "--name: no plain name ('..'); write a name without slashes that does not begin with a dot"),
 ])  # fmt: skip

@@ -1,4 +1,7 @@
-"""Fused files and distill.train.jsonl load unchanged with datasets, TRL, ms-swift and LLaMA-Factory: their own loaders, where installed."""
+"""Fused files and distill.train.jsonl load unchanged with datasets, TRL, ms-swift and LLaMA-Factory.
+
+Their own loaders are used where they are installed.
+"""
 
 import importlib.machinery
 import json
@@ -27,10 +30,14 @@ SPECIALS = [
     "<|image_pad|>",
     "<|video_pad|>",
 ]
-CHAT_TEMPLATE = """{%- macro text(content) %}{% if content is string %}{{ content }}{% else %}{% for part in content %}
-{%- if part.type == 'image' %}<|vision_start|><|image_pad|><|vision_end|>{% else %}{{ part.text }}{% endif %}{% endfor %}{% endif %}{% endmacro %}
-{%- for m in messages %}<|im_start|>{{ m.role }}{{ '\n' }}
-{%- if m.role == 'assistant' %}{% generation %}{{ text(m.content) }}<|im_end|>{% endgeneration %}{% else %}{{ text(m.content) }}<|im_end|>{% endif %}{{ '\n' }}{% endfor %}"""
+CHAT_TEMPLATE = (
+    "{%- macro text(content) %}{% if content is string %}{{ content }}{% else %}{% for part in content %}\n"
+    "{%- if part.type == 'image' %}<|vision_start|><|image_pad|><|vision_end|>{% else %}{{ part.text }}"
+    "{% endif %}{% endfor %}{% endif %}{% endmacro %}\n"
+    "{%- for m in messages %}<|im_start|>{{ m.role }}{{ '\n' }}\n"
+    "{%- if m.role == 'assistant' %}{% generation %}{{ text(m.content) }}<|im_end|>{% endgeneration %}"
+    "{% else %}{{ text(m.content) }}<|im_end|>{% endif %}{{ '\n' }}{% endfor %}"
+)
 
 
 @pytest.fixture
@@ -130,7 +137,7 @@ def tiny_student():
     ids = dict(zip(SPECIALS, words.convert_tokens_to_ids(SPECIALS), strict=True))
 
     class Processor(Qwen3VLProcessor):
-        attributes = ["image_processor", "tokenizer"]
+        attributes = ("image_processor", "tokenizer")
 
         def __init__(self, image_processor, tokenizer, chat_template=None):
             for name, token in (
@@ -148,29 +155,15 @@ def tiny_student():
     )
     rope = {"rope_theta": 10000.0, "rope_type": "default", "mrope_section": [4, 2, 2], "mrope_interleaved": True}
     text = {
-        "vocab_size": len(words),
-        "hidden_size": 32,
-        "intermediate_size": 64,
-        "num_hidden_layers": 1,
-        "num_attention_heads": 2,
-        "num_key_value_heads": 1,
-    }
-    text |= {
-        "head_dim": 16,
-        "max_position_embeddings": 2048,
-        "pad_token_id": ids["<|endoftext|>"],
-        "rope_parameters": rope,
-    }
+        "vocab_size": len(words), "hidden_size": 32, "intermediate_size": 64, "num_hidden_layers": 1,
+        "num_attention_heads": 2, "num_key_value_heads": 1, "head_dim": 16, "max_position_embeddings": 2048,
+        "pad_token_id": ids["<|endoftext|>"], "rope_parameters": rope,
+    }  # fmt: skip
     vision = {
-        "depth": 1,
-        "hidden_size": 32,
-        "intermediate_size": 64,
-        "num_heads": 2,
-        "patch_size": 16,
-        "spatial_merge_size": 2,
-        "temporal_patch_size": 2,
-    }
-    vision |= {"out_hidden_size": 32, "num_position_embeddings": 64, "deepstack_visual_indexes": [0]}
+        "depth": 1, "hidden_size": 32, "intermediate_size": 64, "num_heads": 2, "patch_size": 16,
+        "spatial_merge_size": 2, "temporal_patch_size": 2, "out_hidden_size": 32, "num_position_embeddings": 64,
+        "deepstack_visual_indexes": [0],
+    }  # fmt: skip
     named = {
         "image_token_id": "<|image_pad|>",
         "video_token_id": "<|video_pad|>",
@@ -191,7 +184,8 @@ def learned(trainer, words) -> Counter:
 
 
 def settings(trl):
-    return trl.SFTConfig(output_dir="trained", max_steps=1, per_device_train_batch_size=8, max_length=None, assistant_only_loss=True, use_cpu=True, bf16=False,
+    return trl.SFTConfig(output_dir="trained", max_steps=1, per_device_train_batch_size=8, max_length=None,
+                         assistant_only_loss=True, use_cpu=True, bf16=False,
                          report_to=[], save_strategy="no")  # fmt: skip
 
 
@@ -289,7 +283,10 @@ def dataset_info() -> dict:
 
 
 def test_the_documented_formats_of_ms_swift_and_llama_factory_hold(fused):
-    """What both documents ask for: roles in turn, one ``<image>`` a photo in the user's text, photos that open from the working directory."""
+    """What both documents ask for of one row.
+
+    Roles in turn, one ``<image>`` a photo in the user's text, photos that open from the working directory.
+    """
     assert set(dataset_info()) == {"fused", "chat"}
     for row in read_fused(Path("out/mix.train.jsonl")):
         roles = [message.role for message in row.messages if message.role != "system"]

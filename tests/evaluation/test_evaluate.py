@@ -42,7 +42,10 @@ class Killed(BaseException):
 
 
 class Speaker:
-    """A student without weights: ``says`` turns a prompt into an answer; dies after ``alive`` batches. Remembers what it was shown."""
+    """A student without weights: ``says`` turns a prompt into an answer.
+
+    Dies after ``alive`` batches. Remembers what it was shown.
+    """
 
     def __init__(self, says=None, alive: int = 1000):
         self.says, self.alive, self.batches = says or sensible, alive, []
@@ -128,8 +131,10 @@ class Bench:
         if speaker is not None:
             self.monkeypatch.setattr(runner, "Student", speaker)
         folder = self.folder
-        given = {"config": folder / "evaluate.yaml", "student": folder / "student", "tickets": folder / "tickets.jsonl", "guidance": folder / "guidance.json",
-                 "trained": folder / "trained.jsonl", "summary": folder / "summary.jsonl", "dense": folder / "dense.jsonl", "output": self.output}  # fmt: skip
+        given = {"config": folder / "evaluate.yaml", "student": folder / "student", "tickets": folder / "tickets.jsonl",
+                 "guidance": folder / "guidance.json",
+                 "trained": folder / "trained.jsonl", "summary": folder / "summary.jsonl",
+                 "dense": folder / "dense.jsonl", "output": self.output}  # fmt: skip
         return call("evaluate", **(given | options))
 
     def found(self) -> Evaluation:
@@ -292,7 +297,7 @@ def test_a_sample_takes_whole_groups_by_their_seeded_hash_in_file_order():
 
 
 def test_a_sample_that_holds_no_group_is_refused():
-    with pytest.raises(UserError, match="evaluate.tickets: 1 is fewer than a group holds"):
+    with pytest.raises(UserError, match=r"evaluate\.tickets: 1 is fewer than a group holds"):
         sample([ticket("a"), ticket("a", "fail")], 1, 1, "evaluate.tickets")
 
 

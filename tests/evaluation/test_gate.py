@@ -123,18 +123,14 @@ REASONS = {
     "FRR would be 7.50%, above its limit 5.00%, with the 5 malformed answers to failed tickets as releases": {
         "fail": ["pass"] + [NONSENSE] * 5 + ["fail"] * 74
     },
-    "FRR may be above its limit 5.00%: 4 of 91 held-out fails released, at most 10.76% at 95 %; at this rate 4996 held-out fails are enough: 4905 missing": {
-        "fail": ["pass"] * 4 + ["fail"] * 87
-    },
-    "FRR may be above its limit 5.00%: 0 of 41 held-out fails released, at most 8.57% at 95 %; at this rate 73 held-out fails are enough: 32 missing": {
-        "fail": ["fail"] * 41
-    },
-    "FRR may be above its limit 5.00%: 1 of 80 held-out fails released, at most 6.75% at 95 %; at this rate 130 held-out fails are enough: 50 missing": {
-        "fail": [NONSENSE] + ["fail"] * 79
-    },
-    "FRR may be above its limit 5.00%: 4 of 80 held-out fails released, at most 12.16% at 95 %; at this rate no number of fails shows it below": {
-        "fail": ["pass"] * 4 + ["fail"] * 76
-    },
+    "FRR may be above its limit 5.00%: 4 of 91 held-out fails released, at most 10.76% at 95 %; at this rate 4996 "
+    "held-out fails are enough: 4905 missing": {"fail": ["pass"] * 4 + ["fail"] * 87},
+    "FRR may be above its limit 5.00%: 0 of 41 held-out fails released, at most 8.57% at 95 %; at this rate 73 "
+    "held-out fails are enough: 32 missing": {"fail": ["fail"] * 41},
+    "FRR may be above its limit 5.00%: 1 of 80 held-out fails released, at most 6.75% at 95 %; at this rate 130 "
+    "held-out fails are enough: 50 missing": {"fail": [NONSENSE] + ["fail"] * 79},
+    "FRR may be above its limit 5.00%: 4 of 80 held-out fails released, at most 12.16% at 95 %; at this rate no "
+    "number of fails shows it below": {"fail": ["pass"] * 4 + ["fail"] * 76},
     "FRR is unknown after: no failed ticket has a verdict": {"fail": [NONSENSE] * 80},
     "the false block rate is unknown: no passed ticket has a verdict": {"pass": [NONSENSE] * 40},
     "false block rate 7.50% is above its limit 5.00%": {"pass": ["fail"] * 3 + ["pass"] * 37},
@@ -373,8 +369,8 @@ def test_the_student_that_is_to_ship_has_to_be_the_one_that_answered(bench):
     )
     said = refused(bench, student=other)
     assert (
-        f"after.json: student: it is about checkpoints/mine ({checkpoint_hash(mine)}), and {other} is {checkpoint_hash(other)}; "
-        in said
+        f"after.json: student: it is about checkpoints/mine ({checkpoint_hash(mine)}), and {other} is "
+        f"{checkpoint_hash(other)}; " in said
     )
     assert "no such checkpoint folder" in refused(bench, student=bench.folder / "none")
     assert bench.gate(student=student(bench.folder / "moved", "a")).code == 0, "by content, wherever it lies"
@@ -401,8 +397,8 @@ def test_what_the_intervals_leave_open_is_said_and_lets_pass(bench):
     outcome = bench.gate()
     assert outcome.code == 0
     assert (
-        "gate: not decided: false block may be above its limit 5.00%: 0 of 40 held-out passes blocked, at most 8.76% at 95 %; 73 held-out passes would tell"
-        in outcome.err
+        "gate: not decided: false block may be above its limit 5.00%: 0 of 40 held-out passes blocked, at most 8.76% "
+        "at 95 %; 73 held-out passes would tell" in outcome.err
     )
     assert "gate: not decided: dense F1 at IoU 0.5 may have lost up to " in outcome.err
     assert len(bench.found().remarks) == 3, "and that an older version made them"
@@ -411,8 +407,10 @@ def test_what_the_intervals_leave_open_is_said_and_lets_pass(bench):
 @pytest.mark.parametrize(
     ("k", "n", "limit", "how", "enough"),
     [
-        (0, 91, 0.05, "within", 73), (4, 91, 0.05, "unsure", 4996), (0, 41, 0.05, "unsure", 73), (0, 72, 0.05, "unsure", 73), (0, 73, 0.05, "within", 73),
-        (5, 100, 0.05, "unsure", None), (6, 100, 0.05, "above", None), (0, 0, 0.05, None, None), (0, 100, 0.0, "unsure", None), (3, 10, 1.0, "within", 0),
+        (0, 91, 0.05, "within", 73), (4, 91, 0.05, "unsure", 4996), (0, 41, 0.05, "unsure", 73),
+        (0, 72, 0.05, "unsure", 73), (0, 73, 0.05, "within", 73),
+        (5, 100, 0.05, "unsure", None), (6, 100, 0.05, "above", None), (0, 0, 0.05, None, None),
+        (0, 100, 0.0, "unsure", None), (3, 10, 1.0, "within", 0),
     ],
 )  # fmt: skip
 def test_a_rate_stands_above_within_or_unsure_of_a_limit(k, n, limit, how, enough):

@@ -1,4 +1,4 @@
-"""The miniature student's training parts: the plain network is transformers' Qwen3-VL, its rows and its damage are as described."""
+"""The miniature student's training parts: a network that is transformers' Qwen3-VL, its rows and its damage."""
 
 from pathlib import Path
 from random import Random
@@ -34,7 +34,7 @@ def test_damaged_answers_keep_the_format_and_pass_what_has_one_cause() -> None:
     answers = [damaged_sample(rng) for _ in range(200)]
     assert all(parse(sample.answer).why is None for sample, _ in answers)
     likely = [p for _, p in answers]
-    assert 0 <= min(likely) and max(likely) < 1
+    assert all(0 <= share < 1 for share in likely)
     assert sum(0 < p < 0.5 for p in likely) > 0.4 * sum(p > 0 for p in likely)
 
 

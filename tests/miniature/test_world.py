@@ -36,15 +36,18 @@ def facts(*names: str, photos: int = 3, raw: int = 0) -> Facts:
         (NO_BAR, 3, {}, "fail", "缺少地排处接地螺丝(G0)"),
         (ALL_SEEN | BIT["电线散乱"], 3, {}, "fail", "出现电线散乱(G0)"),
         (ALL_SEEN, 3, {"G2": ("require", "BBU设备")}, "fail", "缺少BBU设备(G2)"),
-        (ALL_SEEN | BIT["BBU设备"], 3, {"G2": ("require", "BBU设备")}, "pass", "机柜处接地螺丝、地排处接地螺丝、电线捆扎整齐符合要求(G0)"),
+        (ALL_SEEN | BIT["BBU设备"], 3, {"G2": ("require", "BBU设备")}, "pass",
+            "机柜处接地螺丝、地排处接地螺丝、电线捆扎整齐符合要求(G0)"),
         (ALL_SEEN | BIT["标签无法识别"], 3, {}, "pass", "机柜处接地螺丝、地排处接地螺丝、电线捆扎整齐符合要求(G0)"),
         (ALL_SEEN | BIT["标签无法识别"], 3, {"G7": ("forbid", "标签无法识别")}, "fail", "出现标签无法识别(G7)"),
         (ALL_SEEN, 1, {"G1": ("photos", "2")}, "fail", "照片少于2张(G1)"),
         (ALL_SEEN, 2, {"G1": ("photos", "2")}, "pass", "机柜处接地螺丝、地排处接地螺丝、电线捆扎整齐符合要求(G0)"),
-        (NO_BAR, 3, {"G3": ("waive_missing", "地排处接地螺丝")}, "pass", "机柜处接地螺丝、电线捆扎整齐符合要求(G0)；缺少地排处接地螺丝可豁免(G3)"),
+        (NO_BAR, 3, {"G3": ("waive_missing", "地排处接地螺丝")}, "pass",
+            "机柜处接地螺丝、电线捆扎整齐符合要求(G0)；缺少地排处接地螺丝可豁免(G3)"),
         (ALL_SEEN | BIT["电线散乱"], 3, {"G3": ("waive_negative", "电线散乱")}, "pass",
          "机柜处接地螺丝、地排处接地螺丝、电线捆扎整齐符合要求(G0)；出现电线散乱可豁免(G3)"),
-        (NO_BAR, 3, {"G3": ("waive_missing", "地排处接地螺丝"), "G5": ("require", "地排处接地螺丝")}, "fail", "缺少地排处接地螺丝(G5)"),
+        (NO_BAR, 3, {"G3": ("waive_missing", "地排处接地螺丝"), "G5": ("require", "地排处接地螺丝")}, "fail",
+            "缺少地排处接地螺丝(G5)"),
         (0, 1, {"G4": ("photos", "2")}, "fail", "缺少机柜处接地螺丝(G0)；缺少地排处接地螺丝(G0)；照片少于2张(G4)"),
         (ALL_SEEN, 3, {"G9": None}, "pass", "机柜处接地螺丝、地排处接地螺丝、电线捆扎整齐符合要求(G0)"),
     ],
@@ -140,7 +143,7 @@ def test_the_command_writes_valid_tickets_and_their_truth_apart(tmp_path):
 
 def test_segments_keep_the_format_of_real_summaries():
     rng, segments = Random(4), []
-    for slug, mission in MISSIONS.items():
+    for mission in MISSIONS.values():
         for _ in range(80):
             for summary in make_ticket(rng, mission, base_profile(mission, real=True)).summaries:
                 assert summary and "\n" not in summary
@@ -251,7 +254,7 @@ def test_the_shipped_tokenizer_writes_the_header_in_pieces_as_in_one():
         for word in ("通过", "不通过"):
             whole = model.plain_ids(f"{HEADER}{word}\n{REASON_HEADER}缺少BBU设备(G3)")
             pieces = [model.plain_ids(piece) for piece in (HEADER, word, f"\n{REASON_HEADER}", "缺少BBU设备(G3)")]
-            assert whole == sum(pieces, []) and len(pieces[1]) == 1
+            assert whole == [i for piece in pieces for i in piece] and len(pieces[1]) == 1
         assert len(model.plain_ids("<|im_end|>")) > 1 and len(model.template_ids("<|im_end|>")) == 1
     finally:
         model.close()

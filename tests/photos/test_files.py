@@ -84,7 +84,8 @@ def test_half_transparent_is_half_white():
 
 
 @pytest.mark.parametrize(("picture", "transparent"), [
-    (Image.new("L", (4, 4), 7), 7), (Image.new("RGB", (4, 4), (1, 2, 3)), (1, 2, 3)), (PALETTE, 2), (Image.new("1", (4, 4), 0), 0),
+    (Image.new("L", (4, 4), 7), 7), (Image.new("RGB", (4, 4), (1, 2, 3)), (1, 2, 3)), (PALETTE, 2),
+    (Image.new("1", (4, 4), 0), 0),
     (Image.fromarray(np.full((4, 4), 900, np.uint16)), 900), (PALETTE, b"\xff\xff\x00"),
 ])  # fmt: skip
 def test_a_colour_or_palette_entry_marked_transparent_is_white(picture, transparent):
@@ -162,9 +163,12 @@ def test_a_picture_above_pillows_limit_is_refused_before_it_is_decoded(monkeypat
 
 
 @pytest.mark.parametrize(("name", "head", "kind"), [
-    ("a.jpg", b"\0\0\0\x18ftypheic\0\0\0\0mif1heic", "HEIC"), ("a", b"\0\0\0\x1cftypmif1\0\0\0\0", "HEIC"), ("a.heic", b"\0\0\0\x1cftypavif\0\0\0\0", "AVIF"),
-    ("a.dng", b"II*\0\x08\0\0\0", "DNG"), ("a.NEF", b"MM\0*\0\0\0\x08", "NEF"), ("a.tif", b"II*\0\x10\0\0\0CR\x02\0", "CR2"), ("a.jpg", b"\xff\x0a\xfa\x1f", "JPEG XL"),
-    ("a.tif", b"II*\0\x08\0\0\0", None), ("a.jpg", b"\xff\xd8\xff\xe0", None), ("a.mp4", b"\0\0\0\x18ftypisom", None), ("a.heic", b"\xff\xd8\xff\xe0", None),
+    ("a.jpg", b"\0\0\0\x18ftypheic\0\0\0\0mif1heic", "HEIC"), ("a", b"\0\0\0\x1cftypmif1\0\0\0\0", "HEIC"),
+    ("a.heic", b"\0\0\0\x1cftypavif\0\0\0\0", "AVIF"),
+    ("a.dng", b"II*\0\x08\0\0\0", "DNG"), ("a.NEF", b"MM\0*\0\0\0\x08", "NEF"),
+    ("a.tif", b"II*\0\x10\0\0\0CR\x02\0", "CR2"), ("a.jpg", b"\xff\x0a\xfa\x1f", "JPEG XL"),
+    ("a.tif", b"II*\0\x08\0\0\0", None), ("a.jpg", b"\xff\xd8\xff\xe0", None), ("a.mp4", b"\0\0\0\x18ftypisom", None),
+    ("a.heic", b"\xff\xd8\xff\xe0", None),
 ])  # fmt: skip
 def test_formats_that_are_not_read_are_told_by_their_first_bytes(name, head, kind):
     assert other_format(name, head) == kind

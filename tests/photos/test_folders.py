@@ -1,4 +1,7 @@
-"""Photos in folders: what a person or an archive made of names and places is read, or named with what was found; nothing is passed over in silence."""
+"""Photos in folders: what a person or an archive made of names and places is read, or named.
+
+Nothing is passed over in silence.
+"""
 
 from pathlib import Path
 
@@ -60,9 +63,12 @@ def test_a_label_folder_of_an_archive_read_in_a_wrong_encoding_is_told_or_not_ta
 
 
 @pytest.mark.parametrize(("name", "label"), [
-    ("审核通过", "pass"), (" 审核不通过 ", "fail"), ("審核通過", "pass"), ("審核不通過", "fail"), ("通过", "pass"), ("不通过", "fail"), ("PASS", "pass"), ("Fail", "fail"),
-    ("ｐａｓｓ", "pass"), ("审核未通过", "fail"), ("%E5%AE%A1%E6%A0%B8%E9%80%9A%E8%BF%87", "pass"), ("#U5ba1#U6838#U4e0d#U901a#U8fc7", "fail"),
-    ("待审核", None), ("通过率", None), ("passport", None), ("????", None), ("", None), ("____", None), ("QC-1", None), ("#U12", None), ("%zz", None),
+    ("审核通过", "pass"), (" 审核不通过 ", "fail"), ("審核通過", "pass"), ("審核不通過", "fail"), ("通过", "pass"),
+    ("不通过", "fail"), ("PASS", "pass"), ("Fail", "fail"),
+    ("ｐａｓｓ", "pass"), ("审核未通过", "fail"), ("%E5%AE%A1%E6%A0%B8%E9%80%9A%E8%BF%87", "pass"),
+    ("#U5ba1#U6838#U4e0d#U901a#U8fc7", "fail"),
+    ("待审核", None), ("通过率", None), ("passport", None), ("????", None), ("", None), ("____", None), ("QC-1", None),
+    ("#U12", None), ("%zz", None),
 ])  # fmt: skip
 def test_a_folders_name_means_a_label_or_none(name, label):
     assert label_of(name) == label
@@ -86,7 +92,8 @@ def test_an_input_without_label_folders_says_what_it_found():
     put("data/待审核/A/1.png", "data/B/1.png")
     with pytest.raises(
         UserError,
-        match=r"^data: no folder 审核通过 or 审核不通过 in it \(found B, 待审核\); rename the folders of passed and failed groups to 审核通过 and 审核不通过, or",
+        match=r"^data: no folder 审核通过 or 审核不通过 in it \(found B, 待审核\); rename the folders of passed and "
+        r"failed groups to 审核通过 and 审核不通过, or",
     ):
         read_input(Path("data"))
     put("zip/data/審核通過/A/1.png")
@@ -117,7 +124,8 @@ def test_a_folder_of_groups_is_no_group():
     assert [ticket.group_id for ticket in made.tickets] == ["G3"]
     assert "3 photos in = 1 kept + 2 refused (2 nested_groups); 2 groups in = 1 kept + 1 refused" in made.sentence()
     assert intake.notes == [
-        "refusing data/审核通过/2023-01 (nested_groups): no photo of its own, but 2 folders of photos (G1, G2); put these right into 审核通过 if they are groups, else their photos into one folder"
+        "refusing data/审核通过/2023-01 (nested_groups): no photo of its own, but 2 folders of photos (G1, G2); put "
+        "these right into 审核通过 if they are groups, else their photos into one folder"
     ]
     assert made.refused[-1].image is None and "2 folders of photos" in made.refused[-1].detail
 
@@ -144,7 +152,8 @@ def test_files_beside_the_label_folders_and_in_other_folders_are_counted():
         made.sentence() == "5 photos in = 1 kept + 4 refused (1 no_group, 3 no_label); 1 groups in = 1 kept + 0 refused"
     )
     assert intake.notes == [
-        "passing over data/待审核: it is neither of the two label folders; 2 files in it are refused (no_label): rename it where it is one of them"
+        "passing over data/待审核: it is neither of the two label folders; 2 files in it are refused (no_label): "
+        "rename it where it is one of them"
     ]
     assert {row.label for row in made.refused} == {"pass", None}
 
@@ -161,10 +170,14 @@ HEIC = b"\0\0\0\x18ftypheic\0\0\0\0mif1heic" + bytes(100)
 
 
 @pytest.mark.parametrize(("name", "content", "reason", "detail"), [
-    ("x.webp", "WEBP", None, ""), ("x.JFIF", "JPEG", None, ""), ("x.jpe", "JPEG", None, ""), ("x.gif", "GIF", None, ""), ("x.bmp", "BMP", None, ""), ("x.TIF", "TIFF", None, ""),
-    ("x.png", "JPEG", None, ""), ("x", "JPEG", None, ""), ("x.heic", "JPEG", None, ""), ("x.jpg.bak", "JPEG", "unknown_extension", ".bak; it holds a picture"),
-    ("x.heic", HEIC, "convert_to_jpeg", "HEIC: convert it to JPEG"), ("x.jpg", HEIC, "convert_to_jpeg", "HEIC: convert it to JPEG"),
-    ("x.dng", b"II*\0\x08\0\0\0" + bytes(100), "convert_to_jpeg", "DNG: convert it to JPEG"), ("x.heif", b"none", "unknown_extension", "HEIC: convert it to JPEG"),
+    ("x.webp", "WEBP", None, ""), ("x.JFIF", "JPEG", None, ""), ("x.jpe", "JPEG", None, ""), ("x.gif", "GIF", None, ""),
+    ("x.bmp", "BMP", None, ""), ("x.TIF", "TIFF", None, ""),
+    ("x.png", "JPEG", None, ""), ("x", "JPEG", None, ""), ("x.heic", "JPEG", None, ""),
+    ("x.jpg.bak", "JPEG", "unknown_extension", ".bak; it holds a picture"),
+    ("x.heic", HEIC, "convert_to_jpeg", "HEIC: convert it to JPEG"),
+    ("x.jpg", HEIC, "convert_to_jpeg", "HEIC: convert it to JPEG"),
+    ("x.dng", b"II*\0\x08\0\0\0" + bytes(100), "convert_to_jpeg", "DNG: convert it to JPEG"),
+    ("x.heif", b"none", "unknown_extension", "HEIC: convert it to JPEG"),
     ("x.txt", b"text", "unknown_extension", ".txt"), ("x.gif", b"GIF89a", "not_an_image", ""),
 ])  # fmt: skip
 def test_the_content_decides_and_the_ending_helps(name, content, reason, detail):
@@ -190,5 +203,6 @@ def test_formats_to_convert_are_counted_in_the_sentence():
     _, made = outcome()
     assert (
         made.sentence()
-        == "5 photos in = 1 kept + 4 refused (4 convert_to_jpeg); 1 groups in = 1 kept + 0 refused; convert 1 AVIF, 3 HEIC to JPEG"
+        == "5 photos in = 1 kept + 4 refused (4 convert_to_jpeg); 1 groups in = 1 kept + 0 refused; convert 1 AVIF, "
+        "3 HEIC to JPEG"
     )

@@ -1,4 +1,7 @@
-"""sft: only the top language layers learn, from answers alone; a run can be killed; what is wrong is said before weights are loaded."""
+"""sft: only the top language layers learn, from answers alone, and a killed run goes on.
+
+What is wrong is said before weights are loaded.
+"""
 
 import json
 import os
@@ -136,7 +139,10 @@ def files(folder: Path) -> dict[str, bytes]:
 
 
 def tensors(folder: Path) -> dict[str, tuple[str, bytes]]:
-    """Dtype and bytes of every tensor, from the file as it lies there (the safetensors format: header length, JSON header, data)."""
+    """Dtype and bytes of every tensor, from the file as it lies there.
+
+    The safetensors format: header length, JSON header, data.
+    """
     raw = (folder / "model.safetensors").read_bytes()
     start = 8 + int.from_bytes(raw[:8], "little")
     header = json.loads(raw[8:start])
@@ -452,8 +458,11 @@ def test_the_real_4b_would_learn_in_its_top_language_layers_alone():
     from verdicts.sft.lora import adapt, adapted, lora_config
 
     # Qwen/Qwen3-VL-4B-Instruct's config.json
-    text = {"hidden_size": 2560, "intermediate_size": 9728, "num_hidden_layers": 36, "num_attention_heads": 32, "num_key_value_heads": 8, "head_dim": 128,
-            "vocab_size": 151936, "tie_word_embeddings": True, "rope_parameters": {"rope_type": "default", "rope_theta": 5e6, "mrope_section": [24, 20, 20], "mrope_interleaved": True}}  # fmt: skip
+    text = {"hidden_size": 2560, "intermediate_size": 9728, "num_hidden_layers": 36, "num_attention_heads": 32,
+            "num_key_value_heads": 8, "head_dim": 128,
+            "vocab_size": 151936, "tie_word_embeddings": True,
+            "rope_parameters": {"rope_type": "default", "rope_theta": 5e6, "mrope_section": [24, 20, 20],
+                "mrope_interleaved": True}}  # fmt: skip
     vision = {
         "depth": 24,
         "hidden_size": 1024,

@@ -1,4 +1,7 @@
-"""sft on corpora and states as people have them: no validation rows, one verdict alone, another log interval, a damaged state."""
+"""sft on corpora and states as people have them.
+
+No validation rows, one verdict alone, another log interval, a damaged state.
+"""
 
 import json
 from pathlib import Path
@@ -56,7 +59,8 @@ def test_chats_that_all_state_one_verdict_are_refused_unless_it_is_allowed(data,
     outcome = teach(data)
     refused(
         outcome,
-        f"train.jsonl: sft.allow_one_sided: all 3 chat rows say {word}: the student would learn to say nothing else; add tickets of the other verdict, or set",
+        f"train.jsonl: sft.allow_one_sided: all 3 chat rows say {word}: the student would learn to say nothing else; "
+        "add tickets of the other verdict, or set",
     )
     assert not (data / "out").exists()
     assert teach(data, allow_one_sided=True).code == 0

@@ -50,7 +50,7 @@ def test_the_processes_share_a_steps_rows_by_length():
     plan = Plan(TASKS, LENGTHS, section(), processes=2)
     mine, yours = plan.batches(3, 0), plan.batches(3, 1)
     assert [len(batch) for batch in mine + yours] == [2] * 4
-    assert [row for pair in zip(mine, yours) for batch in pair for row in batch] == plan.rows(3)
+    assert [row for pair in zip(mine, yours, strict=True) for batch in pair for row in batch] == plan.rows(3)
     lengths = [LENGTHS[row] for row in plan.rows(3)]
     assert lengths == sorted(lengths)
 

@@ -45,8 +45,10 @@ def test_attribute_f1_gives_credit_for_the_part_that_is_right() -> None:
 
 
 @pytest.mark.parametrize(("text", "found"), [
-    (SUMMARY, False), ("标签/5G-BBU-(正极)×1", False), ("螺丝/BBU安装螺丝,12,40,300,410×1", True), ("BBU设备[12, 40, 300, 410]", True), ("bbox_2d×1", True),
-    ("标签(12,40),(300,410)×1", True), ("标签 12.5，40，300，410", True), ("标签/BBU(1,2)×3，标签/4×1", False), ("<|point_start|>", True),
+    (SUMMARY, False), ("标签/5G-BBU-(正极)×1", False), ("螺丝/BBU安装螺丝,12,40,300,410×1", True),
+    ("BBU设备[12, 40, 300, 410]", True), ("bbox_2d×1", True),
+    ("标签(12,40),(300,410)×1", True), ("标签 12.5，40，300，410", True), ("标签/BBU(1,2)×3，标签/4×1", False),
+    ("<|point_start|>", True),
 ])  # fmt: skip
 def test_coordinates_in_a_summary_are_noticed(text: str, found: bool) -> None:
     assert has_coordinates(text) is found
@@ -54,7 +56,8 @@ def test_coordinates_in_a_summary_are_noticed(text: str, found: bool) -> None:
 
 @pytest.mark.parametrize(
     "text",
-    ["", "[", "{}", '[{"bbox_2d":[1,2,3],"label":"a"}]', '[{"bbox_2d":[5,2,3,9],"label":"a"}]', '[{"bbox_2d":[1,2,3,1001],"label":"a"}]',
+    ["", "[", "{}", '[{"bbox_2d":[1,2,3],"label":"a"}]', '[{"bbox_2d":[5,2,3,9],"label":"a"}]',
+     '[{"bbox_2d":[1,2,3,1001],"label":"a"}]',
      '[{"bbox_2d":[1,2,3,4]}]', '[{"bbox_2d":[1,2,3,true],"label":"a"}]', '[{"bbox_2d":[1,2,3,4],"label":"a"}] x'],
 )  # fmt: skip
 def test_a_malformed_dense_answer_is_none_and_scores_as_nothing_found(text: str) -> None:

@@ -1,4 +1,7 @@
-"""The student's rows: ids and pixels are transformers' own, data never becomes control tokens, batches answer as single rows do."""
+"""The student's rows: ids and pixels are transformers' own, and batches answer as single rows do.
+
+Data never becomes control tokens.
+"""
 
 import json
 import shutil
@@ -6,15 +9,15 @@ from pathlib import Path
 
 import pytest
 
+from tests.support.student_builders import random_student
+from verdicts.base.errors import UserError
+from verdicts.student.student import Encoder, Row, Student, missing_weights
+
 torch = pytest.importorskip("torch", reason="the student needs torch: make setup-student")
 pytest.importorskip("transformers", reason="the student needs transformers: make setup-student")
 pytest.importorskip("gguf", reason="the student needs gguf: make setup-student")
 
-from PIL import Image, ImageOps
-
-from tests.support.student_builders import random_student
-from verdicts.base.errors import UserError
-from verdicts.student.student import Encoder, Row, Student, missing_weights
+from PIL import Image, ImageOps  # noqa: E402  after importorskip
 
 SYSTEM, CHAT = "你是通信机柜质检复核员。", "照片摘要：\nimage_1: 标签/无法识别×1"
 ANSWER = "Verdict: 不通过\nReason: 出现标签无法识别(G0)"
@@ -38,7 +41,7 @@ def photo(path: Path, size: tuple[int, int] = (256, 192), shade: int = 90) -> Pa
 
 
 def chat(*texts: str) -> list[dict[str, str]]:
-    return [{"role": role, "content": text} for role, text in zip(("system", "user", "assistant"), texts)]
+    return [{"role": role, "content": text} for role, text in zip(("system", "user", "assistant"), texts, strict=False)]
 
 
 def theirs(folder: Path, messages: list[dict], images: list[Path], generate: bool):
@@ -72,12 +75,15 @@ def test_ids_and_pixels_are_those_of_transformers_own_processor(student, folder,
         assert torch.equal(batch[name], wanted[name]), name
 
 
-# What real checkpoints do beside the plain form: count photos, add a system message, keep the template in chat_template.json.
+# What real checkpoints do beside the plain form: count photos, add a system message, keep the template in
+# chat_template.json.
 COUNTING = (
     "{%- set seen = namespace(photos=0) %}{%- for m in messages %}"
     "{%- if loop.first and m.role != 'system' %}{{- '<|im_start|>system\\nYou are helpful.<|im_end|>\\n' }}{%- endif %}"
-    "{{- '<|im_start|>' + m.role + '\\n' }}{%- if m.content is string %}{{- m.content }}{%- else %}{%- for part in m.content %}"
-    "{%- if part.type == 'image' %}{%- set seen.photos = seen.photos + 1 %}{{- 'Picture ' ~ seen.photos ~ ': <|vision_start|><|image_pad|><|vision_end|>' }}"
+    "{{- '<|im_start|>' + m.role + '\\n' }}{%- if m.content is string %}{{- m.content }}{%- else %}{%- for part in "
+    "m.content %}"
+    "{%- if part.type == 'image' %}{%- set seen.photos = seen.photos + 1 %}{{- 'Picture ' ~ seen.photos ~ ': "
+    "<|vision_start|><|image_pad|><|vision_end|>' }}"
     "{%- else %}{{- part.text }}{%- endif %}{%- endfor %}{%- endif %}{{- '<|im_end|>\\n' }}{%- endfor %}"
     "{%- if add_generation_prompt %}{{- '<|im_start|>assistant\\n' }}{%- endif %}"
 )
@@ -100,14 +106,14 @@ def test_only_answers_and_their_ends_are_learnt(student):
         )
     )
     runs, text = [], []
-    for i, learn in zip([*row.ids, 0], [*row.learn, False]):
+    for i, learn in zip([*row.ids, 0], [*row.learn, False], strict=True):
         text += [i] if learn else []
         if not learn and text:
             runs.append(student.tokenizer.decode(text))
             text = []
     assert runs == [f"{ANSWER}<|im_end|>", "因为<|im_end|>"]
     assert student.batch([row], left=True)["labels"][0].tolist() == [
-        i if learn else -100 for i, learn in zip(row.ids, row.learn)
+        i if learn else -100 for i, learn in zip(row.ids, row.learn, strict=True)
     ]
 
 
@@ -176,8 +182,10 @@ def test_a_photo_turned_by_exif_gives_the_pixels_that_pillow_makes_upright(stude
 
 
 def test_a_batch_of_chats_and_photos_answers_as_single_rows_do(student, tmp_path):
-    rows = [Row(chat(SYSTEM, CHAT)), Row(chat("", "<image>用一行写出事实"), [photo(tmp_path / "a.png", shade=10)]), Row(chat(SYSTEM, CHAT * 3)),
-            Row(chat("", "<image>写出<image>"), [photo(tmp_path / "b.png", (128, 256)), photo(tmp_path / "c.png", (300, 100))])]  # fmt: skip
+    rows = [Row(chat(SYSTEM, CHAT)), Row(chat("", "<image>用一行写出事实"), [photo(tmp_path / "a.png", shade=10)]),
+            Row(chat(SYSTEM, CHAT * 3)),
+            Row(chat("", "<image>写出<image>"),
+                [photo(tmp_path / "b.png", (128, 256)), photo(tmp_path / "c.png", (300, 100))])]  # fmt: skip
     rows = [Row([m for m in row.messages if m["content"]], row.images) for row in rows]
     together = student.answer(rows, 24)
     assert together == [student.answer([row], 24)[0] for row in rows]
@@ -235,8 +243,10 @@ def broken(folder: Path, to: Path, how: str) -> Path:
 
 
 @pytest.mark.parametrize(("how", "what"), [
-    ("weights", r"its weights are missing \(model\.safetensors\)"), ("shard", r"its weights are missing \(model-2\.safetensors\)"),
-    ("kind", r"another architecture \(qwen2_5_vl\)"), ("json", "config.json is not a JSON object"), ("config", "no config.json in it"),
+    ("weights", r"its weights are missing \(model\.safetensors\)"),
+    ("shard", r"its weights are missing \(model-2\.safetensors\)"),
+    ("kind", r"another architecture \(qwen2_5_vl\)"), ("json", "config.json is not a JSON object"),
+    ("config", "no config.json in it"),
 ])  # fmt: skip
 def test_a_folder_that_is_no_student_is_named_with_the_way_to_get_one(folder, tmp_path, how, what):
     with pytest.raises(

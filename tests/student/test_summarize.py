@@ -1,4 +1,7 @@
-"""summarize: photos in, one fact line each out; what cannot be used is refused by name and stops nothing; a killed run goes on."""
+"""summarize: photos in, one fact line each out; a killed run goes on.
+
+What cannot be used is refused by name and stops nothing.
+"""
 
 import json
 import os
@@ -10,6 +13,7 @@ import time
 import zlib
 from pathlib import Path
 from types import SimpleNamespace
+from typing import ClassVar
 
 import pytest
 import yaml
@@ -37,11 +41,14 @@ class Killed(Exception):
 
 
 class FakeStudent:
-    """Says what ``replies`` holds for a photo's red value, else a sound summary; dies before the batch numbered ``dies``."""
+    """Says what ``replies`` holds for a photo's red value, else a sound summary.
 
-    replies: dict[int, tuple[str, bool]] = {}
+    Dies before the batch numbered ``dies``.
+    """
+
+    replies: ClassVar[dict[int, tuple[str, bool]]] = {}
     dies: int | None = None
-    shown: list[list[int]] = []
+    shown: ClassVar[list[list[int]]] = []
 
     def __init__(self, folder: Path, max_photo_pixels: int, n_threads: int) -> None:
         self.folder, self.model = folder, SimpleNamespace(device=SimpleNamespace(type="cpu"), dtype="float32")
@@ -216,9 +223,12 @@ def spoil(path: Path, how: str) -> None:
 
 
 @pytest.mark.parametrize(("how", "name", "reason"), [
-    ("truncated", "x.jpg", "broken"), ("head", "x.jpg", "broken"), ("empty", "x.jpg", "empty_file"), ("text", "x.png", "not_an_image"),
-    ("eps", "x.jpg", "not_an_image"), ("text", "x.heic", "unknown_extension"), ("text", "x", "unknown_extension"), ("fat", "x.jpg", "too_large"),
-    ("bomb", "x.png", "too_many_pixels"), ("large", "x.png", "too_many_pixels"), ("narrow", "x.png", "too_narrow"), ("link_loop", "x.jpg", "unreadable"), ("missing", "x.jpg", "missing"),
+    ("truncated", "x.jpg", "broken"), ("head", "x.jpg", "broken"), ("empty", "x.jpg", "empty_file"),
+    ("text", "x.png", "not_an_image"),
+    ("eps", "x.jpg", "not_an_image"), ("text", "x.heic", "unknown_extension"), ("text", "x", "unknown_extension"),
+    ("fat", "x.jpg", "too_large"),
+    ("bomb", "x.png", "too_many_pixels"), ("large", "x.png", "too_many_pixels"), ("narrow", "x.png", "too_narrow"),
+    ("link_loop", "x.jpg", "unreadable"), ("missing", "x.jpg", "missing"),
     ("folder", "x.jpg", "not_a_file"), ("pipe", "x.jpg", "not_a_file"),
 ])  # fmt: skip
 def test_a_file_that_is_no_usable_photo_is_refused_and_the_others_go_on(fake, config, photos, how, name, reason):
@@ -303,7 +313,8 @@ def test_a_second_group_of_the_same_id_and_label_is_refused(fake, config, photos
 
 
 @pytest.mark.parametrize(("line", "ended", "reason"), [
-    (GOOD.format(1), True, None), (GOOD.format(1), False, "cut_off"), ("", True, "empty_summary"), ("标签[10,20,30,40]×1", True, "coordinates"),
+    (GOOD.format(1), True, None), (GOOD.format(1), False, "cut_off"), ("", True, "empty_summary"),
+    ("标签[10,20,30,40]×1", True, "coordinates"),
 ])  # fmt: skip
 def test_an_answer_is_whole_says_something_and_states_no_places(line, ended, reason):
     assert fault(line, ended) == reason
@@ -337,7 +348,8 @@ def test_an_input_without_any_usable_photo_ends_with_2_and_leaves_the_old_ticket
     outcome = summarize(config, Path("bad"))
     assert (outcome.code, len(outcome.err.splitlines())) == (2, 1)
     assert outcome.last_line == (
-        "bad: no photo of it can be summarised: 1 photos in = 0 kept + 1 refused (1 not_an_image); 1 groups in = 0 kept + 1 refused; see out/stage_a.refused.jsonl"
+        "bad: no photo of it can be summarised: 1 photos in = 0 kept + 1 refused (1 not_an_image); 1 groups in = 0 "
+        "kept + 1 refused; see out/stage_a.refused.jsonl"
     )
     assert Path("out/stage_a.jsonl").read_bytes() == before
 
@@ -357,7 +369,9 @@ def test_a_batch_whose_photos_all_break_off_is_refused_and_the_rest_goes_on(fake
     ("empty", "empty: no folder 审核通过 or 审核不通过 in it; give the folder that holds 审核通过 and 审核不通过"),
     (".", ".: no folder 审核通过 or 审核不通过 in it; did you mean data?"),
     ("data/审核通过", "data/审核通过: no folder 审核通过 or 审核不通过 in it; did you mean data?"),
-    ("x/bare", "x/bare: no group of photos in it; put each group's photos into 审核通过/<group_id>/ or 审核不通过/<group_id>/"),
+    ("x/bare",
+        "x/bare: no group of photos in it; put each group's photos into 审核通过/<group_id>/ or "
+        "审核不通过/<group_id>/"),
     ("a.jsonl", "a.jsonl: the file holds no record; give a file with at least one JSON object a line"),
     ("b.jsonl", "b.jsonl:1: lable: unknown field; did you mean 'label'?"),
     ("c.jsonl", "c.jsonl:1: label: input should be 'pass' or 'fail' (\"通过\"); correct the value"),

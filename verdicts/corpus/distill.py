@@ -33,7 +33,10 @@ DROPPED_BY_PEOPLE: dict[str, DropReason] = {"exclude": "excluded", "unsure": "un
 
 @dataclass(frozen=True)
 class Fate:
-    """What becomes of one row: ``dropped`` is a reason word, None for a row that is kept. ``label``: as corrected by people."""
+    """What becomes of one row.
+
+    ``dropped``: a reason word, None for a row that is kept. ``label``: as corrected by people.
+    """
 
     label: Verdict
     dropped: DropReason | None = None
@@ -52,7 +55,7 @@ class Item:
 
 
 def require_convergence(status: LoopStatus, path: Path) -> None:
-    """Raise UserError unless the loop has converged: before that its answers were given under rules that still changed."""
+    """Raise UserError unless the loop has converged: until then answers were given under rules that still changed."""
     if status.status == "running":
         raise mistake("the loop is still running", "let it end first", path=path, field="status")
     if status.status == "unreadable":
@@ -68,9 +71,12 @@ def require_convergence(status: LoopStatus, path: Path) -> None:
 
 
 def supersede(run_dir: Path) -> Path | None:
-    """Move a corpus out of the way of those who would train on it; returns the folder it lies in now, None where there was none.
+    """Move a corpus out of the way of those who would train on it.
 
-    Each goes to a folder of its own, ``distill.superseded/0001`` and so on; a move that was cut short goes on in the same one.
+    Returns the folder it lies in now, None where there was none.
+
+    Each goes to a folder of its own, ``distill.superseded/0001`` and so on; a move that was cut short goes on in the
+    same one.
     """
     found = [name for name in FILES if (run_dir / name).exists()]
     if not found:
@@ -131,7 +137,9 @@ def fate(
 
 
 class Validation:
-    """The groups that validate: those whose seeded hash, a number in [0, 1), is below ``share``. Show it all groups first, then ask ``group in it``.
+    """The groups that validate: those whose seeded hash, a number in [0, 1), is below ``share``.
+
+    Show it all groups first, then ask ``group in it``.
 
     A group's side depends on nothing but its name and the seed, so new tickets move no old one. Only where chance left
     a side empty, the group nearest to it goes there: both sides hold something whenever there are two groups (one alone
@@ -151,8 +159,10 @@ class Validation:
 
     def __contains__(self, group: object) -> bool:
         place = hash_share(self._seed, str(group)), group
-        if self._first is None or self._share in (0, 1):
-            return self._first is not None and place[0] < self._share
+        if self._first is None or self._last is None:
+            return False
+        if self._share in (0, 1):
+            return place[0] < self._share
         if self._first == self._last:
             return False
         if self._first[0] >= self._share:
@@ -188,6 +198,7 @@ def sft_row(item: Item) -> SftRow:
 
 def dropped_row(item: Item) -> DroppedRow:
     """A refused row with its reason word and its label as it was."""
+    assert item.fate.dropped, item.ticket.ticket_key
     return DroppedRow(
         group_id=item.chat.group_id,
         mission=item.chat.mission,
@@ -199,10 +210,14 @@ def dropped_row(item: Item) -> DroppedRow:
 
 
 class Sample:
-    """A seeded sample of all answers, kept or dropped: the ``size`` of them whose hash is lowest, so it stands for the whole."""
+    """A seeded sample of all answers, kept or dropped.
+
+    It holds the ``size`` answers whose hash is lowest, so it stands for the whole.
+    """
 
     def __init__(self, size: int, seed: int):
-        self._size, self._seed, self._drawn = size, seed, []
+        self._size, self._seed = size, seed
+        self._drawn: list[tuple[float, str, Item]] = []  # a heap: its first has the highest hash
 
     def see(self, item: Item) -> None:
         """Take in an answer."""
@@ -212,7 +227,10 @@ class Sample:
             heapq.heappop(self._drawn)
 
     def rows(self, validation: Container[str]) -> list[AuditRow]:
-        """The sample, the riskiest first: false releases, other releases, false blocks, the rest; within a risk the weakest votes come first."""
+        """The sample, the riskiest first: false releases, other releases, false blocks, the rest.
+
+        Within a risk the weakest votes come first.
+        """
         drawn = [item for _, _, item in self._drawn]
         drawn.sort(
             key=lambda item: (
@@ -238,7 +256,7 @@ def _risk(label: Verdict, verdict: Verdict) -> int:
 
 
 def _audit_row(item: Item, validation: Container[str]) -> AuditRow:
-    side = "val" if item.ticket.group_id in validation else "train"
+    side: Literal["train", "val"] = "val" if item.ticket.group_id in validation else "train"
     return AuditRow(
         ticket_key=item.ticket.ticket_key,
         group_id=item.ticket.group_id,
@@ -255,7 +273,10 @@ def _audit_row(item: Item, validation: Container[str]) -> AuditRow:
 
 
 class OneSided(NamedTuple):
-    """What a corpus lacks. ``what``: ``verdict`` where every answer is ``only``, ``label`` where every row is labelled ``only``."""
+    """What a corpus lacks.
+
+    ``what``: ``verdict`` where every answer is ``only``, ``label`` where every row is labelled ``only``.
+    """
 
     what: Literal["verdict", "label"]
     only: Verdict
@@ -263,23 +284,28 @@ class OneSided(NamedTuple):
     def __str__(self) -> str:
         said = "answers" if self.what == "verdict" else "is labelled"
         return (
-            f"ONE-SIDED CORPUS: every row of distill.train.jsonl {said} {self.only}, none {OTHER[self.only]}. A student taught on it alone learns "
-            f"to say {self.only}; add tickets of the other side, or decide the review list (sft asks for allow_one_sided: true)"
+            f"ONE-SIDED CORPUS: every row of distill.train.jsonl {said} {self.only}, none {OTHER[self.only]}. "
+            f"A student taught on it alone learns to say {self.only}; add tickets of the other side, "
+            "or decide the review list (sft asks for allow_one_sided: true)"
         )
 
 
 def one_sided(rows: Iterable[SftRow]) -> OneSided | None:
-    """What a corpus lacks; None where both verdicts and both labels are in it, and where it is empty. Reads no further than it must."""
-    verdicts, labels = set(), set()
+    """What a corpus lacks; None where both verdicts and both labels are in it, and where it is empty.
+
+    Reads no further than it must.
+    """
+    verdicts: set[Verdict] = set()
+    labels: set[Verdict] = set()
     for row in rows:
-        verdicts.add(parse(row.messages[2].content).verdict)
+        if said := parse(row.messages[2].content).verdict:
+            verdicts.add(said)
         labels.add(row.label)
-        if len(verdicts - {None}) == len(labels) == 2:
+        if len(verdicts) == len(labels) == 2:
             return None
-    for what, found in (("verdict", verdicts - {None}), ("label", labels)):
-        if len(found) == 1:
-            return OneSided(what, found.pop())
-    return None
+    if len(verdicts) == 1:
+        return OneSided("verdict", verdicts.pop())
+    return OneSided("label", labels.pop()) if len(labels) == 1 else None
 
 
 def read_one_sided(path: Path) -> OneSided | None:
@@ -290,8 +316,10 @@ def read_one_sided(path: Path) -> OneSided | None:
 def summary(tickets: int, train: int, val: int, dropped: Counter[str], corrected: int) -> str:
     """The counts: tickets in = train + val + dropped (by reason word) + unanswered."""
     why = f" ({', '.join(f'{word} {count}' for word, count in sorted(dropped.items()))})" if dropped else ""
+    unanswered = tickets - train - val - dropped.total()
+    counts = f"{train} train + {val} val + {dropped.total()} dropped{why} + {unanswered} without an answer"
     return (
-        f"{tickets} tickets = {train} train + {val} val + {dropped.total()} dropped{why} + {tickets - train - val - dropped.total()} without an answer"
+        f"{tickets} tickets = {counts}"
         + (f"; {corrected} labels corrected by people" if corrected else "")
         + ("" if train else "; nothing is left to train on: decide the review list or loosen distill.conflict_policy")
     )

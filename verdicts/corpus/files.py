@@ -127,7 +127,7 @@ class Judging:
         return fate(ticket.label, answer.verdict, self.decisions.get(key), self.review.get(key), self.cfg.distill)
 
     def _doubles(self, ticket: StageA, found: Fate) -> bool:
-        """Whether a corrected row's group has the same photos under that label already: it would teach the same twice."""
+        """Whether a corrected row's group has the same photos under that label already: it would teach them twice."""
         if "label_corrected" not in found.flags:
             return False
         key = ticket_key(ticket.group_id, found.label)

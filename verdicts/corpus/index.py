@@ -52,16 +52,20 @@ class IndexedFile:
 
 @dataclass
 class Index:
-    """Columns over all rows of all files, in the order read. ``fail``: the label of a chat row; ``verdict``: what it states. ``side``: a number in [0, 1) that is equal for rows of one group."""
+    """Columns over all rows of all files, in the order read.
+
+    ``fail``: the label of a chat row; ``verdict``: what it states. ``side``: a number in [0, 1) that is equal for rows
+    of one group.
+    """
 
     files: list[IndexedFile] = field(default_factory=list)
-    file: array = field(default_factory=lambda: array("H"))
-    offset: array = field(default_factory=lambda: array("Q"))
-    length: array = field(default_factory=lambda: array("I"))
-    tokens: array = field(default_factory=lambda: array("I"))
-    fail: array = field(default_factory=lambda: array("B"))
-    verdict: array = field(default_factory=lambda: array("B"))  # a place in VERDICTS
-    side: array = field(default_factory=lambda: array("d"))
+    file: "array[int]" = field(default_factory=lambda: array("H"))
+    offset: "array[int]" = field(default_factory=lambda: array("Q"))
+    length: "array[int]" = field(default_factory=lambda: array("I"))
+    tokens: "array[int]" = field(default_factory=lambda: array("I"))
+    fail: "array[int]" = field(default_factory=lambda: array("B"))
+    verdict: "array[int]" = field(default_factory=lambda: array("B"))  # a place in VERDICTS
+    side: "array[float]" = field(default_factory=lambda: array("d"))
 
     def __len__(self) -> int:
         return len(self.offset)
@@ -72,7 +76,10 @@ class Index:
         return np.frombuffer(column, dtype=column.typecode)
 
     def add(self, file: IndexedFile, template: str, count: CountTokens, seed: int, tick: Callable[[int], Any]) -> None:
-        """Read one file to its end; ``tick`` is told the bytes read. Raises UserError at the first bad row and for an empty file."""
+        """Read one file to its end; ``tick`` is told the bytes read.
+
+        Raises UserError at the first bad row and for an empty file.
+        """
         state, digest = os.stat(file.path), hashlib.sha256()
         self.files.append(file)
         before = len(self)
@@ -110,7 +117,10 @@ class Index:
 
 
 def group_of(row: ImageRow | ChatSourceRow, path: Path) -> str:
-    """What must stay on one side of a split: the group_id, or else the first photo, so that a photo's dense and summary rows go together."""
+    """What must stay on one side of a split: the group_id, or else the first photo.
+
+    By its photo, because a photo's dense and summary rows go together.
+    """
     return (
         row.group_id
         if isinstance(row, ChatSourceRow) or row.group_id
@@ -125,7 +135,10 @@ def tokenizer_file(tokenizer: str) -> Path | None:
 
 
 def token_counter(tokenizer: str, config: Path) -> tuple[CountTokens, str]:
-    """How an answer's loss tokens are counted (its tokens and one for the end of turn, or else its characters), and what to call the unit."""
+    """How an answer's loss tokens are counted, and what to call the unit.
+
+    Tokens and one for the end of turn with a tokenizer, characters without.
+    """
     path = tokenizer_file(tokenizer)
     if path is None:
         return len, "characters (mix.tokenizer names none)"
@@ -153,9 +166,12 @@ def index_sources(config: Fusion, count: CountTokens, tick: Callable[[int], Any]
 
 
 def fused_row(raw: bytes, source: Source, folder: str) -> dict[str, Any]:
-    """A source's row, already checked, as a row of the fused file (fused_rows.FusedRow). Label, mission and flags of a chat row stay behind.
+    """A source's row, already checked, as a row of the fused file (rows.FusedRow).
 
-    ``folder`` is where the row's file lies, as the output is to name it: photos that the row names from there are named so.
+    Label, mission and flags of a chat row stay behind.
+
+    ``folder`` is where the row's file lies, as the output is to name it: photos that the row names from there are named
+    so.
     """
     row = json.loads(raw)
     return {
@@ -171,7 +187,10 @@ def fused_row(raw: bytes, source: Source, folder: str) -> dict[str, Any]:
 def write(
     index: Index, parts: Mapping[str, Rows], config: Fusion, folder: Path, name: str, tick: Callable[[], Any]
 ) -> dict[str, OutputFile]:
-    """Write ``<name>.<part>.jsonl`` for each part, all beside their places before the first is renamed. Raises UserError where a source changed meanwhile."""
+    """Write ``<name>.<part>.jsonl`` for each part, all beside their places before the first is renamed.
+
+    Raises UserError where a source changed meanwhile.
+    """
     places = {part: folder / f"{name}.{part}.jsonl" for part in parts}
     with ExitStack() as whole:
         temporary = {part: whole.enter_context(beside(place)) for part, place in places.items()}
@@ -198,7 +217,7 @@ def write_rows_of(index: Index, rows: Rows, config: Fusion, path: Path, tick: Ca
 
 @contextmanager
 def opened(files: Sequence[IndexedFile]) -> Iterator[list[int]]:
-    """File handles for reading by place; raises UserError where a file is no longer what was indexed, before or after."""
+    """File handles for reading by place; raises UserError where a file has changed since it was indexed."""
     handles = [os.open(file.path, os.O_RDONLY) for file in files]
     try:
         _same(files, handles)

@@ -1,13 +1,13 @@
 """Fusion: mix sources into one training file in a stated proportion, without holding a row in memory.
 
-1. ``index_sources`` reads every source once and checks each row and its photos (fusion_files.py).
-2. ``plan`` chooses rows by number: whole passes over a source, then part of one, in an order that depends on nothing but
+1. ``index_sources`` reads every source once and checks each row and its photos (index.py).
+2. ``plan`` chooses rows by number: whole passes over a source, then part of one, in an order that depends only on
    the seed, the source's name and the row's number; then one order for all.
-3. ``write`` reads the chosen rows by their place in the files and writes them out (fusion_files.py).
+3. ``write`` reads the chosen rows by their place in the files and writes them out (index.py).
 
 The mix: the source ``anchor`` is taken whole (its failed tickets ``fail_oversample`` times) and fixes the scale; any
-other source gets ``ratio / ratio of the anchor`` times the anchor's rows, or loss tokens with ``by: loss_tokens``, and is
-cut or repeated to fit. A source with ``rows`` gets that many rows, whatever the scale.
+other source gets ``ratio / ratio of the anchor`` times the anchor's rows, or loss tokens with ``by: loss_tokens``, and
+is cut or repeated to fit. A source with ``rows`` gets that many rows, whatever the scale.
 """
 
 import hashlib
@@ -51,7 +51,8 @@ class SourceShare(Record):
 class Manifest(Record):
     """<name>.manifest.json: what went in, what came out, in which shares, by which config.
 
-    ``verdicts``: training rows of chats by the verdict they state; ``left_out``: optional sources of which no file was there.
+    ``verdicts``: training rows of chats by the verdict they state; ``left_out``: optional sources of which no file was
+    there.
     """
 
     name: str
@@ -69,7 +70,8 @@ class Manifest(Record):
 def split(index: Index, config: Fusion, path: Path) -> list[tuple[Rows, Rows]]:
     """The training and the validation rows of each source; a group that validates in any of them trains in none.
 
-    Raises UserError where a source without a share would train on such a group, and where a share leaves nothing to train on.
+    Raises UserError where a source without a share would train on such a group, and where a share leaves nothing to
+    train on.
     """
     side = index.column("side")
     files = [
@@ -85,7 +87,10 @@ def split(index: Index, config: Fusion, path: Path) -> list[tuple[Rows, Rows]]:
         if validates.any() and not source.val.share:
             row = int(train[validates][0])
             holder = next(other.name for other, groups in zip(config.sources, held, strict=True) if side[row] in groups)
-            todo = f"keep each group (group_id, or else the first photo) on one side: delete the row, or give source {source.name} a val share"
+            todo = (
+                "keep each group (group_id, or else the first photo) on one side: "
+                f"delete the row, or give source {source.name} a val share"
+            )
             raise mistake(
                 f"source {holder} validates on its group",
                 todo,
@@ -101,7 +106,10 @@ def split(index: Index, config: Fusion, path: Path) -> list[tuple[Rows, Rows]]:
 
 
 def chosen_groups(side: np.ndarray, share: float) -> np.ndarray:
-    """The groups, by their seeded hash, that validate: those below the share. The rule of corpus.validation_groups, which keeps names instead."""
+    """The groups, by their seeded hash, that validate: those below the share.
+
+    The rule of corpus.validation_groups, which keeps names instead.
+    """
     groups = np.unique(side)
     chosen = groups[groups < share]
     if share in (0, 1):
@@ -114,7 +122,9 @@ def chosen_groups(side: np.ndarray, share: float) -> np.ndarray:
 
 
 def order_of(n: int, seed: int, name: str) -> np.ndarray:
-    """A permutation of range(n) that depends on seed and name alone: numbers sorted by their SplitMix64 hash (Steele et al. 2014).
+    """A permutation of range(n) that depends on seed and name alone.
+
+    Numbers sorted by their SplitMix64 hash (Steele et al. 2014).
 
     numpy's own generators may change between its versions; this may not.
     """
@@ -133,7 +143,10 @@ def oversample(rows: Rows, fail: np.ndarray, factor: float, seed: int, name: str
 
 
 def draw(rows: Rows, units: np.ndarray, target: float, seed: int, name: str) -> Rows:
-    """Rows whose units sum up to the target as nearly as whole rows can: whole passes, then the start of a seeded order. At least one row."""
+    """Rows whose units sum up to the target as nearly as whole rows can; at least one row.
+
+    Whole passes come first, then the start of a seeded order.
+    """
     order = rows[order_of(len(rows), seed, f"{name}:draw")]
     running = np.cumsum(units[order], dtype=np.int64)
     passes, rest = divmod(target, int(running[-1]))
@@ -180,7 +193,10 @@ def plan(index: Index, config: Fusion, path: Path) -> tuple[Rows, Rows]:
 
 
 def lead_with_photo(rows: Rows, has_photo: np.ndarray) -> Rows:
-    """Swap the first row with photos to the front: Arrow guesses a column's type from its start, and ``images: []`` alone has none."""
+    """Swap the first row with photos to the front.
+
+    Arrow guesses a column's type from its start, and ``images: []`` alone has none.
+    """
     with_photo = np.flatnonzero(has_photo[rows])
     if len(with_photo):
         rows[[0, with_photo[0]]] = rows[[with_photo[0], 0]]
@@ -297,4 +313,7 @@ def account(name: str, found: Sequence[SourceShare]) -> str:
     read, used, val, lines = (
         sum(getattr(one, field) for one in found) for field in ("rows_read", "distinct_rows", "val_rows", "train_rows")
     )
-    return f"fuse {name}: {read} rows read = {used} in train ({lines} lines with repeats) + {read - used - val} not drawn + {val} in val"
+    return (
+        f"fuse {name}: {read} rows read = {used} in train ({lines} lines with repeats) "
+        f"+ {read - used - val} not drawn + {val} in val"
+    )

@@ -27,7 +27,10 @@ PLACE = re.compile(r"\{(\w+)\}")
 
 
 class Mix(Section):
-    """``by``: what ratios compare. ``anchor``: the source that is taken whole. ``tokenizer``: what counts loss tokens, "" for characters."""
+    """``by``: what ratios compare.
+
+    ``anchor``: the source that is taken whole. ``tokenizer``: what counts loss tokens, "" for characters.
+    """
 
     by: Literal["rows", "loss_tokens"]
     anchor: str
@@ -48,7 +51,10 @@ class Val(Section):
 
 
 class Source(Section):
-    """One source: its files, its part of the mix, the weight of its rows' loss. Of an ``optional`` one what is not there is left out."""
+    """One source: its files, its part of the mix, the weight of its rows' loss.
+
+    Of an ``optional`` one what is not there is left out.
+    """
 
     name: Annotated[str, Field(pattern=r"^[a-z0-9_]+$")]
     dataset: Task
@@ -89,9 +95,8 @@ class Source(Section):
         if (self.ratio is None) == (self.rows is None):
             raise ValueError(f"source {self.name} needs either ratio or rows; keep one of them")
         if (self.fail_oversample is None) == (self.dataset == "chat"):
-            raise ValueError(
-                f"source {self.name}: fail_oversample belongs to dataset chat and to no other; {'add it' if self.dataset == 'chat' else 'remove it'}"
-            )
+            todo = "add it" if self.dataset == "chat" else "remove it"
+            raise ValueError(f"source {self.name}: fail_oversample belongs to dataset chat and to no other; {todo}")
         return self
 
 
@@ -112,8 +117,8 @@ class Fusion(Section):
 def read_fusion(path: Path, places: Mapping[str, str] | None = None) -> Fusion:
     """Read a fusion config; raises UserError naming file, line and key, also for a source file that is not there.
 
-    ``places``: what ``{corpus}``, ``{old}`` and ``{mission}`` stand for in the sources' paths. Optional sources of which no file
-    is there are left out.
+    ``places``: what ``{corpus}``, ``{old}`` and ``{mission}`` stand for in the sources' paths. Optional sources of
+    which no file is there are left out.
     """
     value = read_yaml(path)
     try:

@@ -1,7 +1,7 @@
 """The rows that fusion reads and writes, and their reader: one line at a time, every mistake with its line.
 
-In:  ``dense`` and ``summary`` rows ``{"images": [path, …], "messages": […]}`` with one ``<image>`` a photo in the user's
-     text (what ms-swift and LLaMA-Factory read), and ``chatml`` rows, which are distill.train.jsonl.
+In:  ``dense`` and ``summary`` rows ``{"images": [path, …], "messages": […]}`` with one ``<image>`` a photo in the text
+     (what ms-swift and LLaMA-Factory read), and ``chatml`` rows, which are distill.train.jsonl.
 Out: ``FusedRow``. All its rows hold the same keys with the same types, so that Arrow, which guesses a file's types from
      its first megabytes, guesses right.
 
@@ -36,7 +36,10 @@ OTHER_MEDIA = ("<video>", "<audio>")  # LLaMA-Factory counts these in every text
 
 
 def check_turns(messages: list[Message]) -> list[Message]:
-    """Raise ValueError unless the roles are an optional system, then user and assistant in turn, and every answer says something."""
+    """Raise ValueError unless the roles are an optional system, then user and assistant in turn.
+
+    Every answer must say something.
+    """
     roles = [message.role for message in messages]
     found = f"(found {', '.join(roles) or 'none'})"
     if "assistant" not in roles:
@@ -54,18 +57,23 @@ def check_turns(messages: list[Message]) -> list[Message]:
 def verdict_of(messages: list[Message]) -> Verdict | None:
     """The verdict that a chat's last answer states, None where it states none."""
     answer = next((message.content for message in reversed(messages) if message.role == "assistant"), "")
-    verdict = parse(answer).verdict
-    return verdict if verdict == "pass" or verdict == "fail" else None
+    return parse(answer).verdict
 
 
 def one_sided(verdicts: Mapping[Verdict, int]) -> Verdict | None:
-    """The verdict that all chat rows with a verdict state, None where both occur, or neither: one alone teaches to say nothing else."""
+    """The verdict that all chat rows with a verdict state, None where both occur, or neither.
+
+    One alone teaches to say nothing else.
+    """
     there = [verdict for verdict, count in verdicts.items() if count]
     return there[0] if len(there) == 1 else None
 
 
 def check_placeholders(messages: list[Message], images: int) -> None:
-    """Raise ValueError unless the user's texts hold ``<image>`` exactly ``images`` times and no other text holds it: trainers pair them in order."""
+    """Raise ValueError unless the user's texts hold ``<image>`` exactly ``images`` times and no other text does.
+
+    Trainers pair them with photos in order.
+    """
     for message in messages:
         for word in OTHER_MEDIA if message.role == "user" else (PHOTO, *OTHER_MEDIA):
             if word in message.content:
@@ -94,7 +102,10 @@ class Conversation(Record):
 
 
 class ImageRow(Conversation):
-    """One row of a dense or summary source. Rows with the same ``group_id`` (or else the same first photo) stay on one side of a split."""
+    """One row of a dense or summary source.
+
+    Rows with the same ``group_id`` (or else the same first photo) stay on one side of a split.
+    """
 
     images: Annotated[list[str], Field(min_length=1)]
     weight: Annotated[float, Field(gt=0)] = 1.0
@@ -114,7 +125,10 @@ class ChatSourceRow(SftRow):
 
 
 class FusedRow(Conversation):
-    """One row of data/fused/<name>.{train,val}.jsonl. ``images`` is empty for chat, ``group_id`` is "" where the source has none."""
+    """One row of data/fused/<name>.{train,val}.jsonl.
+
+    ``images`` is empty for chat, ``group_id`` is "" where the source has none.
+    """
 
     task: Task
     source: Annotated[str, Field(min_length=1)]
@@ -126,7 +140,8 @@ class FusedRow(Conversation):
     def _photos_where_they_belong(cls, task: Task, info: ValidationInfo) -> Task:
         if "images" in info.data and (task == "chat") == bool(info.data["images"]):
             raise ValueError(
-                f"a {task} row with {len(info.data['images'])} images; chat rows have none, dense and summary rows at least one"
+                f"a {task} row with {len(info.data['images'])} images; "
+                "chat rows have none, dense and summary rows at least one"
             )
         return task
 
@@ -140,7 +155,10 @@ TEMPLATES: dict[str, tuple[Task, type[ImageRow] | type[ChatSourceRow]]] = {
 
 
 def stream(path: Path, digest: Any = None) -> Iterator[tuple[int, int, bytes]]:
-    """Yield (line number from 1, byte offset, bytes) of each line that is not blank; ``digest``, a hashlib object, takes in the whole file."""
+    """Yield (line number from 1, byte offset, bytes) of each line that is not blank.
+
+    ``digest``, a hashlib object, takes in the whole file.
+    """
     file = open_bytes(path)
     offset = 0
     with file:
@@ -169,8 +187,8 @@ def check_photos(images: list[str], folder: Path, path: Path, line: int) -> None
 def read_fused(path: Path, *, allow_empty: bool = False) -> Iterator[FusedRow]:
     """Yield the rows of a fused file, one in memory at a time.
 
-    Raises UserError at the first bad line (unknown role, missing answer, unknown field, photo that is not there, …) and,
-    at the end, for a file without any row.
+    Raises UserError at the first bad line (unknown role, missing answer, unknown field, photo that is not there, …)
+    and, at the end, for a file without any row.
     """
     empty = True
     for line, _, raw in stream(path):

@@ -1,7 +1,8 @@
 """The gate: whether a student may ship, from its scores before and after training on the same questions.
 
-It must release fewer bad tickets, be shown to stay within ``max_frr`` (configs/base.yaml, ``gate``), keep the other limits and
-forget nothing. Changes are paired: exact McNemar for verdicts, a bootstrap over groups for the intervals (verdicts/stats/paired.py).
+It must release fewer bad tickets, be shown to stay within ``max_frr`` (configs/base.yaml, ``gate``), keep the other
+limits and forget nothing. Changes are paired: exact McNemar for verdicts, a bootstrap over groups for the intervals
+(verdicts/stats/paired.py).
 """
 
 from collections.abc import Callable, Sequence
@@ -72,7 +73,10 @@ def read_evaluation(path: Path) -> tuple[Evaluation, list[Answer]]:
 
 
 def refuse_edited(path: Path) -> None:
-    """Raise UserError at the first answer beside an evaluation that is not scored as its text gives, or that stands twice."""
+    """Raise UserError at the first answer that is not scored as its text gives, or that stands twice.
+
+    ``path``: the evaluation; its answers lie beside it.
+    """
     seen: dict[tuple[str, str], int] = {}
     again, beside = "make both again (evaluate)", answers_path(path)
     for line, row in read_numbered(beside, Answer):
@@ -112,8 +116,11 @@ def refuse_other_questions(evaluation: Evaluation, path: Path, questions: str) -
 
 
 def paired(before: tuple[Evaluation, list[Answer]], after: tuple[Evaluation, list[Answer]], path: Path) -> Pairs:
-    """Each question's answers before and after. Raises UserError, naming the file of after, where the questions, what the students were
-    told or the base are not the same."""
+    """Each question's answers before and after.
+
+    Raises UserError, naming the file of after, where the questions, what the students were told or the base are not the
+    same.
+    """
     todo = "evaluate both students on the same tickets, photos and guidance"
     (old, old_answers), (new, new_answers) = before, after
     for field in ("mission", "guidance_step"):
@@ -139,7 +146,10 @@ def paired(before: tuple[Evaluation, list[Answer]], after: tuple[Evaluation, lis
 
 
 def _refuse_other_making(old: Evaluation, new: Evaluation, todo: str, path: Path) -> None:
-    """Raise UserError where two evaluations were not made from the same guidance and settings, or after is not taught from before."""
+    """Raise UserError where two evaluations differ in guidance or settings.
+
+    Also where after is not taught from before.
+    """
     was, now = old.made_from, new.made_from
     if was is None and now is None:
         return  # of an older version both: the digest of questions alone speaks
@@ -212,9 +222,9 @@ def mcnemar(pairs: Pairs, label: Verdict) -> McNemar:
 def verdict_reasons(before: Evaluation, after: Evaluation, limits: GateSection) -> list[str]:
     """What is wrong with the verdicts after training.
 
-    FRR is judged by its interval: it has to be shown below its limit. A malformed answer is no verdict, so a student could hide
-    bad tickets from FRR by talking nonsense: each one to a failed ticket counts as a release here. What a false block or a
-    malformed answer costs is work, not safety: there the rate itself is judged.
+    FRR is judged by its interval: it has to be shown below its limit. A malformed answer is no verdict, so a student
+    could hide bad tickets from FRR by talking nonsense: each one to a failed ticket counts as a release here. What a
+    false block or a malformed answer costs is work, not safety: there the rate itself is judged.
     """
     old, new = before.chat, after.chat
     reasons = []
@@ -235,7 +245,10 @@ def verdict_reasons(before: Evaluation, after: Evaluation, limits: GateSection) 
 
 
 def release_reasons(chat: ChatScores, limit: float) -> list[str]:
-    """Why FRR is not shown to be below its limit: it is above, would be above with the malformed answers, or too few tickets tell."""
+    """Why FRR is not shown to be below its limit.
+
+    It is above, would be above with the malformed answers, or too few tickets tell.
+    """
     hidden = chat.failed_without_verdict
     worst = wilson(chat.frr.k + hidden, chat.frr.n + hidden)
     if chat.frr.rate is not None and chat.frr.rate > limit:

@@ -15,7 +15,10 @@ def held_out_files(folder: Path, mission: str) -> list[Path]:
 
 
 def files_digest(paths: Iterable[Path]) -> str:
-    """First 16 hex digits of a SHA-256 over the files' contents, in their order. Raises UserError for one that is not there."""
+    """First 16 hex digits of a SHA-256 over the files' contents, in their order.
+
+    Raises UserError for one that is not there.
+    """
     digest = hashlib.sha256()
     for path in paths:
         try:

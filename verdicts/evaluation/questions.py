@@ -24,7 +24,10 @@ from verdicts.student.scores import parse_dense
 
 @dataclass(frozen=True)
 class Question:
-    """One question. ``key`` names it among those of its task; ``label`` is a ticket's, ``expected`` the answer wanted of a photo."""
+    """One question.
+
+    ``key`` names it among those of its task; ``label`` is a ticket's, ``expected`` the answer wanted of a photo.
+    """
 
     task: Task
     key: str
@@ -102,8 +105,8 @@ def ticket_questions(tickets: Sequence[StageA], mission: str, experiences: Mappi
 def read_photo_questions(path: Path, task: Task, trained: Trained) -> list[Question]:
     """The rows of a dense or summary source: all messages but the last are the prompt, the last is the answer wanted.
 
-    Raises UserError for a bad line, a photo that is not there or stands twice, a wanted answer that cannot be scored, and a
-    row the student trained on.
+    Raises UserError for a bad line, a photo that is not there or stands twice, a wanted answer that cannot be scored,
+    and a row the student trained on.
     """
     questions: list[Question] = []
     seen: dict[str, int] = {}
@@ -158,7 +161,9 @@ def _refuse_trained(
 
 
 def sample(rows: Sequence[Of], most: int, seed: int, knob: str) -> list[Of]:
-    """At most ``most`` rows by whole groups, in file order. Groups go by their seeded hash (the rule of the corpus split) until one does not fit.
+    """At most ``most`` rows by whole groups, in file order.
+
+    Groups go by their seeded hash (the rule of the corpus split) until one does not fit.
 
     Raises UserError where not one group fits; ``knob`` names the setting.
     """
@@ -178,7 +183,10 @@ def sample(rows: Sequence[Of], most: int, seed: int, knob: str) -> list[Of]:
 
 
 def digest_of(questions: Sequence[Question], settings: Sequence[int]) -> str:
-    """SHA-256 over all that decides what is asked and what is right: prompts, bytes of photos, answers wanted, and ``settings``."""
+    """SHA-256 over all that decides what is asked and what is right.
+
+    Prompts, bytes of photos, reference answers, and ``settings``.
+    """
     digest = hashlib.sha256(json.dumps(list(settings)).encode())
     for question in questions:
         asked = [question.task, question.key, question.label, question.expected, list(map(dict, question.messages))]

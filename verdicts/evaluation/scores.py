@@ -1,7 +1,7 @@
 """What a student scored on held-out questions: the records of evaluation/{before,after}.json and their answers files.
 
-Verdicts: the definitions of verdicts/stats/rates.py; a malformed answer counts against the format rate and is no verdict.
-Summaries and boxes: verdicts/student/scores.py.
+Verdicts: the definitions of verdicts/stats/rates.py; a malformed answer counts against the format rate and is no
+verdict. Summaries and boxes: verdicts/student/scores.py.
 """
 
 import json
@@ -34,13 +34,14 @@ def score(question: Question, text: str, whole: bool) -> Answer:
         overlap = dense_f1(found, parse_dense(expected) or [])
         format_ok, right = found is not None, overlap.hits == overlap.given == overlap.wanted
     return Answer(
-        task=question.task, key=question.key, group_id=question.group_id, label=question.label, expected=question.expected, text=text, whole=whole,
+        task=question.task, key=question.key, group_id=question.group_id, label=question.label,
+        expected=question.expected, text=text, whole=whole,
         format_ok=format_ok, verdict=verdict, right=right, overlap=overlap and Overlap(**overlap._asdict()),
     )  # fmt: skip
 
 
 def taught_from(student: Path) -> Named | None:
-    """The base of a taught student, from the metrics.json that sft wrote beside ``merged/``; None where there is none."""
+    """The base of a taught student, from sft's metrics.json beside ``merged/``; None where there is none."""
     try:
         said = json.loads((student.resolve().parent / "metrics.json").read_text(encoding="utf-8"))
         return Named(folder=said["base"], sha256=said["base_sha256"]) if student.resolve().name == "merged" else None
@@ -51,7 +52,7 @@ def taught_from(student: Path) -> Named | None:
 def tally(answers: Sequence[Answer]) -> tuple[int, ChatScores, SummaryScores, DenseScores]:
     """Tickets, and the scores of each task."""
     chat, summary, dense = ([row for row in answers if row.task == task] for task in ("chat", "summary", "dense"))
-    rates = verdict_rates((row.label, row.verdict) for row in chat if row.verdict)
+    rates = verdict_rates((row.label, row.verdict) for row in chat if row.label and row.verdict)
     return (
         len(chat),
         ChatScores(

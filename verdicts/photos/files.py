@@ -1,7 +1,7 @@
 """Opening a photo the way it is meant to be seen. One home for every tool that shows photos to a model.
 
-What counts is the content. A format that is not read here (HEIC, a camera's raw file, …) is told by name, so that its owner
-knows what to convert.
+What counts is the content. A format that is not read here (HEIC, a camera's raw file, …) is told by name, so that its
+owner knows what to convert.
 """
 
 import os
@@ -44,42 +44,21 @@ _HEAD = 32  # bytes that tell a format
 # ISO/IEC 14496-12, box ftyp: the major brands of HEIF (23008-12), AVIF and Canon's CR3.
 _BRANDS = {"HEIC": "heic heix heim heis hevc hevx mif1 msf1", "AVIF": "avif avis", "CR3": "crx"}
 _STARTS = {
-    "JPEG XL": (b"\xff\x0a", b"\0\0\0\x0cJXL \r\n\x87\n"), "JPEG 2000": (b"\0\0\0\x0cjP  \r\n\x87\n", b"\xff\x4f\xff\x51"), "PSD": (b"8BPS",), "RAF": (b"FUJIFILMCCD-RAW",),
+    "JPEG XL": (b"\xff\x0a", b"\0\0\0\x0cJXL \r\n\x87\n"),
+    "JPEG 2000": (b"\0\0\0\x0cjP  \r\n\x87\n", b"\xff\x4f\xff\x51"),
+    "PSD": (b"8BPS",), "RAF": (b"FUJIFILMCCD-RAW",),
     "ORF": (b"IIRO", b"IIRS", b"MMOR"), "RW2": (b"IIU\0",), "CR2": (b"II*\0\x10\0\0\0CR",), "PDF": (b"%PDF-",),
 }  # fmt: skip
-# Endings of such formats. Most raw files are TIFFs by their first bytes, and hold a thumbnail that Pillow would show instead.
+# Endings of such formats. Most raw files are TIFFs by their first bytes.
+# They hold a thumbnail that Pillow would show instead.
 _RAW = {
-    ".dng",
-    ".nef",
-    ".nrw",
-    ".arw",
-    ".sr2",
-    ".srf",
-    ".cr2",
-    ".cr3",
-    ".crw",
-    ".raf",
-    ".orf",
-    ".rw2",
-    ".pef",
-    ".srw",
-    ".3fr",
-    ".raw",
-    ".erf",
-    ".kdc",
-    ".dcr",
-    ".mrw",
-}
+    ".dng", ".nef", ".nrw", ".arw", ".sr2", ".srf", ".cr2", ".cr3", ".crw", ".raf", ".orf", ".rw2", ".pef", ".srw",
+    ".3fr", ".raw", ".erf", ".kdc", ".dcr", ".mrw",
+}  # fmt: skip
 _OTHERS = {
-    ".heic": "HEIC",
-    ".heif": "HEIC",
-    ".hif": "HEIC",
-    ".avif": "AVIF",
-    ".jxl": "JPEG XL",
-    ".jp2": "JPEG 2000",
-    ".psd": "PSD",
-    ".pdf": "PDF",
-}
+    ".heic": "HEIC", ".heif": "HEIC", ".hif": "HEIC", ".avif": "AVIF", ".jxl": "JPEG XL", ".jp2": "JPEG 2000",
+    ".psd": "PSD", ".pdf": "PDF",
+}  # fmt: skip
 
 
 class NotAPhoto(ValueError):
@@ -91,8 +70,10 @@ class NotAPhoto(ValueError):
 
 
 def open_photo(file: BinaryIO) -> "Image.Image":
-    """The whole photo as people see it, as 8-bit RGB: upright (EXIF orientation applied), the first frame where it moves,
-    deeper grey scaled to 8 bits, what is transparent on white. Raises NotAPhoto for what is no whole picture.
+    """The whole photo as people see it, as 8-bit RGB.
+
+    Upright (EXIF orientation applied), the first frame where it moves, deeper grey scaled to 8 bits, what is
+    transparent on white. Raises NotAPhoto for what is no whole picture.
     """
     with _opened(file) as picture:
         picture.load()  # a TIFF turns itself here, and a PNG may hold its EXIF block behind its pixels
@@ -102,13 +83,19 @@ def open_photo(file: BinaryIO) -> "Image.Image":
 
 
 def stored_size(file: BinaryIO) -> tuple[int, int]:
-    """Width and height in pixels as they are stored (a turn may swap them), from the header alone. Raises NotAPhoto where that is broken."""
+    """Width and height in pixels as they are stored (a turn may swap them), from the header alone.
+
+    Raises NotAPhoto where that is broken.
+    """
     with _opened(file) as picture:
         return picture.size
 
 
 def other_format(name: str, head: bytes) -> str | None:
-    """What a file is that holds a picture in a format not read here ("HEIC", "AVIF", "NEF", …), by its first bytes or, of a camera's raw file, its ending."""
+    """What a file is that holds a picture in a format not read here ("HEIC", "AVIF", "NEF", …).
+
+    Told by its first bytes or, of a camera's raw file, its ending.
+    """
     found = next((kind for kind, starts in _STARTS.items() if head.startswith(starts)), None)
     if found is None and head[4:8] == b"ftyp":
         brand = head[8:12].decode("latin-1").strip()
@@ -138,7 +125,7 @@ def head_of(file: BinaryIO) -> bytes:
 
 @contextmanager
 def _opened(file: BinaryIO) -> "Iterator[Image.Image]":
-    from PIL import Image
+    from PIL import Image, UnidentifiedImageError
 
     if other := other_format(getattr(file, "name", "") or "", head_of(file)):
         raise NotAPhoto("convert_to_jpeg", f"{other}: convert it to JPEG")
@@ -147,7 +134,7 @@ def _opened(file: BinaryIO) -> "Iterator[Image.Image]":
             yield picture
     except Image.DecompressionBombError as error:
         raise NotAPhoto("too_many_pixels", str(error).split(")")[0].partition("(")[2]) from None
-    except Image.UnidentifiedImageError as error:
+    except UnidentifiedImageError as error:
         raise NotAPhoto("not_an_image", str(error)) from None
     except UNREADABLE as error:
         raise NotAPhoto("broken", str(error) or type(error).__name__) from None
@@ -163,7 +150,9 @@ def _rgb(picture: "Image.Image") -> "Image.Image":
         from PIL import ImageCms
 
         to_rgb = ImageCms.buildTransform(ImageCms.createProfile("LAB"), ImageCms.createProfile("sRGB"), "LAB", "RGB")
-        return ImageCms.applyTransform(picture, to_rgb)
+        turned = ImageCms.applyTransform(picture, to_rgb)
+        assert turned is not None  # None comes of inPlace=True alone
+        return turned
     if picture.has_transparency_data:
         seen = picture.convert("RGBA")
         return Image.alpha_composite(Image.new("RGBA", seen.size, "white"), seen).convert("RGB")
@@ -171,8 +160,10 @@ def _rgb(picture: "Image.Image") -> "Image.Image":
 
 
 def _grey(picture: "Image.Image") -> "Image.Image":
-    """Grey of 16 or 32 bits in 8. Integers keep their upper byte, as colours of 16 bits do in Pillow; where a file does not say
-    what is white (32 bits, floats), it is the least usual one that holds all values: 1, 255, 65,535, else the brightest.
+    """Grey of 16 or 32 bits in 8.
+
+    Integers keep their upper byte, as colours of 16 bits do in Pillow; where a file does not say what is white (32
+    bits, floats), it is the least usual one that holds all values: 1, 255, 65,535, else the brightest.
     """
     import numpy as np
     from PIL import Image
@@ -200,6 +191,8 @@ def _turn(picture: "Image.Image") -> "Image.Transpose | None":
         orientation = picture.getexif().get(_ORIENTATION)
     except UNREADABLE:
         return None
-    turns = {2: Transpose.FLIP_LEFT_RIGHT, 3: Transpose.ROTATE_180, 4: Transpose.FLIP_TOP_BOTTOM, 5: Transpose.TRANSPOSE,
-             6: Transpose.ROTATE_270, 7: Transpose.TRANSVERSE, 8: Transpose.ROTATE_90}  # fmt: skip
-    return turns.get(orientation)
+    turns = {
+        2: Transpose.FLIP_LEFT_RIGHT, 3: Transpose.ROTATE_180, 4: Transpose.FLIP_TOP_BOTTOM,
+        5: Transpose.TRANSPOSE, 6: Transpose.ROTATE_270, 7: Transpose.TRANSVERSE, 8: Transpose.ROTATE_90,
+    }  # fmt: skip
+    return turns.get(orientation) if isinstance(orientation, int) else None

@@ -1,8 +1,10 @@
-"""Groups of photos in folders: <mission>/审核通过|审核不通过/<group_id>/, photos in natural order (2.jpg before 10.jpg).
+"""Groups of photos in folders.
+
+    <mission>/审核通过|审核不通过/<group_id>/    photos in natural order (2.jpg before 10.jpg)
 
 A group's photos may lie in folders of its own. A folder with no photo of its own and several folders of photos is taken
-for no group: these may be groups, and photos of two tickets must not become one. Whatever is not read has a reason word.
-Hidden files, Thumbs.db and desktop.ini are no photos and are passed over.
+for no group: these may be groups, and photos of two tickets must not become one. Whatever is not read has a reason
+word. Hidden files, Thumbs.db and desktop.ini are no photos and are passed over.
 """
 
 import os
@@ -22,7 +24,9 @@ SHOWN = 3  # names in a sentence
 
 @dataclass(frozen=True)
 class Group:
-    """A ticket's photos in their order, as paths from the working directory. ``nested``: how many lie in a folder of the group's.
+    """A ticket's photos in their order, as paths from the working directory.
+
+    ``nested``: how many lie in a folder of the group's.
 
     ``unfit``: why no photo of it can be used, ``detail``: what was found.
     """
@@ -37,7 +41,7 @@ class Group:
 
 @dataclass(frozen=True)
 class Intake:
-    """What was given: groups, files that belong to none or whose name cannot be told, and sentences on what was found."""
+    """What was given: groups, files that belong to none or whose name cannot be told, and notes on what was found."""
 
     groups: list[Group]
     strays: list[Refused] = field(default_factory=list)
@@ -133,7 +137,8 @@ def _group(folder: Path, label: Verdict, intake: Intake) -> Group:
     ]
     own = any(path.is_file() and (ending_of(path.name) in ENDINGS or not ending_of(path.name)) for path in direct)
     if len(parts) > 1 and not own:
-        what = f"no photo of its own, but {len(parts)} folders of photos ({', '.join(parts[:SHOWN])}{', …' if len(parts) > SHOWN else ''})"
+        some = ", ".join(parts[:SHOWN]) + (", …" if len(parts) > SHOWN else "")
+        what = f"no photo of its own, but {len(parts)} folders of photos ({some})"
         todo = f"put these right into {LABEL_FOLDERS[label]} if they are groups, else their photos into one folder"
         intake.notes.append(f"refusing {folder.as_posix()} (nested_groups): {what}; {todo}")
         return Group(name, label, images, "nested_groups", f"{what}; {todo}")
@@ -141,7 +146,10 @@ def _group(folder: Path, label: Verdict, intake: Intake) -> Group:
 
 
 def _walk(folder: Path) -> tuple[list[Path], list[tuple[Path, str]]]:
-    """Files below a folder in natural order, an empty folder as itself, and folders that cannot be looked into, with the reason."""
+    """Files below a folder in natural order, an empty folder as itself.
+
+    Beside them the folders that cannot be looked into, with the reason.
+    """
     files: list[Path] = []
     closed: list[tuple[Path, str]] = []
     _descend(folder, (), files, closed)

@@ -1,6 +1,6 @@
 """Photos as they arrive, in folders or a manifest, and which of them can be summarised.
 
-    <mission>/审核通过|审核不通过/<group_id>/*           photos of a group in natural order (photo_folders.py)
+    <mission>/审核通过|审核不通过/<group_id>/*           photos of a group in natural order (folders.py)
     manifest.jsonl    {"group_id": "…", "label": "pass", "images": ["a/1.jpg", …]}, paths relative to the manifest
 
 What cannot be used is told apart by a reason word and never stops the rest.
@@ -62,8 +62,8 @@ def look_at_all(
 ) -> tuple[dict[str, tuple[int, int]], dict[str, Unfit]]:
     """Sizes of the photos that seem usable, and why the others are not. ``looked`` is called after each.
 
-    From here on the process keeps ``limits.max_photo_megapixels`` instead of Pillow's own limit, and Pillow is silent: what
-    is wrong with a photo is told by its reason.
+    From here on the process keeps ``limits.max_photo_megapixels`` instead of Pillow's own limit, and Pillow is silent:
+    what is wrong with a photo is told by its reason.
     """
     from PIL import Image
 
@@ -105,8 +105,8 @@ def look(image: str, limits: SummarizeSection) -> tuple[int, int]:
 def _head(image: str) -> tuple[int, int]:
     """Width and height as the file says; nothing is decoded, so a small file that unfolds to gigabytes does no harm.
 
-    A name without an ending, or with that of another picture format, is no reason: the content is. Another ending is one
-    (``1.jpg.bak`` would show a photo twice), and what the file holds is said.
+    A name without an ending, or with that of another picture format, is no reason: the content is. Another ending is
+    one (``1.jpg.bak`` would show a photo twice), and what the file holds is said.
     """
     ending, other = ending_of(image), named_format(image)
     try:

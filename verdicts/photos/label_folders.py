@@ -31,28 +31,24 @@ _WORDS: dict[Verdict, tuple[str, ...]] = {
 }
 _WRITTEN = ("utf-8", "gb18030", "big5")
 _READ = (
-    "cp437",
-    "cp850",
-    "cp936",
-    "gb18030",
-    "big5",
-    "latin-1",
-    "cp1252",
-    "cp1251",
-    "cp866",
-    "shift_jis",
-    "euc_kr",
+    "cp437", "cp850", "cp936", "gb18030", "big5", "latin-1", "cp1252", "cp1251", "cp866", "shift_jis", "euc_kr",
     "mac_roman",
-)
+)  # fmt: skip
 
 
 def label_of(name: str) -> Verdict | None:
-    """The label that a folder's name means, None where it means none. Bytes that are no UTF-8 come as surrogates, as from ``os.listdir``."""
+    """The label that a folder's name means, None where it means none.
+
+    Bytes that are no UTF-8 come as surrogates, as from ``os.listdir``.
+    """
     return _meanings().get(_plain(name))
 
 
 def _plain(name: str) -> str:
-    """A name without what does not count: width, case, blanks around it, %E5 and #U5ba1 for characters, raw bytes of another encoding."""
+    """A name without what does not count.
+
+    Width, case, blanks around it, %E5 and #U5ba1 for characters, raw bytes of another encoding.
+    """
     raw = name.encode("utf-8", "surrogateescape")
     try:
         raw.decode("utf-8")
@@ -80,20 +76,24 @@ def _known() -> set[str]:
 
 @lru_cache(maxsize=1)
 def _meanings() -> dict[str, Verdict]:
-    """Every form of every word, also with characters lost on the way written as U+FFFD, "?" or "_", or left out."""
+    """The label of every form of every word; a form of words of both labels is left out."""
     found: dict[str, set[Verdict]] = {}
     for label, words in _WORDS.items():
         for word in words:
-            forms = {word}
-            for written in _WRITTEN if not word.isascii() else ():
-                raw = word.encode(written, "ignore")
-                for read in _READ:
-                    text = raw.decode(read, "replace")
-                    if (
-                        raw.decode(written) == word
-                        and sum(char.isalpha() or not char.isascii() for char in text.replace("\ufffd", "")) >= 3
-                    ):
-                        forms |= {text, *(text.replace("\ufffd", lost) for lost in ("?", "_", ""))}
-            for form in forms:
+            for form in _forms(word):
                 found.setdefault(unicodedata.normalize("NFKC", form).strip().casefold(), set()).add(label)
     return {form: labels.pop() for form, labels in found.items() if len(labels) == 1}
+
+
+def _forms(word: str) -> set[str]:
+    """A word and what wrong encodings make of it; characters lost on the way are U+FFFD, "?", "_" or left out."""
+    forms = {word}
+    for written in _WRITTEN if not word.isascii() else ():
+        raw = word.encode(written, "ignore")
+        if raw.decode(written) != word:
+            continue  # an encoding that lacks one of its characters: no archive was written in it
+        for text in (raw.decode(read, "replace") for read in _READ):
+            # what is left must be long enough to mean something: two lost characters could be any two
+            if sum(char.isalpha() or not char.isascii() for char in text.replace("\ufffd", "")) >= 3:
+                forms |= {text, *(text.replace("\ufffd", lost) for lost in ("?", "_", ""))}
+    return forms

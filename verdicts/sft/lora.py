@@ -21,7 +21,10 @@ PLACE = {
 
 
 def top_layers(folder: Path, config: SftSection) -> list[int]:
-    """Numbers of the layers that learn, from the checkpoint's config.json; raises UserError where it has fewer layers than ``top_layers``."""
+    """Numbers of the layers that learn, from the checkpoint's config.json.
+
+    Raises UserError where it has fewer layers than ``top_layers``.
+    """
     have = json.loads((folder / "config.json").read_text(encoding="utf-8"))["text_config"].get("num_hidden_layers")
     if not isinstance(have, int):
         raise mistake(
@@ -50,11 +53,14 @@ def adapted(layers: list[int], targets: list[str]) -> list[str]:
 
 
 def lora_config(layers: list[int], config: SftSection) -> "LoraConfig":
-    """What peft is told: a pattern that names exactly these modules ("all-linear" would catch the vision tower's too)."""
+    """What peft is told: a pattern that names exactly these modules."""
     from peft import LoraConfig
 
-    places = [place for place in ("self_attn", "mlp") if any(PLACE[name] == place for name in config.targets)]
-    pattern = rf"model\.language_model\.layers\.({'|'.join(map(str, layers))})\.({'|'.join(places)})\.({'|'.join(name for name in PLACE if name in config.targets)})"
+    names = [name for name in PLACE if name in config.targets]
+    parts = [part for part in ("self_attn", "mlp") if any(PLACE[name] == part for name in names)]
+    # not peft's "all-linear": that would catch the vision tower's modules too
+    place = rf"({'|'.join(map(str, layers))})\.({'|'.join(parts)})\.({'|'.join(names)})"
+    pattern = rf"model\.language_model\.layers\.{place}"
     return LoraConfig(r=config.rank, lora_alpha=config.alpha, lora_dropout=config.dropout, target_modules=pattern)
 
 

@@ -40,7 +40,10 @@ def base_hashes(base: Path) -> dict[str, str]:
 
 
 def merge(base: Path, deltas: dict[str, "torch.Tensor"], output: Path) -> None:
-    """Write ``output``: ``base`` with each delta (float32, by tensor name) added. Raises RuntimeError where a delta belongs to no tensor of the base."""
+    """Write ``output``: ``base`` with each delta (float32, by tensor name) added.
+
+    Raises RuntimeError where a delta belongs to no tensor of the base.
+    """
     from safetensors import safe_open
     from safetensors.torch import save_file
 
@@ -53,7 +56,7 @@ def merge(base: Path, deltas: dict[str, "torch.Tensor"], output: Path) -> None:
         with safe_open(file, framework="pt") as held:
             mine = missing.intersection(held.keys())
             if mine:
-                tensors = {name: held.get_tensor(name) for name in held.keys()}
+                tensors = {name: held.get_tensor(name) for name in held.keys()}  # noqa: SIM118  not a dict: keys() alone
                 metadata = held.metadata()
         if not mine:
             shutil.copyfile(file, output / file.name)
@@ -67,8 +70,10 @@ def merge(base: Path, deltas: dict[str, "torch.Tensor"], output: Path) -> None:
 
 
 def publish(made: Path, output: Path) -> None:
-    """Move the parts and metrics.json from ``made`` to ``output``, over those of an earlier run. metrics.json goes first and
-    comes last: a folder that has it is of one run. Weights, which safetensors writes for their owner alone, get its mode.
+    """Move the parts and metrics.json from ``made`` to ``output``, over those of an earlier run.
+
+    metrics.json goes first and comes last: a folder that has it is of one run. Weights, which safetensors writes for
+    their owner alone, get its mode.
     """
     for weights in made.rglob(WEIGHTS):
         weights.chmod((made / METRICS).stat().st_mode)

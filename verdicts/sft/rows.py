@@ -1,8 +1,12 @@
-"""The fused file as sft sees it: every row checked and measured before any weight is loaded, read again when its turn comes."""
+"""The fused file as sft sees it.
+
+Every row is checked and measured before any weight is loaded, and read again when its turn comes.
+"""
 
 import hashlib
 from collections import Counter
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -72,20 +76,16 @@ class Rows:
 
     def _photo_tokens(self, image: str, line: int, at: int) -> int:
         """Ids that a photo takes, from its header: as many when it is turned."""
-        place = {"path": self.path, "line": line, "field": f"images.{at}"}
+        wrong = partial(mistake, path=self.path, line=line, field=f"images.{at}")
         try:
             with open(image, "rb") as file:
                 wide, high = stored_size(file)
         except OSError as error:
-            raise mistake(
-                f"cannot be read ({image}: {error.strerror})", "correct the path or delete the row", **place
-            ) from None
+            raise wrong(f"cannot be read ({image}: {error.strerror})", "correct the path or delete the row") from None
         except NotAPhoto as error:
-            raise mistake(f"not a photo ({image}: {error})", "replace the file or delete the row", **place) from None
+            raise wrong(f"not a photo ({image}: {error})", "replace the file or delete the row") from None
         if max(wide, high) > MAX_ASPECT * min(wide, high):
-            raise mistake(
-                f"too narrow a photo ({image}: {wide} × {high})", "replace the file or delete the row", **place
-            )
+            raise wrong(f"too narrow a photo ({image}: {wide} × {high})", "replace the file or delete the row")
         return self.encoder.photo_tokens(wide, high)
 
     def encode(self, index: int) -> "Encoded":

@@ -26,7 +26,10 @@ def spread(tasks: Sequence[str], seed: int, epoch: int) -> list[int]:
 
 
 class Plan:
-    """The steps of a run over rows with these tasks and lengths (tokens). The last step is filled from the next epoch's order."""
+    """The steps of a run over rows with these tasks and lengths (tokens).
+
+    The last step is filled from the next epoch's order.
+    """
 
     def __init__(self, tasks: Sequence[str], lengths: Sequence[int], config: SftSection, processes: int) -> None:
         self.lengths, self.config, self.processes = lengths, config, processes
@@ -47,7 +50,10 @@ class Plan:
 
 
 def learning_rate(step: int, steps: int, config: SftSection) -> float:
-    """Rate of a step (from 0): linear up to the peak over ``warmup_share`` of the steps, then half a cosine towards 0 (Loshchilov & Hutter 2017)."""
+    """Rate of a step (from 0): linear up to the peak over ``warmup_share`` of the steps, then half a cosine towards 0.
+
+    The cosine is that of Loshchilov & Hutter 2017.
+    """
     warm = ceil(config.warmup_share * steps)
     if step < warm:
         return config.learning_rate * (step + 1) / warm

@@ -1,7 +1,7 @@
 """The training loop: a loss over answers alone, steps that can be repeated to the byte, a state to go on from.
 
-Nothing is drawn at random between steps but dropout, and that from (seed, step, process): the state to resume from is the
-adapter, the optimiser and what was logged.
+Nothing is drawn at random between steps but dropout, and that from (seed, step, process): the state to resume from is
+the adapter, the optimiser and what was logged.
 """
 
 import hashlib
@@ -31,14 +31,16 @@ STATE = "state.pt"
 
 
 class Learner(torch.nn.Module):
-    """The adapted student as a function from a batch to the loss of each learnt token (natural log), in the batch's order.
+    """The adapted student as a function from a batch to its losses.
+
+    One for each learnt token (natural log), in the batch's order.
 
     Padding is on the right, where causal attention never looks back from a token that counts; so there is no attention
     mask. The output layer runs on learnt positions alone. What lies below the first adapted layer keeps no activations.
 
-    While training, tokens of ``kept`` have another loss: the divergence KL(base ‖ student) of what the student without its
-    adapter would say there (Li and Hoiem, Learning without Forgetting, 2016). It is 0 where nothing was forgotten, where the
-    loss of an answer would pull at what the base cannot know better.
+    While training, tokens of ``kept`` have another loss: the divergence KL(base ‖ student) of what the student without
+    its adapter would say there (Li and Hoiem, Learning without Forgetting, 2016). It is 0 where nothing was forgotten,
+    where the loss of an answer would pull at what the base cannot know better.
     """
 
     def __init__(self, model: Any) -> None:
@@ -46,7 +48,7 @@ class Learner(torch.nn.Module):
         self.model = model  # a PeftModel
 
     def forward(self, batch: dict[str, torch.Tensor], kept: torch.Tensor | None = None) -> torch.Tensor:
-        """``batch`` as ``Encoder.batch`` makes it, padded right, and which learnt tokens are kept -> [learnt tokens]."""
+        """Losses [learnt tokens] of a batch of ``Encoder.batch``, padded right; ``kept``: which of them are kept."""
         targets = batch["labels"][:, 1:]
         learnt = targets != NOT_LEARNT
         logits = self._logits(batch, learnt)
@@ -63,7 +65,8 @@ class Learner(torch.nn.Module):
         student = self.model.get_base_model()
         given = {name: value for name, value in batch.items() if name not in ("labels", "attention_mask")}
         hidden = student.model(**given, use_cache=False).last_hidden_state
-        return student.lm_head(hidden[:, :-1][learnt]).float()
+        logits: torch.Tensor = student.lm_head(hidden[:, :-1][learnt]).float()
+        return logits
 
     def learning(self) -> dict[str, torch.nn.Parameter]:
         """The parameters that learn, by name."""
@@ -99,7 +102,10 @@ def ahead(make: Callable[[Any], Batch], wanted: Iterator[Any]) -> Iterator[Batch
 def val_losses(
     learner: torch.nn.Module, rows: Rows, accelerator: Accelerator, size: int, name: str
 ) -> dict[str, float]:
-    """Mean loss of a learnt token of each task, row weights aside. Every process takes its share of the rows; all get the result."""
+    """Mean loss of a learnt token of each task, row weights aside.
+
+    Every process takes its share of the rows; all get the result.
+    """
     if not rows.facts:
         return {}
     tasks = sorted({fact.task for fact in rows.facts})
@@ -168,7 +174,7 @@ class Trainer:
             )
 
     def _step(self, step: int, batches: Iterator[Batch]) -> dict[str, Any]:
-        """One update: the mean over the learnt tokens of all its batches and processes, each token by its row's weight."""
+        """One update: the mean over the learnt tokens of all its batches and processes, weighted by row."""
         facts = [self.rows.facts[index] for index in self.plan.rows(step)]
         learnt = sum(fact.learnt for fact in facts)
         rate = learning_rate(step, self.plan.steps, self.config)
@@ -221,7 +227,10 @@ class Trainer:
         self.accelerator.wait_for_everyone()
 
     def resume(self) -> bool:
-        """Go on from the state where there is one of the very same run. Returns whether there was; raises UserError for a damaged one."""
+        """Go on from the state where there is one of the very same run.
+
+        Returns whether there was; raises UserError for a damaged one.
+        """
         path = self.folder / STATE
         if not path.is_file():
             return False
@@ -263,7 +272,7 @@ def read_state(path: Path) -> dict[str, Any]:
         raise damaged(path, "its content is not what was written")
     try:
         state = torch.load(io.BytesIO(content), map_location="cpu", weights_only=True)
-    except Exception as error:  # a zip, a pickle and torch may each raise their own
+    except Exception as error:  # noqa: BLE001  a zip, a pickle and torch may each raise their own
         raise damaged(path, type(error).__name__) from None
     if not isinstance(state, dict) or not {"run", "learnt", "optimizer", "before", "history"} <= state.keys():
         raise damaged(path, "it lacks parts")

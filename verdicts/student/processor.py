@@ -12,10 +12,10 @@ from typing import Any
 def load_processor(folder: Path | str) -> Any:
     """The processor of a checkpoint folder; plain AutoProcessor where torchvision is installed."""
     from transformers import AutoProcessor
-    from transformers.utils import is_torchvision_available
+    from transformers.utils.import_utils import is_torchvision_available
 
     return (
-        AutoProcessor.from_pretrained(folder, trust_remote_code=False)
+        AutoProcessor.from_pretrained(folder, trust_remote_code=False)  # type: ignore[no-untyped-call]  # untyped there
         if is_torchvision_available()
         else load_photo_processor(folder)
     )
@@ -31,7 +31,9 @@ def load_photo_processor(folder: Path | str) -> Any:
         """Qwen3-VL's processor for text and photos."""
 
         def __init__(self, image_processor: Any = None, tokenizer: Any = None, chat_template: str | None = None):
-            super().__init__(image_processor, tokenizer, None, chat_template=chat_template)
+            super().__init__(  # type: ignore[no-untyped-call]  # untyped there
+                image_processor, tokenizer, None, chat_template=chat_template
+            )
 
         @classmethod
         def get_attributes(cls) -> list[str]:
@@ -48,5 +50,7 @@ def _template(folder: Path, tokenizer: Any) -> str | None:
     if (own := folder / "chat_template.jinja").is_file():
         return own.read_text(encoding="utf-8")
     if (old := folder / "chat_template.json").is_file():
-        return json.loads(old.read_text(encoding="utf-8"))["chat_template"]
-    return tokenizer.chat_template
+        template: str | None = json.loads(old.read_text(encoding="utf-8"))["chat_template"]
+        return template
+    template = tokenizer.chat_template
+    return template

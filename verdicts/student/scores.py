@@ -37,6 +37,7 @@ class F1(NamedTuple):
 
     @property
     def f1(self) -> float:
+        """Harmonic mean of precision and recall."""
         return 1.0 if self.given + self.wanted == 0 else 2 * self.hits / (self.given + self.wanted)
 
     def __add__(self, other: object) -> "F1":
@@ -70,7 +71,10 @@ def segments(summary: str) -> Counter[str]:
 
 
 def attributes(summary: str) -> Counter[tuple[str, str]]:
-    """(category, attribute) pairs of a summary, one a segment's part and one for its count: ``BBU设备/华为,显示完整×2`` has three."""
+    """(category, attribute) pairs of a summary, one a segment's part and one for its count.
+
+    ``BBU设备/华为,显示完整×2`` has three.
+    """
     out: Counter[tuple[str, str]] = Counter()
     for text, count in segments(summary).items():
         category, _, rest = text.partition("/")
@@ -135,7 +139,10 @@ def iou(a: Box, b: Box) -> float:
 
 
 def dense_f1(given: Sequence[Found] | None, wanted: Sequence[Found], threshold: float = 0.5) -> F1:
-    """Objects found: same label and IoU at or above ``threshold``, matched greedily from the best overlap on, one to one."""
+    """Objects found: same label and IoU at or above ``threshold``.
+
+    Matched greedily from the best overlap on, one to one.
+    """
     given = given or []
     pairs = [(iou(g.box, w.box), i, j) for i, g in enumerate(given) for j, w in enumerate(wanted) if g.label == w.label]
     used_given: set[int] = set()

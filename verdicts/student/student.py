@@ -1,8 +1,8 @@
 """The student: a Qwen3-VL checkpoint folder that turns conversations with photos into ids and answers them.
 
 ``Encoder`` needs the folder's small files alone; ``Student`` adds the weights. Ids are those of the folder's own chat
-template, with one difference: text that came from data is tokenised apart and as plain text, so that ``<|im_end|>`` in a
-label photo's text never becomes a control token. Pixels come from Pillow, never torchvision: the same everywhere.
+template, with one difference: text that came from data is tokenised apart and as plain text, so that ``<|im_end|>`` in
+a label photo's text never becomes a control token. Pixels come from Pillow, never torchvision: the same everywhere.
 torch and transformers are imported when an Encoder is made.
 """
 
@@ -37,12 +37,17 @@ if TYPE_CHECKING:
 PHOTO = "<image>"
 FIELD = "student.model"
 NOT_LEARNT = -100  # the label that transformers' losses leave out
-GET_WEIGHTS = "download a Qwen3-VL (`hf download Qwen/Qwen3-VL-4B-Instruct --local-dir {folder}`), or make the miniature (`make miniature-student`)"
+GET_WEIGHTS = (
+    "download a Qwen3-VL (`hf download Qwen/Qwen3-VL-4B-Instruct --local-dir {folder}`), "
+    "or make the miniature (`make miniature-student`)"
+)
 
 
 @dataclass(frozen=True)
 class Row:
-    """One conversation, as in a fused file: ``messages`` of role and content, a ``<image>`` in a user's text for each of ``images``.
+    """One conversation, as in a fused file.
+
+    ``messages`` of role and content, a ``<image>`` in a user's text for each of ``images``.
 
     Where ``images`` is empty, ``<image>`` is text like any other.
     """
@@ -53,7 +58,11 @@ class Row:
 
 @dataclass(frozen=True)
 class Encoded:
-    """A row as ids. ``learn``: whether an id is an answer's or ends one. ``pixels`` [patches, values] and ``grid`` [photos, 3] are None without photos."""
+    """A row as ids.
+
+    ``learn``: whether an id is an answer's or ends one. ``pixels`` [patches, values] and ``grid`` [photos, 3] are None
+    without photos.
+    """
 
     ids: list[int]
     learn: list[bool]
@@ -62,7 +71,10 @@ class Encoded:
 
 
 class Seen(NamedTuple):
-    """Photos as a model sees them: ``pixels`` [patches, values], ``grid`` [photos, 3] and how many ids each photo takes."""
+    """Photos as a model sees them.
+
+    ``pixels`` [patches, values], ``grid`` [photos, 3] and how many ids each photo takes.
+    """
 
     pixels: "Tensor | None"
     grid: "Tensor | None"
@@ -85,7 +97,7 @@ class Encoder:
         import transformers
 
         self.torch, checkpoint = torch, as_checkpoint(folder)
-        transformers.utils.logging.disable_progress_bar()
+        transformers.utils.logging.disable_progress_bar()  # type: ignore[no-untyped-call]  # untyped there
         with checkpoint.reading("config.json"):
             self.config = transformers.AutoConfig.from_pretrained(folder, **LOCAL)
         with checkpoint.reading("tokenizer or image processor"):
@@ -104,10 +116,12 @@ class Encoder:
         self._around = lru_cache(maxsize=256)(self._cut)  # a corpus has few forms of conversation
 
     def encode(self, row: Row, generate: bool = False, seen: Seen | None = None) -> Encoded:
-        """Ids of a conversation, or with ``generate`` of what comes before its last answer, ending with the assistant's opening.
+        """Ids of a conversation.
 
-        ``seen`` is what ``see`` made of the row's photos, where a caller has read them ahead. Raises UserError for a photo
-        that cannot be read and for a number of ``<image>`` that is not the number of photos.
+        With ``generate`` of what comes before its last answer, ending with the assistant's opening.
+
+        ``seen`` is what ``see`` made of the row's photos, where a caller has read them ahead. Raises UserError for a
+        photo that cannot be read and for a number of ``<image>`` that is not the number of photos.
         """
         messages = list(row.messages)
         if generate and messages and messages[-1]["role"] == "assistant":
@@ -135,25 +149,28 @@ class Encoder:
         return Encoded(ids, learn, seen.pixels, seen.grid)
 
     def batch(self, rows: Sequence[Encoded], left: bool) -> "dict[str, Tensor]":
-        """Tensors of a model call, padded on one side to the longest row: ``input_ids``, ``attention_mask``, ``mm_token_type_ids``
-        and ``labels`` [rows, ids], and where there are photos ``pixel_values`` [patches, values] and ``image_grid_thw`` [photos, 3].
+        """Tensors of a model call, padded on one side to the longest row.
+
+        ``input_ids``, ``attention_mask``, ``mm_token_type_ids`` and ``labels`` [rows, ids], and where there are photos
+        ``pixel_values`` [patches, values] and ``image_grid_thw`` [photos, 3].
         """
         torch, longest = self.torch, max(len(row.ids) for row in rows)
 
         def padded(values: Sequence[Sequence[int]], filler: int) -> "Tensor":
-            return torch.tensor(
-                [
-                    [filler] * (longest - len(v)) + list(v) if left else list(v) + [filler] * (longest - len(v))
-                    for v in values
-                ]
-            )
+            fill = [[filler] * (longest - len(v)) for v in values]
+            pairs = zip(fill, values, strict=True)
+            tensor: Tensor = torch.tensor([[*more, *v] if left else [*v, *more] for more, v in pairs])
+            return tensor
 
+        labels = [[i if learnt else NOT_LEARNT for i, learnt in zip(r.ids, r.learn, strict=True)] for r in rows]
         input_ids = padded([row.ids for row in rows], self.pad)
         attention_mask = padded([[1] * len(row.ids) for row in rows], 0)
         out = {
-            "input_ids": input_ids, "attention_mask": attention_mask, "mm_token_type_ids": (input_ids == self.config.image_token_id).int(),
-            "labels": padded([[i if learnt else NOT_LEARNT for i, learnt in zip(row.ids, row.learn, strict=True)] for row in rows], NOT_LEARNT),
-        }  # fmt: skip
+            "input_ids": input_ids,
+            "attention_mask": attention_mask,
+            "mm_token_type_ids": (input_ids == self.config.image_token_id).int(),
+            "labels": padded(labels, NOT_LEARNT),
+        }
         if seen := [row for row in rows if row.pixels is not None]:
             out |= {
                 "pixel_values": torch.cat([row.pixels for row in seen]),
@@ -163,7 +180,9 @@ class Encoder:
 
     def photo_tokens(self, width: int, height: int) -> int:
         """How many ids a photo of this size (upright) takes, without its two marks."""
-        return self.photos.get_number_of_image_patches(height, width) // self.photos.merge_size**2
+        patches: int = self.photos.get_number_of_image_patches(height, width)
+        merged: int = self.photos.merge_size**2
+        return patches // merged
 
     def see(self, photos: "Sequence[Image.Image]") -> Seen:
         """Pixels of upright RGB photos. Many threads may do so at a time."""
@@ -204,7 +223,8 @@ class Encoder:
 class Student(Encoder):
     """An Encoder with its weights: bf16 on a GPU, float32 on a CPU.
 
-    ``n_threads`` of a CPU, 0 for torch's own choice. Raises UserError as Encoder does, and for weights that are not there.
+    ``n_threads`` of a CPU, 0 for torch's own choice. Raises UserError as Encoder does, and for weights that are not
+    there.
     """
 
     def __init__(self, folder: Path, max_photo_pixels: int = 0, n_threads: int = 0) -> None:
@@ -220,7 +240,7 @@ class Student(Encoder):
         kind, dtype = transformers.Qwen3VLForConditionalGeneration, torch.bfloat16 if gpu else torch.float32
         self.model = load_model(kind, as_checkpoint(folder), dtype=dtype).to("cuda" if gpu else "cpu")
         # the folder's own settings may sample, penalise and end elsewhere: greedy is greedy
-        self.model.generation_config = transformers.GenerationConfig(
+        self.model.generation_config = transformers.GenerationConfig(  # type: ignore[no-untyped-call]  # untyped there
             do_sample=False, eos_token_id=sorted(self.ends), pad_token_id=self.pad
         )
 
@@ -268,7 +288,10 @@ def as_checkpoint(folder: Path) -> Checkpoint:
 
 
 def check_folder(folder: Path, weights: bool = False) -> None:
-    """Raise UserError unless ``folder`` is a checkpoint of a Qwen3-VL that can be run here, and holds its weights where these are wanted."""
+    """Raise UserError unless ``folder`` is a checkpoint of a Qwen3-VL that can be run here.
+
+    With ``weights`` it must also hold its weights.
+    """
     if absent := next((name for name in ("torch", "transformers", "PIL") if find_spec(name) is None), None):
         raise mistake(f"{absent} is not installed", "run `make setup-student`", field=FIELD)
     checkpoint = as_checkpoint(folder)
@@ -280,7 +303,10 @@ def check_folder(folder: Path, weights: bool = False) -> None:
 
 
 def check_content(folder: Path, weights: bool = False) -> None:
-    """Raise UserError for what the small files and the heads of the weights of a checkpoint (see ``check_folder``) show to be wrong."""
+    """Raise UserError for what a checkpoint's small files and the heads of its weights show to be wrong.
+
+    Comes after ``check_folder``.
+    """
     checkpoint = as_checkpoint(folder)
     held = settings(checkpoint)
     if absent := next(
@@ -315,7 +341,10 @@ def _readable(path: Path) -> "Image.Image":
 def _form(
     messages: Sequence[Mapping[str, str]], photos: bool
 ) -> tuple[tuple[tuple[str, int], ...], list[tuple[str, str]]]:
-    """The form of a conversation, (role, photos) for each message, and its texts with their roles, cut where photos stand."""
+    """The form of a conversation, (role, photos) for each message, and its texts with their roles.
+
+    The texts are cut where photos stand.
+    """
     texts = [
         (m["role"], m["content"].split(PHOTO) if photos and m["role"] == "user" else [m["content"]]) for m in messages
     ]

@@ -18,7 +18,8 @@ from verdicts.config.tools import SummarizeConfig
 from verdicts.models.fingerprint import checkpoint_hash
 from verdicts.models.threads import cores
 from verdicts.photos.files import NotAPhoto, open_photo
-from verdicts.photos.intake import Group, Intake, Unfit
+from verdicts.photos.folders import Group, Intake
+from verdicts.photos.intake import Unfit
 from verdicts.records.tickets import Refusal, Refused, StageA
 from verdicts.stage_b.prompts import photo_user
 from verdicts.student.scores import has_coordinates
@@ -28,7 +29,10 @@ READERS = 4  # threads that read photos while the model answers the batch before
 
 
 class Answer(Record):
-    """What became of one photo: a summary, or a reason to refuse it. ``sha256``: of the file's bytes, "" where they could not be read."""
+    """What became of one photo: a summary, or a reason to refuse it.
+
+    ``sha256``: of the file's bytes, "" where they could not be read.
+    """
 
     image: str
     sha256: str
@@ -38,7 +42,10 @@ class Answer(Record):
 
 
 def plan(sizes: Mapping[str, tuple[int, int]], tokens: Callable[[int, int], int], batch: int) -> list[list[str]]:
-    """Cut photos (path -> width and height) into batches, those of similar length together, the longest first: what does not fit fails at once."""
+    """Cut photos (path -> width and height) into batches of similar length.
+
+    The longest come first: what does not fit fails at once.
+    """
     ordered = sorted(sizes, key=lambda image: (-tokens(*sizes[image]), image))
     return [ordered[start : start + batch] for start in range(0, len(ordered), batch)]
 
@@ -56,7 +63,11 @@ def settings_digest(cfg: SummarizeConfig, student: Student) -> str:
 
 
 def still_good(batches: Sequence[Sequence[str]]) -> Callable[[Sequence[Answer]], bool]:
-    """Whether saved answers are those of a batch that is planned again, whose files still hold the same bytes, and could be answers of a student."""
+    """Whether saved answers can be used again.
+
+    They are those of a batch that is planned again, whose files still hold the same bytes, and could be answers of a
+    student.
+    """
     wanted = {tuple(batch) for batch in batches}
     return lambda saved: (
         tuple(answer.image for answer in saved) in wanted
@@ -146,7 +157,7 @@ def fault(line: str, ended: bool) -> Refusal | None:
 
 
 class Outcome(NamedTuple):
-    """Tickets in the order of their groups, what was refused in the order of the input, and photos and groups that came in."""
+    """Tickets in the order of their groups, refused photos in the order of the input, and the counts."""
 
     tickets: list[StageA]
     refused: list[Refused]
@@ -164,7 +175,8 @@ class Outcome(NamedTuple):
         why = f" ({', '.join(f'{count} {reason}' for reason, count in sorted(reasons.items()))})" if reasons else ""
         groups = f"{self.groups} groups in = {len(self.tickets)} kept + {self.groups - len(self.tickets)} refused"
         inside = f"; {self.nested} photos in folders inside their group" if self.nested else ""
-        return f"{self.photos} photos in = {self.photos - lost} kept + {lost} refused{why}; {groups}{inside}{self._to_convert()}"
+        photos = f"{self.photos} photos in = {self.photos - lost} kept + {lost} refused{why}"
+        return f"{photos}; {groups}{inside}{self._to_convert()}"
 
     def _to_convert(self) -> str:
         """What was given in a format that is not read here, by format."""
