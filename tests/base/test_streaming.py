@@ -24,7 +24,7 @@ from verdicts.records.review import MissionReview, NeedReviewFile, ReviewCandida
 from verdicts.records.rollout import Selection, Trajectory
 from verdicts.records.ticket_index import Keys, Tickets, digest_of
 from verdicts.records.tickets import StageA, read_tickets
-from verdicts.review import list_file as review_list
+from verdicts.review import review_list_file as review_list
 from verdicts.review.review_list import Evaluations
 from verdicts.review.review_list_file import Listed, stream_review, write_review
 from verdicts.review.unsupported import is_unsupported, last_evaluations
