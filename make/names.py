@@ -2,9 +2,9 @@
 
     python3 make/names.py --goals 'distill' --given 'RUN STAGE_A' --known 'RUN RUNS …' --targets 'distill sft …' RUN=exp1 …
 
-Plain Python without packages: it runs before the virtual environment is there. Make quotes each value for the shell; nothing
-of them is read as make's or the shell's language afterwards, so names that become parts of make's targets are held to plain
-characters, and paths, which only go through the environment, may hold anything but control characters.
+Plain Python without packages: it runs before the virtual environment is there. Make quotes each value for the shell;
+nothing of them is read as make's or the shell's language afterwards, so names that become parts of make's targets are
+held to plain characters, and paths, which only go through the environment, may hold anything but control characters.
 """
 
 import argparse

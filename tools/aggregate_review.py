@@ -1,7 +1,8 @@
 """Gather what the rounds queued for people into one list, ready to read.
 
-    python -m tools.aggregate_review --config RUN/config/aggregate_review.yaml --loop RUN/loop.json --rounds RUN/rounds \\
-        --stage-a RUN/stage_a.jsonl --trajectories RUN/trajectories.jsonl --selections RUN/selections.jsonl --output-dir RUN
+    python -m tools.aggregate_review --config RUN/config/aggregate_review.yaml --loop RUN/loop.json \\
+        --rounds RUN/rounds --stage-a RUN/stage_a.jsonl --trajectories RUN/trajectories.jsonl \\
+        --selections RUN/selections.jsonl --output-dir RUN
 
 In:  rounds/NNNN/need_review_queue.jsonl, and the run's tickets, trajectories and selections.
 Out: need_review_queue.jsonl (all rounds' entries, in round order), need_review.json (the tickets that are still
@@ -49,9 +50,11 @@ def main(
     if compat.manual_review_queue:
         write_rows(manual_queue, [])
     elif manual_queue.exists() and manual_queue.stat().st_size == 0:
-        manual_queue.unlink()  # ours of an earlier setting: what a run folder holds depends on its inputs, not on its history
+        # ours of an earlier setting: what a run folder holds depends on its inputs, not on its history
+        manual_queue.unlink()
     cli.say(
-        f"aggregate_review: {count} of {len(review.tickets)} tickets need review, {review.queued} entries queued in {status.rounds} rounds"
+        f"aggregate_review: {count} of {len(review.tickets)} tickets need review, {review.queued} entries queued in "
+        f"{status.rounds} rounds"
     )
 
 

@@ -2,9 +2,9 @@
 
     python -m tools.bench --models miniature --mission bbu_line --tickets 32 --repeats 5
 
-Same GGUF, tickets, prompts, candidates and max_new_tokens; the baseline reuses its own prefix, has no grammar to keep and
-gets one thread or as many as ours, whichever serves it better on the first tickets. The two take turns, so that a busy
-machine slows both; medians count. Writes nothing.
+Same GGUF, tickets, prompts, candidates and max_new_tokens; the baseline reuses its own prefix, has no grammar to keep
+and gets one thread or as many as ours, whichever serves it better on the first tickets. The two take turns, so that a
+busy machine slows both; medians count. Writes nothing.
 """
 
 from pathlib import Path
@@ -52,11 +52,11 @@ def main(
     system, users = stage_b_system(cfg.mission.name, rules), [stage_b_user(ticket.per_image) for ticket in chosen]
     decodes = [decodes_for(ticket, cfg.rollout) for ticket in chosen]
     engine = LlamaCppEngine(cfg.engine.model_copy(update={"n_threads": threads or cfg.engine.n_threads}))
-    probe = {
-        threads: seconds(lambda: one_after_another(cfg, threads)(system, users[:PROBE], decodes[:PROBE]))
-        for threads in sorted({1, engine.threads})
-    }
-    their_threads = min(probe, key=lambda threads: probe[threads])
+
+    def probe(threads: int) -> float:
+        return seconds(lambda: one_after_another(cfg, threads)(system, users[:PROBE], decodes[:PROBE]))
+
+    their_threads = min(sorted({1, engine.threads}), key=probe)
     baseline = one_after_another(cfg, their_threads)
     theirs, ours = [], []
     for _ in range(repeats):
@@ -70,7 +70,8 @@ def main(
     ratio = median(ours) / median(theirs)
     print(f"{'times as fast':24}{ratio:8.1f}   (goal: at least {GOAL:.0f})")
     say(
-        f"bench: {len(users)} tickets x {len(decodes[0])} candidates, {engine.threads} threads ({their_threads} for the baseline, which is faster so), {repeats} turns each: {ratio:.1f} times as fast as llama_cpp.Llama"
+        f"bench: {len(users)} tickets x {len(decodes[0])} candidates, {engine.threads} threads ({their_threads} for "
+        f"the baseline, which is faster so), {repeats} turns each: {ratio:.1f} times as fast as llama_cpp.Llama"
     )
 
 
@@ -94,9 +95,15 @@ def one_after_another(
     from llama_cpp import Llama
 
     llama = Llama(
-        cfg.engine.model, n_ctx=min(cfg.engine.context_tokens, 8192), n_batch=cfg.engine.batch_tokens, n_ubatch=cfg.engine.batch_tokens,
-        n_threads=threads, n_threads_batch=threads, n_gpu_layers=cfg.engine.n_gpu_layers, verbose=False,
-    )  # fmt: skip
+        cfg.engine.model,
+        n_ctx=min(cfg.engine.context_tokens, 8192),
+        n_batch=cfg.engine.batch_tokens,
+        n_ubatch=cfg.engine.batch_tokens,
+        n_threads=threads,
+        n_threads_batch=threads,
+        n_gpu_layers=cfg.engine.n_gpu_layers,
+        verbose=False,
+    )
 
     def answer(system: str, users: "Sequence[str]", decodes: "Sequence[Sequence[Decode]]") -> None:
         for user, settings in zip(users, decodes, strict=True):

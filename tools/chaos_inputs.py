@@ -3,10 +3,10 @@
     python -m tools.chaos_inputs --count 20000 --seed 1 [--output docs/inputs.md]
 
 In:  tests/support/chaos_samples.py, which builds a small run and every other kind of file that tools read.
-Out: a table on stdout (Markdown): read, refused in one sentence, tracebacks, hangs, files overwritten by a tool that refused.
+Out: a table on stdout (Markdown): read, refused in one sentence, tracebacks, hangs, files overwritten in spite of it.
      Exits with 1 where one of the last three is not 0; each such input is kept in --keep.
 
-A hang is more than 2 s of processor time in one reader, so that a busy machine is not blamed. Readers run in forked workers.
+A hang is more than 2 s of processor time in one reader, so that a busy machine is not blamed. Each worker is forked.
 """
 
 import multiprocessing
@@ -58,7 +58,8 @@ def main(
     for counts in found.values():
         total += counts
     cli.say(
-        f"chaos_inputs: {total['inputs']} inputs = {total['read']} read + {total['refused']} refused + {sum(total[bad] for bad in BAD)} with harm done; seed {seed}"
+        f"chaos_inputs: {total['inputs']} inputs = {total['read']} read + {total['refused']} refused + "
+        f"{sum(total[bad] for bad in BAD)} with harm done; seed {seed}"
     )
     if any(total[bad] for bad in BAD):
         raise typer.Exit(1)

@@ -5,9 +5,9 @@
 In:  the embedded models; tickets, photos and a run of its own, drawn by the miniature into a temporary folder.
 Out: a table on stdout: kills, other signals, the slowest stop, files that differ, rows lost or doubled, stray files.
 
-A chain is up to four kills with a restart after each, then one run to the end. A tenth of the kills hits the first process
-alone (make, or a tool's supervisor). After the kills each job gets a quarter as many SIGINT, SIGTERM and SIGHUP, to make alone
-or to all as a terminal does. Exits with 1 where anything differs.
+A chain is up to four kills with a restart after each, then one run to the end. A tenth of the kills hits the first
+process alone (make, or a tool's supervisor). After the kills each job gets a quarter as many SIGINT, SIGTERM and
+SIGHUP, to make alone or to all as a terminal does. Exits with 1 where anything differs.
 """
 
 import os
@@ -18,7 +18,6 @@ import subprocess
 import sys
 import time
 from collections import Counter
-from collections.abc import Callable
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Annotated
@@ -42,9 +41,28 @@ MIX = """seed: 17
 image_paths: absolute
 mix: {{by: rows, anchor: chat, tokenizer: ""}}
 sources:
-  - {{name: chat, dataset: chat, template: chatml, paths: [{run}/distill.train.jsonl], val: {{paths: [{run}/distill.val.jsonl]}}, ratio: 1.0, weight: 1.0, fail_oversample: 1.0}}
-  - {{name: dense, dataset: dense, template: dense, paths: [{work}/photos/bbu_line.dense.jsonl], val: {{share: 0.2}}, ratio: 0.3, weight: 1.0}}
-  - {{name: summary, dataset: summary, template: summary, paths: [{work}/photos/bbu_line.summary.jsonl], val: {{share: 0.2}}, ratio: 0.3, weight: 1.0}}
+  - name: chat
+    dataset: chat
+    template: chatml
+    paths: [{run}/distill.train.jsonl]
+    val: {{paths: [{run}/distill.val.jsonl]}}
+    ratio: 1.0
+    weight: 1.0
+    fail_oversample: 1.0
+  - name: dense
+    dataset: dense
+    template: dense
+    paths: [{work}/photos/bbu_line.dense.jsonl]
+    val: {{share: 0.2}}
+    ratio: 0.3
+    weight: 1.0
+  - name: summary
+    dataset: summary
+    template: summary
+    paths: [{work}/photos/bbu_line.summary.jsonl]
+    val: {{share: 0.2}}
+    ratio: 0.3
+    weight: 1.0
 """
 
 
@@ -86,7 +104,8 @@ def main(
         shares = sum(job.share for job in jobs.values())
         bench.prepare()
         print(
-            f"{'job':18}{'SIGKILL':>8}{'INT':>5}{'TERM':>5}{'HUP':>5}{'slowest stop':>14}{'compared':>10}{'differ':>8}{'rows lost or doubled':>22}{'stray':>7}",
+            f"{'job':18}{'SIGKILL':>8}{'INT':>5}{'TERM':>5}{'HUP':>5}{'slowest stop':>14}"
+            f"{'compared':>10}{'differ':>8}{'rows lost or doubled':>22}{'stray':>7}",
             flush=True,
         )
         tallies = []
@@ -97,8 +116,8 @@ def main(
         print(line_of("all", tallies))
     wrong = [what for tally in tallies for what in (*sorted(tally.different), *sorted(tally.stray), *tally.failed)]
     say(
-        f"chaos_kills: {sum(tally.sent.total() for tally in tallies)} signals over {len(tallies)} jobs, {len(wrong)} things wrong"
-        + "".join(f"\n  {what}" for what in wrong[:20])
+        f"chaos_kills: {sum(tally.sent.total() for tally in tallies)} signals over {len(tallies)} jobs, {len(wrong)} "
+        "things wrong" + "".join(f"\n  {what}" for what in wrong[:20])
     )
     if wrong:
         raise typer.Exit(1)
@@ -112,7 +131,9 @@ def line_of(name: str, tallies: list[Tally]) -> str:
         sum(of(tally) for tally in tallies)
         for of in (lambda t: t.compared, lambda t: len(t.different), lambda t: t.rows, lambda t: len(t.stray))
     ]
-    return f"{name:18}{sent[signal.SIGKILL]:8}{sent[signal.SIGINT]:5}{sent[signal.SIGTERM]:5}{sent[signal.SIGHUP]:5}{slowest:12.1f} s{counts[0]:10}{counts[1]:8}{counts[2]:22}{counts[3]:7}"
+    killed, *stopped = (sent[number] for number in (signal.SIGKILL, signal.SIGINT, signal.SIGTERM, signal.SIGHUP))
+    signals = f"{killed:8}" + "".join(f"{count:5}" for count in stopped)
+    return f"{name:18}{signals}{slowest:12.1f} s{counts[0]:10}{counts[1]:8}{counts[2]:22}{counts[3]:7}"
 
 
 class Bench:
@@ -126,28 +147,44 @@ class Bench:
     def jobs(self) -> dict[str, Job]:
         """Every job by its name."""
         run_, config = self.folder, self.folder / "config"
-        rounds = [*on(loop=run_ / "loop.json"), *on(rounds=run_ / "rounds"), *on(stage_a=run_ / "stage_a.jsonl")]
+
+        def by_config(name: str, **options: object) -> list[str]:
+            return tool(name, config=config / f"{name}.yaml", **options)
+
+        named = on(tickets=self.work / "tickets.jsonl", overlay=self.work / "c.yaml")
+        stage_a, selections = run_ / "stage_a.jsonl", run_ / "selections.jsonl"
+        rounds = on(loop=run_ / "loop.json", rounds=run_ / "rounds", stage_a=stage_a)
+        view = on(trajectories=run_ / "trajectories.jsonl", selections=selections)
+        learnt = [
+            *on(loop=run_ / "loop.json", stage_a=stage_a, selections=selections),
+            *on(guidance=run_ / "guidance.json", need_review=run_ / "need_review.json"),
+        ]
+        photos = on(input=self.work / "photos/bbu_line", output=run_ / "summaries/stage_a.jsonl")
         asked = on(
             guidance=run_ / "guidance.json",
             tickets=self.work / "held.jsonl",
             summary=self.work / "held/bbu_line.summary.jsonl",
             dense=self.work / "held/bbu_line.dense.jsonl",
         )
-        fused = self.state / "fused/mix"
+        train, val = (self.state / f"fused/mix.{side}.jsonl" for side in ("train", "val"))
         return {
             "make distill": Job([*self.make(), "distill"], 44, fresh=True),
-            "prepare": Job(tool("prepare", models="miniature", mission="bbu_line", tickets=self.work / "tickets.jsonl", run_dir=run_, overlay=self.work / "c.yaml"), 8, fresh=True),
-            "collect": Job([*tool("collect", config=config / "collect.yaml", output_dir=run_), *rounds], 20),
-            "aggregate_review": Job([*tool("aggregate_review", config=config / "aggregate_review.yaml", trajectories=run_ / "trajectories.jsonl", selections=run_ / "selections.jsonl", output_dir=run_), *rounds], 20),
-            "distill": Job(tool("distill", config=config / "distill.yaml", loop=run_ / "loop.json", stage_a=run_ / "stage_a.jsonl", selections=run_ / "selections.jsonl", guidance=run_ / "guidance.json", need_review=run_ / "need_review.json", output_dir=run_), 20),
+            "prepare": Job(
+                [*tool("prepare", models="miniature", mission="bbu_line", run_dir=run_), *named], 8, fresh=True
+            ),
+            "collect": Job([*by_config("collect", output_dir=run_), *rounds], 20),
+            "aggregate_review": Job([*by_config("aggregate_review", output_dir=run_), *rounds, *view], 20),
+            "distill": Job([*by_config("distill", output_dir=run_), *learnt], 20),
             "review_apply": Job(tool("review_apply", run_dir=run_, decisions=self.work / "decisions.jsonl"), 10),
             "review_page": Job(tool("review_page", run_dir=run_, output=run_ / "review.html"), 10),
             "report": Job(tool("report", run_dir=run_, output=run_ / "report.html"), 10),
             "fuse": Job(tool("fuse", config=self.work / "mix.yaml", output_dir=self.state / "fused"), 16),
-            "summarize": Job(tool("summarize", config=config / "summarize.yaml", mission="bbu_line", input=self.work / "photos/bbu_line", output=run_ / "summaries/stage_a.jsonl"), 12),
-            "evaluate": Job([*tool("evaluate", config=config / "evaluate.yaml", trained=f"{fused}.train.jsonl", output=run_ / "evaluation/before.json"), *asked], 12),
-            "sft": Job(tool("sft", config=config / "sft.yaml", train=f"{fused}.train.jsonl", val=f"{fused}.val.jsonl", output_dir=self.state / "taught"), 14),
-        }  # fmt: skip
+            "summarize": Job([*by_config("summarize", mission="bbu_line"), *photos], 12),
+            "evaluate": Job(
+                [*by_config("evaluate", trained=train, output=run_ / "evaluation/before.json"), *asked], 12
+            ),
+            "sft": Job(by_config("sft", train=train, val=val, output_dir=self.state / "taught"), 14),
+        }
 
     def make(self) -> list[str]:
         """The make command of the run."""
@@ -336,8 +373,8 @@ def compare(wanted: dict[str, bytes], found: dict[str, bytes], tally: Tally) -> 
     for name in wanted:
         if found.get(name) != wanted[name]:
             tally.different.add(name)
-            lost: Callable[[dict[str, bytes]], Counter] = lambda side: Counter(side.get(name, b"").splitlines())  # noqa: B023
-            tally.rows += ((lost(wanted) - lost(found)) + (lost(found) - lost(wanted))).total()
+            rows, others = (Counter(side.get(name, b"").splitlines()) for side in (wanted, found))
+            tally.rows += ((rows - others) + (others - rows)).total()
 
 
 if __name__ == "__main__":

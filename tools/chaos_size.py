@@ -1,14 +1,15 @@
-"""Measure what a run of any size costs each tool: draw a finished run of N tickets, then run the tools on it, a process each.
+"""Measure what a run of any size costs each tool: draw a finished run of N tickets, then run each tool on it.
 
     python -m tools.chaos_size --tickets 10000 --tickets 100000 --folder /tmp/big
 
     (no model) ──> FOLDER/N/tickets.jsonl and rounds/NNNN/*, as rollout, reflect and apply would have left them
-                   prepare, collect, aggregate_review, distill, check, report, fuse ──> processor seconds and peak memory
+                   prepare, collect, …, report, fuse, a process each ──> processor seconds and peak memory
 
-Of several epochs the first round learns a rule. With four candidates a ticket and two epochs a ticket takes about 14 kB of disk. Each
-folder is deleted before and, without --keep, after. docs/reliability.md has the figures.
+Of several epochs the first round learns a rule. With four candidates a ticket and two epochs a ticket takes about 14 kB
+of disk. Each folder is deleted before and, without --keep, after. docs/reliability.md has the figures.
 """
 
+import contextlib
 import json
 import os
 import shutil
@@ -50,6 +51,7 @@ class Drawn(NamedTuple):
 
     @property
     def key(self) -> str:
+        """The ticket's key, as records have it."""
         return f"{self.group}::{self.label}"
 
 
@@ -63,7 +65,7 @@ class Shape(NamedTuple):
 
 
 class Cost(NamedTuple):
-    """What one tool took: seconds of processor time (the clock would tell how busy the machine is) and the most memory it held, in MB."""
+    """What one tool took: seconds of processor time (a clock would tell how busy the machine is), peak memory in MB."""
 
     tool: str
     seconds: float
@@ -110,55 +112,17 @@ def measure(folder: Path, shape: Shape) -> list[Cost]:
     draw_rounds(run_dir, shape)
     stage_a, loop, rounds = run_dir / "stage_a.jsonl", run_dir / "loop.json", run_dir / "rounds"
     view = ("--selections", run_dir / "selections.jsonl")
-    costs.append(
-        cost(
-            "collect",
-            "--config",
-            run_dir / "config" / "collect.yaml",
-            "--loop",
-            loop,
-            "--rounds",
-            rounds,
-            "--stage-a",
-            stage_a,
-            "--output-dir",
-            run_dir,
-        )
-    )
-    section = ("--config", run_dir / "config" / "aggregate_review.yaml")
-    shared = (*section, "--loop", loop, "--rounds", rounds, "--stage-a", stage_a)
-    costs.append(
-        cost(
-            "aggregate_review",
-            *shared,
-            "--trajectories",
-            run_dir / "trajectories.jsonl",
-            *view,
-            "--output-dir",
-            run_dir,
-        )
-    )
-    made = (
-        "--guidance",
-        run_dir / "guidance.json",
-        "--need-review",
-        run_dir / "need_review.json",
-        "--output-dir",
-        run_dir,
-    )
-    costs.append(
-        cost(
-            "distill",
-            "--config",
-            run_dir / "config" / "distill.yaml",
-            "--loop",
-            loop,
-            "--stage-a",
-            stage_a,
-            *view,
-            *made,
-        )
-    )
+
+    def step(tool: str, *options: object) -> Cost:
+        section = run_dir / "config" / f"{tool}.yaml"
+        shared = ("--config", section, "--loop", loop, "--stage-a", stage_a, "--output-dir", run_dir)
+        return cost(tool, *shared, *options)
+
+    costs.append(step("collect", "--rounds", rounds))
+    votes = ("--trajectories", run_dir / "trajectories.jsonl", *view)
+    costs.append(step("aggregate_review", "--rounds", rounds, *votes))
+    made = ("--guidance", run_dir / "guidance.json", "--need-review", run_dir / "need_review.json")
+    costs.append(step("distill", *view, *made))
     costs.append(cost("check", "--run-dir", run_dir))
     costs.append(cost("report", "--run-dir", run_dir, "--output", run_dir / "report.html"))
     costs.append(cost("fuse", "--config", fusion_config(folder, run_dir), "--output-dir", folder / "fused"))
@@ -264,12 +228,13 @@ def draw_round(folder: Path, place: dict, after: int, candidates: int, numbers: 
     """Write one round's records."""
     folder.mkdir(parents=True, exist_ok=True)
     names = ("trajectories", "selections", "failure_malformed", "need_review_queue")
-    files = [open(folder / f"{name}.jsonl", "w", encoding="utf-8") for name in names]
-    for number in numbers:
-        ticket = drawn(number)
-        draw_answers(ticket, verdicts_of(ticket, candidates), place, *files)
-    for file in files:
-        file.close()
+    with contextlib.ExitStack() as stack:
+        files = {name: stack.enter_context(open(folder / f"{name}.jsonl", "w", encoding="utf-8")) for name in names}
+        for number in numbers:
+            ticket = drawn(number)
+            said = verdicts_of(ticket, candidates)
+            draw_answers(ticket, said, place, files["trajectories"], files["failure_malformed"])
+            draw_vote(ticket, said, place, files["selections"], files["need_review_queue"])
     shared = {
         "round": place["round"],
         "epoch": place["epoch"],
@@ -293,7 +258,7 @@ def draw_round(folder: Path, place: dict, after: int, candidates: int, numbers: 
 
 
 def verdicts_of(ticket: Drawn, candidates: int) -> list[str | None]:
-    """What its candidates say: of a thousand tickets fifty are unsupported, five have no valid candidate, a hundred have one for the other side."""
+    """What its candidates say. Of 1,000 tickets 50 are unsupported, 5 have no valid candidate, 100 a wrong one."""
     right, wrong = ticket.label, OTHER[ticket.label]
     if ticket.chance < 50:
         return [wrong] * candidates
@@ -302,16 +267,8 @@ def verdicts_of(ticket: Drawn, candidates: int) -> list[str | None]:
     return [wrong if ticket.chance < 155 else None if ticket.chance < 185 else right, *[right] * (candidates - 1)]
 
 
-def draw_answers(
-    ticket: Drawn,
-    said: list[str | None],
-    place: dict,
-    trajectories: TextIO,
-    selections: TextIO,
-    failures: TextIO,
-    queue: TextIO,
-) -> None:
-    """Write one ticket's candidates, and what follows from them."""
+def draw_answers(ticket: Drawn, said: list[str | None], place: dict, trajectories: TextIO, failures: TextIO) -> None:
+    """Write one ticket's candidates."""
     known = {"ticket_key": ticket.key, "group_id": ticket.group, **place}
     for index, verdict in enumerate(said):
         reason = REASONS[(ticket.chance + index) % len(REASONS)]
@@ -333,19 +290,16 @@ def draw_answers(
             "format_ok": verdict is not None,
             "label_match": verdict == ticket.label,
         }
-        put(
-            trajectories,
-            {
-                **known,
-                "candidate_index": index,
-                "decode": decode,
-                "response_text": text,
-                **answer,
-                "verdict_logprob": logprob,
-            },
-        )
+        asked = {**known, "candidate_index": index, "decode": decode, "response_text": text}
+        write_row(trajectories, {**asked, **answer, "verdict_logprob": logprob})
         if verdict is None:
-            put(failures, {**known, "candidate_index": index, "why": "no_verdict", "response_text": text})
+            row = {**known, "candidate_index": index, "why": "no_verdict", "response_text": text}
+            write_row(failures, row)
+
+
+def draw_vote(ticket: Drawn, said: list[str | None], place: dict, selections: TextIO, queue: TextIO) -> None:
+    """Write what follows from one ticket's candidates: its selection, and its entry in the review queue."""
+    known = {"ticket_key": ticket.key, "group_id": ticket.group, **place}
     valid = [verdict for verdict in said if verdict]
     if not valid:
         return
@@ -361,7 +315,7 @@ def draw_answers(
         "vote_strength": strength,
         "label_match": chosen == ticket.label,
     }
-    put(selections, {**known, **verdict, "candidates": votes, "selected_candidate": index, "warnings": []})
+    write_row(selections, {**known, **verdict, "candidates": votes, "selected_candidate": index, "warnings": []})
     if ticket.label not in valid:
         why = {
             "gt_label": ticket.label,
@@ -370,10 +324,11 @@ def draw_answers(
             "reason_code": "no_candidate_supports_gt",
         }
         entry = {name: value for name, value in known.items() if name != "guidance_step"}
-        put(queue, {**entry, **why, "reflection_id": None, "note": ""})
+        write_row(queue, {**entry, **why, "reflection_id": None, "note": ""})
 
 
-def put(file: TextIO, row: dict) -> None:
+def write_row(file: TextIO, row: dict) -> None:
+    """Append a row as one line of JSON."""
     file.write(json.dumps(row, ensure_ascii=False) + "\n")
 
 

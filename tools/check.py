@@ -3,8 +3,8 @@
     python -m tools.check --run-dir runs/miniature/bbu_line
 
 Reads the run folder and writes nothing. Prints a line a file and a line a rule with its counts; then each problem as
-``path:line: field: what; what to do`` (20 at most) and exits with 2 if there is any. The rules between files are looked at
-once every file is well-formed. A warning (WARN) is about what a sound run says, not about its files: it does not fail.
+``path:line: field: what; what to do`` (20 at most) and exits with 2 if there is any. The rules between files are looked
+at once every file is well-formed. A warning (WARN) is about what a run says, not about its files: it does not fail.
 """
 
 from pathlib import Path

@@ -2,8 +2,8 @@
 
     python -m tools.check_fused --input data/fused/demo.train.jsonl
 
-Reads the file and the photos' paths, writes nothing. The first mistake is named with its line. A file of validation rows
-(<name>.val.jsonl) may be empty.
+Reads the file and the photos' paths, writes nothing. The first mistake is named with its line. A file of validation
+rows (<name>.val.jsonl) may be empty.
 """
 
 from pathlib import Path

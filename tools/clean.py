@@ -2,8 +2,8 @@
 
     python -m tools.clean --runs runs --run-name demo --mission bbu_line
 
-Deletes runs/<RUN>/<MISSION>/ where that is a folder a run was made in (it has config/ with sections that prepare wrote), and
-runs/<RUN>/ where nothing else is left in it. Anything else is refused.
+Deletes runs/<RUN>/<MISSION>/ where that is a folder a run was made in (it has config/ with sections that prepare
+wrote), and runs/<RUN>/ where nothing else is left in it. Anything else is refused.
 """
 
 from pathlib import Path

@@ -1,11 +1,12 @@
 """Gather the rounds of a run into the run's own view of them.
 
-    python -m tools.collect --config RUN/config/collect.yaml --loop RUN/loop.json --rounds RUN/rounds --stage-a RUN/stage_a.jsonl --output-dir RUN
+    python -m tools.collect --config RUN/config/collect.yaml --loop RUN/loop.json --rounds RUN/rounds \\
+        --stage-a RUN/stage_a.jsonl --output-dir RUN
 
 In:  loop.json (how many rounds belong to the run), rounds/NNNN/*, stage_a.jsonl.
 Out: trajectories.jsonl and failure_malformed.jsonl (all rounds, in round order), selections.jsonl (one a ticket: its
-     last round's, in Stage-A order), guidance.json (the last round's), metrics.jsonl (a row a round, a row an epoch, rates
-     on the tickets that guidance is learnt from and on those held out side by side).
+     last round's, in Stage-A order), guidance.json (the last round's), metrics.jsonl (a row a round, a row an epoch,
+     rates on the tickets that guidance is learnt from and on those held out side by side).
 """
 
 from pathlib import Path

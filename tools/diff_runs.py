@@ -109,7 +109,8 @@ def review_lines(a: End, b: End) -> list[str]:
     for word, keys in (("no longer", sorted(a.review - b.review)), ("new", sorted(b.review - a.review))):
         if keys:
             lines.append(
-                f"  {word}: {by_label(keys)}: {', '.join(keys[:TICKETS_SHOWN])}{', …' if len(keys) > TICKETS_SHOWN else ''}"
+                f"  {word}: {by_label(keys)}: "
+                f"{', '.join(keys[:TICKETS_SHOWN])}{', …' if len(keys) > TICKETS_SHOWN else ''}"
             )
     return lines if len(lines) > 1 else [*lines, "  the same tickets"]
 

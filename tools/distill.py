@@ -6,11 +6,11 @@
 
 In:  the run's view (collect), its review list (aggregate_review), and people's decisions where there are any.
 Out: distill_chatml.jsonl (every selected answer of the converged epoch, as it was given), distill.train.jsonl and
-     distill.val.jsonl (what the student learns from, split by group), distill.dropped.jsonl (the rest, each row with its
+     distill.val.jsonl (what the student learns from, split by group), distill.dropped.jsonl (the rest, each with its
      reason word), distill.audit.jsonl (a sample for people; empty where the mission is not high_risk).
 
-Refuses a run that has not converged. With distill.enabled: false it writes nothing, and moves a corpus of an earlier setting
-to RUN/distill.superseded/, so that nobody trains on it.
+Refuses a run that has not converged. With distill.enabled: false it writes nothing, and moves a corpus of an earlier
+setting to RUN/distill.superseded/, so that nobody trains on it.
 """
 
 from __future__ import annotations
@@ -85,12 +85,13 @@ def main(
     if missing := corpus.read_one_sided(output_dir / "distill.train.jsonl"):
         cli.say(f"distill: {missing}")
     cli.say(
-        f"{named('distill', output_dir)}: {corpus.summary(len(tickets), written.train, written.val, written.dropped, written.corrected)}"
+        f"{named('distill', output_dir)}: "
+        f"{corpus.summary(len(tickets), written.train, written.val, written.dropped, written.corrected)}"
     )
 
 
 def ending(run_dir: Path, standing: Standing, verdict: Advice, took: str) -> list[str]:
-    """What a user wants at the end: how the run stands, whether to train on it, where its files are, what to call next, how long it took."""
+    """What a user wants at the end: how the run stands, whether to train on it, its files, what to call next."""
     from verdicts.runs.standing import MAY_TRAIN
 
     run = run_dir if len(run_dir.parts) > 2 else run_dir.resolve()  # runs/<RUN>/<MISSION>
@@ -114,7 +115,7 @@ def ending(run_dir: Path, standing: Standing, verdict: Advice, took: str) -> lis
 
 
 def took(started: float) -> str:
-    """How long the command took since RUN_STARTED (seconds since the epoch, set by make), or this step since ``started`` where nobody set it."""
+    """How long the command took since RUN_STARTED (Unix time, set by make), else this step since ``started``."""
     try:
         began, what = float(os.environ["RUN_STARTED"]), "the command"
     except (KeyError, ValueError):

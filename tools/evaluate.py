@@ -6,10 +6,11 @@
         --output RUN/evaluation/after.json
 
 In:  a student, held-out tickets (stage_a.jsonl) and photos (sources of fuse), the run's guidance, what was trained on.
-Out: after.json with all scores and digests of what they were made from, and after.answers.jsonl beside it, one question a line.
+Out: after.json (all scores, digests of what they were made from); after.answers.jsonl beside it, one question a line.
 
-A held-out ticket or photo whose group or photo was trained on is an error. Killed, it goes on at the last whole batch; the files come
-out the same, byte for byte. Asked again with the same inputs, by content, it keeps what it has. Figures: docs/evaluation.md.
+A held-out ticket or photo whose group or photo was trained on is an error. Killed, it goes on at the last whole batch;
+the files come out the same, byte for byte. Asked again with the same inputs, by content, it keeps what it has.
+Figures: docs/evaluation.md.
 """
 
 from pathlib import Path
@@ -27,6 +28,7 @@ if TYPE_CHECKING:
     from verdicts.config.tools import EvaluateConfig
     from verdicts.evaluation.questions import Question
     from verdicts.records.evaluation import Answer, Evaluation, MadeFrom, Named
+    from verdicts.records.guidance import MissionGuidance
 
 
 def main(
@@ -48,51 +50,26 @@ def main(
     from verdicts.base.jsonl import write_json, write_rows
     from verdicts.base.part_file import PartFile
     from verdicts.config.tools import EvaluateConfig, read_section
-    from verdicts.evaluation.question_files import files_digest, text_digest
-    from verdicts.evaluation.questions import (
-        digest_of,
-        read_held_out_tickets,
-        read_photo_questions,
-        read_trained,
-        sample,
-        ticket_questions,
-    )
-    from verdicts.evaluation.scores import answers_path, tally, taught_from
+    from verdicts.evaluation.questions import digest_of
+    from verdicts.evaluation.scores import answers_path, tally
     from verdicts.guidance.file import read_guidance
     from verdicts.models.fingerprint import checkpoint_hash
-    from verdicts.records.evaluation import Evaluation, MadeFrom, Named
-    from verdicts.stage_b.prompts import stage_b_system
+    from verdicts.records.evaluation import Evaluation, Named
     from verdicts.student.student import check_folder
 
     cfg = read_section(config, EvaluateConfig)
-    rules = read_guidance(guidance, cfg.mission.name)
-    seen, limits = read_trained(trained), cfg.evaluate
-    chosen = sample(
-        read_held_out_tickets(tickets, cfg.mission.name, seen, only_groups_of),
-        limits.tickets,
-        limits.seed,
-        "evaluate.tickets",
-    )
-    questions = ticket_questions(chosen, cfg.mission.name, rules.experiences)
-    for path, task in ((summary, "summary"), (dense, "dense")):
-        questions += sample(read_photo_questions(path, task, seen), limits.photos, limits.seed, "evaluate.photos")
-    student = student or Path(cfg.student.model)
-    check_folder(student, weights=True)
-
+    rules, limits = read_guidance(guidance, cfg.mission.name), cfg.evaluate
     inputs = {"tickets": tickets, "summary": summary, "dense": dense, "trained": trained} | (
         {"only_groups_of": only_groups_of} if only_groups_of else {}
     )
-    made_from = MadeFrom(
-        held_out=tickets.parent.as_posix(), questions=files_digest([tickets, summary, dense]), files={name: files_digest([path]) for name, path in inputs.items()},
-        guidance=text_digest(stage_b_system(cfg.mission.name, rules.experiences)), base=taught_from(student),
-        settings=limits.model_dump(exclude={"batch"}) | {"max_photo_pixels": cfg.student.max_photo_pixels},
-    )  # fmt: skip
+    questions = read_questions(cfg, rules, inputs)
+    student = student or Path(cfg.student.model)
+    check_folder(student, weights=True)
+    made_from = what_it_is_made_from(cfg, rules, inputs, student)
     asked = digest_of(questions, (limits.max_new_tokens, limits.max_new_tokens_dense, cfg.student.max_photo_pixels))
     named = Named(folder=student.as_posix(), sha256=checkpoint_hash(student))
     if old := earlier(output, named, asked, made_from, rules.step):
-        write_json(output, old)  # where the files lie may have changed
-        answers_path(output).touch()
-        cli.say(f"evaluate {old.place}: kept, nothing it was made from has changed; {output}")
+        keep(old, output)
         return
     part = PartFile(
         output.with_name(f".{output.name}.part"), f"{asked} {named.sha256} {limits.batch}", list[tuple[str, bool]]
@@ -116,8 +93,57 @@ def main(
     cli.say(sentence(found, output))
 
 
+def keep(old: "Evaluation", output: Path) -> None:
+    """Leave the answers as they are; the scores' file is written again, for where the files lie may have changed."""
+    from verdicts.base.jsonl import write_json
+    from verdicts.evaluation.scores import answers_path
+
+    write_json(output, old)
+    answers_path(output).touch()
+    cli.say(f"evaluate {old.place}: kept, nothing it was made from has changed; {output}")
+
+
+def read_questions(cfg: "EvaluateConfig", rules: "MissionGuidance", inputs: dict[str, Path]) -> "list[Question]":
+    """The questions: the configured number of tickets, summaries and dense captions, drawn by the configured seed."""
+    from verdicts.evaluation.questions import (
+        read_held_out_tickets,
+        read_photo_questions,
+        read_trained,
+        sample,
+        ticket_questions,
+    )
+
+    seen, limits = read_trained(inputs["trained"]), cfg.evaluate
+    held_out = read_held_out_tickets(inputs["tickets"], cfg.mission.name, seen, inputs.get("only_groups_of"))
+    chosen = sample(held_out, limits.tickets, limits.seed, "evaluate.tickets")
+    questions = ticket_questions(chosen, cfg.mission.name, rules.experiences)
+    for task in ("summary", "dense"):
+        photos = read_photo_questions(inputs[task], task, seen)
+        questions += sample(photos, limits.photos, limits.seed, "evaluate.photos")
+    return questions
+
+
+def what_it_is_made_from(
+    cfg: "EvaluateConfig", rules: "MissionGuidance", inputs: dict[str, Path], student: Path
+) -> "MadeFrom":
+    """Digests of everything that the scores depend on, the student's answers apart."""
+    from verdicts.evaluation.question_files import files_digest, text_digest
+    from verdicts.evaluation.scores import taught_from
+    from verdicts.records.evaluation import MadeFrom
+    from verdicts.stage_b.prompts import stage_b_system
+
+    return MadeFrom(
+        held_out=inputs["tickets"].parent.as_posix(),
+        questions=files_digest([inputs[name] for name in ("tickets", "summary", "dense")]),
+        files={name: files_digest([path]) for name, path in inputs.items()},
+        guidance=text_digest(stage_b_system(cfg.mission.name, rules.experiences)),
+        base=taught_from(student),
+        settings=cfg.evaluate.model_dump(exclude={"batch"}) | {"max_photo_pixels": cfg.student.max_photo_pixels},
+    )
+
+
 def earlier(output: Path, student: "Named", asked: str, made_from: "MadeFrom", step: int) -> "Evaluation | None":
-    """The evaluation that is there, with today's names, if this student gave it to the same questions; None where it is of others, or was edited."""
+    """The evaluation that is there, with today's names; None where it is of another student or questions, or edited."""
     from verdicts.base.errors import UserError
     from verdicts.evaluation.gate import read_evaluation, refuse_edited
 
@@ -137,9 +163,10 @@ def earlier(output: Path, student: "Named", asked: str, made_from: "MadeFrom", s
 
 
 def batches(questions: "Sequence[Question]", limits: "EvaluateSection") -> list[list[int]]:
-    """The questions' numbers, a task at a time, the longest first, so that a batch has little padding and the first shows whether memory is enough.
+    """The questions' numbers, a task at a time, the longest first.
 
-    Photos are all asked the same, so their wanted answers' lengths stand for how long an answer takes.
+    So a batch has little padding, and the first shows whether memory is enough. Photos are all asked the same, so the
+    lengths of their reference answers stand for how long an answer takes.
     """
     out = []
     for task in ("chat", "summary", "dense"):
@@ -182,12 +209,12 @@ def ask(student: Path, cfg: "EvaluateConfig", questions: "Sequence[Question]", p
 
 def sentence(found: "Evaluation", output: Path) -> str:
     """The count sentence."""
-
     chat, summary, dense = found.chat, found.summary, found.dense
     frr, blocks, form, exact = (str(rate) for rate in (chat.frr, chat.false_block, chat.format, summary.exact))
     return (
-        f"evaluate {found.student.folder}: {found.tickets} tickets: FRR {frr}, false block {blocks}, format {form}; {summary.photos} summaries: exact {exact}, "
-        f"attribute F1 {summary.attribute_f1.f1:.1%}; {dense.photos} dense: F1 {dense.f1.f1:.1%}, {dense.malformed} malformed; {output}"
+        f"evaluate {found.student.folder}: {found.tickets} tickets: FRR {frr}, false block {blocks}, format {form}; "
+        f"{summary.photos} summaries: exact {exact}, attribute F1 {summary.attribute_f1.f1:.1%}; "
+        f"{dense.photos} dense: F1 {dense.f1.f1:.1%}, {dense.malformed} malformed; {output}"
     )
 
 

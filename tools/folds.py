@@ -1,11 +1,12 @@
-"""Learn on one half of the groups and judge on the other, and the reverse, with several seeds of windows: do rules hold?
+"""Learn on one half of the groups, judge on the other, and the reverse, with several seeds of windows: do rules hold?
 
     make folds MISSION=bbu_line STAGE_A=tickets.jsonl [AUDIT=audit.jsonl]
     python -m tools.folds --models miniature --mission bbu_line --tickets tickets.jsonl --seeds 5 --output folds.json
 
-In:  the configuration (configs/, CONFIG) and tickets, as prepare takes them. AUDIT: what people found afterwards, JSONL with
+In:  the configuration (configs/, CONFIG) and tickets, as prepare takes them. AUDIT: what people found later, JSONL with
      ticket_key and category, and right verdicts are counted for each category too.
-Out: folds.json: a row a half and seed with rules, rates on the half learnt from and on the other, and calls; which rules recur.
+Out: folds.json: a row a half and seed with rules, rates on the half learnt from and on the other, calls; which rules
+     recur.
 """
 
 from __future__ import annotations

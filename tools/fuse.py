@@ -1,7 +1,8 @@
 """Mix dense, summary and chat sources into one training file, in the proportion a config states.
 
     python -m tools.fuse --config configs/fusion/demo.yaml --output-dir data/fused
-    python -m tools.fuse --corpus RUN [--old data/bbu_line] --name NAME --output-dir data/fused      by configs/fusion/default.yaml
+    python -m tools.fuse --corpus RUN [--old data/bbu_line] --name NAME --output-dir data/fused
+                                                                       by configs/fusion/default.yaml
 
     a fusion config and the sources it names ──> <name>.train.jsonl    messages, images, task, source, weight, group_id
                                                  <name>.val.jsonl      the same, every validation row once
@@ -78,7 +79,7 @@ def main(
 
 
 def where(config: Path | None, corpus: Path | None, old: Path | None, name: str | None) -> dict[str, str]:
-    """What the config's places stand for. Raises UserError where neither a config nor a corpus is given, or the corpus is none."""
+    """What the config's places stand for. Raises UserError without config and corpus, or where the corpus is none."""
     from verdicts.base.errors import mistake
 
     if config is None and corpus is None:
@@ -120,7 +121,8 @@ def warnings(made: "Manifest", absent: "Sequence[Source]") -> list[str]:
         said.append(f"no {tasks} in the mix: the student may forget them (looked for {looked})")
     if only := one_sided(made.verdicts):
         said.append(
-            f"all {made.verdicts[only]} chat rows to learn from say {WORD[only]}: sft asks for sft.allow_one_sided: true"
+            f"all {made.verdicts[only]} chat rows to learn from say {WORD[only]}: sft asks for sft.allow_one_sided: "
+            "true"
         )
     return said
 

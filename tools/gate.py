@@ -1,15 +1,17 @@
 """Compare a student before and after training, and say whether it may ship.
 
-    python -m tools.gate --config RUN/config/gate.yaml --before PAIR/before.json --after PAIR/after.json --student checkpoints/demo/merged \\
-        --questions 0123abcd --output PAIR/gate.json                                    PAIR is RUN/evaluation/demo-0123abcd
+    python -m tools.gate --config RUN/config/gate.yaml --before PAIR/before.json --after PAIR/after.json \\
+        --student checkpoints/demo/merged --questions 0123abcd --output PAIR/gate.json
+                                                                       PAIR is RUN/evaluation/demo-0123abcd
 
-In:  two evaluations of the same questions (evaluate), with their answers files beside them. Every score is made again from what
-     the students said. --student: the folder that is to ship; --questions: the held-out questions (tools.questions), or the
-     first digits. Where an evaluation is of another student or of other questions, nothing is judged.
-Out: a table on stdout, and gate.json: passed, reasons, remarks, both evaluations, exact McNemar, differences with intervals.
+In:  two evaluations of the same questions (evaluate), their answers files beside them. Every score is made again from
+     what the students said. --student: the folder that is to ship; --questions: the held-out questions
+     (tools.questions), or its first digits. An evaluation of another student or of other questions is not judged.
+Out: a table on stdout, and gate.json: passed, reasons, remarks, both evaluations, exact McNemar, differences
+     with intervals.
 
-Exits with 0 where the student may ship, with 1 and the reasons where it may not, with 2 where the two cannot be compared.
-What each figure means: docs/evaluation.md.
+Exits with 0 where the student may ship, with 1 and the reasons where it may not, with 2 where the two cannot be
+compared. What each figure means: docs/evaluation.md.
 """
 
 from pathlib import Path
@@ -101,7 +103,8 @@ def table(found: "GateRecord") -> list[str]:
     widths = [max(len(row[column]) for row in rows) for column in range(4)]
     lines = ["  ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)).rstrip() for row in rows]
     for name, test in found.mcnemar.items():
-        pairs = f"{test.only_before} before alone, {test.only_after} after alone, of {test.pairs} pairs ({test.left_out} left out)"
+        left_out = f"({test.left_out} left out)"
+        pairs = f"{test.only_before} before alone, {test.only_after} after alone, of {test.pairs} pairs {left_out}"
         lines.append(f"exact McNemar, {name.replace('_', ' ')}s: {pairs}; p = {test.p_value:.2g}")
     return lines
 

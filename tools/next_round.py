@@ -5,9 +5,9 @@
     rounds/*/guidance.json ──> loop.json, once the loop has ended; prints the next round's number until then
 
 Converged: a whole epoch in which no round changed guidance. Rounds beyond the end of the loop (left over from a run
-with other inputs) are moved to rounds.superseded/, over what was moved there before. Where more than loop.max_unreadable of an
-epoch's answers or reflections cannot be read, it exits with 2 and writes no loop.json: the loop stops there, neither over nor
-converged, until the knob that it names is turned.
+with other inputs) are moved to rounds.superseded/, over what was moved there before. Where more than
+loop.max_unreadable of an epoch's answers or reflections cannot be read, it exits with 2 and writes no loop.json: the
+loop stops there, neither over nor converged, until the knob that it names is turned.
 """
 
 from pathlib import Path

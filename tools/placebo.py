@@ -1,13 +1,14 @@
 """Learn from permuted labels, again and again: whatever survives was learnt from noise.
 
     make placebo MISSION=bbu_line STAGE_A=tickets.jsonl
-    python -m tools.placebo --models miniature --mission bbu_line --tickets tickets.jsonl --runs 20 --output placebo.json
+    python -m tools.placebo --models miniature --mission bbu_line --tickets tickets.jsonl --runs 20 \\
+        --output placebo.json
 
 In:  the configuration (configs/, CONFIG) and tickets, as prepare takes them.
 Out: placebo.json: a row a loop with what it accepted and what survived.
 
-Labels are permuted within the mission, and in as many loops more within each number of photos. There a rule about the number of
-photos stays as true as it was, and is counted apart.
+Labels are permuted within the mission, and in as many loops more within each number of photos. There a rule about the
+number of photos stays as true as it was, and is counted apart.
 """
 
 from __future__ import annotations
@@ -85,7 +86,10 @@ def play_seeds(
 
 
 def permuted(tickets: Sequence[StageA], class_of: Callable[[StageA], Hashable], seed: str) -> list[StageA]:
-    """The tickets with the labels of each class dealt out anew. The second ticket of a group gets an id of its own: both may now have one label."""
+    """The tickets with the labels of each class dealt out anew.
+
+    The second ticket of a group gets an id of its own: both may now have one label.
+    """
     places: dict[Hashable, list[int]] = defaultdict(list)
     for at, ticket in enumerate(tickets):
         places[class_of(ticket)].append(at)
@@ -115,8 +119,8 @@ def line_of(way: str, rows: Sequence[dict[str, Any]]) -> str:
     clean = wilson(sum(not rules for rules in wrong), len(rows))
     kept = sorted({rule for rules in wrong for rule in rules})
     return (
-        f"within {way}: {sum(row['accepted'] for row in rows)} rules accepted in {len(rows)} loops; no wrong rule survived in {clean}"
-        + (f"; survived: {', '.join(kept)}" if kept else "")
+        f"within {way}: {sum(row['accepted'] for row in rows)} rules accepted in {len(rows)} loops; no wrong rule "
+        f"survived in {clean}" + (f"; survived: {', '.join(kept)}" if kept else "")
     )
 
 

@@ -12,8 +12,10 @@ more, with the engine of the configuration. Each figure is what one epoch takes 
 from __future__ import annotations
 
 import time
+from collections.abc import Callable
+from itertools import chain
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, TypeVar
 
 import typer
 
@@ -22,8 +24,11 @@ from verdicts.command.cli import run
 if TYPE_CHECKING:
     from verdicts.config.sections import Config
     from verdicts.engines import Engine
+    from verdicts.records.rollout import Selection
     from verdicts.records.tickets import StageA
     from verdicts.runs.cost import Cost, Probe
+
+T = TypeVar("T")
 
 
 def main(
@@ -54,7 +59,8 @@ def main(
     costs = {count: run_cost(probe, len(rows), config, count) for count in epochs}
     print(plain_lines(table(config, probe, len(rows), place.rounds_per_epoch, costs)))
     say(
-        f"plan: {len(window)} of {len(rows)} tickets probed in {duration(time.monotonic() - started)}; one epoch takes about {duration(costs[1].seconds)}"
+        f"plan: {len(window)} of {len(rows)} tickets probed in {duration(time.monotonic() - started)}; one epoch "
+        f"takes about {duration(costs[1].seconds)}"
     )
 
 
@@ -62,68 +68,84 @@ def measure(config: Config, engine: Engine, window: list[StageA], open_s: float)
     """Play, reflect on and judge the probe's tickets, with a clock and a count of tokens at each step."""
     from verdicts.base.jsonl import dump
     from verdicts.guidance import rules as guidance
-    from verdicts.guidance.reflection import answer_schema, groups_of, read_answer
+    from verdicts.guidance.reflection import groups_of, read_answer
     from verdicts.rounds.trajectories import decodes_for, trajectories_of
     from verdicts.rounds.windows import place_of
     from verdicts.runs.cost import Probe
     from verdicts.stage_b.prompts import reflect_system, stage_b_system, stage_b_user
     from verdicts.stage_b.selection import select
 
-    start, count = guidance.start(config.mission), engine.count_tokens
-    system, users = (
-        stage_b_system(config.mission.name, start.experiences),
-        [stage_b_user(ticket.per_image) for ticket in window],
-    )
+    start, count, name = guidance.start(config.mission), engine.count_tokens, config.mission.name
+    system = stage_b_system(name, start.experiences)
+    users = [stage_b_user(ticket.per_image) for ticket in window]
     decodes = [decodes_for(ticket, config.rollout) for ticket in window]
-    clock = time.monotonic()
-    answers = list(engine.rollout(system, users, decodes))
-    rollout_s = time.monotonic() - clock
-
+    answers, rollout_s = timed(lambda: list(engine.rollout(system, users, decodes)))
     place = place_of(1, len(window), len(window))
     rows = [
         trajectories_of(ticket, decode, answer, place, 1, 0, config.rollout.cut_reasons)
         for ticket, decode, answer in zip(window, decodes, answers, strict=True)
     ]
-    chosen = [
-        found for ticket, row in zip(window, rows, strict=True) if (found := select(ticket, row, config.fail_first))
-    ]
+    votes = (select(ticket, row, config.fail_first) for ticket, row in zip(window, rows, strict=True))
+    chosen = [vote for vote in votes if vote]
     groups = groups_of(chosen, {ticket.ticket_key: ticket for ticket in window}, config.reflect, "plan", count)
-    reflecting = reflect_system(config.mission.name, start.experiences)
-    clock = time.monotonic()
-    shown = [group.user for group in groups]
-    schema = (
-        answer_schema([], config.reflect.group_size, config.reflect.max_rule_chars) if config.reflect.grammar else None
-    )
-    said = (
-        [
-            completion.text
-            for completion in engine.complete(
-                reflecting, shown, [reflect_decode(config)] * len(groups), json_schema=schema
-            )
-        ]
-        if groups
-        else []
-    )
-    calls_s = time.monotonic() - clock
-    clock = time.monotonic()
-    engine.judge(system, users)
-    judge_s = time.monotonic() - clock
+    reflecting, shown = reflect_system(name, start.experiences), [group.user for group in groups]
+    said, calls_s = timed(lambda: reflections(config, engine, reflecting, shown))
+    _, judge_s = timed(lambda: engine.judge(system, users))
 
-    read, written = sum(map(count, users)), sum(count(candidate.text) for answer in answers for candidate in answer)
-    trajectory_bytes = sum(len(dump(row).encode()) for ticket in rows for row in ticket)
-    selection_bytes = sum(len(dump(row).encode()) for row in chosen)
+    read = sum(map(count, users))
+    trajectory_bytes, selection_bytes = (sum(len(dump(row).encode()) for row in of) for of in (chain(*rows), chosen))
+    # the corpus holds the system prompt once a ticket
+    corpus_bytes = sum(2 * len((system + user).encode()) for user in users)
+    copied_bytes = sum(2 * len(dump(ticket).encode()) for ticket in window)
+    keys = [[ticket.ticket_key for ticket in group.tickets] for group in groups]
+    proposed = [read_answer(text, of) for text, of in zip(said, keys, strict=True)]
     return Probe(
         tickets=len(window),
-        wrong={verdict: sum(row.verdict == verdict and not row.label_match for row in chosen) for verdict in ("pass", "fail")},
-        right={verdict: sum(row.verdict == verdict and row.label_match for row in chosen) for verdict in ("pass", "fail")},
-        open_s=open_s, start_s=start_seconds(), rollout_s=rollout_s, rollout_read=read, rollout_written=written, system_tokens=count(system),
-        calls=len(groups), calls_s=calls_s, calls_read=count(reflecting) + sum(map(count, shown)),
+        wrong=tally(chosen, right=False),
+        right=tally(chosen, right=True),
+        open_s=open_s,
+        start_s=start_seconds(),
+        rollout_s=rollout_s,
+        rollout_read=read,
+        rollout_written=sum(count(candidate.text) for answer in answers for candidate in answer),
+        system_tokens=count(system),
+        calls=len(groups),
+        calls_s=calls_s,
+        calls_read=count(reflecting) + sum(map(count, shown)),
         calls_written=sum(map(count, said)),
-        operations=sum(len(read_answer(text, [ticket.ticket_key for ticket in group.tickets]).operations) for text, group in zip(said, groups, strict=True)),
-        judge_s=judge_s, judge_read=read,
-        round_bytes=2 * trajectory_bytes + selection_bytes + 3 * sum(len(text.encode()) for text in said),  # the run's view repeats trajectories
-        ticket_bytes=selection_bytes + sum(2 * len((system + user).encode()) + 2 * len(dump(ticket).encode()) for user, ticket in zip(users, window, strict=True)),
-    )  # fmt: skip
+        operations=sum(len(answer.operations) for answer in proposed),
+        judge_s=judge_s,
+        judge_read=read,
+        # trajectories stand in the run's view again
+        round_bytes=2 * trajectory_bytes + selection_bytes + 3 * sum(len(text.encode()) for text in said),
+        ticket_bytes=selection_bytes + corpus_bytes + copied_bytes,
+    )
+
+
+def timed(work: Callable[[], T]) -> tuple[T, float]:
+    """What ``work`` returns, and the seconds it took."""
+    clock = time.monotonic()
+    return work(), time.monotonic() - clock
+
+
+def tally(chosen: list[Selection], right: bool) -> dict[str, int]:
+    """How many verdicts of either kind match their label, or do not."""
+    return {
+        verdict: sum(row.verdict == verdict and row.label_match == right for row in chosen)
+        for verdict in ("pass", "fail")
+    }
+
+
+def reflections(config: Config, engine: Engine, system: str, shown: list[str]) -> list[str]:
+    """What the model says to each group of errors."""
+    from verdicts.guidance.reflection import answer_schema
+
+    if not shown:
+        return []
+    most = config.reflect
+    schema = answer_schema([], most.group_size, most.max_rule_chars) if most.grammar else None
+    said = engine.complete(system, shown, [reflect_decode(config)] * len(shown), json_schema=schema)
+    return [completion.text for completion in said]
 
 
 def reflect_decode(config: Config):
@@ -157,14 +179,18 @@ def table(config: Config, probe: Probe, tickets: int, rounds: int, costs: dict[i
         "disk": [amount(cost.bytes, "B") for cost in costs.values()],
     }
     return [
-        f"{config.mission.name}: {tickets} tickets, {rounds} rounds an epoch, {len(config.rollout.grid) * config.rollout.samples} candidates a ticket, {config.engine.model}",
-        f"probe: {probe.tickets} tickets in {probe.rollout_s:.1f} s ({probe.tickets / probe.rollout_s:.1f} a second), {wrong} of {answered} answered wrongly; "
-        f"{probe.calls} reflection calls in {probe.calls_s:.1f} s; {probe.tickets} tickets judged in {probe.judge_s:.1f} s; model opened in {probe.open_s:.1f} s",
+        f"{config.mission.name}: {tickets} tickets, {rounds} rounds an epoch, "
+        f"{len(config.rollout.grid) * config.rollout.samples} candidates a ticket, {config.engine.model}",
+        f"probe: {probe.tickets} tickets in {probe.rollout_s:.1f} s ({probe.tickets / probe.rollout_s:.1f} a second), "
+        f"{wrong} of {answered} answered wrongly; "
+        f"{probe.calls} reflection calls in {probe.calls_s:.1f} s; {probe.tickets} tickets judged in "
+        f"{probe.judge_s:.1f} s; model opened in {probe.open_s:.1f} s",
         "",
         f"  {'':<18}" + "".join(f"{name:>16}" for name in columns),
         *(f"  {name:<18}" + "".join(f"{value:>16}" for value in values) for name, values in rows.items()),
         "",
-        f"The loop ends after an epoch without a change: 1 epoch if nothing is learnt, at least 2 if something is, {config.loop.max_epochs} at most (loop.max_epochs).",
+        "The loop ends after an epoch without a change: 1 epoch if nothing is learnt, at least 2 if something is, "
+        f"{config.loop.max_epochs} at most (loop.max_epochs).",
     ]
 
 

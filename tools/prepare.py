@@ -1,18 +1,21 @@
-"""Bring in what a run is made of (its tickets, each tool's section of the configuration), then start what makes the run.
+"""Bring in what a run is made of (tickets, each tool's section of the configuration), then start what makes the run.
 
-    python -m tools.prepare --mission bbu_line --run-dir runs/miniature/bbu_line --models miniature --tickets tickets.jsonl
+    python -m tools.prepare --mission bbu_line --run-dir runs/miniature/bbu_line --models miniature \\
+        --tickets tickets.jsonl
     python -m tools.prepare … --goals "distill" -- make GRAPH=1 distill          (as Make calls it)
 
     configs/base.yaml, models/*.yaml, missions/*.yaml, CONFIG=… ──> config/<tool>.yaml
     tickets.jsonl                                               ──> stage_a.jsonl (and config/tickets.json: where from)
     what was named                                              ──> config/made_with.json
 
-A variable that is not named is what the run was made with; another name for it is refused, unless REMAKE=1 says so. A file
-is rewritten only when its content changes. The run's own stage_a.jsonl may be edited by hand: it is taken anew only when its
-source has changed. The command behind ``--`` then runs in this process's place, with all variables settled in its
-environment, and STALE: the results that were made from other inputs than those there now (verdicts/base/made.py).
+A variable that is not named is what the run was made with; another name for it is refused, unless REMAKE=1 says so. A
+file is rewritten only when its content changes. The run's own stage_a.jsonl may be edited by hand: it is taken anew
+only when its source has changed. The command behind ``--`` then runs in this process's place, with all variables
+settled in its environment, and STALE: the results that were made from other inputs than those there now
+(verdicts/base/made.py).
 
-With --dry-run nothing is written; each file that would be is printed with the reason (or handed to the command as ``-W``).
+With --dry-run nothing is written; each file that would be is printed with the reason (or handed to the command as
+``-W``).
 """
 
 import os
@@ -26,12 +29,8 @@ from verdicts.command.cli import run
 if TYPE_CHECKING:
     from verdicts.runs.naming import Choice, MadeWith
 
-STUDENT_TOOLS = (
-    "summarize",
-    "sft",
-    "evaluate",
-    "gate",
-)  # they can do without tickets, and a knob of theirs touches no round
+# they can do without tickets, and a knob of theirs touches no round
+STUDENT_TOOLS = ("summarize", "sft", "evaluate", "gate")
 LEARNERS = {"fuse", "sft", "evaluate", "gate"}  # goals that need a corpus
 
 
@@ -63,7 +62,6 @@ def main(
     command: Annotated[list[str] | None, typer.Argument(help="What to run then, in this process's place.")] = None,
 ) -> None:
     """Write the section files and the run's tickets, then run the command."""
-    from verdicts.base.errors import mistake
     from verdicts.runs.freshness import Fresh, refuse_unknown_mix
     from verdicts.runs.naming import RUN_GOALS, SUMMARIES, Choice, remembered, write_made_with
 
@@ -73,41 +71,45 @@ def main(
     was, source = remembered(run_dir)
     student = not (wanted & RUN_GOALS or any(goal.startswith(f"{run_dir}{os.sep}") for goal in wanted))
     made = settle(choice, was, student, models, overlay, photos, fusion)
-    if command and student and not made.fusion and wanted & LEARNERS and not (run_dir / "stage_a.jsonl").exists():
+    if wanted & LEARNERS:
+        if command and student and not made.fusion:
+            refuse_without_corpus(run_dir)
+        Fresh(run_dir, made.fusion).refuse_another_runs_student()
+    source = choice.photos_or_tickets(wanted, photos, source, dry_run)
+    taken = None
+    if not student or source is not None:
+        taken = choice.tickets(None if student else tickets, source, bool(wanted & _draws(made)))
+    if taken and made.photos and taken[0] == str(run_dir / SUMMARIES):
+        taken = (taken[0], drawn_photos(Path(made.photos.path)))
+    texts = sections(made, mission, run_dir, tickets=taken is not None)
+    new = not_yet(texts, taken, run_dir)
+    if dry_run and command is None:
+        for path, why in new.items():
+            print(f"{path}: {why}")
+    if not dry_run:
+        write(texts, taken, mission, run_dir)
+        write_made_with(run_dir, made)
+        Fresh(run_dir, made.fusion, made.photos).align()
+    if command:
+        changed = new if dry_run and "GRAPH=1" in command else ()
+        words = [word for path in changed for word in ("-W", str(path))]
+        start(command, environment(made, taken, run_dir, held_out, wanted, everything), words)
+
+
+def refuse_without_corpus(run_dir: Path) -> None:
+    """Raise UserError where a student is to learn from a run that has not even tickets."""
+    from verdicts.base.errors import mistake
+
+    if not (run_dir / "stage_a.jsonl").exists():
         raise mistake(
             "no corpus in it (distill.train.jsonl)",
             "run `make distill` for this run and mission first, or name a FUSION",
             path=run_dir,
         )
-    if wanted & LEARNERS:
-        Fresh(run_dir, made.fusion).refuse_another_runs_student()
-    source = choice.photos_or_tickets(wanted, photos, source, dry_run)
-    taken = (
-        None
-        if student and source is None
-        else choice.tickets(None if student else tickets, source, bool(wanted & _draws(made)))
-    )
-    if taken and made.photos and taken[0] == str(run_dir / SUMMARIES):
-        taken = (taken[0], drawn_photos(Path(made.photos.path)))
-    texts = sections(made, mission, run_dir, tickets=taken is not None)
-    new = not_yet(texts, taken, run_dir)
-    if dry_run:
-        for path, why in new.items():
-            print(f"{path}: {why}") if command is None else None
-    else:
-        write(texts, taken, mission, run_dir)
-        write_made_with(run_dir, made)
-        Fresh(run_dir, made.fusion, made.photos).align()
-    if command:
-        start(
-            command,
-            environment(made, taken, run_dir, held_out, wanted, everything),
-            [word for path in new if dry_run and "GRAPH=1" in command for word in ("-W", str(path))],
-        )
 
 
 def refuse_control_characters(**paths: str | None) -> None:
-    """Raise UserError for a path with a line end or the like in it: it would forge lines in messages, and make folds it."""
+    """Raise UserError for a path with a line end or the like: it would forge lines in messages, and make folds it."""
     from verdicts.base.errors import UserError
 
     for variable, path in paths.items():
@@ -198,7 +200,8 @@ def draw(mission: str, output: Path) -> None:
     from verdicts.command.cli import complain
 
     complain(
-        f"SYNTHETIC tickets: nothing is named (STAGE_A, PHOTOS) and there is no data/{mission}/stage_a.jsonl, so this run is made of tickets drawn by code"
+        f"SYNTHETIC tickets: nothing is named (STAGE_A, PHOTOS) and there is no data/{mission}/stage_a.jsonl, so this "
+        "run is made of tickets drawn by code"
     )
     world.main(
         mission=mission,
@@ -217,7 +220,10 @@ def drawn_photos(folder: Path) -> bool:
 
 
 def new_source(source: Path, run_dir: Path) -> str | None:
-    """The source's hash where the run should take it ("" where it is no file, for reading to name); None where the run's copy stands."""
+    """The source's hash where the run should take it; None where the run's copy stands.
+
+    Where the source is no file it is "": reading names the mistake.
+    """
     from verdicts.base.digests import sha256_of
     from verdicts.runs.naming import remembered
 

@@ -1,23 +1,31 @@
-"""Learn from one round's errors: credit and drop rules, reflect, try proposals, and queue unsupported tickets for review.
+"""Learn from one round's errors: credit and drop rules, reflect, try proposals, queue unsupported tickets for review.
 
     python -m tools.reflect --config config/reflect.yaml --stage-a stage_a.jsonl \
-        --guidance rounds/0000/guidance.json [--decisions rounds/0000/review_decisions.jsonl] --round 1 --round-dir rounds/0001
+        --guidance rounds/0000/guidance.json [--decisions rounds/0000/review_decisions.jsonl] --round 1 \\
+        --round-dir rounds/0001
 
-    trajectories.jsonl, selections.jsonl ──> reflection.jsonl          what was proposed, tried, applied, refused, or could not be read
-    guidance.json of the round before        need_review_queue.jsonl   tickets that no candidate supports
-    selections.jsonl and reflection.jsonl of rounds before: proposals are tried on several windows, rules credited over an epoch
+    trajectories.jsonl, selections.jsonl ──> reflection.jsonl         what was proposed, tried, applied, refused
+    guidance.json of the round before        need_review_queue.jsonl  tickets that no candidate supports
+    selections.jsonl and reflection.jsonl of rounds before: proposals are tried on several windows, rules credited over
+    an epoch
 
-The guidance after the round is made from reflection.jsonl by tools.apply. Learning takes labels as people corrected them
-and leaves excluded tickets out; the review queue is about the labels as given.
+The guidance after the round is made from reflection.jsonl by tools.apply. Learning takes labels as people corrected
+them and leaves excluded tickets out; the review queue is about the labels as given.
 """
 
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from verdicts.command.cli import run
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from verdicts.records.reflection import Reflection
+    from verdicts.records.rollout import Selection
 
 
 def main(
@@ -39,7 +47,7 @@ def main(
     ] = None,
 ) -> None:
     """Reflect on the errors of a round."""
-    from verdicts.base.jsonl import read_numbered, write_rows
+    from verdicts.base.jsonl import write_rows
     from verdicts.command.cli import say
     from verdicts.config.tools import ReflectConfig, read_section
     from verdicts.engines import open_engine
@@ -47,30 +55,26 @@ def main(
     from verdicts.guidance.learning import learn
     from verdicts.guidance.past import read_past
     from verdicts.records.review import read_decisions
-    from verdicts.records.rollout import Selection, Trajectory
+    from verdicts.records.rollout import Trajectory
     from verdicts.records.run_folder import stream_file
     from verdicts.records.ticket_index import Tickets
     from verdicts.review.decisions import for_learning
     from verdicts.review.unsupported import review_entries
-    from verdicts.rounds.unreadable import forgiven_in_reflections, unread_in
+    from verdicts.rounds.unreadable import forgiven_in_reflections
     from verdicts.rounds.windows import place_of
 
     cfg = read_section(config, ReflectConfig)
     tickets = Tickets(stage_a, cfg.mission.name)
     rules = read_guidance(guidance, cfg.mission.name)
     trajectories = [row for _, row in stream_file(round_dir / "trajectories.jsonl", Trajectory)]
-    numbered = read_numbered(round_dir / "selections.jsonl", Selection, allow_empty=True)
-    refuse_misfits(round_dir / "selections.jsonl", numbered, tickets)
-    selections = [selection for _, selection in numbered]
+    selections = read_selections(round_dir / "selections.jsonl", tickets)
     if decisions and decided and round_number == 1:
         take_down(decided, decisions, tickets)
     said = read_decisions(decisions, tickets) if decisions else {}
     place = place_of(round_number, len(tickets), cfg.window.tickets)
-
     past = read_past(
         round_dir.parent, round_number, rules, cfg.reflect.trial.rounds, place.rounds_per_epoch, tickets, said
     )
-
     engine = open_engine(cfg.engine)
     records, after = learn(cfg, engine, rules, tickets, for_learning(selections, said), past, place, round_number)
     engine.close()
@@ -79,19 +83,28 @@ def main(
     entries = review_entries(trajectories, selections, cfg.review.policy, suspects, shown_in)
     write_rows(round_dir / "need_review_queue.jsonl", entries)
     write_rows(round_dir / "reflection.jsonl", records)
+    say(
+        f"reflect {round_number:04d}: {counts(records)}; {len(entries)} tickets to review; "
+        f"guidance step {rules.step} -> {after.step}" + forgiven_in_reflections(records)
+    )
+
+
+def counts(records: "Sequence[Reflection]") -> str:
+    """What became of a round's reflection calls, in words."""
+    from verdicts.rounds.unreadable import unread_in
+
     unread = [record.unreadable for record in records if record.unreadable]
     applied = sum(len(record.applied) for record in records)
     refused = sum(len(record.rejected) for record in records)
     removed = sum(len(record.cleaned_up) for record in records)
-    say(
-        f"reflect {round_number:04d}: {len(records) - 1} calls{unread_in(unread)}, {applied + refused} operations = {applied} applied + {refused} refused; "
-        f"{removed} rules dropped; {len(entries)} tickets to review; guidance step {rules.step} -> {after.step}"
-        + forgiven_in_reflections(records)
+    return (
+        f"{len(records) - 1} calls{unread_in(unread)}, {applied + refused} operations = "
+        f"{applied} applied + {refused} refused; {removed} rules dropped"
     )
 
 
 def take_down(decided: Path, decisions: Path, tickets: Mapping) -> None:
-    """Keep what people have said so far as what this learning knows; what they say later changes it only by make relearn."""
+    """Keep what people have said so far as what this learning knows. Only make relearn brings later words in."""
     from verdicts.base import made
     from verdicts.base.jsonl import write_text_if_changed
     from verdicts.records.review import read_decisions
@@ -102,40 +115,29 @@ def take_down(decided: Path, decisions: Path, tickets: Mapping) -> None:
     write_text_if_changed(decisions, decided.read_text(encoding="utf-8-sig") if decided.exists() else "")
 
 
-def refuse_misfits(path: Path, numbered: list, tickets: Mapping) -> None:
-    """Raise UserError at the first (line, selection) that contradicts its ticket or itself, as an edit by hand may."""
+def read_selections(path: Path, tickets: Mapping) -> "list[Selection]":
+    """The round's selections. Raises UserError at the first that contradicts its ticket or itself, as an edit may."""
     from verdicts.base.errors import mistake
+    from verdicts.base.jsonl import read_numbered
+    from verdicts.records.rollout import Selection
 
     seen: dict[str, int] = {}
+    numbered = read_numbered(path, Selection, allow_empty=True)
     for line, selection in numbered:
         ticket, first = tickets.get(selection.ticket_key), seen.setdefault(selection.ticket_key, line)
         if ticket is None:
-            raise mistake(
-                f"{selection.ticket_key!r} is no ticket of stage_a",
-                "remove the line, or run rollout again",
-                path=path,
-                line=line,
-                field="ticket_key",
-            )
+            what, to_do = f"{selection.ticket_key!r} is no ticket of stage_a", "remove the line, or run rollout again"
+            raise mistake(what, to_do, path=path, line=line, field="ticket_key")
         if first != line:
-            raise mistake(
-                f"{selection.ticket_key!r} stands on line {first} already",
-                "keep one of the two",
-                path=path,
-                line=line,
-                field="ticket_key",
-            )
+            what = f"{selection.ticket_key!r} stands on line {first} already"
+            raise mistake(what, "keep one of the two", path=path, line=line, field="ticket_key")
         if selection.label != ticket.label:
-            raise mistake(
-                f"{selection.label!r}, but its ticket's label is {ticket.label!r}",
-                "correct it, or edit stage_a",
-                path=path,
-                line=line,
-                field="label",
-            )
+            what = f"{selection.label!r}, but its ticket's label is {ticket.label!r}"
+            raise mistake(what, "correct it, or edit stage_a", path=path, line=line, field="label")
         if selection.label_match != (selection.verdict == selection.label):
             what = f"{selection.label_match}, but verdict is {selection.verdict!r} and label {selection.label!r}"
             raise mistake(what, "correct it", path=path, line=line, field="label_match")
+    return [selection for _, selection in numbered]
 
 
 if __name__ == "__main__":

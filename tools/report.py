@@ -1,4 +1,4 @@
-"""Make one page of a run for people: what it learnt, how sure that is, what waits for review, whether the student may ship.
+"""Make one page of a run for people: what it learnt, how sure that is, what waits for review, may the student ship.
 
     python -m tools.report --run-dir runs/miniature/bbu_line --output runs/miniature/bbu_line/report.html
 
@@ -30,7 +30,8 @@ def main(
     text = report_page(report)
     write_text(output, text)
     say(
-        f"{named('report', run_dir)}: {report.learnt.rounds} rounds, {len(report.stories)} rules learnt of {report.proposals} proposals, "
+        f"{named('report', run_dir)}: {report.learnt.rounds} rounds, {len(report.stories)} rules learnt of "
+        f"{report.proposals} proposals, "
         f"{report.undecided} tickets to review; {len(text.encode()) / 1e6:.2f} MB in {output}"
     )
     if report.out_of_date:

@@ -1,7 +1,7 @@
 """Bring in what people decided of queued tickets, and say how many labels were wrong.
 
-    python -m tools.review_apply --run-dir RUN --decisions review_decisions.jsonl   # or .csv; from review.html or by hand
-    python -m tools.review_apply --run-dir RUN --export RUN/review.csv              # the queue, to fill in a spreadsheet
+    python -m tools.review_apply --run-dir RUN --decisions review_decisions.jsonl   # or .csv; from the page or by hand
+    python -m tools.review_apply --run-dir RUN --export RUN/review.csv              # the queue, for a spreadsheet
     python -m tools.review_apply --run-dir RUN                                      # how the review stands
 
 In:  RUN/stage_a.jsonl, RUN/need_review.json, RUN/review_decisions.jsonl where there is one, and the file given.

@@ -62,7 +62,8 @@ def main(
     shown = [photo for ticket in data["tickets"] for photo in ticket["photos"]]
     pictures = f", {sum('src' in photo for photo in shown)} of {len(shown)} photos found" if photos else gone
     cli.say(
-        f"{named('review_page', run_dir)}: {len(tickets)} tickets, {sum(ticket.ticket_key in said for ticket in tickets)} decided already{pictures} -> {output}"
+        f"{named('review_page', run_dir)}: {len(tickets)} tickets, "
+        f"{sum(ticket.ticket_key in said for ticket in tickets)} decided already{pictures} -> {output}"
     )
 
 

@@ -57,8 +57,10 @@ def main(
     done.part.remove()
     right, overridden = sum(selection.label_match for selection in selections), sum(row is not None for row in guarded)
     say(
-        f"rollout {round_number:04d} (epoch {place.epoch}, {len(rules.experiences)} rules): {len(window)} tickets = {len(selections)} selected "
-        f"+ {len(window) - len(selections)} without a valid candidate; {right} match the label; {len(failures)} hard failures; "
+        f"rollout {round_number:04d} (epoch {place.epoch}, {len(rules.experiences)} rules): {len(window)} tickets = "
+        f"{len(selections)} selected "
+        f"+ {len(window) - len(selections)} without a valid candidate; {right} match the label; {len(failures)} hard "
+        "failures; "
         f"{done.tickets_per_s:.1f} tickets/s"
         + (f"; {overridden} passes overridden by the guard" if overridden else "")
         + forgiven_in_answers(row for rows, _ in done.tickets for row in rows)

@@ -1,11 +1,11 @@
-"""See whether llama.cpp computes right on this machine: stored prompts answered by the embedded teacher, in a child process.
+"""See whether llama.cpp computes right here: the bundled teacher answers stored prompts, in a child process.
 
     python -m tools.selfcheck
 
 reads   data/miniature/teacher.gguf, data/miniature/selfcheck.json (prompts with the answers of a build that is right)
 writes  .venv/.checked, the mark that this library passed on this machine; nothing else
 
-Exit 0: it does. Exit 2: it died, did not load, or answered otherwise; one sentence says which. `make setup` ends with it,
+Exit 0: it does. Exit 2: it died, did not load, or answered otherwise; one sentence says which. `make setup` ends so,
 and an engine asks for it before it uses libraries that have no mark (docs/setup.md).
 """
 
@@ -56,7 +56,7 @@ def main(
 
 
 def compute() -> None:
-    """The child: answer and compare, then tell the parent figures and libraries on stdout, or what is wrong on stderr."""
+    """The child: answer and compare. Tells the parent figures and libraries on stdout, or what is wrong on stderr."""
     import json
     import resource
     import sys
@@ -77,7 +77,7 @@ def compute() -> None:
 
 
 def expected() -> dict[str, Any]:
-    """The stored prompts and answers. Raises UserError where they, or the teacher they belong to, are not what they were."""
+    """The stored prompts and answers. Raises UserError where they, or their teacher, are not what they were."""
     import json
 
     from verdicts.base.errors import mistake
@@ -111,8 +111,10 @@ def answers(stored: dict[str, Any]) -> list[dict[str, Any]]:
     found: list[dict[str, Any]] = []
     for layers in (-1, 0):
         config = EngineConfig(
-            kind="llama_cpp", model=str(trust.EXPECTED.with_name("teacher.gguf")), base_url="", api_key_env="", context_tokens=4096, batch_tokens=128, slots=4, chunk=64, n_threads=1,
-            n_gpu_layers=layers, grammar=True, reasons="per_verdict", thinking=Thinking(enabled=False, max_new_tokens=1), timeout_s=1.0, retries=0, concurrency=1,
+            kind="llama_cpp", model=str(trust.EXPECTED.with_name("teacher.gguf")), base_url="", api_key_env="",
+            context_tokens=4096, batch_tokens=128, slots=4, chunk=64, n_threads=1, n_gpu_layers=layers, grammar=True,
+            reasons="per_verdict", thinking=Thinking(enabled=False, max_new_tokens=1),
+            timeout_s=1.0, retries=0, concurrency=1,
         )  # fmt: skip
         engine = LlamaCppEngine(config)
         found += answered(engine, stored["system"], stored["users"])
@@ -151,14 +153,16 @@ def compare(right: "Sequence[dict[str, Any]]", here: "Sequence[dict[str, Any]]")
     off = [gap for gap in gaps if not gap <= TOLERANCE]
     if off:
         return (
-            f"computes something else: {len(off)} of {len(gaps)} verdict probabilities differ from the stored ones by more than {TOLERANCE} (one by {off[0]:.2f})",
+            f"computes something else: {len(off)} of {len(gaps)} verdict probabilities differ from the stored ones by "
+            f"more than {TOLERANCE} (one by {off[0]:.2f})",
             "",
         )
     if 2 * texts <= len(here):
         return f"writes something else: {len(here) - texts} of {len(here)} texts differ from the stored ones", ""
     return (
         "",
-        f"{len(gaps)} verdict probabilities within {max(gaps):.3f} of the stored ones ({TOLERANCE} is allowed), {texts} of {len(here)} texts the same",
+        f"{len(gaps)} verdict probabilities within {max(gaps):.3f} of the stored ones ({TOLERANCE} is allowed), "
+        f"{texts} of {len(here)} texts the same",
     )
 
 

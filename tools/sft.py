@@ -1,15 +1,15 @@
 """Teach the student: LoRA on its top language layers, from a fused file, merged into a full checkpoint.
 
-    python -m tools.sft --config RUN/config/sft.yaml --train data/fused/demo.train.jsonl --val data/fused/demo.val.jsonl \\
-        --output-dir checkpoints/demo
+    python -m tools.sft --config RUN/config/sft.yaml --train data/fused/demo.train.jsonl \\
+        --val data/fused/demo.val.jsonl         --output-dir checkpoints/demo
     accelerate launch --multi_gpu -m tools.sft …                                 the same on several GPUs of one host
 
     sft.yaml, <name>.{train,val}.jsonl, photos ──> adapter/        the LoRA alone (peft)
     student.model (never written to)               merged/         base + adapter, a checkpoint like the base
-                                                   metrics.json    loss and rate by step, validation loss before and after
+                                                   metrics.json    loss and rate by step, validation loss at both ends
 
-Everything is checked before weights are loaded. A killed run goes on from its last state (output-dir/state/) and ends in
-the bytes of an undisturbed one; results of an earlier run stay until the new ones are whole. docs/sft.md says more.
+Everything is checked before weights are loaded. A killed run goes on from its last state (output-dir/state/) and ends
+in the bytes of an undisturbed one; results of an earlier run stay until the new ones are whole. docs/sft.md says more.
 """
 
 import os
@@ -22,18 +22,15 @@ import typer
 from verdicts.base.errors import UserError, mistake
 from verdicts.command import cli
 
-CHANGES_NO_WEIGHT = {
-    "save_steps",
-    "log_steps",
-    "max_tokens",
-    "allow_one_sided",
-}  # knobs that a state to go on from need not share
+# knobs that a state to go on from need not share
+CHANGES_NO_WEIGHT = {"save_steps", "log_steps", "max_tokens", "allow_one_sided"}
 
 if TYPE_CHECKING:
     from peft import PeftModel
 
     from verdicts.config.tools import SftConfig
     from verdicts.sft.rows import Rows
+    from verdicts.sft.train import Trainer
 
 
 def main(
@@ -81,13 +78,15 @@ def _teach(config: Path, train: Path, val: Path, output_dir: Path) -> None:
         )
         measured = f"val loss {losses}" if losses else f"without validation ({val} has no rows)"
         cli.say(
-            f"sft: {metrics['steps']} steps of {metrics['rows_per_step']} rows on language layers {layers[0]}-{layers[-1]}; {measured}; {output_dir}"
+            f"sft: {metrics['steps']} steps of {metrics['rows_per_step']} rows on language layers "
+            f"{layers[0]}-{layers[-1]}; {measured}; {output_dir}"
         )
 
 
-# What several processes learnt with is never let go. Right after the last exchange torch's thread for it, which still lets go of that
-# exchange's tensors, and the one that waits for it to end would wait for each other for ever (~ProcessGroupGloo joins while it holds the
-# interpreter); at Python's own end the thread still runs and C++ aborts. So they end without either: see the last lines.
+# What several processes learnt with is never let go. Right after the last exchange torch's thread for it, which still
+# lets go of that exchange's tensors, and the one that waits for it to end would wait for each other for ever
+# (~ProcessGroupGloo joins while it holds the interpreter); at Python's own end the thread still runs and C++ aborts. So
+# they end without either: see the last lines.
 _KEPT_TO_THE_END: list[object] = []
 
 
@@ -109,12 +108,7 @@ def learn(
 
     gpu = torch.cuda.is_available()
     accelerator = Accelerator(cpu=not gpu, mixed_precision="bf16" if gpu else "no")
-    if cfg.student.n_threads:
-        torch.set_num_threads(cfg.student.n_threads)
-    if gpu:  # a CPU's are
-        os.environ.setdefault("CUBLAS_WORKSPACE_CONFIG", ":4096:8")
-        torch.use_deterministic_algorithms(True, warn_only=True)
-    torch.manual_seed(cfg.sft.seed)
+    set_up_torch(gpu, cfg)
     base = Path(cfg.student.model)
     student = load_model(
         transformers.AutoModelForImageTextToText, as_checkpoint(base), dtype=torch.bfloat16 if gpu else torch.float32
@@ -134,10 +128,8 @@ def learn(
     trainer = Trainer(learner, rows, cfg.sft, accelerator, state, run)
     there = (state / STATE).is_file()
     resumed = trainer.resume()
-    if resumed and accelerator.is_main_process:
-        cli.say(f"sft: going on after step {len(trainer.history)} of {trainer.plan.steps} ({state})")
-    elif there and accelerator.is_main_process:
-        cli.say(f"sft: the state in {state} is of other rows, another base or other settings: training from the start")
+    if accelerator.is_main_process and (resumed or there):
+        say_where_it_begins(trainer, state, resumed)
     if trainer.before is None:
         trainer.before = val_losses(learner, held_out, accelerator, cfg.sft.batch_rows, "before")
     trainer.train()
@@ -147,15 +139,53 @@ def learn(
     if not accelerator.is_main_process:
         return None
     metrics = {
-        "base": cfg.student.model, "base_sha256": checkpoint_hash(base), "layers": layers, "adapted_modules": len(names), "learning_parameters": sum(p.numel() for p in trainer.parameters.values()),
-        "train": rows.counts(), "rows_per_step": trainer.plan.rows_per_step, "processes": accelerator.num_processes, "steps": trainer.plan.steps,
-        "val": {task: held_out.counts()[task] | {"before": trainer.before[task], "after": loss} for task, loss in after.items()}, "log": trainer.log(),
-    }  # fmt: skip
+        "base": cfg.student.model,
+        "base_sha256": checkpoint_hash(base),
+        "layers": layers,
+        "adapted_modules": len(names),
+        **what_was_learnt(trainer, rows, held_out, after, accelerator.num_processes),
+    }
     if base_hashes(base) != run["base"]:
         raise mistake("its files changed while the student was taught", "start again", path=base, field="student.model")
     with writing(output_dir):
         write_results(learner.model, base, names, metrics, output_dir)
     return metrics
+
+
+def set_up_torch(gpu: bool, cfg: "SftConfig") -> None:
+    """Threads, seed, and on a GPU kernels that compute the same each time."""
+    import torch
+
+    if cfg.student.n_threads:
+        torch.set_num_threads(cfg.student.n_threads)
+    if gpu:  # a CPU's are deterministic as they come
+        os.environ.setdefault("CUBLAS_WORKSPACE_CONFIG", ":4096:8")
+        torch.use_deterministic_algorithms(True, warn_only=True)
+    torch.manual_seed(cfg.sft.seed)
+
+
+def say_where_it_begins(trainer: "Trainer", state: Path, resumed: bool) -> None:
+    """Say that a killed run goes on, or that its state cannot serve."""
+    if resumed:
+        cli.say(f"sft: going on after step {len(trainer.history)} of {trainer.plan.steps} ({state})")
+    else:
+        cli.say(f"sft: the state in {state} is of other rows, another base or other settings: training from the start")
+
+
+def what_was_learnt(
+    trainer: "Trainer", rows: "Rows", held_out: "Rows", after: dict[str, float], processes: int
+) -> dict[str, Any]:
+    """The part of metrics.json that the trainer knows: rows, steps, losses by task."""
+    val = held_out.counts()
+    return {
+        "learning_parameters": sum(p.numel() for p in trainer.parameters.values()),
+        "train": rows.counts(),
+        "rows_per_step": trainer.plan.rows_per_step,
+        "processes": processes,
+        "steps": trainer.plan.steps,
+        "val": {task: val[task] | {"before": trainer.before[task], "after": loss} for task, loss in after.items()},
+        "log": trainer.log(),
+    }
 
 
 def write_results(model: "PeftModel", base: Path, names: list[str], metrics: dict[str, Any], output_dir: Path) -> None:

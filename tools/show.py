@@ -124,7 +124,7 @@ def rule_lines(guidance: MissionGuidance, evidence: Mapping[str, Evidence]) -> l
 
 
 def evidence_lines(seen: Evidence) -> list[str]:
-    """What rests on a rule, on all learn tickets and on those that it was not learnt from, and whether that is no more than chance."""
+    """What rests on a rule, on all learn tickets and on those it was not learnt from, and whether it is chance."""
     rounds = f"round {seen.last}" if seen.first == seen.last else f"rounds {seen.first} to {seen.last}"
     lines = [
         f"        {rounds}, {EVIDENCE[side.name]}: {side.tally.hits} hits, {side.tally.misses} misses"
@@ -156,13 +156,14 @@ def change_lines(change: Change, known: Mapping[str, RuleMeta], evidence: Mappin
 
 
 def trial_text(trial: Trial) -> str:
-    """What a trial showed: p-value and the level it had to meet, harm, a foreign object; tickets fixed and broken with the first few of them."""
+    """What a trial showed: p-value and its level, harm, a foreign object; tickets fixed and broken."""
     from verdicts.report.evidence import p_text
 
     level = f", at most {trial.level:.2g} wanted" if trial.level is not None else ""
     harm = f", harm {trial.harm:.1%}" if trial.harm is not None else ""
     foreign = f", names {trial.foreign}, which the checklist does not" if trial.foreign else ""
-    did = f"fixed {keys_text(trial.fixed)} of {trial.errors} wrong, broke {keys_text(trial.broke)} of {trial.corrects} right"
+    fixed, broke = keys_text(trial.fixed), keys_text(trial.broke)
+    did = f"fixed {fixed} of {trial.errors} wrong, broke {broke} of {trial.corrects} right"
     return f"trial p {p_text(trial.p_value)}{level}{harm}{foreign}: {did}"
 
 
@@ -180,13 +181,14 @@ def near_lines(near: list[NearMiss]) -> list[str]:
     for miss in near:
         lines += [
             f"  {miss.text}",
-            f"      p {p_text(miss.p_value)}, at most {miss.level:.2g} wanted: about {miss.times} times as many tickets like these would settle it",
+            f"      p {p_text(miss.p_value)}, at most {miss.level:.2g} wanted: about {miss.times} times as many "
+            "tickets like these would settle it",
         ]
     return lines
 
 
 def metrics_lines(rows: list[RoundMetrics]) -> list[str]:
-    """A table of whole epochs, a line for all tickets and one for either side; rounds stand in where no epoch is whole yet."""
+    """A table of whole epochs, a line for all tickets and one a side; rounds stand in where no epoch is whole yet."""
     from verdicts.report.evidence import side_rates, sides_in
 
     shown = [row for row in rows if row.scope == "epoch"] or rows
@@ -222,7 +224,7 @@ def reading_lines(run_dir: Path, rounds: int) -> list[str]:
 
 
 def standing_lines(standing: Standing, learnt: Learnt, limit: float | None, one_sided: OneSided | None) -> list[str]:
-    """Where the run stands with all decisions counted, and whether to train on it: the report's figures and its sentence before a gate has spoken."""
+    """Where the run stands with all decisions counted, and whether to train on it, as the report says before a gate."""
     from verdicts.runs.standing import MAY_TRAIN, training_advice
 
     verdict = training_advice(learnt.status, learnt.rounds, standing.rates.frr, standing.waiting, limit, standing.gaps)

@@ -2,8 +2,8 @@
 
     python -m tools.why --file runs/miniature/bbu_line/guidance.json
 
-Asks make (make -n) and reads its answer; runs no step and writes nothing. The run is taken from the file's path, and what it
-was made with from its memory; CONFIG and the like ask what naming another one would do.
+Asks make (make -n) and reads its answer; runs no step and writes nothing. The run is taken from the file's path, and
+what it was made with from its memory; CONFIG and the like ask what naming another one would do.
 """
 
 from __future__ import annotations
@@ -80,7 +80,7 @@ def folder_of_run(file: Path) -> Path | None:
 def configuration(
     folder: Path, models: str | None, tickets: str | None, overlay: str | None, fusion: str | None
 ) -> tuple[dict[str, str], dict[str, str]]:
-    """What prepare, which runs before all else, would write into the run (path -> why), and what it would settle for make."""
+    """What prepare, which runs first, would write into the run (path -> why), and what it would settle for make."""
     from tools import prepare
     from verdicts.runs.naming import Choice, remembered
 
@@ -94,7 +94,7 @@ def configuration(
 
 
 def reasons(answer: DryRun, file: Path, changed: dict[str, str], run: Path | None) -> list[str]:
-    """Why a file would be made again: for each root cause the chain that leads to it. Empty where times alone differ, and no content."""
+    """Why a file would be made again: the chain to each root cause. Empty where times differ, but no content."""
     from verdicts.base.made import stale
     from verdicts.runs.make_graph import STALE, chains, steps_text
 
@@ -108,7 +108,8 @@ def reasons(answer: DryRun, file: Path, changed: dict[str, str], run: Path | Non
         if cause.startswith(STALE):
             path = " <- ".join(chain[:-1])
             lines.append(
-                f"Because {chain[-2]} was made from something else: {', '.join(other.get(Path(chain[-2]), ['make -B']))} changed since."
+                f"Because {chain[-2]} was made from something else: "
+                f"{', '.join(other.get(Path(chain[-2]), ['make -B']))} changed since."
             )
         elif cause in changed:
             lines.append(f"Because prepare would write {cause} again: {changed[cause]}.")
@@ -147,7 +148,7 @@ def when(path: str) -> str:
 
 
 def standing(graph: Graph, file: Path, folder: Path | None, run: Path | None) -> list[str]:
-    """What is to be said of a file that would stay as it is. What it was made from is known from its note, else from make's rule."""
+    """What to say of a file that would stay as it is. What it was made from stands in its note, else in make's rule."""
     from verdicts.base.made import code_digest, notes_below, outputs_of
 
     needs = graph.prerequisites(str(file))
@@ -163,7 +164,8 @@ def standing(graph: Graph, file: Path, folder: Path | None, run: Path | None) ->
         needs = [name.replace("{run}", str(run)) for name in note["inputs"]]
     if folder and file == folder / "stage_a.jsonl":
         return [
-            f"{file} stays as it is: prepare takes it from its source, and again only where the source's content changes."
+            f"{file} stays as it is: prepare takes it from its source, and again only where the source's content "
+            "changes."
         ]
     if folder and file.parent == folder / "config":
         return [

@@ -1,4 +1,4 @@
-"""Files edited by hand in a finished run: what `make -n` says is made again, what is not, and what becomes of the edit."""
+"""Files edited by hand in a finished run: what `make -n` says is made again, and what becomes of the edit."""
 
 import os
 import re

@@ -1,4 +1,4 @@
-"""What the README and docs/ name is there: tools, targets, options, files, configurations, messages; what they show works."""
+"""What the README and docs/ name is there: tools, targets, options, files, messages; what they show works."""
 
 import ast
 import re
@@ -89,7 +89,7 @@ CHEAP = {
 
 
 def shown_commands() -> dict[str, str]:
-    """Whole `make` commands of the pages' code, with the page: those with a placeholder or another model set are left out."""
+    """Whole `make` commands of the pages' code, with the page; none with a placeholder or another model set."""
     found = {}
     for page in PAGES:
         text = page.read_text(encoding="utf-8")

@@ -1,4 +1,7 @@
-"""A hundred hostile texts in summaries, group ids, reasons, rules and notes: no control token, no line of a prompt, no file elsewhere, no script, no escape."""
+"""A hundred hostile texts in summaries, ids, reasons, rules and notes.
+
+No control token, no line of a prompt, no file elsewhere, no script, no escape.
+"""
 
 import json
 import re
@@ -126,7 +129,8 @@ def test_no_tool_prints_an_escape_or_writes_elsewhere(run, tool, tmp_path, monke
     monkeypatch.chdir(tmp_path)
     given = {
         "show": {"run_dir": folder}, "check": {"run_dir": folder}, "diff_runs": {"a": folder, "b": folder},
-        "report": {"run_dir": folder, "output": folder / "report.html"}, "review_page": {"run_dir": folder, "output": folder / "review.html", "photos": folder},
+        "report": {"run_dir": folder, "output": folder / "report.html"},
+        "review_page": {"run_dir": folder, "output": folder / "review.html", "photos": folder},
         "review_apply": {"run_dir": folder}, "collect": None, "aggregate_review": None, "distill": None,
     }[tool]  # fmt: skip
     outside = set(snapshot(folder.parents[2])) - set(snapshot(folder))

@@ -1,4 +1,4 @@
-"""Results are told by the content of what they were made from: real small runs through Make, with inputs moved, aged, replaced and edited."""
+"""Results are told by the content of what they were made from: small runs through Make, inputs moved, aged, edited."""
 
 import json
 import os
@@ -16,7 +16,10 @@ from verdicts.base.jsonl import write_rows
 
 ROOT = Path(__file__).resolve().parents[2]
 OPEN, SHUT = "机柜门敞开×1", "机柜门关闭×1"
-SMALL = "window: {tickets: 6}\nloop: {max_epochs: 2}\nrollout: {max_new_tokens: 40}\nreflect: {max_new_tokens: 120, groups: 1}\n"
+SMALL = (
+    "window: {tickets: 6}\nloop: {max_epochs: 2}\nrollout: {max_new_tokens: 40}\n"
+    "reflect: {max_new_tokens: 120, groups: 1}\n"
+)
 NOTHING = "Nothing to be done"
 
 
@@ -64,7 +67,7 @@ def whole(tmp_path_factory) -> Path:
 
 @pytest.fixture
 def run(whole, tmp_path) -> Path:
-    """A copy of the run, all its files dated anyhow, in a folder of its own; its tickets and configuration stay where they are."""
+    """A copy of the run, all files dated anyhow, in a folder of its own; tickets and configuration stay in place."""
     shutil.copytree(whole / "runs", tmp_path / "runs")
     dates = random.Random(1)
     for path in (tmp_path / "runs").rglob("*"):

@@ -1,4 +1,4 @@
-"""Killed or stopped at any moment and started again, a run ends in the bytes of an undisturbed one; two runs never share a folder."""
+"""Killed at any moment and started again, a run ends in the bytes of an undisturbed one; no two runs share a folder."""
 
 import os
 import random

@@ -1,8 +1,9 @@
-"""What a command does when an input is another, an older, a missing or a renamed one, or lies at a path with a blank and an apostrophe.
+"""What a command does when an input is another, older, missing or renamed, or at a path with a blank and an apostrophe.
 
-Real ``make`` in a copy of the project, with the miniature teacher and student in a world of eight tickets and a dozen photos.
-The right thing: another or an older input is used (made again) or refused by one sentence; a missing one is refused by its
-path; a renamed one changes nothing but names; an odd path is a path. No gate speaks of what it did not judge.
+Real ``make`` in a copy of the project, with the miniature teacher and student in a world of eight tickets and a dozen
+photos. The right thing: another or an older input is used (made again) or refused by one sentence; a missing one is
+refused by its path; a renamed one changes nothing but names; an odd path is a path. No gate speaks of what it did not
+judge.
 """
 
 import json
@@ -45,7 +46,8 @@ seed: 17
 image_paths: relative
 mix: {by: rows, anchor: chat, tokenizer: ""}
 sources:
-  - {name: chat, dataset: chat, template: chatml, paths: ["{corpus}/distill.train.jsonl"], val: {share: 0}, ratio: 1.0, weight: 1.0, fail_oversample: 1.0}
+  - {name: chat, dataset: chat, template: chatml, paths: ["{corpus}/distill.train.jsonl"], val: {share: 0}, ratio: 1.0,
+     weight: 1.0, fail_oversample: 1.0}
   - {name: summary, dataset: summary, template: summary, paths: ["OLD"], val: {share: 0}, rows: 2, weight: 1.0}
 """
 OLD = "photos/old/bbu_line.summary.jsonl"  # the student's old tasks, a source of the mix
@@ -53,7 +55,7 @@ HELD = "HELD_OUT=photos/held_out"
 
 
 class World:
-    """A copy of the project with a run ``r`` (tickets, corpus, a student ``m``, judged) and a run ``s`` (photos, summaries)."""
+    """A copy of the project; runs ``r`` (tickets, corpus, a student ``m``, judged) and ``s`` (photos, summaries)."""
 
     def __init__(self, folder: Path):
         self.folder = folder
@@ -98,7 +100,7 @@ class World:
         }
 
     def gate(self, *words: str, held: str = "photos/held_out", student: str = "m") -> dict:
-        """The record of a gate that was asked just now; checked to be of this student and these questions as they lie there."""
+        """The record of a gate asked just now; checked to be of this student and these questions as they lie there."""
         done = self.make("gate", *words, f"HELD_OUT={held}")
         digest = files_digest(held_out_files(self.folder / held, "bbu_line"))
         record = json.loads((self.run / f"evaluation/{student}-{digest[:8]}/gate.json").read_text(encoding="utf-8"))

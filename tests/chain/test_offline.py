@@ -1,4 +1,4 @@
-"""No network, no code from data: a run works where there is no network at all, and nothing unpickles or trusts what it reads."""
+"""No network, no code from data: a run works without any network, and nothing unpickles or trusts what it reads."""
 
 import re
 import shutil

@@ -11,7 +11,8 @@ import pytest
 from tests.chain.test_end_to_end import ROOT, SHARED, make, rows
 from tests.support.builders import call
 
-OVERLAY = "fail_first: {negatives: [[蛇形管]]}\n"  # nothing bad, so the teacher lets such tickets pass and the guard has much to say
+# nothing bad, so the teacher lets such tickets pass and the guard has much to say
+OVERLAY = "fail_first: {negatives: [[蛇形管]]}\n"
 
 
 @pytest.fixture(scope="module")

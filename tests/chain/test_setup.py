@@ -1,4 +1,4 @@
-"""make/setup.py: which llama.cpp is used, and what happens to one that dies or computes something else. Nothing is compiled."""
+"""make/setup.py: which llama.cpp is used, and what happens to one that dies or miscomputes. Nothing is compiled."""
 
 import importlib.util
 import json
@@ -13,7 +13,8 @@ ROOT = Path(__file__).resolve().parents[2]
 NAME = "llama_cpp_python-0.3.36-py3-none-linux_x86_64.whl"
 SEGFAULT, DIFFERS, RIGHT = "segfault", "differs", "right"
 
-# A Python that packs, installs and checks as pip and tools.selfcheck would. What a check says of a wheel stands in the wheel.
+# A Python that packs, installs and checks as pip and tools.selfcheck would. What a check says of a wheel stands in the
+# wheel.
 FAKE = """#!{python} -S
 import os, pathlib, sys
 sys.argv[0:1] = []

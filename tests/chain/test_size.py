@@ -6,7 +6,8 @@ from verdicts.records.rollout import Selection, Trajectory
 from verdicts.records.tickets import StageA
 
 SMALL, LARGE = 300, 4_300
-A_TICKET = 2_000  # bytes: some 50 are columns, the rest is the noise of a process; held as objects the tickets alone take 8,000
+# bytes: some 50 are columns, the rest is the noise of a process; held as objects the tickets alone take 8,000
+A_TICKET = 2_000
 
 
 def test_no_tool_holds_the_rows_of_a_run_in_memory(tmp_path):

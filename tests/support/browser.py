@@ -1,10 +1,11 @@
-"""Debian's headless Chromium for tests of the pages that tools write: opened from file://, everything it complains about kept.
+"""Debian's headless Chromium for tests of pages: opened from file://, everything it complains about kept.
 
     def test_the_page_is_quiet(open_page):
         opened = open_page(path, width=375)
         assert opened.complaints == [] and opened.requests == []
 
-Uses the ``playwright`` package with the Chromium that the system has: nothing is downloaded. Skips where either is absent.
+Uses the ``playwright`` package with the Chromium that the system has: nothing is downloaded. Skips where either is
+absent.
 """
 
 import shutil
@@ -26,7 +27,8 @@ INSIDE = ("data:", "blob:", "about:")  # what a page holds itself
 class Opened:
     """A page in a browser context of its own (own storage).
 
-    ``complaints``: console errors and warnings, uncaught exceptions. ``requests``: every URL asked for but the page itself.
+    ``complaints``: console errors and warnings, uncaught exceptions. ``requests``: every URL asked for but the page
+    itself.
     """
 
     page: "Page"
@@ -59,8 +61,11 @@ def chromium() -> Iterator["Browser"]:
 
 @pytest.fixture
 def open_page(chromium: "Browser") -> Iterator[Callable[..., Opened]]:
-    """``open_page(path, width=1280, height=800, **options)``: options are playwright's for a context, such as ``locale="zh-CN"``,
-    ``color_scheme="dark"``, ``java_script_enabled=False``."""
+    """``open_page(path, width=1280, height=800, **options)``.
+
+    Options are playwright's for a context, such as ``locale="zh-CN"``, ``color_scheme="dark"``,
+    ``java_script_enabled=False``.
+    """
     contexts = []
 
     def open_it(path: Path, width: int = 1280, height: int = 800, **options: object) -> Opened:

@@ -1,4 +1,4 @@
-"""Tiny hand-made runs for tests: records with sensible values, a run folder on disk, and tools called as from a shell."""
+"""Tiny hand-made runs for tests: records with sensible values, a run folder on disk, tools called as from a shell."""
 
 import contextlib
 import importlib
@@ -51,7 +51,10 @@ class Outcome(NamedTuple):
 
 
 def call(tool: str, **options: object) -> Outcome:
-    """Call ``python -m tools.<tool>`` in this process; ``stage_a=path`` becomes ``--stage-a path``, None is left out, True is a flag."""
+    """Call ``python -m tools.<tool>`` in this process.
+
+    ``stage_a=path`` becomes ``--stage-a path``, None is left out, True is a flag.
+    """
     main = importlib.import_module(f"tools.{tool}").main
     given = [
         word
@@ -103,7 +106,7 @@ def candidate(
     step: int = 0,
     odds: float | None = 2.0,
 ) -> Trajectory:
-    """One candidate; ``verdict`` None makes it malformed. ``odds``: ln p(verdict) - ln p(other), None where not measured."""
+    """One candidate; ``verdict`` None: malformed. ``odds``: ln p(verdict) - ln p(other), None where not measured."""
     reason = f"第{index % 2 + 1}条依据(G0)"
     logprob = {"pass": None, "fail": None}
     if verdict and odds is not None:
@@ -198,7 +201,7 @@ def reflection(round: int = 1, epoch: int = 1, number: str = "life", **fields: o
 
 
 class RunFolder:
-    """A run folder built round by round: ``play`` writes what rollout, reflect and apply leave, ``finish`` loop.json."""
+    """A run folder built round by round: ``play`` writes what rollout, reflect, apply leave, ``finish`` loop.json."""
 
     def __init__(self, folder: Path, tickets: list[StageA], *, high_risk: bool = True, **distill: object):
         self.folder, self.stage_a, self.loop, self.rounds = (
@@ -246,7 +249,7 @@ class RunFolder:
         suspects: tuple[str, ...] = (),
         odds: dict[str, float | None] | None = None,
     ) -> "RunFolder":
-        """One round. ``answers``: ``{"a::pass": "pass pass fail bad"}``; ``after``: the guidance it leaves (unchanged by default)."""
+        """One round. ``answers``: ``{"a::pass": "pass pass fail bad"}``; ``after``: the guidance it leaves."""
         self.done += 1
         place = {"round": self.done, "epoch": epoch or self.done}
         rows, chosen = [], []

@@ -1,4 +1,4 @@
-"""A complete little run with everything that tools read, for tools/chaos_inputs.py: good files, and how each is read."""
+"""A little run with everything that tools read, for tools/chaos_inputs.py: good files, and how each is read."""
 
 import shutil
 from collections.abc import Callable
@@ -66,7 +66,7 @@ class Samples:
         shutil.copytree(CONFIGS, folder / "configs")
 
     def _learn(self) -> None:
-        """Records with all that learning writes: lives of rules, trials with their level and tickets, and how many were tried."""
+        """Records with all that learning writes: lives of rules, trials with level and tickets, how many were tried."""
         folder = self.run.rounds / "0002"
         life, call = read_file_rows(folder / "reflection.jsonl", Reflection)
         seen = RuleTally(

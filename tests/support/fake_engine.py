@@ -2,6 +2,7 @@
 
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator, Sequence
+from typing import ClassVar
 
 from verdicts.engines import NO_VERDICT, Completion, Decode
 from verdicts.stage_b.protocol import parse
@@ -11,12 +12,12 @@ SURE = {"pass": {"pass": -0.1, "fail": -2.4}, "fail": {"pass": -2.4, "fail": -0.
 
 
 class FakeEngine:
-    """``answers``: queued replies, one a candidate; ``reflections``: one a reflection call; both raise IndexError when used up.
+    """``answers``: queued replies, one a candidate; ``reflections``: one a call; both raise IndexError when used up.
 
     ``judges``: the verdict of a trial ticket, ``pass``, ``fail`` or None, from its system and user message.
     """
 
-    fingerprint = {"kind": "fake"}
+    fingerprint: ClassVar[dict[str, str]] = {"kind": "fake"}
 
     def __init__(
         self,

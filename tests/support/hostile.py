@@ -118,7 +118,9 @@ PAYLOADS = [*CONTROL, *VERDICTS, *OPERATIONS, *MARKUP, *PATHS, *TERMINAL, *SHEET
 
 
 def flips() -> tuple[int, int, int]:
-    """Tickets (a failed and a passed one for each text), and how many verdicts of the miniature teacher turn to pass, to fail, where the text stands in a photo's label.
+    """Tickets (a failed and a passed one for each text) with the text in a photo's label.
+
+    And how many verdicts of the miniature teacher turn to pass, to fail.
 
     The likelier verdict counts. Nothing holds a model to ignore what it reads: this is a figure, not a promise.
     """

@@ -7,7 +7,9 @@ VOID = {"meta", "link", "br", "hr", "img", "input"}
 
 
 class Page(HTMLParser):
-    """A page parsed. ``texts``: by id, the element's text; ``rows``: by id of a table, the texts of its body's cells; ``names``: every element's name.
+    """A page parsed.
+
+    ``texts``: by id, the element's text; ``rows``: by id of a table, its body's cells; ``names``: every element's name.
 
     Text in Chinese (class zh) is left out unless ``language`` asks for it; white space is one space.
     """

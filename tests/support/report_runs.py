@@ -1,9 +1,13 @@
-"""Runs for the tests of the report, as fixtures: one that learnt and forgot a rule, one that held tickets out, one with a student, one full of markup."""
+"""Runs for the tests of the report, as fixtures.
+
+One that learnt and forgot a rule, one that held tickets out, one with a student, one full of markup.
+"""
 
 import json
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from itertools import count, islice
 from pathlib import Path
+from types import MappingProxyType
 
 import pytest
 
@@ -127,7 +131,8 @@ def tried(
     return RejectedOperation(op={"op": "add", "key": None, "keys": [], "text": text}, why=why, trial=trial)
 
 
-# 3 of ten wrong and 0 of ten right: p = C(10, 3) / C(20, 3) = 0.105263; twice as many of each: 0.010098, three times: 0.000968, four times: 0.000093.
+# 3 of ten wrong and 0 of ten right: p = C(10, 3) / C(20, 3) = 0.105263; twice as many of each: 0.010098, three times:
+# 0.000968, four times: 0.000093.
 NEAR = [
     tried("须见线夹", 3, 0, 0.02, 0.105263),  # two times
     tried("须见扎带", 3, 0, 0.0001, 0.105263),  # four times; its better trial is
@@ -141,14 +146,14 @@ NEAR = [
 
 def weighed_run(
     folder: Path,
-    released: dict[str, int] = {"learn": 2, "holdout": 8},
-    blocked: dict[str, int] = {"learn": 0, "holdout": 0},
+    released: Mapping[str, int] = MappingProxyType({"learn": 2, "holdout": 8}),
+    blocked: Mapping[str, int] = MappingProxyType({"learn": 0, "holdout": 0}),
     near: list = NEAR,
 ) -> RunFolder:
     """Two epochs of two rounds on 40 fails and 10 passes to learn from, and 20 fails and 10 passes held out.
 
-    So many fails are ``released`` and passes ``blocked`` on either side. Of three rules that came in round 1, G1 works, G2 lives
-    on the base rate, and G3 leaves in round 3.
+    So many fails are ``released`` and passes ``blocked`` on either side. Of three rules that came in round 1, G1 works,
+    G2 lives on the base rate, and G3 leaves in round 3.
     """
     drawn = {side: groups(side) for side in ("learn", "holdout")}
     answers, tickets = {}, []

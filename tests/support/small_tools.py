@@ -1,4 +1,4 @@
-"""Tools of a few lines for tests of how a tool starts, stops and holds a folder: they sleep, compute or write, and ask no model."""
+"""Tools of a few lines, to test how a tool starts, stops and holds a folder: they sleep, compute or write."""
 
 import os
 import signal
@@ -43,7 +43,7 @@ def environment(folder: Path, **more: str) -> dict[str, str]:
 
 
 def as_by_hand() -> None:
-    """In a new process: switch on the signals that whoever runs the tests has switched off (nohup, a script's ``&``)."""
+    """In a new process: switch on the signals that the caller of the tests switched off (nohup, a script's ``&``)."""
     for number in (signal.SIGHUP, signal.SIGINT, signal.SIGTERM):
         signal.signal(number, signal.SIG_DFL)
 
