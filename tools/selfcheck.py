@@ -46,12 +46,12 @@ def main(
         return compute()
     if trust.library_folder() is None:
         raise mistake("llama_cpp is not installed", "run `make setup`")
-    if if_new and trust.known():
+    if if_new and trust.is_on_record():
         return None
     seen = trust.check()
     if seen.wrong:
-        raise trust.refusal(seen)
-    kept = "" if trust.remember(seen) else "; no mark could be written, so that each tool checks it again"
+        raise trust.failure(seen)
+    kept = "" if trust.record_pass(seen) else "; no mark could be written, so that each tool checks it again"
     return say(f"selfcheck: llama.cpp computes right here: {seen.figures}{kept}")
 
 
@@ -107,7 +107,7 @@ def answers(stored: dict[str, Any]) -> list[dict[str, Any]]:
     from verdicts.engines import trust
     from verdicts.engines.llama.engine import LlamaCppEngine
 
-    trust.trust()
+    trust.skip_check()
     found: list[dict[str, Any]] = []
     for layers in (-1, 0):
         config = EngineConfig(

@@ -79,7 +79,7 @@ def plain_ids_of_llama_cpp():
 
     pytest.importorskip("llama_cpp")
     model = Model(MINIATURE / "teacher.gguf", 0)
-    return model.plain_ids, lambda found: bool(model.barred[found].any()), model.template_ids
+    return model.plain_ids, lambda found: bool(model.banned[found].any()), model.template_ids
 
 
 def plain_ids_of_transformers():

@@ -2,7 +2,6 @@
 
 import json
 import re
-from pathlib import Path
 from random import Random
 
 import numpy as np
@@ -154,7 +153,7 @@ def test_where_the_free_answer_keeps_the_form_the_grammar_changes_no_byte_of_it(
 def test_a_mask_leaves_only_what_may_come_next_even_where_the_likeliest_may_not(engine):
     grammar = Grammar(engine.model, gbnf({"enum": ["甲"]}))
     row = np.zeros(engine.model.vocab_size, np.float32)
-    mask = grammar.refused(row)
+    mask = grammar.banned(row)
     allowed = {engine.model.pieces[token] for token in np.flatnonzero(~mask)}
     assert allowed and all(b'"\xe7\x94\xb2"'.startswith(piece) for piece in allowed)
     assert not any(grammar.accept(token) for token in engine.model.eog)

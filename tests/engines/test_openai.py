@@ -148,7 +148,8 @@ def test_a_slow_answer_is_a_failure_like_another(serve, connect):
 def test_an_endpoint_where_nobody_listens_is_named(connect):
     with pytest.raises(
         UserError,
-        match=r"http://127\.0\.0\.1:9/v1/chat/completions: engine\.base_url: no answer after 1 tries \(ConnectError.*\); ",
+        match=r"http://127\.0\.0\.1:9/v1/chat/completions: engine\.base_url: "
+        r"no answer after 1 tries \(ConnectError.*\); ",
     ):
         connect("http://127.0.0.1:9/v1", retries=0).judge("s", ["u"])
 

@@ -1,4 +1,4 @@
-"""Servers that answer as none should: each ends in an answer, a refused one or one sentence, in time, without the key."""
+"""Servers that answer as none should: each ends in an answer, a refusal or a sentence, in time, without the key."""
 
 import base64
 import gzip
@@ -14,7 +14,7 @@ import time
 import urllib.parse
 import zlib
 from collections.abc import Callable
-from datetime import datetime, timedelta, timezone
+from datetime import UTC, datetime, timedelta
 from email.utils import format_datetime
 from pathlib import Path
 
@@ -66,7 +66,7 @@ def bomb(mebibytes: int) -> bytes:
 
 
 class Server:
-    """Answers each request on loopback with the bytes that ``script(number, request)`` gives; an iterator is sent piece by piece."""
+    """Answers each request on loopback with what ``script(number, request)`` gives: bytes, or pieces in turn."""
 
     def __init__(self, script: Callable[[int, bytes], object], tls: ssl.SSLContext | None = None) -> None:
         self.tls, self.script, self.asked, self.lock, self.is_open = tls, script, [], threading.Lock(), True
@@ -182,7 +182,9 @@ UNREADABLE = {  # a 200 that holds no answer
     "content a list": http({"choices": [choice([{"type": "text", "text": TEXT}])]}),
     "content an object": http({"choices": [choice({"text": TEXT})]}),
     "withheld": http({"choices": [choice(None, "content_filter")]}),
-    "a refusal beside": http({"choices": [{"message": {"content": None, "refusal": "I cannot"}, "finish_reason": "stop"}]}),
+    "a refusal beside": http(
+        {"choices": [{"message": {"content": None, "refusal": "I cannot"}, "finish_reason": "stop"}]}
+    ),
     "half a character": http('{"choices": [{"message": {"content": "Verdict: \\ud83d"}}]}'),
     "deep": http('{"choices": ' + DEEP + "}"),
     "deep object": http('{"error":' * 5000 + "1" + "}" * 5000),
@@ -207,7 +209,7 @@ def test_a_200_without_an_answer_is_tried_again_and_then_one_prompts_failure(ask
 
 @pytest.mark.parametrize("name", UNREADABLE)
 def test_a_second_try_that_succeeds_is_the_answer(ask, name):
-    found, server, _ = ask(lambda number, request: http({"choices": [choice()]}) if number else UNREADABLE[name])
+    found, _, _ = ask(lambda number, request: http({"choices": [choice()]}) if number else UNREADABLE[name])
     assert (found.text, found.finish, found.detail) == (TEXT, "stop", "")
 
 
@@ -394,7 +396,7 @@ def test_a_retry_after_that_says_nothing_is_not_obeyed(ask, asked):
 
 @pytest.mark.parametrize("asked", ["1", "1.0", "date"])
 def test_a_retry_after_is_obeyed(ask, asked):
-    when = format_datetime(datetime.now(timezone.utc) + timedelta(seconds=2), usegmt=True) if asked == "date" else asked
+    when = format_datetime(datetime.now(UTC) + timedelta(seconds=2), usegmt=True) if asked == "date" else asked
     found, _, seconds = ask(
         lambda number, request: http({"choices": [choice()]}) if number else http("busy", 429, Retry_After=when)
     )
@@ -486,7 +488,13 @@ SCHEMA = {
 
 @pytest.mark.parametrize(
     "refusal",
-    [http("response_format is not supported", 400), http({"error": {"message": "unsupported json_schema"}}, 422), http({"error": "json_schema?"}, 200), http("what?", 400), http("response_format: not implemented", 501)],
+    [
+        http("response_format is not supported", 400),
+        http({"error": {"message": "unsupported json_schema"}}, 422),
+        http({"error": "json_schema?"}, 200),
+        http("what?", 400),
+        http("response_format: not implemented", 501),
+    ],
     ids=["named", "422", "200", "unnamed", "501"],
 )  # fmt: skip
 def test_a_schema_is_sent_and_left_out_for_good_where_the_server_takes_none(ask, refusal):
@@ -569,7 +577,10 @@ def test_a_server_that_speaks_no_tls_ends_at_once(ask):
 def secure(tmp_path):
     """A server that speaks TLS with a certificate of its own; (its URL, the certificate)."""
     made = subprocess.run(
-        ["openssl", "req", "-x509", "-newkey", "rsa:2048", "-nodes", "-subj", "/CN=localhost", "-addext", "subjectAltName=IP:127.0.0.1", "-keyout", tmp_path / "key", "-out", tmp_path / "cert", "-days", "2"],
+        [
+            *("openssl", "req", "-x509", "-newkey", "rsa:2048", "-nodes", "-days", "2", "-subj", "/CN=localhost"),
+            *("-addext", "subjectAltName=IP:127.0.0.1", "-keyout", tmp_path / "key", "-out", tmp_path / "cert"),
+        ],
         capture_output=True,
     )  # fmt: skip
     if made.returncode:
@@ -674,7 +685,7 @@ def test_closing_ends_what_is_under_way(ask, reply):
     def how(engine):
         rows = engine.rollout("s", ["a"] * 4, [[DECODE]] * 4)
         threading.Timer(0.3, engine.close).start()
-        with pytest.raises(BaseException):
+        with pytest.raises(BaseException):  # noqa: B017  CancelledError or the engine's own end: either is right
             list(rows)
 
     _, _, seconds = ask(reply, how=how, timeout_s=30.0, retries=5)
@@ -693,7 +704,8 @@ engine = open_engine(EngineConfig.model_validate_json({config.model_dump_json()!
 print("asking", flush=True)
 list(engine.rollout("s", ["a"] * 8, [[Decode(0.5, 0.9, 40, 1)]] * 8))
 """
-    code = f"import signal; signal.signal(signal.SIGINT, signal.default_int_handler)\n{code}"  # whoever runs the tests may ignore it
+    # whoever runs the tests may ignore it
+    code = f"import signal; signal.signal(signal.SIGINT, signal.default_int_handler)\n{code}"
     process = subprocess.Popen(
         [sys.executable, "-c", code], cwd=ROOT, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
     )

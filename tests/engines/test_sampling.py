@@ -1,4 +1,4 @@
-"""Drawing tokens: the vectorised sampler against a plain one, and the token plan of the two-line protocol."""
+"""Drawing tokens: the vectorised sampler against a plain one, and the tokens of the two-line protocol."""
 
 import math
 from concurrent.futures import ThreadPoolExecutor
@@ -8,7 +8,16 @@ import pytest
 
 from verdicts.base.errors import UserError
 from verdicts.engines import Decode
-from verdicts.engines.llama.sequences import Ask, Thinking, Voice, Writer, apart, free, shared_verdict
+from verdicts.engines.llama.sequences import (
+    NO_TOKEN,
+    Feed,
+    Sampler,
+    ThinkingTokens,
+    Vocabulary,
+    free_text,
+    independent,
+    shared_verdict,
+)
 from verdicts.engines.llama.two_line import TwoLine
 from verdicts.engines.sampling import TOP_K, draw, draw_small, log_softmax, most_likely, two_way
 
@@ -40,12 +49,11 @@ def test_draws_equal_those_of_a_plain_sampler(temperature, top_p, spread):
     rng = np.random.default_rng(7)
     logits = (rng.standard_normal((200, 300)) * spread).astype(np.float32)
     uniform = rng.random(200)
-    expected = [plain_draw(row, temperature, top_p, u) for row, u in zip(logits, uniform)]
+    expected = [plain_draw(row, temperature, top_p, u) for row, u in zip(logits, uniform, strict=True)]
     drawn = draw(logits, range(200), np.full(200, temperature, np.float32), np.full(200, top_p), uniform)
     same = np.mean(drawn == expected)
-    assert (
-        same == 1 if temperature == 0 else same > 0.98
-    )  # a number that falls on a border between tokens may go either way
+    # a number that falls on a border between tokens may go either way
+    assert same == 1 if temperature == 0 else same > 0.98
 
 
 def test_a_row_is_drawn_alike_in_any_company():
@@ -64,7 +72,7 @@ def test_of_a_large_vocabulary_only_the_most_likely_tokens_are_drawn_with_or_wit
     drawn = draw(logits, range(6), *settings)
     with ThreadPoolExecutor(3) as pool:
         assert list(draw(logits, range(6), *settings, pool)) == list(drawn)
-    for row, token, uniform in zip(logits, drawn, settings[2]):
+    for row, token, uniform in zip(logits, drawn, settings[2], strict=True):
         best = np.sort(np.argsort(-row, kind="stable")[:TOP_K])
         assert token == best[draw_small(row[best], 1.0, 1.0, uniform)]
 
@@ -117,52 +125,50 @@ def word_ids(text: str) -> list[int]:
     return ids
 
 
-def voice(thinking: Thinking | None = None) -> Voice:
-    plan = TwoLine(word_ids, PIECES, BARRED, frozenset({END}))
-    return Voice(plan, lambda ids: b"".join(PIECES[i] for i in ids).decode(), PIECES, thinking)
+def vocabulary(thinking: ThinkingTokens | None = None) -> Vocabulary:
+    protocol = TwoLine(word_ids, PIECES, BARRED, frozenset({END}))
+    return Vocabulary(protocol, lambda ids: b"".join(PIECES[i] for i in ids).decode(), PIECES, thinking)
 
 
 def run(program, rows):
-    """Run a program and its branches by hand on endless ``rows`` of preferred tokens; returns all token lists that were fed."""
+    """Run a program and its branches by hand on endless ``rows`` of preferred tokens; returns what was fed."""
     fed, waiting = [], [program]
     while waiting:
         program = waiting.pop(0)
-        ask = next(program)
+        feed = next(program)
         try:
             while True:
-                fed.append(list(ask.tokens))
-                ask = program.send(reply(ask, next(rows)))
+                fed.append(list(feed.tokens))
+                feed = program.send(reply(feed, next(rows)))
         except StopIteration as end:
             waiting += end.value
     return fed
 
 
-def reply(ask: Ask, preferred: list[int]):
-    """A row in which ``preferred`` tokens come first, and the first of them that is not refused."""
+def reply(feed: Feed, preferred: list[int]):
+    """A row in which ``preferred`` tokens come first, and the first of them that is not banned."""
     row = np.zeros(len(PIECES), np.float32)
     row[preferred] = np.arange(20, 20 - len(preferred), -1)
-    allowed = np.where(ask.refused, -np.inf, row) if ask.refused is not None else row
-    return row, int(allowed.argmax()) if ask.writer else None
+    allowed = np.where(feed.banned, -np.inf, row) if feed.banned is not None else row
+    return row, int(allowed.argmax()) if feed.sampler else NO_TOKEN
 
 
-def writers(*temperatures: float, most: int = 12) -> list[Writer]:
-    return [Writer.of(Decode(temperature, 1.0, most, seed)) for seed, temperature in enumerate(temperatures)]
+def samplers(*temperatures: float, most: int = 12) -> list[Sampler]:
+    return [Sampler.of(Decode(temperature, 1.0, most, seed)) for seed, temperature in enumerate(temperatures)]
 
 
 def test_the_plan_forces_the_header_and_lets_the_reasons_first_token_bring_the_blank():
-    plan = voice().plan
-    assert (plan.header, plan.verdict) == ([0], {"pass": 1, "fail": 2})
-    assert plan.rest == {
-        "pass": [3, 4],
-        "fail": [3, 4],
-    }  # " a" is the only token with a blank: no choice, so it is given
-    assert list(np.flatnonzero(~plan.running)) == [0, 1, 2, 4, 5, END]
+    protocol = vocabulary().protocol
+    assert (protocol.header, protocol.verdict) == ([0], {"pass": 1, "fail": 2})
+    # " a" is the only token with a blank: no choice, so it is given
+    assert protocol.rest == {"pass": [3, 4], "fail": [3, 4]}
+    assert list(np.flatnonzero(~protocol.running)) == [0, 1, 2, 4, 5, END]
 
 
 def test_a_reason_is_never_empty_never_broken_and_holds_no_control_token():
     answers = {}
     run(
-        shared_verdict(voice(), [5], writers(0.0), True, answers.__setitem__),
+        shared_verdict(vocabulary(), [5], samplers(0.0), True, answers.__setitem__),
         iter([[1, 2]] + [[END, 7, 6, 3, 5]] + [[7, 6, 3, END]] * 3),
     )
     assert answers[0].text == "Verdict: 通过\nReason: ab"
@@ -171,13 +177,15 @@ def test_a_reason_is_never_empty_never_broken_and_holds_no_control_token():
 
 def test_an_answer_without_end_is_cut_at_its_limit():
     answers = {}
-    run(shared_verdict(voice(), [5], writers(0.0, most=8), True, answers.__setitem__), iter([[2, 1]] + [[5]] * 20))
+    run(
+        shared_verdict(vocabulary(), [5], samplers(0.0, most=8), True, answers.__setitem__), iter([[2, 1]] + [[5]] * 20)
+    )
     assert (answers[0].text, answers[0].finish) == ("Verdict: 不通过\nReason: abbbb", "length")
 
 
 def test_one_reason_is_written_for_each_verdict_and_shared():
-    answers, hot = {}, writers(*[9.0] * 8)
-    fed = run(shared_verdict(voice(), [5], hot, True, answers.__setitem__), iter([[1, 2]] + [[5], [END]] * 2))
+    answers, hot = {}, samplers(*[9.0] * 8)
+    fed = run(shared_verdict(vocabulary(), [5], hot, True, answers.__setitem__), iter([[1, 2]] + [[5], [END]] * 2))
     assert len(answers) == 8
     assert len({answer.text for answer in answers.values()}) == 2
     assert len([tokens for tokens in fed if tokens[0] in (1, 2)]) == 2
@@ -185,18 +193,18 @@ def test_one_reason_is_written_for_each_verdict_and_shared():
 
 def test_free_text_keeps_probabilities_only_if_it_begins_as_the_protocol_does():
     answers = {}
-    run(apart(voice(), [5, 5], writers(0.0), False, answers.__setitem__), iter([[5], [0], [1], [END]]))
+    run(independent(vocabulary(), [5, 5], samplers(0.0), False, answers.__setitem__), iter([[5], [0], [1], [END]]))
     assert answers[0].text == "Verdict: 通过"
     assert answers[0].verdict_logprob["pass"] > answers[0].verdict_logprob["fail"]
-    run(apart(voice(), [5, 5], writers(0.0), False, answers.__setitem__), iter([[5], [5], [6], [END]]))
+    run(independent(vocabulary(), [5, 5], samplers(0.0), False, answers.__setitem__), iter([[5], [5], [6], [END]]))
     assert (answers[0].text, answers[0].verdict_logprob) == ("b\n", {"pass": None, "fail": None})
 
 
 @pytest.mark.parametrize("thought,fed", [([[5], [7]], [7, 6, 0]), ([[5], [END]], [7, 6, 0]), ([[5]] * 3, [5, 7, 6, 0])])
 def test_thinking_ends_at_its_closing_token_the_end_of_turn_or_its_limit_and_is_not_in_the_text(thought, fed):
-    answers, thinking = {}, Thinking(opening=[5], closing=[7, 6], max_new_tokens=3)
+    answers, thinking = {}, ThinkingTokens(opening=[5], closing=[7, 6], max_new_tokens=3)
     seen = run(
-        apart(voice(thinking), [5, 5], writers(0.0), True, answers.__setitem__),
+        independent(vocabulary(thinking), [5, 5], samplers(0.0), True, answers.__setitem__),
         iter([[5], *thought, [2, 1], [5], [END]]),
     )
     assert fed in seen
@@ -205,7 +213,10 @@ def test_thinking_ends_at_its_closing_token_the_end_of_turn_or_its_limit_and_is_
 
 def test_thinking_goes_before_free_text_too():
     written = []
-    run(free(voice(Thinking([], [7, 6], 3)), [5], writers(0.0)[0], written.append), iter([[5], [7], [5], [END]]))
+    run(
+        free_text(vocabulary(ThinkingTokens([], [7, 6], 3)), [5], samplers(0.0)[0], written.append),
+        iter([[5], [7], [5], [END]]),
+    )
     assert [completion.text for completion in written] == ["b"]
 
 

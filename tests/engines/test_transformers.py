@@ -11,7 +11,10 @@ from verdicts.base.errors import UserError
 from verdicts.config.sections import EngineConfig, Thinking
 from verdicts.engines import Decode, open_engine
 
-TEMPLATE = "{% for m in messages %}<|im_start|>{{ m.role }}\n{{ m.content }}<|im_end|>\n{% endfor %}{% if add_generation_prompt %}<|im_start|>assistant\n{% endif %}"
+TEMPLATE = (
+    "{% for m in messages %}<|im_start|>{{ m.role }}\n{{ m.content }}<|im_end|>\n{% endfor %}"
+    "{% if add_generation_prompt %}<|im_start|>assistant\n{% endif %}"
+)
 DECODES = [Decode(0.0, 1.0, 12, 0), Decode(1.5, 1.0, 12, 1), Decode(1.5, 1.0, 7, 2)]
 
 

@@ -68,10 +68,10 @@ def test_a_child_that_dies_of_a_signal_is_a_sentence_with_the_remedy(monkeypatch
     with pytest.raises(
         UserError, match=f"^llama.cpp dies of {name} when it answers the stored prompts .*; unset LLAMA_CPP_LIB_PATH"
     ):
-        trust.make_sure()
+        trust.ensure_checked()
     monkeypatch.delenv(trust.LIB_PATH)
-    with pytest.raises(UserError, match="; `CMAKE_ARGS=-DGGML_NATIVE=OFF make setup` builds one for any processor$"):
-        trust.make_sure()
+    with pytest.raises(UserError, match=r"; `CMAKE_ARGS=-DGGML_NATIVE=OFF make setup` builds one for any processor$"):
+        trust.ensure_checked()
     assert not places.exists()
 
 
@@ -90,8 +90,8 @@ def test_a_missing_file_of_the_check_is_no_fault_of_the_library(monkeypatch, pla
         monkeypatch,
         "import sys; print('data/miniature/teacher.gguf: is missing; restore it', file=sys.stderr); sys.exit(2)",
     )
-    with pytest.raises(UserError, match="^data/miniature/teacher.gguf: is missing"):
-        trust.make_sure()
+    with pytest.raises(UserError, match=r"^data/miniature/teacher\.gguf: is missing"):
+        trust.ensure_checked()
 
 
 def test_a_passed_check_is_remembered_until_a_library_changes(monkeypatch, tmp_path, places, libraries):
@@ -101,7 +101,7 @@ def test_a_passed_check_is_remembered_until_a_library_changes(monkeypatch, tmp_p
 
     def again():
         monkeypatch.setattr(trust, "_sure", False)
-        trust.make_sure()
+        trust.ensure_checked()
         return ran()
 
     assert [again(), again()] == [1, 1]
@@ -121,10 +121,10 @@ def test_a_passed_check_is_remembered_until_a_library_changes(monkeypatch, tmp_p
 def test_within_a_process_it_is_asked_once_even_where_no_mark_can_be_written(monkeypatch, tmp_path, places):
     ran = counting(monkeypatch, tmp_path)
     places.parent.write_text("a file where the folder should be")
-    trust.make_sure()
-    trust.make_sure()
+    trust.ensure_checked()
+    trust.ensure_checked()
     assert ran() == 1
-    assert trust.remember(trust.Seen("")) is False
+    assert trust.record_pass(trust.CheckResult("")) is False
 
 
 @pytest.mark.parametrize(
@@ -134,34 +134,34 @@ def test_a_damaged_mark_is_no_mark(monkeypatch, tmp_path, places, text):
     ran = counting(monkeypatch, tmp_path)
     places.parent.mkdir()
     places.write_text(text)
-    trust.make_sure()
-    assert ran() == 1 and trust.known()
+    trust.ensure_checked()
+    assert ran() == 1 and trust.is_on_record()
 
 
 def test_a_mark_of_somebody_else_in_the_temporary_folder_does_not_count(monkeypatch, tmp_path, places):
     counting(monkeypatch, tmp_path)
-    trust.make_sure()
-    assert trust.known()
+    trust.ensure_checked()
+    assert trust.is_on_record()
     monkeypatch.setattr(os, "getuid", lambda: 4242)
-    assert not trust.known()
+    assert not trust.is_on_record()
 
 
 def test_marks_do_not_pile_up(monkeypatch, tmp_path, places):
     for number in range(40):
         monkeypatch.setattr(trust, "_gpus", lambda number=number: [str(number)])
-        trust.remember(trust.Seen(""))
-    assert len(json.loads(places.read_text())) == trust.MARKS and trust.known()
+        trust.record_pass(trust.CheckResult(""))
+    assert len(json.loads(places.read_text())) == trust.MARKS and trust.is_on_record()
 
 
 def test_a_matching_mark_costs_milliseconds(monkeypatch, tmp_path, places):
     import time
 
     counting(monkeypatch, tmp_path)
-    trust.make_sure()
+    trust.ensure_checked()
     took = []
     for _ in range(20):
         start = time.perf_counter()
-        assert trust.known()
+        assert trust.is_on_record()
         took.append(time.perf_counter() - start)
     assert min(took) < 0.005
 
@@ -169,7 +169,11 @@ def test_a_matching_mark_costs_milliseconds(monkeypatch, tmp_path, places):
 def test_an_engine_refuses_libraries_that_are_none(libraries):
     found = tool("tools.plan", "--help", LLAMA_CPP_LIB_PATH=str(libraries))
     assert found.returncode == 0  # nothing is loaded for a help text
-    script = "from verdicts.command.cli import run\nfrom verdicts.engines.llama.runtime import library\nrun(lambda: library())"
+    script = (
+        "from verdicts.command.cli import run\n"
+        "from verdicts.engines.llama.runtime import library\n"
+        "run(lambda: library())"
+    )
     found = subprocess.run(
         [sys.executable, "-c", script],
         cwd=ROOT,
@@ -242,7 +246,7 @@ RIGHT = [
 )
 def test_figures_within_the_tolerance_pass_and_no_others(answers, wrong):
     changes = [*answers, *[{}] * (3 - len(answers))]
-    found, figures = selfcheck.compare(RIGHT, [right | change for right, change in zip(RIGHT, changes)])
+    found, figures = selfcheck.compare(RIGHT, [right | change for right, change in zip(RIGHT, changes, strict=False)])
     assert (wrong in found) if wrong else (found == "" and "verdict probabilities within" in figures)
 
 
@@ -263,8 +267,8 @@ def test_a_teacher_that_is_cut_or_a_pointer_is_named_as_such(tmp_path, monkeypat
     monkeypatch.setattr(trust, "EXPECTED", tmp_path / "selfcheck.json")
     assert selfcheck.expected()["users"]
     (tmp_path / "teacher.gguf").write_text("version https://git-lfs.github.com/spec/v1\n")
-    with pytest.raises(UserError, match="teacher.gguf: is not the file that the stored answers belong to; restore"):
+    with pytest.raises(UserError, match=r"teacher\.gguf: is not the file that the stored answers belong to; restore"):
         selfcheck.expected()
     (tmp_path / "teacher.gguf").unlink()
-    with pytest.raises(UserError, match="teacher.gguf: is missing, so llama.cpp cannot be checked; restore"):
+    with pytest.raises(UserError, match=r"teacher\.gguf: is missing, so llama\.cpp cannot be checked; restore"):
         selfcheck.expected()

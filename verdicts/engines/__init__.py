@@ -6,7 +6,7 @@
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Protocol
+from typing import TYPE_CHECKING, Any, Protocol
 
 from verdicts.base.errors import UserError, mistake
 
@@ -59,13 +59,15 @@ class Engine(Protocol):
         """
 
     def judge(self, system: str, users: Sequence[str]) -> list[dict[str, float | None]]:
-        """Log-probabilities of ``pass`` and ``fail`` for each of ``users``, without writing a reason; None where it does not fit."""
+        """Log-probabilities of ``pass`` and ``fail`` for each of ``users``, no reason; None where it does not fit."""
 
     def complete(
-        self, system: str, users: Sequence[str], decodes: Sequence[Decode], json_schema: dict | None = None
+        self, system: str, users: Sequence[str], decodes: Sequence[Decode], json_schema: dict[str, Any] | None = None
     ) -> list[Completion]:
-        """One answer for each of ``users``, which share one system message (reflection). With ``json_schema`` it is held to JSON of that
-        schema where the engine can; else it is free text."""
+        """One answer for each of ``users``, which share one system message (reflection).
+
+        With ``json_schema`` it is held to JSON of that schema where the engine can; else it is free text.
+        """
 
     def count_tokens(self, text: str) -> int:
         """Number of tokens of ``text`` as data (an estimate from above where the engine has no tokenizer)."""
@@ -100,4 +102,4 @@ def check_calls(users: Sequence[str], decodes: Sequence[object]) -> None:
         raise ValueError(f"{len(users)} users but {len(decodes)} decode settings")
 
 
-__all__ = ["Completion", "Decode", "Engine", "UserError", "open_engine", "mistake"]
+__all__ = ["Completion", "Decode", "Engine", "UserError", "mistake", "open_engine"]

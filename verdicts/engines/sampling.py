@@ -18,9 +18,10 @@ _REACH = 40.0  # nats (at temperature 1) below the best token where exp() is bel
 
 def log_softmax(row: np.ndarray) -> np.ndarray:
     """Natural-log probabilities of one row of logits ``[vocabulary]``, in float64."""
-    wide = row.astype(np.float64)
+    wide: np.ndarray = row.astype(np.float64)
     wide -= wide.max()
-    return wide - np.log(np.exp(wide).sum())
+    logp: np.ndarray = wide - np.log(np.exp(wide).sum())
+    return logp
 
 
 def draw(
@@ -39,9 +40,10 @@ def draw(
     """
     if logits.shape[1] > LARGE_VOCABULARY:
         tokens = (pool.map if pool else map)(draw_large, (logits[row] for row in rows), temperature, top_p, uniform)
-        return np.fromiter(tokens, np.int64, len(rows))
-    chosen = logits[np.asarray(rows)]
-    best = chosen.argmax(axis=1)
+        drawn: np.ndarray = np.fromiter(tokens, np.int64, len(rows))
+        return drawn
+    chosen: np.ndarray = logits[np.asarray(rows)]
+    best: np.ndarray = chosen.argmax(axis=1)
     warm = np.flatnonzero(temperature > 0)
     if not len(warm):
         return best
@@ -88,16 +90,17 @@ def most_likely(row: np.ndarray, count: int) -> np.ndarray:
             else np.flatnonzero(row >= np.partition(row, len(row) - count)[-count])
         )
     tops = row[:whole].reshape(-1, _BLOCK).max(axis=1)
-    ids = np.flatnonzero(row >= np.partition(tops, len(tops) - count)[-count])
+    ids: np.ndarray = np.flatnonzero(row >= np.partition(tops, len(tops) - count)[-count])
     logits = row[ids]
-    return ids[logits >= np.partition(logits, len(logits) - count)[-count]]
+    likeliest: np.ndarray = ids[logits >= np.partition(logits, len(logits) - count)[-count]]
+    return likeliest
 
 
 def two_way(log_first: float, log_second: float, temperature: float, top_p: float) -> float:
-    """Probability of the first of two outcomes, given their log-probabilities in a wider distribution, under temperature and top-p.
+    """Probability of the first of two outcomes, under temperature and top-p.
 
-    The two are renormalised, sharpened, and cut to the better one where it alone reaches ``top_p``. At temperature 0 the
-    better one is certain; a tie goes to the second.
+    Given are their log-probabilities in a wider distribution. The two are renormalised, sharpened, and cut to the
+    better one where it alone reaches ``top_p``. At temperature 0 the better one is certain; a tie goes to the second.
     """
     if temperature == 0:
         return float(log_first > log_second)

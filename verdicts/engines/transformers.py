@@ -85,7 +85,7 @@ class TransformersEngine:
         special = {"bos": self.tokenizer.bos_token or "", "eos": self.tokenizer.eos_token or ""}
         self.pieces = chat.pieces(self.tokenizer.chat_template, **special, thinking=False, source=str(path))
         lines = {verdict: self.text.ids(f"{HEADER}{word}\n") for verdict, word in WORD.items()}
-        split = next(i for i, (a, b) in enumerate(zip(lines["pass"], lines["fail"])) if a != b)
+        split = next(i for i, (a, b) in enumerate(zip(lines["pass"], lines["fail"], strict=False)) if a != b)
         self.header, self.verdict = lines["pass"][:split], {verdict: ids[split] for verdict, ids in lines.items()}
 
     def _prompt(self, system: str, user: str) -> list[int]:
@@ -97,19 +97,20 @@ class TransformersEngine:
     ) -> Iterator[list[Completion]]:
         """Answer each ticket once for each of its decode settings; tickets never touch each other."""
         check_calls(users, decodes)
-        for user, settings in zip(users, decodes):
-            yield self._write(self._prompt(system, user), settings)
+        for user, own in zip(users, decodes, strict=True):
+            yield self._write(self._prompt(system, user), own)
 
     def judge(self, system: str, users: Sequence[str]) -> list[dict[str, float | None]]:
         """Verdict log-probabilities of each ticket, from one forward pass over prompt and header."""
         return [self._look(self._prompt(system, user)) for user in users]
 
     def complete(
-        self, system: str, users: Sequence[str], decodes: Sequence[Decode], json_schema: dict | None = None
+        self, system: str, users: Sequence[str], decodes: Sequence[Decode], json_schema: dict[str, Any] | None = None
     ) -> list[Completion]:
         """Free text for each prompt: there is no grammar here, so ``json_schema`` is ignored."""
         check_calls(users, decodes)
-        return [self._write(self._prompt(system, user), [decode])[0] for user, decode in zip(users, decodes)]
+        pairs = zip(users, decodes, strict=True)
+        return [self._write(self._prompt(system, user), [decode])[0] for user, decode in pairs]
 
     def count_tokens(self, text: str) -> int:
         """Tokens of ``text`` as data."""
@@ -120,7 +121,7 @@ class TransformersEngine:
         self.model = None
 
     def _forward(self, ids: Sequence[Sequence[int]], cache: Any) -> tuple[np.ndarray, Any]:
-        """Feed ids ``[rows, tokens]``; returns float32 logits of the last position ``[rows, vocabulary]`` and the cache."""
+        """Feed ids ``[rows, tokens]``. Returns float32 logits of the last one ``[rows, vocabulary]``, and the cache."""
         tensor = self.torch.tensor(ids, device=self.model.device)
         with self.torch.inference_mode():
             out = self.model(input_ids=tensor, past_key_values=cache, use_cache=True, logits_to_keep=1)
@@ -141,28 +142,28 @@ class TransformersEngine:
         logp = log_softmax(row)
         return {verdict: float(logp[token]) for verdict, token in self.verdict.items()}
 
-    def _write(self, prompt: list[int], settings: Sequence[Decode]) -> list[Completion]:
+    def _write(self, prompt: list[int], decodes: Sequence[Decode]) -> list[Completion]:
         """Generate all candidates of one prompt together; a row that has ended is fed its last token and ignored."""
-        most = max(decode.max_new_tokens for decode in settings)
+        most = max(decode.max_new_tokens for decode in decodes)
         if not self._fits(len(prompt) + most):
-            return [Completion("", NO_VERDICT, OVER_LENGTH)] * len(settings)
-        random = [np.random.default_rng(decode.seed) for decode in settings]
+            return [Completion("", NO_VERDICT, OVER_LENGTH)] * len(decodes)
+        random = [np.random.default_rng(decode.seed) for decode in decodes]
         temperature, top_p = (
-            np.array([decode.temperature for decode in settings], np.float32),
-            np.array([decode.top_p for decode in settings]),
+            np.array([decode.temperature for decode in decodes], np.float32),
+            np.array([decode.top_p for decode in decodes]),
         )
-        written: list[list[int]] = [[] for _ in settings]
-        finish = [LENGTH] * len(settings)
-        logprob = [NO_VERDICT] * len(settings)
+        written: list[list[int]] = [[] for _ in decodes]
+        finish = [LENGTH] * len(decodes)
+        logprob = [NO_VERDICT] * len(decodes)
         logits, cache = self._forward([prompt], None)
-        cache.batch_repeat_interleave(len(settings))
-        logits = np.repeat(logits, len(settings), axis=0)
+        cache.batch_repeat_interleave(len(decodes))
+        logits = np.repeat(logits, len(decodes), axis=0)
         for _ in range(most):
             tokens = draw(
-                logits, range(len(settings)), temperature, top_p, np.array([stream.random() for stream in random])
+                logits, range(len(decodes)), temperature, top_p, np.array([stream.random() for stream in random])
             )
             for i, token in enumerate(tokens):
-                if finish[i] == STOP or len(written[i]) >= settings[i].max_new_tokens:
+                if finish[i] == STOP or len(written[i]) >= decodes[i].max_new_tokens:
                     continue
                 if written[i] == self.header:
                     logprob[i] = self._verdicts(logits[i])
@@ -170,10 +171,9 @@ class TransformersEngine:
                     finish[i] = STOP
                 else:
                     written[i].append(int(token))
-            if all(finish[i] == STOP or len(written[i]) >= settings[i].max_new_tokens for i in range(len(settings))):
+            if all(finish[i] == STOP or len(written[i]) >= decodes[i].max_new_tokens for i in range(len(decodes))):
                 break
             logits, cache = self._forward([[int(token)] for token in tokens], cache)
-        texts = [
-            self.tokenizer.decode(ids, skip_special_tokens=True, clean_up_tokenization_spaces=False) for ids in written
-        ]
-        return [Completion(*row) for row in zip(texts, logprob, finish)]
+        plain = {"skip_special_tokens": True, "clean_up_tokenization_spaces": False}
+        texts = [str(self.tokenizer.decode(ids, **plain)) for ids in written]
+        return [Completion(*answer) for answer in zip(texts, logprob, finish, strict=True)]

@@ -1,9 +1,9 @@
 """Is this llama.cpp one that was seen to compute right, on this processor and GPU? If not, it is checked first, once.
 
 A library compiled for another processor, or wrongly by its compiler, dies in the first decode or, worse, computes
-something else. So before llama.cpp is loaded, a child process answers the stored prompts of ``tools.selfcheck`` with it.
-What passed is remembered in a mark beside the environment: libraries by path, size and time, processor, GPUs, and the
-stored answers. Imports the standard library only; a mark that matches costs about a millisecond.
+something else. So before llama.cpp is loaded, a child process answers the stored prompts of ``tools.selfcheck`` with
+it. What passed is remembered in a mark beside the environment: libraries by path, size and time, processor, GPUs, and
+the stored answers. Imports the standard library only; a mark that matches costs about a millisecond.
 """
 
 import contextlib
@@ -17,7 +17,7 @@ import subprocess
 import sys
 import tempfile
 from pathlib import Path
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 from verdicts.base.errors import UserError, mistake
 from verdicts.command.cli import say
@@ -35,47 +35,47 @@ _steers = ("GGML_", "LD_LIBRARY_PATH", "LD_PRELOAD", "CUDA_VISIBLE_DEVICES", "HI
 _sure = False
 
 
-class Seen(NamedTuple):
-    """What a child saw: ``wrong`` (empty where all is right), ``figures`` in words, ``files`` (the libraries it had loaded)."""
+class CheckResult(NamedTuple):
+    """What a child found: ``wrong`` (empty where all is right), ``figures`` in words, ``files`` (its libraries)."""
 
     wrong: str
     figures: str = ""
     files: tuple[str, ...] = ()
 
 
-def trust() -> None:
+def skip_check() -> None:
     """Load llama.cpp in this process without asking: for the process that finds out."""
     global _sure
     _sure = True
 
 
-def make_sure() -> None:
-    """Return where the libraries that ``llama_cpp`` would load are known to compute right; find it out where nobody knows.
+def ensure_checked() -> None:
+    """Return where the libraries that ``llama_cpp`` would load compute right; find it out where that is not known.
 
     Raises UserError where they die, differ or do not load, or where the files for the check are damaged.
     """
     folder = library_folder()
     if _sure or folder is None:  # without llama_cpp, its import says so
         return
-    if not known():
+    if not is_on_record():
         say("llama.cpp has not computed on this machine yet: a check first, seconds")
-        seen = check()
-        if seen.wrong:
-            raise refusal(seen)
-        remember(seen)
-    trust()
+        result = check()
+        if result.wrong:
+            raise failure(result)
+        record_pass(result)
+    skip_check()
 
 
-def refusal(seen: Seen) -> UserError:
+def failure(result: CheckResult) -> UserError:
     """The sentence about libraries that failed. Set-up knows it by its beginning, ``llama.cpp``."""
     todo = f"unset {LIB_PATH}, or build that library anew" if os.environ.get(LIB_PATH) else REBUILD
-    return mistake(f"llama.cpp {seen.wrong} ({library_folder()})", todo)
+    return mistake(f"llama.cpp {result.wrong} ({library_folder()})", todo)
 
 
 # --- the check, in a child that may die
 
 
-def check() -> Seen:
+def check() -> CheckResult:
     """Let a child answer the stored prompts. Its death, its silence and its figures all become words.
 
     Raises UserError where the prompts or their model are missing or damaged: no fault of the libraries.
@@ -95,16 +95,18 @@ def check() -> Seen:
             timeout=SECONDS,
         )
     except subprocess.TimeoutExpired:
-        return Seen(f"did not answer the stored prompts within {SECONDS} s")
+        return CheckResult(f"did not answer the stored prompts within {SECONDS} s")
     said = child.stderr.strip().splitlines() or ["no reason given"]
     if child.returncode < 0:
-        return Seen(f"dies of {signal_name(-child.returncode)} when it answers the stored prompts")
+        return CheckResult(f"dies of {signal_name(-child.returncode)} when it answers the stored prompts")
     if child.returncode == NOT_ASKED:
         raise UserError(said[-1])
     if child.returncode:
-        return Seen(said[-1] if child.returncode == DIFFERS else f"cannot answer the stored prompts ({said[-1]})")
+        return CheckResult(
+            said[-1] if child.returncode == DIFFERS else f"cannot answer the stored prompts ({said[-1]})"
+        )
     answer = json.loads(child.stdout.splitlines()[-1])
-    return Seen("", answer["figures"], tuple(answer["files"]))
+    return CheckResult("", answer["figures"], tuple(answer["files"]))
 
 
 def signal_name(number: int) -> str:
@@ -143,7 +145,7 @@ def identity() -> str:
     return hashlib.sha256(json.dumps(parts).encode()).hexdigest()[:16]
 
 
-def _stamp(path: Path) -> list:
+def _stamp(path: Path) -> list[Any]:
     """A file's path, size and time; only its path where it is gone."""
     try:
         state = path.stat()
@@ -182,7 +184,7 @@ def _gpus() -> list[str]:
 
 
 def loaded_files() -> list[str]:
-    """Libraries that this process has mapped and that take part in computing: also those that a linker found elsewhere."""
+    """Libraries that this process has mapped and that take part in computing, those found by a linker too."""
     try:
         lines = Path("/proc/self/maps").read_text(errors="replace").splitlines()
     except OSError:
@@ -196,12 +198,12 @@ def loaded_files() -> list[str]:
 
 
 def _places() -> list[Path]:
-    """Where marks may lie: beside the environment; where that cannot be written (a read-only image), a folder of this user's own."""
+    """Where marks may lie: beside the environment, else (a read-only image) in a folder of this user's own."""
     return [Path(sys.prefix) / ".checked", Path(tempfile.gettempdir()) / f"ticket-verdicts-{os.getuid()}" / "checked"]
 
 
-def _read(place: Path) -> dict[str, list]:
-    """Marks of a file: identity to the stamps of the libraries loaded. Nothing where it is missing, damaged or someone else's."""
+def _read(place: Path) -> dict[str, Any]:
+    """Marks of a file: identity -> stamps of the libraries loaded. Empty where it is missing, damaged or another's."""
     try:
         if place.parent != Path(sys.prefix) and place.stat().st_uid != os.getuid():
             return {}
@@ -211,7 +213,7 @@ def _read(place: Path) -> dict[str, list]:
     return marks if isinstance(marks, dict) else {}
 
 
-def known() -> bool:
+def is_on_record() -> bool:
     """Whether a check of these very libraries on this machine is on record."""
     key = identity()
     return any(
@@ -219,12 +221,12 @@ def known() -> bool:
     )
 
 
-def remember(seen: Seen) -> bool:
-    """Put the passed check on record in the first place that can be written; False where none can, and it is done again each time."""
+def record_pass(result: CheckResult) -> bool:
+    """Put a passed check on record in the first place that can be written. False where none can be."""
     for place in _places():
         marks = _read(place)
         marks.pop(identity(), None)
-        marks[identity()] = [_stamp(Path(path)) for path in seen.files]
+        marks[identity()] = [_stamp(Path(path)) for path in result.files]
         kept = dict(list(marks.items())[-MARKS:])
         beside = place.with_name(f"{place.name}.{os.getpid()}")
         try:

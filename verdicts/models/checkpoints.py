@@ -16,8 +16,8 @@ from verdicts.base.errors import UserError, mistake
 from verdicts.models import chat_template as chat
 
 INDEX = "model.safetensors.index.json"
-LFS = b"version https://git-lfs"
-SMALL = (".json", ".jinja", ".txt", ".model")
+LFS_POINTER = b"version https://git-lfs"  # what a file begins with that Git LFS did not fetch
+SMALL_SUFFIXES = (".json", ".jinja", ".txt", ".model")
 TOKENIZERS = (("tokenizer.json",), ("vocab.json", "merges.txt"), ("tokenizer.model",))
 MAX_HEAD = 100_000_000  # bytes, of the safetensors format
 # code from a folder is never run, and nothing is fetched
@@ -77,7 +77,7 @@ def _object(checkpoint: Checkpoint, name: str) -> dict[str, Any]:
 def check_small_files(checkpoint: Checkpoint) -> None:
     """Raise UserError where a small file is a pointer of Git LFS, or the tokenizer is missing."""
     for path in sorted(checkpoint.folder.iterdir()):
-        if path.suffix in SMALL and path.is_file():
+        if path.suffix in SMALL_SUFFIXES and path.is_file():
             _no_pointer(checkpoint, path.name)
     if not any(all((checkpoint.folder / name).is_file() for name in names) for names in TOKENIZERS):
         raise checkpoint.wrong("no tokenizer in it (tokenizer.json)")
@@ -85,7 +85,7 @@ def check_small_files(checkpoint: Checkpoint) -> None:
 
 def _no_pointer(checkpoint: Checkpoint, name: str) -> None:
     with open(checkpoint.folder / name, "rb") as file:
-        if file.read(len(LFS)) == LFS:
+        if file.read(len(LFS_POINTER)) == LFS_POINTER:
             raise checkpoint.wrong("a pointer of Git LFS, not the file itself", name)
 
 

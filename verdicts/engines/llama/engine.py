@@ -17,14 +17,14 @@ from dataclasses import dataclass
 from functools import partial
 from importlib.metadata import version
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Generic, TypeVar
 
 from verdicts.base.errors import mistake
 from verdicts.engines import NO_VERDICT, OVER_LENGTH, Completion, Decode, check_calls, chunks
 from verdicts.engines.llama import sequences as programs
 from verdicts.engines.llama.json_grammar import gbnf
-from verdicts.engines.llama.runtime import MAX_SEQUENCES, Context, Grammar, Model, Run
-from verdicts.engines.llama.schedule import Job, Schedule
+from verdicts.engines.llama.runtime import MAX_SEQUENCES, Context, Grammar, Model, Span
+from verdicts.engines.llama.schedule import Job, Scheduler
 from verdicts.engines.llama.two_line import TwoLine
 from verdicts.engines.sampling import LARGE_VOCABULARY
 from verdicts.models import chat_template as chat
@@ -35,35 +35,39 @@ if TYPE_CHECKING:
     from verdicts.config.sections import EngineConfig
 
 SMALL_MODEL = 256 * 2**20  # bytes: below this a CPU core has a context of its own
-MOST_CONTEXTS = 8
-MOST_CANDIDATES = 64  # of a ticket, where engine.slots asks for no more
+MAX_CONTEXTS = 8
+MAX_CANDIDATES = 64  # of a ticket, where engine.slots asks for no more
 _OVER_LENGTH = Completion("", NO_VERDICT, OVER_LENGTH)
+Answer = TypeVar("Answer")
+Asked = TypeVar("Asked")  # what a ticket is asked with: decode settings, or nothing but its text
 
 
 @dataclass
-class _Ticket:
-    """A ticket to run: its program, where its answers appear, the most tokens one of them may have, and its sequences."""
+class _Ticket(Generic[Answer]):
+    """A ticket to run: its program, where its answers appear, and the most tokens that one of them may have.
+
+    ``width``: the sequences that it is expected to grow to; ``max_width``: the most that it can grow to.
+    """
 
     program: programs.Program
-    answers: list
+    answers: list[Answer]
     max_new_tokens: int
-    width: int
-    widest: int
+    width: int = 1
+    max_width: int = 1
 
 
 class LlamaCppEngine:
-    """See ``verdicts.engines.Engine``. ``threads``: how many it computes with. Raises UserError for a missing or broken
-    file and for settings that do not go together."""
+    """See ``verdicts.engines.Engine``. ``threads``: how many it computes with.
+
+    Raises UserError for a missing or broken file and for settings that do not go together.
+    """
 
     def __init__(self, config: "EngineConfig") -> None:
         path = Path(config.model)
         if not path.is_file():
-            raise mistake(
-                "no such model file",
-                "check engine.model, or fetch it (`hf download Qwen/Qwen3-32B-GGUF Qwen3-32B-Q4_K_M.gguf --local-dir models`)",
-                path=path,
-                field="engine.model",
-            )
+            fetch = "hf download Qwen/Qwen3-32B-GGUF Qwen3-32B-Q4_K_M.gguf --local-dir models"
+            todo = f"check engine.model, or fetch it (`{fetch}`)"
+            raise mistake("no such model file", todo, path=path, field="engine.model")
         self.config = config
         self.model = Model(path, config.n_gpu_layers)
         self.fingerprint = {
@@ -79,24 +83,26 @@ class LlamaCppEngine:
             thinking=config.thinking.enabled,
             source=str(path),
         )
-        plan = TwoLine(self.model.plain_ids, self.model.pieces, self.model.barred, self.model.eog)
-        self.voice = programs.Voice(plan, self.model.text, self.model.pieces, self._thinking())
+        protocol = TwoLine(self.model.plain_ids, self.model.pieces, self.model.banned, self.model.eog)
+        self.vocabulary = programs.Vocabulary(protocol, self.model.text, self.model.pieces, self._thinking())
         self.tail = self.model.template_ids(self.pieces.tail)
-        self.samplers = ThreadPoolExecutor(min(8, cores())) if self.model.vocab_size > LARGE_VOCABULARY else None
+        self.sampling_threads = (
+            ThreadPoolExecutor(min(8, cores())) if self.model.vocab_size > LARGE_VOCABULARY else None
+        )
         self.contexts: queue.SimpleQueue[Context] = queue.SimpleQueue()
         on_cpu = config.n_gpu_layers == 0 or not self.model.lib.llama_supports_gpu_offload()
-        self.apart = on_cpu and self.model.bytes < SMALL_MODEL
+        self.context_per_core = on_cpu and self.model.bytes < SMALL_MODEL
         wanted = config.n_threads or cores()
-        self.threads = min(wanted, MOST_CONTEXTS) if self.apart else wanted
-        self._open = [self._context() for _ in range(self.threads if self.apart else 1)]
-        if not self.apart:
+        self.threads = min(wanted, MAX_CONTEXTS) if self.context_per_core else wanted
+        self._open = [self._context() for _ in range(self.threads if self.context_per_core else 1)]
+        if not self.context_per_core:
             self.threads = config.n_threads or (self._probe(self._open[0]) if on_cpu else min(4, cores()))
             self._set_threads(self._open[0], self.threads)
         for context in self._open:
             self.contexts.put(context)
         self.runners = ThreadPoolExecutor(len(self._open))
 
-    def _thinking(self) -> programs.Thinking | None:
+    def _thinking(self) -> programs.ThinkingTokens | None:
         if not self.config.thinking.enabled:
             return None
         closing = self.model.template_ids("</think>")
@@ -104,8 +110,8 @@ class LlamaCppEngine:
             raise mistake(
                 "the model has no </think> token", "set thinking.enabled to false", field="engine.thinking.enabled"
             )
-        opened = self.pieces.tail.rstrip().endswith("<think>")
-        return programs.Thinking(
+        opened = self.pieces.tail.rstrip().endswith("<think>")  # some templates open the thinking themselves
+        return programs.ThinkingTokens(
             [] if opened else self.model.template_ids("<think>\n"),
             closing + self.model.plain_ids("\n\n"),
             self.config.thinking.max_new_tokens,
@@ -113,14 +119,13 @@ class LlamaCppEngine:
 
     def _context(self) -> Context:
         config = self.config
-        context = Context(
+        return Context(
             self.model,
             cells=config.context_tokens,
             batch_tokens=min(config.batch_tokens, config.context_tokens),
-            sequences=min(1 + max(2 * config.slots, MOST_CANDIDATES), MAX_SEQUENCES),
+            sequences=min(1 + max(2 * config.slots, MAX_CANDIDATES), MAX_SEQUENCES),  # 1: sequence 0 holds the prefix
             n_threads=1,
         )
-        return context
 
     def _set_threads(self, context: Context, count: int) -> None:
         self.model.lib.llama_set_n_threads(context.handle, count, count)
@@ -131,7 +136,7 @@ class LlamaCppEngine:
         def seconds(count: int) -> float:
             self._set_threads(context, count)
             start = time.perf_counter()
-            context.decode([Run([0], 0, self.tail[-1:] * 16, False)])
+            context.decode([Span([0], 0, self.tail[-1:] * 16, False)])
             context.clear()
             return time.perf_counter() - start
 
@@ -151,7 +156,7 @@ class LlamaCppEngine:
         return [seen for (seen,) in self._run(system, users, users, self._judge_ticket, self.config.slots)]
 
     def complete(
-        self, system: str, users: Sequence[str], decodes: Sequence[Decode], json_schema: dict | None = None
+        self, system: str, users: Sequence[str], decodes: Sequence[Decode], json_schema: dict[str, Any] | None = None
     ) -> list[Completion]:
         """Free text for each prompt, or JSON of a schema, held by llama.cpp's own grammar; see ``Engine.complete``."""
         check_calls(users, decodes)
@@ -166,8 +171,8 @@ class LlamaCppEngine:
     def close(self) -> None:
         """Free contexts and weights."""
         self.runners.shutdown()
-        if self.samplers:
-            self.samplers.shutdown()
+        if self.sampling_threads:
+            self.sampling_threads.shutdown()
         for context in self._open:
             context.close()
         self._open = []
@@ -175,49 +180,52 @@ class LlamaCppEngine:
 
     # --- what one ticket asks for
 
-    def _rollout_ticket(self, prompt: list[int], settings: Sequence[Decode]) -> _Ticket:
-        answers = [_OVER_LENGTH] * len(settings)
-        config, writers = self.config, [programs.Writer.of(decode) for decode in settings]
-        together = config.grammar and not self.voice.thinking
-        few = together and config.reasons == "per_verdict"
-        if together:
-            program = programs.shared_verdict(self.voice, prompt, writers, few, answers.__setitem__)
-        else:
-            program = programs.apart(self.voice, prompt, writers, config.grammar, answers.__setitem__)
-        widest = min(2, len(writers)) if few else len(writers)
-        return _Ticket(
-            program, answers, max(decode.max_new_tokens for decode in settings), 1 if few else widest, widest
-        )
+    def _rollout_ticket(self, prompt: list[int], decodes: Sequence[Decode]) -> _Ticket[Completion]:
+        answers = [_OVER_LENGTH] * len(decodes)
+        config, samplers = self.config, [programs.Sampler.of(decode) for decode in decodes]
+        max_new_tokens = max(decode.max_new_tokens for decode in decodes)
+        width = len(samplers)
+        if self.vocabulary.thinking or not config.grammar:
+            program = programs.independent(self.vocabulary, prompt, samplers, config.grammar, answers.__setitem__)
+            return _Ticket(program, answers, max_new_tokens, width, width)
+        per_verdict = config.reasons == "per_verdict"
+        program = programs.shared_verdict(self.vocabulary, prompt, samplers, per_verdict, answers.__setitem__)
+        if per_verdict:  # most tickets come to one verdict, none to more than two
+            return _Ticket(program, answers, max_new_tokens, 1, min(2, width))
+        return _Ticket(program, answers, max_new_tokens, width, width)
 
-    def _judge_ticket(self, prompt: list[int], _: str) -> _Ticket:
+    def _judge_ticket(self, prompt: list[int], _: str) -> _Ticket[dict[str, float | None]]:
         answers = [NO_VERDICT]
-        return _Ticket(programs.judge(self.voice, prompt, partial(answers.__setitem__, 0)), answers, 0, 1, 1)
+        program = programs.score_verdicts(self.vocabulary, prompt, partial(answers.__setitem__, 0))
+        return _Ticket(program, answers, max_new_tokens=0)
 
-    def _complete_ticket(self, prompt: list[int], decode: Decode, grammar: Callable[[], Grammar] | None) -> _Ticket:
+    def _complete_ticket(
+        self, prompt: list[int], decode: Decode, grammar: Callable[[], Grammar] | None
+    ) -> _Ticket[Completion]:
         answers = [_OVER_LENGTH]
-        writer, put = programs.Writer.of(decode), partial(answers.__setitem__, 0)
+        sampler, on_answer = programs.Sampler.of(decode), partial(answers.__setitem__, 0)
         program = (
-            programs.by_grammar(self.voice, prompt, writer, grammar, put)
+            programs.grammar_text(self.vocabulary, prompt, sampler, grammar, on_answer)
             if grammar
-            else programs.free(self.voice, prompt, writer, put)
+            else programs.free_text(self.vocabulary, prompt, sampler, on_answer)
         )
-        return _Ticket(program, answers, decode.max_new_tokens, 1, 1)
+        return _Ticket(program, answers, decode.max_new_tokens)
 
-    def _job(self, context: Context, prompt: Sequence[int], ticket: _Ticket) -> Job | None:
-        """The job of a ticket, or None where it does not fit: in the cells, or in the length the model was trained for."""
-        thinking = self.voice.thinking
-        branch = self.voice.plan.longest + ticket.max_new_tokens
+    def _job(self, context: Context, prefix_tokens: int, prompt: Sequence[int], ticket: _Ticket[Answer]) -> Job | None:
+        """The job of a ticket; None where it does not fit in the cells, or in the length the model was trained for."""
+        thinking = self.vocabulary.thinking
+        branch = self.vocabulary.protocol.longest + ticket.max_new_tokens
         branch += thinking.max_new_tokens + len(thinking.opening) + len(thinking.closing) if thinking else 0
-        cells = len(prompt) + ticket.widest * branch
-        length = len(context.prefix) + len(prompt) + branch
-        if ticket.widest >= context.sequences:
+        cells = len(prompt) + ticket.max_width * branch
+        length = prefix_tokens + len(prompt) + branch
+        if ticket.max_width >= context.sequences:
             raise mistake(
-                f"too few for a ticket's {ticket.widest} candidates ({self.config.slots})",
+                f"too few for a ticket's {ticket.max_width} candidates ({self.config.slots})",
                 "raise it or sample less",
                 field="engine.slots",
             )
-        fits = len(context.prefix) + cells <= context.cells and length <= self.model.train_context
-        return Job(ticket.program, cells, ticket.width, ticket.widest) if fits else None
+        fits = prefix_tokens + cells <= context.cells and length <= self.model.train_context
+        return Job(ticket.program, cells, ticket.width, ticket.max_width) if fits else None
 
     # --- prompts, prefixes and workers
 
@@ -225,12 +233,10 @@ class LlamaCppEngine:
         model = self.model
         head = model.template_ids(self.pieces.head)
         bos = model.bos_ids()
-        ids = (
-            (bos if head[: len(bos)] != bos else [])
-            + head
-            + model.plain_ids(system)
-            + model.template_ids(self.pieces.middle)
-        )
+        start = (
+            head if head[: len(bos)] == bos else bos + head
+        )  # some templates write it, some leave it to the tokenizer
+        ids = start + model.plain_ids(system) + model.template_ids(self.pieces.middle)
         most = min(self.config.context_tokens, model.train_context)
         if len(ids) >= most:
             raise mistake(
@@ -247,58 +253,54 @@ class LlamaCppEngine:
         self,
         system: str,
         users: Sequence[str],
-        settings: Sequence,
-        make: Callable[[list[int], Any], _Ticket],
-        together: int,
-    ) -> Iterator[list]:
-        """Run tickets chunk by chunk, in units on the contexts, a chunk ahead of the reader; yields each ticket's answers in order.
+        asked: Sequence[Asked],
+        make: Callable[[list[int], Asked], _Ticket[Answer]],
+        unit_tickets: int,
+    ) -> Iterator[list[Answer]]:
+        """Run tickets chunk by chunk, a chunk ahead of the reader; yields each ticket's answers in order.
 
-        A chunk is put in the order of its token ids, so that neighbours share beginnings. On a small model's contexts it
-        is cut into units of ``together`` tickets: more would scan each other's cells.
+        A chunk is put in the order of its token ids, so that neighbours share beginnings. On a small model's contexts
+        it is cut into units of ``unit_tickets``: more would scan each other's cells.
         """
         prefix = self._prefix(system)
-        waiting: deque[list[tuple[list[int], Future[list[list]]]]] = deque()
+        waiting: deque[list[_Unit[Answer]]] = deque()
         try:
             for part in chunks(len(users), self.config.chunk):
                 prompts = {i: self._prompt(users[i]) for i in part}
                 order = sorted(part, key=prompts.__getitem__)
-                size = together if self.apart else len(order)
-                units = [order[start : start + size] for start in range(0, len(order), size)]
-                waiting.append(
-                    [
-                        (
-                            unit,
-                            self.runners.submit(
-                                self._unit, prefix, [prompts[i] for i in unit], [settings[i] for i in unit], make
-                            ),
-                        )
-                        for unit in units
-                    ]
-                )
+                size = unit_tickets if self.context_per_core else len(order)
+                units: list[_Unit[Answer]] = []
+                for start in range(0, len(order), size):
+                    unit = order[start : start + size]
+                    own_prompts, own_asked = [prompts[i] for i in unit], [asked[i] for i in unit]
+                    future = self.runners.submit(self._run_unit, prefix, own_prompts, own_asked, make)
+                    units.append(_Unit(unit, future))
+                waiting.append(units)
                 if len(waiting) > 1:
-                    yield from _collected(waiting.popleft())
+                    yield from _in_order(waiting.popleft())
             while waiting:
-                yield from _collected(waiting.popleft())
+                yield from _in_order(waiting.popleft())
         finally:  # a reader that stops early, or a failed unit: let what runs end, start nothing new
-            for _, future in (pair for units in waiting for pair in units):
-                future.cancel()
+            for unit_left in (unit for units in waiting for unit in units):
+                unit_left.future.cancel()
 
-    def _unit(
+    def _run_unit(
         self,
         prefix: list[int],
         prompts: Sequence[list[int]],
-        settings: Sequence,
-        make: Callable[[list[int], Any], _Ticket],
-    ) -> list[list]:
+        asked: Sequence[Asked],
+        make: Callable[[list[int], Asked], _Ticket[Answer]],
+    ) -> list[list[Answer]]:
         """Run tickets on one context from its canonical state: the prefix in the first cells, all else free."""
         context = self.contexts.get()
         try:
             if context.prefix != prefix:
                 self._decode_prefix(context, prefix)
-            tickets = [make(prompt, setting) for prompt, setting in zip(prompts, settings)]
-            jobs = [job for prompt, ticket in zip(prompts, tickets) if (job := self._job(context, prompt, ticket))]
+            tickets = [make(*pair) for pair in zip(prompts, asked, strict=True)]
+            fitting = [self._job(context, len(prefix), *pair) for pair in zip(prompts, tickets, strict=True)]
             slots = self.config.slots
-            Schedule(context, len(prefix), slots, 0 if self.apart else slots // 2, self.samplers).run(jobs)
+            refill = 0 if self.context_per_core else slots // 2
+            Scheduler(context, len(prefix), slots, refill, self.sampling_threads).run([job for job in fitting if job])
             return [ticket.answers for ticket in tickets]
         except BaseException:
             context.prefix = None  # its cells are in no known state
@@ -310,11 +312,19 @@ class LlamaCppEngine:
         context.prefix = None
         context.clear()
         for start in range(0, len(prefix), context.batch_tokens):
-            context.decode([Run([0], start, prefix[start : start + context.batch_tokens], False)])
+            context.decode([Span([0], start, prefix[start : start + context.batch_tokens], False)])
         context.prefix = prefix
 
 
-def _collected(units: Sequence[tuple[list[int], Future[list[list]]]]) -> Iterator[list]:
+@dataclass
+class _Unit(Generic[Answer]):
+    """Tickets that run together on one context, by their indices, and what comes of them."""
+
+    tickets: list[int]
+    future: Future[list[list[Answer]]]
+
+
+def _in_order(units: Sequence[_Unit[Answer]]) -> Iterator[list[Answer]]:
     """Answers of one chunk in the order of its tickets, when all its units have ended."""
-    answers = {i: answer for unit, future in units for i, answer in zip(unit, future.result())}
+    answers = {i: answer for unit in units for i, answer in zip(unit.tickets, unit.future.result(), strict=True)}
     return (answers[i] for i in sorted(answers))

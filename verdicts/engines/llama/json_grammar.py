@@ -17,14 +17,14 @@ integer ::= "-"? ("0" | [1-9] [0-9]{0,8})
 
 
 def gbnf(schema: Mapping[str, Any]) -> str:
-    """The grammar of a schema; its first rule is ``root``. Raises ValueError for what it does not know (a programming error)."""
+    """The grammar of a schema; its first rule is ``root``. ValueError (a programming error) for what it lacks."""
     rules: dict[str, str] = {}
     top = _expression(schema, rules)
     return f"root ::= {top}\n" + "".join(f"{name} ::= {body}\n" for body, name in rules.items()) + _COMMON
 
 
 def _expression(schema: Mapping[str, Any], rules: dict[str, str]) -> str:
-    """A schema as an expression; whatever is more than a word becomes a rule of its own, the same one for the same body."""
+    """A schema as an expression. Whatever is more than a word becomes a rule, the same one for the same body."""
     if "enum" in schema:
         body = " | ".join(_literal(json.dumps(value, ensure_ascii=False)) for value in schema["enum"])
     elif "anyOf" in schema:

@@ -1,10 +1,12 @@
 """llama.cpp's low-level API as two small objects: a model with its vocabulary, and a context with its cells.
 
-Nothing here knows prompts or answers. Signatures: llama_cpp/llama_cpp.py of llama-cpp-python 0.3.36, struct comments there.
+Nothing here knows prompts or answers. Signatures: llama_cpp/llama_cpp.py of llama-cpp-python 0.3.36, and the comments
+on its structs.
 """
 
 import ctypes
 from collections.abc import Iterable, Sequence
+from itertools import pairwise
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -12,11 +14,13 @@ import numpy as np
 
 from verdicts.base.errors import mistake
 from verdicts.engines.sampling import most_likely
-from verdicts.engines.trust import make_sure
+from verdicts.engines.trust import ensure_checked
+from verdicts.models.checkpoints import LFS_POINTER
 from verdicts.models.threads import quiet_openmp
 
-LFS = b"version https://git-lfs"
-CHECKED = 2_000_000_000  # bytes of a file whose weights are all looked at when it is loaded; a larger one would be read once more
+CHECKED = (
+    2_000_000_000  # bytes: a smaller file has all weights looked at when it is loaded; a larger one would be read twice
+)
 MAX_SEQUENCES = 256  # LLAMA_MAX_SEQ in llama.cpp
 LIKELIEST = 256  # tokens of a row that a grammar looks at first
 _ERROR = 4  # GGML_LOG_LEVEL_ERROR of ggml.h
@@ -31,15 +35,11 @@ def library() -> Any:
     machine before are checked first, in a child process (``trust``).
     """
     quiet_openmp()
-    make_sure()
+    ensure_checked()
     try:
         import llama_cpp.llama_cpp as bindings
-    except (
-        ImportError,
-        OSError,
-        RuntimeError,
-        AttributeError,
-    ) as error:  # no package, no library, one that does not load, one of another version
+    # no package, no library, one that does not load, one of another version
+    except (ImportError, OSError, RuntimeError, AttributeError) as error:
         raise mistake(
             f"llama_cpp cannot be imported ({error})",
             "run `make setup`, or choose engine.kind openai",
@@ -57,14 +57,14 @@ class Model:
     """A loaded GGUF file: weights and vocabulary.
 
     Attributes: ``vocab_size``; ``train_context`` (tokens); ``bytes`` (size of all tensors); ``eog`` (ids that end a
-    turn); ``barred`` (bool per id: control, unknown and unused tokens, which no answer may contain); ``markers``
+    turn); ``banned`` (bool per id: control, unknown and unused tokens, which no answer may contain); ``markers``
     (texts such as ``<think>`` that llama.cpp would recognise even in plain text).
     """
 
     def __init__(self, path: Path, n_gpu_layers: int) -> None:
         self.lib, self.path = library(), path
         with open(path, "rb") as file:
-            if file.read(len(LFS)) == LFS:
+            if file.read(len(LFS_POINTER)) == LFS_POINTER:
                 raise mistake(
                     "a pointer of Git LFS, not the model itself",
                     "fetch the file (`git lfs pull`, or from where it was published)",
@@ -78,9 +78,8 @@ class Model:
         )
         params = self.lib.llama_model_default_params()
         params.n_gpu_layers = n_gpu_layers
-        params.check_tensors = (
-            path.stat().st_size < CHECKED
-        )  # quantised products hide a NaN: the scores would be wrong, yet numbers
+        # quantised products hide a NaN: the scores would be wrong, yet numbers
+        params.check_tensors = path.stat().st_size < CHECKED
         self.lib.llama_log_set(collect, ctypes.c_void_p(0))
         self.handle = self.lib.llama_model_load_from_file(str(path).encode(), params)
         self.lib.llama_log_set(_silent(self.lib), ctypes.c_void_p(0))
@@ -102,16 +101,15 @@ class Model:
         attr = np.array([lib.llama_vocab_get_attr(vocab, i) for i in range(self.vocab_size)])
         self.eog = frozenset(i for i in range(self.vocab_size) if lib.llama_vocab_is_eog(vocab, i))
         special = lib.LLAMA_TOKEN_ATTR_CONTROL | lib.LLAMA_TOKEN_ATTR_UNKNOWN | lib.LLAMA_TOKEN_ATTR_UNUSED
-        self.barred = (attr & special) != 0
+        self.banned = (attr & special) != 0
         self.markers: dict[str, int] = {}
         for i in np.flatnonzero(attr & lib.LLAMA_TOKEN_ATTR_USER_DEFINED):
             text = lib.llama_vocab_get_text(vocab, int(i)).decode("utf-8", "replace")
-            if (
-                len(text) > 2 and text[0] == "<" and text[-1] == ">"
-            ):  # not the runs of spaces that some vocabularies list here
+            # some vocabularies list runs of spaces among the user-defined tokens: these are no markers
+            if len(text) > 2 and text[0] == "<" and text[-1] == ">":
                 self.markers[text] = int(i)
-                self.barred[i] = True
-        self.pieces = [b"" if self.barred[i] else self._piece(i) for i in range(self.vocab_size)]
+                self.banned[i] = True
+        self.pieces = [b"" if self.banned[i] else self._piece(i) for i in range(self.vocab_size)]
 
     def _piece(self, token: int) -> bytes:
         buffer = ctypes.create_string_buffer(256)
@@ -137,9 +135,7 @@ class Model:
         """
         cuts = {at + 1 for marker in self.markers for at in _occurrences(text, marker)}
         edges = [0, *sorted(cuts), len(text)]
-        return [
-            token for start, end in zip(edges, edges[1:]) for token in self._tokenize(text[start:end], special=False)
-        ]
+        return [token for start, end in pairwise(edges) for token in self._tokenize(text[start:end], special=False)]
 
     def bos_ids(self) -> list[int]:
         """The token that begins every text, where the file says so; else nothing."""
@@ -156,9 +152,10 @@ class Model:
         return None if text is None else text.decode("utf-8")
 
     def text(self, ids: Iterable[int]) -> str:
-        """Text of generated ids. Bytes that form no character become U+FFFD; one that was cut off at the end is left out."""
+        """Text of generated ids. Bytes that form no character become U+FFFD; one cut off at the end is left out."""
         raw = b"".join(self.pieces[i] for i in ids)
         whole = len(raw)
+        # A token may be a part of a character: look back for a lead byte that promises more bytes than follow it.
         for back in range(1, min(4, len(raw) + 1)):
             lead = raw[-back]
             if lead >= 0xC0:
@@ -180,40 +177,38 @@ def _occurrences(text: str, part: str) -> Iterable[int]:
         at = text.find(part, at + 1)
 
 
-class Run(NamedTuple):
-    """Tokens to decode that belong to all of ``sequences``, at ``position`` and after; ``wanted``: logits of the last one."""
+class Span(NamedTuple):
+    """Neighbouring tokens to decode: they belong to all of ``sequences`` and stand at ``position`` and after.
+
+    ``wants_logits``: of the last token.
+    """
 
     sequences: Sequence[int]
     position: int
     tokens: Sequence[int]
-    wanted: bool
+    wants_logits: bool
 
 
 class Context:
-    """One llama.cpp context: ``cells`` KV cells shared by all sequences (``kv_unified``), decode calls of up to
-    ``batch_tokens`` tokens. Contexts of one model may run in different threads. ``prefix``: the tokens that sequence 0
-    holds, for the caller to keep."""
+    """One llama.cpp context: ``cells`` KV cells for all sequences, decode calls of up to ``batch_tokens`` tokens.
+
+    Contexts of one model may run in different threads. ``prefix``: the tokens that sequence 0 holds, for the caller to
+    keep.
+    """
 
     def __init__(self, model: Model, *, cells: int, batch_tokens: int, sequences: int, n_threads: int) -> None:
         lib = self.lib = model.lib
-        self.vocab_size, self.cells, self.sequences, self.batch_tokens = (
-            model.vocab_size,
-            cells,
-            sequences,
-            batch_tokens,
-        )
-        self._path, self._seen = model.path, False
+        self.cells, self.sequences, self.batch_tokens = cells, sequences, batch_tokens
+        self._path, self._vocab_size, self._checked = model.path, model.vocab_size, False
         self.prefix: list[int] | None = None
         params = lib.llama_context_default_params()
         params.n_ctx, params.n_batch, params.n_ubatch = cells, batch_tokens, batch_tokens
-        params.n_seq_max = params.n_outputs_max = (
-            sequences  # one row of logits a sequence; else room for batch_tokens rows
-        )
+        params.n_seq_max = params.n_outputs_max = sequences  # a row of logits a sequence; else room for one a token
         params.n_threads = params.n_threads_batch = n_threads
-        params.flash_attn_type = (
-            lib.LLAMA_FLASH_ATTN_TYPE_ENABLED
-        )  # on the CPU it skips tiles of other tickets' cells (cells stay f16: f32 ones are copied to f16 at each call)
-        params.kv_unified, params.no_perf = True, True
+        # On the CPU it skips tiles of other tickets' cells. Cells stay f16: f32 ones would be copied at each call.
+        params.flash_attn_type = lib.LLAMA_FLASH_ATTN_TYPE_ENABLED
+        params.kv_unified = True  # one buffer for all sequences: without it a fork would copy cells, not share them
+        params.no_perf = True
         self.handle = lib.llama_init_from_model(model.handle, params)
         if not self.handle:
             raise mistake(
@@ -226,9 +221,10 @@ class Context:
 
     def _make_batch(self) -> None:
         size = self.batch_tokens
+        # llama_batch holds addresses only: these arrays must live as long as it does.
         self._token, self._pos, self._count = (np.zeros(size, np.int32) for _ in range(3))
         self._wanted = np.zeros(size, np.int8)
-        self._lists = np.zeros(size + 1, np.uintp)  # addresses of each token's sequence numbers
+        self._lists = np.zeros(size + 1, np.uintp)  # of each token: the address of its sequence ids
         self._batch = self.lib.llama_batch()
         kinds = dict(self.lib.llama_batch._fields_)
         for name, array in (
@@ -240,39 +236,42 @@ class Context:
         ):
             setattr(self._batch, name, ctypes.cast(array.ctypes.data, kinds[name]))
 
-    def decode(self, runs: Sequence[Run]) -> np.ndarray:
-        """Decode runs of at most ``batch_tokens`` tokens in all.
+    def decode(self, spans: Sequence[Span]) -> np.ndarray:
+        """Decode spans of at most ``batch_tokens`` tokens in all.
 
-        Returns float32 logits ``[wanted runs, vocabulary]``, in order; a view that the next call overwrites. Raises
-        RuntimeError when llama.cpp fails (the caller keeps count of cells, so that is no user's fault), UserError where scores are NaN.
+        Returns float32 logits ``[spans that want them, vocabulary]``, in order; a view that the next call overwrites.
+        Raises RuntimeError when llama.cpp fails (the caller keeps count of cells, so that is no user's fault), and
+        UserError where scores are NaN.
         """
-        numbers = np.fromiter((number for run in runs for number in run.sequences), np.int32)
+        seq_ids = np.fromiter((seq_id for span in spans for seq_id in span.sequences), np.int32)
         at = rows = listed = 0
-        for run in runs:
-            end = at + len(run.tokens)
-            self._token[at:end] = run.tokens
-            self._pos[at:end] = np.arange(run.position, run.position + len(run.tokens))
-            self._count[at:end] = len(run.sequences)
-            self._lists[at:end] = numbers.ctypes.data + 4 * listed
+        for span in spans:
+            end = at + len(span.tokens)
+            self._token[at:end] = span.tokens
+            self._pos[at:end] = np.arange(span.position, span.position + len(span.tokens))
+            self._count[at:end] = len(span.sequences)
+            # All tokens of a span point to the same list of ids, which stands ``listed`` int32 (4 bytes) into seq_ids.
+            self._lists[at:end] = seq_ids.ctypes.data + 4 * listed
             self._wanted[at:end] = 0
-            self._wanted[end - 1] = run.wanted
-            listed, rows, at = listed + len(run.sequences), rows + run.wanted, end
+            self._wanted[end - 1] = span.wants_logits
+            listed, rows, at = listed + len(span.sequences), rows + span.wants_logits, end
         self._batch.n_tokens = at
         status = self.lib.llama_decode(self.handle, self._batch)
         if status:
-            raise RuntimeError(f"llama_decode returned {status} for {at} tokens in {len(runs)} runs")
+            raise RuntimeError(f"llama_decode returned {status} for {at} tokens in {len(spans)} spans")
         if not rows:
-            return np.empty((0, self.vocab_size), np.float32)
-        logits = np.ctypeslib.as_array(self.lib.llama_get_logits(self.handle), (rows, self.vocab_size))
-        # A NaN in a layer spreads over a whole row: one column shows it. The first call looks at all of them, for one in the output matrix.
-        if np.isnan(logits[:, 0] if self._seen else logits).any():
+            return np.empty((0, self._vocab_size), np.float32)
+        logits: np.ndarray = np.ctypeslib.as_array(self.lib.llama_get_logits(self.handle), (rows, self._vocab_size))
+        # A NaN in a layer spreads over a whole row: one column shows it. One in the output matrix stays in its column,
+        # so the first call looks at all of them.
+        if np.isnan(logits[:, 0] if self._checked else logits).any():
             raise mistake(
                 "the model's scores are no numbers (NaN)",
                 "its weights are damaged: fetch the file again",
                 path=self._path,
                 field="engine.model",
             )
-        self._seen = True
+        self._checked = True
         return logits
 
     def fork(self, source: int, target: int) -> None:
@@ -297,14 +296,14 @@ class Context:
 class Grammar:
     """llama.cpp's own grammar sampler over one vocabulary: which token may come next in one text.
 
-    It takes control tokens for their text, so those of ``model.barred`` are kept out here. Asking for one token is cheap; a
-    mask over the vocabulary costs that many times as much, so it first looks among the row's likeliest. Raises ValueError for
-    a faulty grammar.
+    It takes control tokens for their text, so those of ``model.banned`` are kept out here. Asking for one token is
+    cheap; a mask over the vocabulary costs that many times as much, so it first looks among the row's likeliest. Raises
+    ValueError for a faulty grammar.
     """
 
     def __init__(self, model: Model, text: str) -> None:
         self.lib = model.lib
-        self._open = ~model.barred
+        self._open = ~model.banned
         self._open[list(model.eog)] = True
         self._array = self.lib.llama_token_data_array(selected=-1, sorted=False)
         self._pointer = dict(self.lib.llama_token_data_array._fields_)["data"]
@@ -320,12 +319,14 @@ class Grammar:
         self._asked = token
         return True
 
-    def refused(self, row: np.ndarray) -> np.ndarray:
-        """A mask (True is refused) under which to draw from a row of logits: of the likeliest tokens those that may come
-        next; of the whole vocabulary where none of them may."""
-        mask = np.ones(len(row), bool)
-        for ids in (most_likely(row, LIKELIEST), np.arange(len(row))):
-            ids = ids.astype(np.int32)
+    def banned(self, row: np.ndarray) -> np.ndarray:
+        """A mask (True is banned) under which to sample from a row of logits.
+
+        It allows those of the likeliest tokens that may come next, or of the whole vocabulary where none of these may.
+        """
+        mask: np.ndarray = np.ones(len(row), bool)
+        for candidates in (most_likely(row, LIKELIEST), np.arange(len(row))):
+            ids = candidates.astype(np.int32)
             mask[ids[self._allowed(ids)]] = False
             if not mask.all():
                 break
@@ -344,7 +345,8 @@ class Grammar:
         rows["id"] = ids
         self._array.data, self._array.size = ctypes.cast(rows.ctypes.data, self._pointer), len(ids)
         self.lib.llama_sampler_apply(self.handle, ctypes.byref(self._array))
-        return (rows["logit"] == 0) & self._open[ids]  # what is refused has minus infinity now
+        allowed: np.ndarray = (rows["logit"] == 0) & self._open[ids]  # a banned one has minus infinity now
+        return allowed
 
     def close(self) -> None:
         """Free it."""

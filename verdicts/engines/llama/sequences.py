@@ -1,8 +1,8 @@
-"""What a sequence does, as generators: feed tokens, see logits or a drawn token, go on, branch, or end.
+"""What a sequence does, as generators: feed tokens, see logits or a sampled token, go on, branch, or end.
 
-A program yields ``Ask`` and is sent ``(logits row, drawn token or None)``; the row is valid until its next ``yield``.
-It ends by returning a list of programs that continue from the same state (forks), or an empty list.
-Programs know tokens and rules; ``schedule`` knows batches and cells.
+A program yields ``Feed`` and is sent ``(logits row, sampled token)``; the row is a view, valid until its next yield. It
+ends by returning the programs that continue from the same state (forks), or an empty list. Programs know tokens and
+rules; ``schedule`` knows batches and KV cells.
 """
 
 from collections.abc import Callable, Generator, Sequence
@@ -18,38 +18,48 @@ from verdicts.engines.sampling import log_softmax, two_way
 if TYPE_CHECKING:
     from verdicts.engines.llama.runtime import Grammar
 
+NO_TOKEN = -1  # sent to a program that did not ask for a token
+
 
 @dataclass(frozen=True)
-class Writer:
-    """A candidate: its settings and its own stream of random numbers (PCG64), so that company never changes it."""
+class Sampler:
+    """A candidate's sampling settings and its own stream of random numbers (PCG64).
+
+    No other candidate takes numbers from it, so a text does not depend on who is decoded together with it.
+    """
 
     decode: Decode
     random: np.random.Generator = field(compare=False)
 
     @classmethod
-    def of(cls, decode: Decode) -> "Writer":
+    def of(cls, decode: Decode) -> "Sampler":
+        """A sampler at the beginning of the stream that the seed names."""
         return cls(decode, np.random.default_rng(decode.seed))
 
 
-class Ask(NamedTuple):
-    """Feed ``tokens``; if ``writer`` is given, draw the next token by its settings, never one that ``refused`` marks or ``grammar`` forbids."""
+class Feed(NamedTuple):
+    """Feed ``tokens``; with a ``sampler``, sample the next one: none that ``banned`` marks or ``grammar`` forbids."""
 
-    tokens: Sequence[int]
-    writer: Writer | None = None
-    refused: np.ndarray | None = None
+    tokens: list[int]
+    sampler: Sampler | None = None
+    banned: np.ndarray | None = None
     grammar: "Grammar | None" = None
 
-    def barring(self, token: int, row: np.ndarray) -> np.ndarray | None:
-        """The mask under which to draw from ``row`` again, None where ``token`` may stand. Few tokens are refused, so the mask comes second."""
+    def redraw_mask(self, token: int, row: np.ndarray) -> np.ndarray | None:
+        """None where ``token`` is allowed; else the mask (True is banned) under which to sample from ``row`` again.
+
+        Almost every sampled token is allowed. To sample first and mask only after a banned token costs far less than to
+        mask each row, and leaves the odds between the allowed tokens as they are.
+        """
         if self.grammar is not None:
-            return None if self.grammar.allows(token) else self.grammar.refused(row)
-        return self.refused if self.refused is not None and self.refused[token] else None
+            return None if self.grammar.allows(token) else self.grammar.banned(row)
+        return self.banned if self.banned is not None and self.banned[token] else None
 
 
-Program = Generator[Ask, tuple[np.ndarray, int | None], "list[Program]"]
+Program = Generator[Feed, tuple[np.ndarray, int], "list[Program]"]
 
 
-class Thinking(NamedTuple):
+class ThinkingTokens(NamedTuple):
     """How a model thinks before it answers: ids that open and close it, and the most tokens in between."""
 
     opening: list[int]
@@ -58,132 +68,156 @@ class Thinking(NamedTuple):
 
 
 @dataclass(frozen=True)
-class Voice:
-    """All that programs need to know of a model: its protocol tokens, its text, and its way of thinking (None: off)."""
+class Vocabulary:
+    """What programs need to know of a model: the protocol in its tokens, and how it thinks (None: not at all).
 
-    plan: TwoLine
-    text: Callable[[Sequence[int]], str]
+    ``pieces``: the bytes of each token.
+    """
+
+    protocol: TwoLine
+    detokenize: Callable[[Sequence[int]], str]
     pieces: Sequence[bytes]
-    thinking: Thinking | None
+    thinking: ThinkingTokens | None
 
 
-def verdict_logprobs(plan: TwoLine, row: np.ndarray) -> dict[str, float | None]:
+# A callback that takes one answer; with an index where a program answers for several candidates.
+OnAnswer = Callable[[Completion], None]
+OnCandidate = Callable[[int, Completion], None]
+
+
+def verdict_logprobs(protocol: TwoLine, row: np.ndarray) -> dict[str, float]:
     """Log-probabilities of the two verdicts in the full distribution where they part."""
     logp = log_softmax(row)
-    return {verdict: float(logp[token]) for verdict, token in plan.verdict.items()}
+    return {verdict: float(logp[token]) for verdict, token in protocol.verdict.items()}
 
 
-def judge(voice: Voice, prompt: Sequence[int], put: Callable[[dict[str, float | None]], None]) -> Program:
+def score_verdicts(
+    vocabulary: Vocabulary, prompt: list[int], on_answer: Callable[[dict[str, float | None]], None]
+) -> Program:
     """Look at the verdicts' probabilities and stop."""
-    row, _ = yield Ask([*prompt, *voice.plan.header])
-    put(verdict_logprobs(voice.plan, row))
+    row, _ = yield Feed([*prompt, *vocabulary.protocol.header])
+    on_answer({**verdict_logprobs(vocabulary.protocol, row)})
     return []
 
 
 def shared_verdict(
-    voice: Voice,
-    prompt: Sequence[int],
-    writers: Sequence[Writer],
+    vocabulary: Vocabulary,
+    prompt: list[int],
+    samplers: Sequence[Sampler],
     per_verdict: bool,
-    put: Callable[[int, Completion], None],
+    on_candidate: OnCandidate,
 ) -> Program:
     """Draw each candidate's verdict from the one distribution that all share, then write reasons.
 
     ``per_verdict``: the first candidate of each verdict writes for all of that verdict; else each writes its own.
     """
-    row, _ = yield Ask([*prompt, *voice.plan.header])
-    logprob = verdict_logprobs(voice.plan, row)
-    drawn = [_verdict(writer, logprob) for writer in writers]
-    groups = (
-        [[i for i, verdict in enumerate(drawn) if verdict == one] for one in dict.fromkeys(drawn)]
-        if per_verdict
-        else [[i] for i in range(len(drawn))]
-    )
-    return [_reason(voice, drawn[group[0]], writers[group[0]], logprob, _to_all(group, put)) for group in groups]
+    # Header and prompt are the same for all candidates: one decode gives the distribution of all their verdicts.
+    row, _ = yield Feed([*prompt, *vocabulary.protocol.header])
+    logprob = verdict_logprobs(vocabulary.protocol, row)
+    drawn = [_draw_verdict(sampler, logprob) for sampler in samplers]
+    if per_verdict:
+        groups = [[i for i, verdict in enumerate(drawn) if verdict == one] for one in dict.fromkeys(drawn)]
+    else:
+        groups = [[i] for i in range(len(drawn))]
+    return [
+        _reason(vocabulary, drawn[group[0]], samplers[group[0]], logprob, _for_all(group, on_candidate))
+        for group in groups
+    ]
 
 
-def _verdict(writer: Writer, logprob: dict[str, float | None]) -> str:
-    share = two_way(logprob["pass"], logprob["fail"], writer.decode.temperature, writer.decode.top_p)
-    return "pass" if writer.random.random() < share else "fail"
+def _draw_verdict(sampler: Sampler, logprob: dict[str, float]) -> str:
+    share = two_way(logprob["pass"], logprob["fail"], sampler.decode.temperature, sampler.decode.top_p)
+    return "pass" if sampler.random.random() < share else "fail"
 
 
-def _to_all(group: Sequence[int], put: Callable[[int, Completion], None]) -> Callable[[Completion], None]:
-    return lambda completion: [put(i, completion) for i in group][0]
+def _for_all(group: Sequence[int], on_candidate: OnCandidate) -> OnAnswer:
+    """A callback that gives one answer to every candidate of a group."""
+
+    def on_answer(completion: Completion) -> None:
+        for i in group:
+            on_candidate(i, completion)
+
+    return on_answer
 
 
 def _reason(
-    voice: Voice, verdict: str, writer: Writer, logprob: dict[str, float | None], put: Callable[[Completion], None]
+    vocabulary: Vocabulary, verdict: str, sampler: Sampler, logprob: dict[str, float], on_answer: OnAnswer
 ) -> Program:
-    plan = voice.plan
-    given = [plan.verdict[verdict], *plan.rest[verdict]]
-    room = writer.decode.max_new_tokens - plan.longest
-    tokens, written, so_far, finish = given, [], b"", LENGTH
+    protocol = vocabulary.protocol
+    forced = [protocol.verdict[verdict], *protocol.rest[verdict]]
+    # The longer verdict is taken off for both, so that a limit cuts reasons alike whatever the verdict.
+    room = sampler.decode.max_new_tokens - protocol.longest
+    tokens, finish = forced, LENGTH
+    written: list[int] = []
+    so_far = b""
     while len(written) < room:
-        _, token = yield Ask(tokens, writer, plan.mask(written, so_far))
-        if token in plan.eog:
+        _, token = yield Feed(tokens, sampler, protocol.mask(written, so_far))
+        if token in protocol.eog:
             finish = STOP
             break
         written.append(token)
-        so_far += voice.pieces[token]
+        so_far += vocabulary.pieces[token]
         tokens = [token]
-    put(Completion(voice.text([*plan.header, *given, *written]), logprob, finish))
+    on_answer(Completion(vocabulary.detokenize([*protocol.header, *forced, *written]), {**logprob}, finish))
     return []
 
 
-def apart(
-    voice: Voice,
-    prompt: Sequence[int],
-    writers: Sequence[Writer],
+def independent(
+    vocabulary: Vocabulary,
+    prompt: list[int],
+    samplers: Sequence[Sampler],
     grammar: bool,
-    put: Callable[[int, Completion], None],
+    on_candidate: OnCandidate,
 ) -> Program:
     """Share the prompt only: each candidate thinks (if it does) and answers by itself, by the grammar or freely."""
-    yield Ask(prompt[:-1])
-    branch = _own_verdict if grammar else free
-    return [branch(voice, prompt[-1:], writer, _to_all([i], put)) for i, writer in enumerate(writers)]
+    # Not the prompt's last token: each branch feeds that one itself, for the logits that its first token comes from.
+    yield Feed(prompt[:-1])
+    branch = _own_verdict if grammar else free_text
+    return [branch(vocabulary, prompt[-1:], sampler, _for_all([i], on_candidate)) for i, sampler in enumerate(samplers)]
 
 
-def _own_verdict(voice: Voice, prompt: Sequence[int], writer: Writer, put: Callable[[Completion], None]) -> Program:
-    tokens = (yield from _think(voice, prompt, writer)) if voice.thinking else list(prompt)
-    row, _ = yield Ask([*tokens, *voice.plan.header])
-    logprob = verdict_logprobs(voice.plan, row)
-    return (yield from _reason(voice, _verdict(writer, logprob), writer, logprob, put))
+def _own_verdict(vocabulary: Vocabulary, prompt: list[int], sampler: Sampler, on_answer: OnAnswer) -> Program:
+    tokens = yield from _before_answer(vocabulary, prompt, sampler)
+    row, _ = yield Feed([*tokens, *vocabulary.protocol.header])
+    logprob = verdict_logprobs(vocabulary.protocol, row)
+    return (yield from _reason(vocabulary, _draw_verdict(sampler, logprob), sampler, logprob, on_answer))
 
 
-def free(voice: Voice, prompt: Sequence[int], writer: Writer, put: Callable[[Completion], None]) -> Program:
-    """Write freely up to the end of turn. Verdict log-probabilities are kept if the answer begins as the protocol does."""
-    tokens = (yield from _think(voice, prompt, writer)) if voice.thinking else list(prompt)
+def free_text(vocabulary: Vocabulary, prompt: list[int], sampler: Sampler, on_answer: OnAnswer) -> Program:
+    """Write freely up to the end of turn. Verdict log-probabilities are kept if it begins as the protocol does."""
+    protocol = vocabulary.protocol
+    tokens = yield from _before_answer(vocabulary, prompt, sampler)
     written: list[int] = []
     logprob, finish = NO_VERDICT, LENGTH
-    while len(written) < writer.decode.max_new_tokens:
-        row, token = yield Ask(tokens, writer)
-        if written == voice.plan.header:
-            logprob = verdict_logprobs(voice.plan, row)
-        if token in voice.plan.eog:
+    while len(written) < sampler.decode.max_new_tokens:
+        row, token = yield Feed(tokens, sampler)
+        if written == protocol.header:
+            logprob = {**verdict_logprobs(protocol, row)}
+        if token in protocol.eog:
             finish = STOP
             break
         written.append(token)
         tokens = [token]
-    put(Completion(voice.text(written), logprob, finish))
+    on_answer(Completion(vocabulary.detokenize(written), logprob, finish))
     return []
 
 
-def by_grammar(
-    voice: Voice,
-    prompt: Sequence[int],
-    writer: Writer,
-    opened: "Callable[[], Grammar]",
-    put: Callable[[Completion], None],
+def grammar_text(
+    vocabulary: Vocabulary,
+    prompt: list[int],
+    sampler: Sampler,
+    open_grammar: "Callable[[], Grammar]",
+    on_answer: OnAnswer,
 ) -> Program:
     """Write what a grammar allows, up to the end of turn, which it allows where the text is whole."""
-    tokens = (yield from _think(voice, prompt, writer)) if voice.thinking else list(prompt)
+    tokens = yield from _before_answer(vocabulary, prompt, sampler)
     written: list[int] = []
     finish = LENGTH
-    grammar = opened()
+    grammar = open_grammar()  # after the thinking, which no grammar holds
     try:
-        while len(written) < writer.decode.max_new_tokens:
-            _, token = yield Ask(tokens, writer, grammar=grammar)
-            if token in voice.plan.eog:
+        while len(written) < sampler.decode.max_new_tokens:
+            _, token = yield Feed(tokens, sampler, grammar=grammar)
+            if token in vocabulary.protocol.eog:
                 finish = STOP
                 break
             if not grammar.accept(token):  # a vocabulary that has no token for what has to come: the text stays cut
@@ -192,19 +226,25 @@ def by_grammar(
             tokens = [token]
     finally:
         grammar.close()
-    put(Completion(voice.text(written), NO_VERDICT, finish))
+    on_answer(Completion(vocabulary.detokenize(written), NO_VERDICT, finish))
     return []
 
 
-def _think(
-    voice: Voice, prompt: Sequence[int], writer: Writer
-) -> Generator[Ask, tuple[np.ndarray, int | None], list[int]]:
-    """Think up to the closing token, the end of turn or the limit; returns the tokens to feed before the answer."""
-    thinking = voice.thinking
+def _before_answer(
+    vocabulary: Vocabulary, prompt: list[int], sampler: Sampler
+) -> Generator[Feed, tuple[np.ndarray, int], list[int]]:
+    """Think, where the model does: up to the closing token, the end of turn or the limit.
+
+    Returns the tokens to feed before the answer.
+    """
+    thinking = vocabulary.thinking
+    if thinking is None:
+        return list(prompt)
     tokens = [*prompt, *thinking.opening]
     for _ in range(thinking.max_new_tokens):
-        _, token = yield Ask(tokens, writer)
-        if token == thinking.closing[0] or token in voice.plan.eog:
+        _, token = yield Feed(tokens, sampler)
+        # The closing token was sampled, not fed: it goes in front of the answer with the line end that follows it.
+        if token == thinking.closing[0] or token in vocabulary.protocol.eog:
             return thinking.closing
         tokens = [token]
     return [*tokens, *thinking.closing]

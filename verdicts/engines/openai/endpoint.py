@@ -1,8 +1,8 @@
 """One address over HTTP, safe from what answers there.
 
-A request has one deadline for all of it, from looking up the name to the last byte: every read waits for what is left of it
-and no longer, so a server that drips cannot outlive it. A body is read up to a limit, decompressed no further. Redirects are
-not followed. ``close`` cuts the connections in use, so no thread waits for a server that is silent.
+A request has one deadline for all of it, from looking up the name to the last byte: every read waits for what is left
+of it and no longer, so a server that drips cannot outlive it. A body is read up to a limit, decompressed no further.
+Redirects are not followed. ``close`` cuts the connections in use, so no thread waits for a server that is silent.
 """
 
 import base64
@@ -51,7 +51,7 @@ class Unreachable(Exception):
 
 
 class Endpoint:
-    """POSTs JSON to one address. Raises UserError for an address, a certificate store or a proxy that cannot be used."""
+    """POSTs JSON to one address. Raises UserError for an address, certificate store or proxy that cannot be used."""
 
     def __init__(self, url: str, key: str, timeout_s: float, connections: int) -> None:
         address = _address(url)
@@ -75,8 +75,11 @@ class Endpoint:
         self._pool = httpcore.ConnectionPool(
             ssl_context=_trusted() if address.scheme == "https" else None,
             proxy=_core_proxy(proxy) if proxy else None,
-            max_connections=connections, max_keepalive_connections=connections, keepalive_expiry=5.0, network_backend=self._wire,
-        )  # fmt: skip
+            max_connections=connections,
+            max_keepalive_connections=connections,
+            keepalive_expiry=5.0,
+            network_backend=self._wire,
+        )
 
     def post(self, content: bytes, limit: int) -> Reply:
         """Send one request and read at most ``limit`` bytes of the answer. Raises Unreachable."""
@@ -127,7 +130,8 @@ def _proxy(address: httpx.URL) -> httpx.URL | None:
     """The proxy that the environment names for this address, or None."""
     named = urllib.request.getproxies_environment()
     text = named.get(address.scheme) or named.get("all")
-    if not text or urllib.request.proxy_bypass_environment(address.host, named):
+    bypassed = urllib.request.proxy_bypass_environment  # type: ignore[attr-defined]  # public, missing in typeshed
+    if not text or bypassed(address.host, named):
         return None
     try:
         proxy = httpx.URL(text if "://" in text else f"http://{text}")
@@ -181,7 +185,7 @@ def _read(pieces: "Iterable[bytes]", limit: int) -> tuple[bytes, bool]:
 
 
 def _decoded(raw: bytes, coding: str, limit: int) -> tuple[bytes, str]:
-    """A body unpacked, though none was asked for packed, and why it is not whole. Never more than ``limit`` bytes are made."""
+    """A body unpacked, though none was asked for packed, and why it is not whole. At most ``limit`` bytes are made."""
     if coding in ("", "identity"):
         return raw, ""
     if coding not in ("gzip", "x-gzip", "deflate"):
@@ -210,7 +214,8 @@ class _Wire(httpcore.NetworkBackend):
 
     def left(self, late: type[Exception]) -> float:
         """Seconds that are left; raises ``late`` where none are."""
-        seconds = self._thread.until - time.monotonic()
+        until: float = self._thread.until
+        seconds = until - time.monotonic()
         if seconds <= 0 or self._is_cut:
             raise late("the deadline of the request (engine.timeout_s) has passed")
         return seconds

@@ -4,8 +4,9 @@ Each candidate is one request with its own seed; how exactly a seed reproduces i
 keeps what is data apart from control tokens. It cannot be made to share a verdict among candidates, so ``reasons`` is
 ``all`` in effect, and ``grammar`` is the server's: a malformed answer is handled as any other.
 
-What fails is asked again with growing pauses. What then still fails is one prompt's failure (``finish`` "refused") as long as
-the server answers others, and ends the run in one sentence where it does not, or where the refusal concerns all prompts.
+What fails is asked again with growing pauses. What then still fails is one prompt's failure (``finish`` "refused") as
+long as the server answers others, and ends the run in one sentence where it does not, or where the refusal concerns all
+prompts.
 """
 
 import json
@@ -25,7 +26,7 @@ from verdicts.base.errors import UserError, mistake
 from verdicts.engines import NO_VERDICT, OVER_LENGTH, REFUSED, Completion, Decode, check_calls, chunks
 from verdicts.engines.openai import reply as openai_reply
 from verdicts.engines.openai.endpoint import Endpoint, Unreachable
-from verdicts.engines.openai.reply import Outcome, outcome_of
+from verdicts.engines.openai.reply import ReplyOutcome, outcome_of
 from verdicts.engines.openai.server_words import ServerWords
 from verdicts.stage_b.protocol import WORD, begun_verdict
 
@@ -35,18 +36,19 @@ if TYPE_CHECKING:
 FIRST_PAUSE_S, LONGEST_PAUSE_S = 0.5, 30.0  # our own pauses, doubled from try to try
 LONGEST_WAIT_S = 300.0  # what a server may ask for by Retry-After; a longer wait ends the run
 FIRST_PROMPTS = 8  # where the server answers none of so many, the run ends
-BODY_BYTES, TOKEN_BYTES = (
-    2 << 20,
-    4096,
-)  # an answer may have so many bytes, and so many more a token (20 alternatives each)
+# an answer may have so many bytes, and so many more a token (20 alternatives each)
+BODY_BYTES, TOKEN_BYTES = 2 << 20, 4096
 TOP_LOGPROBS = 20  # the most that the API allows
 _JUDGE = Decode(temperature=0.0, top_p=1.0, max_new_tokens=12, seed=0)  # the verdict word comes within these tokens
 _OVER_LENGTH = Completion("", NO_VERDICT, OVER_LENGTH)
 
 
 class OpenAIEngine:
-    """See ``verdicts.engines.Engine``. Raises UserError for settings that are missing, for what the server refuses to
-    all prompts (with its words), and when it stays unreachable after all retries. Once it has, every call raises the same."""
+    """See ``verdicts.engines.Engine``.
+
+    Raises UserError for settings that are missing, for what the server refuses to all prompts (with its words), and
+    when it stays unreachable after all retries. Once it has, every call raises the same.
+    """
 
     def __init__(self, config: "EngineConfig") -> None:
         if not config.base_url:
@@ -96,7 +98,7 @@ class OpenAIEngine:
         ]
 
     def complete(
-        self, system: str, users: Sequence[str], decodes: Sequence[Decode], json_schema: dict | None = None
+        self, system: str, users: Sequence[str], decodes: Sequence[Decode], json_schema: dict[str, Any] | None = None
     ) -> list[Completion]:
         """Free text for each prompt, held to a schema where the server takes one; see ``Engine.complete``."""
         check_calls(users, decodes)
@@ -108,8 +110,10 @@ class OpenAIEngine:
         )
 
     def count_tokens(self, text: str) -> int:
-        """An estimate from above, since the endpoint has no common way to count: a token for each character beyond ASCII,
-        one for two ASCII characters."""
+        """An estimate from above, since endpoints have no common way to count.
+
+        A token for each character beyond ASCII, one for two ASCII characters.
+        """
         wide = sum(character > "\x7f" for character in text)
         return wide + (len(text) - wide + 1) // 2
 
@@ -127,7 +131,7 @@ class OpenAIEngine:
             _cancel(futures)
 
     def _ask(
-        self, system: str, user: str, decode: Decode, logprobs: bool = False, json_schema: dict | None = None
+        self, system: str, user: str, decode: Decode, logprobs: bool = False, json_schema: dict[str, Any] | None = None
     ) -> Completion:
         thinking = self.config.thinking
         body: dict[str, Any] = {
@@ -171,12 +175,13 @@ class OpenAIEngine:
                     "engine",
                 )
             if asked_s > LONGEST_WAIT_S:
-                what = f"the server asks to wait {asked_s:.0f} s ({words}), longer than the {LONGEST_WAIT_S:.0f} s that are waited"
-                raise self._ended(what, "start again when it is free", "engine.base_url")
+                what = f"the server asks to wait {asked_s:.0f} s ({words})"
+                limit = f"longer than the {LONGEST_WAIT_S:.0f} s that are waited"
+                raise self._ended(f"{what}, {limit}", "start again when it is free", "engine.base_url")
             if attempt < self.config.retries:
                 pause = max(min(LONGEST_PAUSE_S, FIRST_PAUSE_S * 2**attempt), asked_s)
                 self._stop.wait(pause * random.uniform(1, 1.25))  # not all at the same moment
-        if outcome.kind == openai_reply.UNREADABLE or (
+        if outcome.kind == openai_reply.NO_ANSWER or (
             outcome.kind == openai_reply.FAILED and self._has_answered and self._lives()
         ):
             return self._refused(prompt, words)
@@ -186,7 +191,7 @@ class OpenAIEngine:
             "engine.base_url",
         )
 
-    def _try(self, body: dict[str, Any]) -> Outcome:
+    def _try(self, body: dict[str, Any]) -> ReplyOutcome:
         """Send a request, again at once without a field that the server does not take; it is left out from then on."""
         sent = {field: value for field, value in body.items() if field not in self._unsupported}
         outcome = self._send(sent)
@@ -199,7 +204,7 @@ class OpenAIEngine:
                 self._unsupported.add("response_format")
         return outcome
 
-    def _send(self, body: dict[str, Any]) -> Outcome:
+    def _send(self, body: dict[str, Any]) -> ReplyOutcome:
         """One request and what came of it."""
         try:
             self._go_on()
@@ -213,7 +218,7 @@ class OpenAIEngine:
                     "let SSL_CERT_FILE name the certificates to trust, or correct engine.base_url",
                     "engine.base_url",
                 ) from None
-            return Outcome(openai_reply.FAILED, str(error))
+            return ReplyOutcome(openai_reply.FAILED, str(error))
         return outcome_of(reply)
 
     def _go_on(self) -> None:
@@ -224,7 +229,7 @@ class OpenAIEngine:
     def _lives(self) -> bool:
         """Whether the server answers another prompt: then what fails is the prompt's fault."""
         probe = {"model": self.config.model, "messages": [{"role": "user", "content": "1"}], "max_tokens": 1}
-        return self._send(probe).kind in (openai_reply.ANSWERED, openai_reply.UNREADABLE)
+        return self._send(probe).kind in (openai_reply.ANSWERED, openai_reply.NO_ANSWER)
 
     def _refused(self, prompt: str, words: str) -> Completion:
         """One prompt's failure; the end, where no prompt at all was answered."""
@@ -246,7 +251,10 @@ class OpenAIEngine:
 
 
 def probable(answer: Completion) -> dict[str, float | None]:
-    """The verdicts' log-probabilities; where the server gave none, or the answer has another form, the verdict it names is certain."""
+    """The verdicts' log-probabilities.
+
+    Where the server gave none, or the answer has another form, the verdict that it names is certain.
+    """
     said = begun_verdict(answer.text)
     if said is None or any(value is not None for value in answer.verdict_logprob.values()):
         return answer.verdict_logprob
@@ -254,10 +262,13 @@ def probable(answer: Completion) -> dict[str, float | None]:
 
 
 class _Workers:
-    """Threads that do jobs in the order given. The interpreter does not wait for them: a request under way must not hold Ctrl-C up."""
+    """Threads that do jobs in the order given.
+
+    They are daemons, unlike those of ThreadPoolExecutor: a request under way must not hold Ctrl-C up.
+    """
 
     def __init__(self, count: int) -> None:
-        self._jobs: queue.SimpleQueue[tuple[Future, Callable[[], Any]] | None] = queue.SimpleQueue()
+        self._jobs: queue.SimpleQueue[tuple[Future[Any], Callable[[], Any]] | None] = queue.SimpleQueue()
         self._count, self._threads = count, list[threading.Thread]()
 
     def submit(self, call: Callable[..., Any], *values: Any, **named: Any) -> "Future[Any]":
@@ -285,7 +296,7 @@ class _Workers:
             if future.set_running_or_notify_cancel():
                 try:
                     future.set_result(call())
-                except BaseException as error:  # raised where the result is read
+                except BaseException as error:  # noqa: BLE001  raised where the result is read
                     future.set_exception(error)
 
 

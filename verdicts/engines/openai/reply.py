@@ -1,13 +1,13 @@
 """What an OpenAI-compatible server answered, read: an answer, or whose fault it is that there is none.
 
-Nothing is believed that was not looked at: a server may send anything. Whatever it sends ends as one Outcome.
+Nothing is believed that was not looked at: a server may send anything. Whatever it sends ends as one ReplyOutcome.
 """
 
 import json
 import math
 import re
 from collections.abc import Sequence
-from datetime import datetime, timezone
+from datetime import UTC, datetime
 from email.utils import parsedate_to_datetime
 from typing import Any, NamedTuple
 
@@ -15,13 +15,13 @@ from verdicts.engines import LENGTH, NO_VERDICT, OVER_LENGTH, REFUSED, STOP, Com
 from verdicts.engines.openai.endpoint import Reply
 from verdicts.stage_b.protocol import HEADER, WORD, strip_thinking
 
-# besides over_length and refused (this prompt): a 200 that holds no answer, a server in trouble, one that has too much to do
-ANSWERED, UNREADABLE, FAILED, BUSY, ENDS = "answered", "unreadable", "failed", "busy", "ends"
+# besides over_length and refused (this prompt): a 200 without an answer, a server in trouble, one with too much to do
+ANSWERED, NO_ANSWER, FAILED, BUSY, ENDS = "answered", "unreadable", "failed", "busy", "ends"
 
 _HEAD = 4096  # bytes of an error's body that are read
 _TOO_LONG = (
-    "context_length", "context length", "context size", "maximum context", "exceed_context", "too long", "input length", "reduce the length",
-    "max_model_len", "longer than the m",
+    "context_length", "context length", "context size", "maximum context", "exceed_context", "too long",
+    "input length", "reduce the length", "max_model_len", "longer than the m",
 )  # fmt: skip
 _UNFIT = (
     "content_filter",
@@ -34,8 +34,9 @@ _UNFIT = (
     "sensitive",
 )
 _FOR_ALL = (
-    "model_not_found", "model not found", "model not exist", "model does not exist", "no such model", "invalid model", "unknown model",
-    "invalid_api_key", "invalid api key", "incorrect api key", "insufficient_quota", "arrearage", "insufficient balance",
+    "model_not_found", "model not found", "model not exist", "model does not exist", "no such model", "invalid model",
+    "unknown model", "invalid_api_key", "invalid api key", "incorrect api key", "insufficient_quota", "arrearage",
+    "insufficient balance",
 )  # fmt: skip
 # a field of the request that a server may not know -> how its refusal names it
 OPTIONAL = {
@@ -52,10 +53,12 @@ OPTIONAL = {
 }
 
 
-class Outcome(NamedTuple):
-    """``kind``: answered (``completion`` is set) | over_length | refused (this prompt) | unreadable, failed, busy (worth another try) | ends (concerns all).
+class ReplyOutcome(NamedTuple):
+    """What a reply comes to.
 
-    ``words`` are the server's, raw. ``after_s``: seconds it asks to wait, where it does. ``names``: optional fields it complains of.
+    ``kind``: answered (``completion`` is set) | over_length | refused (this prompt) | unreadable, failed, busy (worth
+    another try) | ends (concerns all). ``words`` are the server's, raw. ``after_s``: seconds it asks to wait, where it
+    does. ``names``: optional fields it complains of.
     """
 
     kind: str
@@ -65,27 +68,27 @@ class Outcome(NamedTuple):
     names: frozenset[str] = frozenset()
 
 
-def outcome_of(reply: Reply) -> Outcome:
+def outcome_of(reply: Reply) -> ReplyOutcome:
     """Read one reply of the server."""
     after_s = asked_pause(reply.headers.get("retry-after", ""))
     if reply.status == 200:
-        found = reply.excess and f"the answer is {reply.excess}" or read_body(reply.body)
+        found = f"the answer is {reply.excess}" if reply.excess else read_body(reply.body)
         if isinstance(found, Completion):
-            return Outcome(ANSWERED, completion=found)
-        return Outcome(
-            UNREADABLE,
+            return ReplyOutcome(ANSWERED, completion=found)
+        return ReplyOutcome(
+            NO_ANSWER,
             found,
             after_s=after_s,
             names=_named(reply.body) if b'"error"' in reply.body[:_HEAD] else frozenset(),
         )
     words = f"HTTP {reply.status}: {reply.body[:_HEAD].decode('utf-8', 'replace').strip()}"
     if 300 <= reply.status < 400:
-        return Outcome(
+        return ReplyOutcome(
             ENDS,
             f"HTTP {reply.status}, a redirect to {reply.headers.get('location', 'nowhere')}, which is not followed",
         )
     kind = _kind(reply.status, words.lower())
-    return Outcome(
+    return ReplyOutcome(
         kind, words, after_s=after_s, names=frozenset() if kind in (OVER_LENGTH, BUSY) else _named(reply.body)
     )
 
@@ -101,7 +104,7 @@ def _kind(status: int, words: str) -> str:
     if status in (408, 409, 425) or status >= 500:
         return FAILED
     if status < 300:
-        return UNREADABLE
+        return NO_ANSWER
     return REFUSED if status in (400, 413, 415, 422, 451) and not any(sign in words for sign in _FOR_ALL) else ENDS
 
 
@@ -117,7 +120,7 @@ def asked_pause(text: str) -> float | None:
         return float(text)
     try:
         date = parsedate_to_datetime(text)
-        seconds = (date.replace(tzinfo=date.tzinfo or timezone.utc) - datetime.now(timezone.utc)).total_seconds()
+        seconds = (date.replace(tzinfo=date.tzinfo or UTC) - datetime.now(UTC)).total_seconds()
     except (ValueError, TypeError, IndexError, OverflowError):
         return None
     return seconds if seconds > 0 else None
@@ -146,7 +149,7 @@ def read_body(body: bytes) -> Completion | str:
 
 
 def read_choice(choice: dict[str, Any]) -> Completion | str:
-    """One ``choices[i]`` as a completion, or what is wrong with it. Thinking is dropped, whether inside the text or beside it."""
+    """One ``choices[i]`` as a completion, or what is wrong with it. Thinking is dropped, in the text or beside it."""
     message, finish = choice.get("message"), choice.get("finish_reason")
     if not isinstance(message, dict):
         return "the answer has no message"
@@ -177,7 +180,7 @@ def _start(value: object) -> str:
 
 
 class Token(NamedTuple):
-    """One token that a server lists. ``others``: bytes and log-probability of the alternatives; None for one that is no number."""
+    """One token that a server lists. ``others``: bytes and log-probability (None: no number) of the alternatives."""
 
     raw: bytes
     others: list[tuple[bytes, float | None]]
@@ -211,8 +214,7 @@ def _number(value: object) -> float | None:
         or isinstance(value, bool)
         or value != value
         or value > 0.01
-        or value < -1e300
-        and value != -math.inf
+        or (value < -1e300 and value != -math.inf)
     ):
         return None
     return float(value)
@@ -222,8 +224,8 @@ def verdict_logprob(listed: Sequence[Token]) -> dict[str, float | None]:
     """Log-probabilities of the verdicts from the tokens of an answer and their alternatives.
 
     Looks at the first token of the answer where the two verdict lines part, and adds up the alternatives there that can
-    only become one of them. None for a verdict that is not among them; both None where the answer does not begin so, or an
-    alternative there has a value that is no log-probability.
+    only become one of them. None for a verdict that is not among them; both None where the answer does not begin so, or
+    an alternative there has a value that is no log-probability.
     """
     lines = {verdict: f"{HEADER}{word}\n".encode() for verdict, word in WORD.items()}
     so_far = b""

@@ -7,7 +7,7 @@ import urllib.parse
 from collections.abc import Sequence
 from itertools import groupby
 
-SHOWN = 300  # characters of a server's words that a message or a record keeps
+MAX_SHOWN = 300  # characters of a server's words that a message or a record keeps
 MASK = "***"
 _READ = 4000  # characters looked at
 _PIECE = 8  # letters and digits in a row, shared with a secret, that give it away
@@ -16,7 +16,7 @@ _PLAIN = frozenset(string.ascii_letters + string.digits)
 
 
 class ServerWords:
-    """Makes a server's words harmless. ``secrets`` are what was sent and must not come back: key, passwords of addresses."""
+    """Makes a server's words harmless. ``secrets``: what was sent and must not come back (key, passwords)."""
 
     def __init__(self, secrets: Sequence[str]) -> None:
         forms = [form for secret in secrets if secret for form in _forms(secret)]
@@ -29,10 +29,10 @@ class ServerWords:
                 self._pieces.setdefault(size, set()).update(form[i : i + size] for i in range(len(form) - size + 1))
 
     def safe(self, text: str) -> str:
-        """``text`` on one line, printable, at most ``SHOWN`` characters, every echo of a secret replaced: whole, coded, or in pieces."""
+        """``text`` on one line, printable, at most ``MAX_SHOWN`` characters, no secret in it, whole, coded or cut."""
         text = self._masked(" ".join(text[:_READ].split()))
         text = "".join(character if character.isprintable() else ascii(character)[1:-1] for character in text)
-        return text if len(text) <= SHOWN else text[: SHOWN - 1] + "…"
+        return text if len(text) <= MAX_SHOWN else text[: MAX_SHOWN - 1] + "…"
 
     def without_secrets(self, text: str) -> str:
         """What a model says, left as it is but for a secret that stands in it as a whole."""
@@ -61,7 +61,7 @@ def _squeezed(text: str) -> str:
 
 
 def _forms(secret: str) -> list[str]:
-    """A secret as a server may give it back: plain, in a URL, in hexadecimal, within base64 at each of its three places."""
+    """A secret as a server may give it back: plain, in a URL, in hexadecimal, in base64 at each of its three places."""
     raw = secret.encode()
     forms = [secret, urllib.parse.quote(secret, safe=""), urllib.parse.quote_plus(secret), raw.hex()]
     for before in range(3):
