@@ -56,8 +56,7 @@ def right_python():
         newer = shutil.which("python3.%d" % minor)
         if newer and not subprocess.call([newer, "-c", "import ensurepip"], stderr=subprocess.DEVNULL):
             os.execv(newer, [newer] + sys.argv)
-    raise Unfit("Python %s is too old: install 3.11 or newer (Debian and Ubuntu: apt install python3.11
-    python3.11-venv)"
+    raise Unfit("Python %s is too old: install 3.11 or newer (Debian and Ubuntu: apt install python3.11 python3.11-venv)"
                 " and run make setup PYTHON=python3.11" % platform.python_version())  # fmt: skip
 
 
@@ -150,8 +149,7 @@ def refuse(build, cmake_args, wrong):
     gpu = (
         "; without GPU: CMAKE_ARGS= make setup" if re.search(r"-DGGML_(CUDA|HIP|VULKAN|SYCL|MUSA)=", cmake_args) else ""
     )
-    raise Unfit("no build of llama.cpp computes right here, the last one (%s): %s; another compiler may help (CC=, CXX=,
-    after rm -rf %s)%s"
+    raise Unfit("no build of llama.cpp computes right here, the last one (%s): %s; another compiler may help (CC=, CXX=, after rm -rf %s)%s"
                 % (build.words, wrong, WHEELS.name, gpu))  # fmt: skip
 
 
@@ -296,8 +294,7 @@ def make_venv(venv, cut, log):
             import ensurepip  # noqa: F401
         except ImportError:
             raise Unfit(
-                "this Python cannot make virtual environments: install its venv package (Debian and Ubuntu: apt "
-                "install python3-venv)"
+                "this Python cannot make virtual environments: install its venv package (Debian and Ubuntu: apt install python3-venv)"
             )
         cut.write_text("{}")
         run("virtual environment", [sys.executable, "-m", "venv", venv], log)
