@@ -145,7 +145,7 @@ def what_it_is_made_from(
 def earlier(output: Path, student: "Named", asked: str, made_from: "MadeFrom", step: int) -> "Evaluation | None":
     """The evaluation that is there, with today's names; None where it is of another student or questions, or edited."""
     from verdicts.base.errors import UserError
-    from verdicts.evaluation.gate import read_evaluation, refuse_edited
+    from verdicts.evaluation.pairs import read_evaluation, refuse_edited
 
     try:
         old, _ = read_evaluation(output)
@@ -209,12 +209,20 @@ def ask(student: Path, cfg: "EvaluateConfig", questions: "Sequence[Question]", p
 
 def sentence(found: "Evaluation", output: Path) -> str:
     """The count sentence."""
-    chat, summary, dense = found.chat, found.summary, found.dense
-    frr, blocks, form, exact = (str(rate) for rate in (chat.frr, chat.false_block, chat.format, summary.exact))
+    from verdicts.evaluation.scores import METRICS
+    from verdicts.records.evaluation import F1Record
+
+    said: dict[str, list[str]] = {"chat": [], "summary": [], "dense": []}
+    for metric in METRICS:
+        score = metric.of(found)
+        if metric.brief:
+            shown = f"{score.f1:.1%}" if isinstance(score, F1Record) else str(score)
+            said[metric.task].append(f"{metric.brief} {shown}")
+    chat, summary, dense = (", ".join(parts) for parts in said.values())
     return (
-        f"evaluate {found.student.folder}: {found.tickets} tickets: FRR {frr}, false block {blocks}, format {form}; "
-        f"{summary.photos} summaries: exact {exact}, attribute F1 {summary.attribute_f1.f1:.1%}; "
-        f"{dense.photos} dense: F1 {dense.f1.f1:.1%}, {dense.malformed} malformed; {output}"
+        f"evaluate {found.student.folder}: {found.tickets} tickets: {chat}; "
+        f"{found.summary.photos} summaries: {summary}; "
+        f"{found.dense.photos} dense: {dense}, {found.dense.malformed} malformed; {output}"
     )
 
 

@@ -43,9 +43,9 @@ def main(
     from verdicts.base.jsonl import json_text, write_text_if_changed
     from verdicts.base.plain import plain_lines
     from verdicts.config.tools import GateConfig, read_section
-    from verdicts.evaluation.gate import (
-        judge,
-        paired,
+    from verdicts.evaluation.gate import judge_student
+    from verdicts.evaluation.pairs import (
+        pair_answers,
         read_evaluation,
         refuse_edited,
         refuse_other_questions,
@@ -54,14 +54,14 @@ def main(
 
     cfg = read_section(config, GateConfig)
     old, new = read_evaluation(before), read_evaluation(after)
-    pairs = paired(old, new, after)
+    pairs = pair_answers(old, new, after)
     for path, (evaluation, _) in ((before, old), (after, new)):
         refuse_edited(path)
         if questions is not None:
             refuse_other_questions(evaluation, path, questions)
     if student:
         refuse_other_student(new[0], after, student)
-    found = judge(old[0], new[0], pairs, cfg.gate)
+    found = judge_student(old[0], new[0], pairs, cfg.gate)
     write_text_if_changed(output, json_text(found))  # asked again it says the same, and the report stays up to date
     print(plain_lines(table(found)))
     for reason in found.reasons:
@@ -76,17 +76,16 @@ def main(
 
 def table(found: "GateRecord") -> list[str]:
     """The comparison as aligned lines: scores, then counts, then McNemar."""
-    from verdicts.evaluation.gate import CHAT, RETAINED
+    from verdicts.evaluation.scores import METRICS
 
     old, new = found.before, found.after
     rows: list[tuple[str, ...]] = [
         ("", "before", "after", "change in points"),
         ("student", old.student.folder, new.student.folder, ""),
     ]
-    for name, score in (CHAT | RETAINED).items():
-        rows.append(
-            (score.title, shown(score.of(old)), shown(score.of(new)), moved((found.chat | found.retention)[name]))
-        )
+    changes = found.chat | found.retention
+    for metric in METRICS:
+        rows.append((metric.title, shown(metric.of(old)), shown(metric.of(new)), moved(changes[metric.name])))
     rows += [
         (
             "failed tickets without a verdict",

@@ -8,9 +8,9 @@ import yaml
 
 from tests.support.builders import Outcome, call
 from verdicts.base.jsonl import read_json, read_rows, write_json, write_rows, write_text
-from verdicts.evaluation.gate import CHAT, RETAINED, value_of
+from verdicts.evaluation.gate import value_of
 from verdicts.evaluation.questions import Question
-from verdicts.evaluation.scores import answers_path, score, tally
+from verdicts.evaluation.scores import METRICS, answers_path, score, tally
 from verdicts.models.fingerprint import checkpoint_hash
 from verdicts.records.evaluation import Answer, Evaluation, GateRecord, MadeFrom, Named
 from verdicts.stage_b.protocol import render
@@ -194,10 +194,7 @@ def test_a_ticket_without_a_verdict_on_one_side_is_left_out_of_the_pairs(bench):
 def test_the_table_is_aligned_and_shows_each_score_with_its_interval_and_n(bench):
     lines = bench.gate().out.splitlines()
     assert lines[0].split() == ["before", "after", "change", "in", "points"]
-    assert [
-        line.startswith(score.title)
-        for line, score in zip(lines[2:], [*CHAT.values(), *RETAINED.values()], strict=False)
-    ] == [True] * 7
+    assert [line.startswith(score.title) for line, score in zip(lines[2:], METRICS, strict=False)] == [True] * 7
     assert lines[1].split() == ["student", "before", "after"], "the folders"
     for word in ("before", "after", "change"):
         assert len({line[lines[0].index(word) - 1] for line in (lines[0], *lines[2:9])}) == 1
@@ -215,7 +212,7 @@ def test_what_an_answer_adds_sums_up_to_the_score_of_the_evaluation(bench):
     verdicts = {"fail": ["pass", NONSENSE] + ["fail"] * 78, "pass": ["fail", NONSENSE] + ["pass"] * 38}
     bench.write("after", **verdicts, summary=["", OTHER_SUMMARY] * 20, dense=["[]", BOXES] * 20)
     evaluation = read_json(bench.path("after"), Evaluation)
-    for one in (*CHAT.values(), *RETAINED.values()):
+    for one in METRICS:
         added = [one.adds(row) for row in bench.answers("after") if row.task == one.task]
         assert sum(hits for hits, _ in added) / sum(weight for _, weight in added) == pytest.approx(
             value_of(one.of(evaluation)), abs=1e-6

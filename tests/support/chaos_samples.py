@@ -18,7 +18,7 @@ from verdicts.config.tools import SECTION_FILES, read_section, section_text
 from verdicts.corpus.mix import Manifest
 from verdicts.corpus.mix_config import read_fusion
 from verdicts.corpus.rows import read_fused
-from verdicts.evaluation.gate import read_evaluation
+from verdicts.evaluation.pairs import read_evaluation
 from verdicts.evaluation.questions import Trained, read_photo_questions, read_trained
 from verdicts.guidance.file import read_guidance
 from verdicts.guidance.past import read_past

@@ -40,15 +40,18 @@ class Texts:
         return self(key) if key in self.texts else Markup("")
 
 
-def render_page(name: str, **values: object) -> str:
-    """The page ``name`` filled in. The template sees ``t`` (the texts), ``css``, ``js``, ``policy`` and ``values``."""
+def render_page(name: str, texts: dict[str, list[str]] | None = None, **values: object) -> str:
+    """The page ``name`` filled in. The template sees ``t`` (the texts), ``css``, ``js``, ``policy`` and ``values``.
+
+    ``texts`` come on top of those of the page's own file.
+    """
     css, js = ((PAGES / f"{name}.{kind}").read_text(encoding="utf-8") for kind in ("css", "js"))
     policy = f"default-src 'none'; style-src '{csp_source(css)}'; script-src '{csp_source(js)}'; base-uri 'none'; form-action 'none'"
     env = jinja2.Environment(
         loader=jinja2.FileSystemLoader(PAGES), autoescape=True, undefined=jinja2.StrictUndefined, trim_blocks=True, lstrip_blocks=True
     )  # fmt: skip
-    texts = Texts(read_yaml(PAGES / f"{name}.yaml"))
-    return env.get_template(f"{name}.html").render(t=texts, css=Markup(css), js=Markup(js), policy=policy, **values)
+    both = Texts(read_yaml(PAGES / f"{name}.yaml") | (texts or {}))
+    return env.get_template(f"{name}.html").render(t=both, css=Markup(css), js=Markup(js), policy=policy, **values)
 
 
 def csp_source(text: str) -> str:

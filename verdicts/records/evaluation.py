@@ -137,7 +137,7 @@ class Difference(Record):
 
 
 class GateRecord(Record):
-    """evaluation/*/gate.json. ``chat`` and ``retention`` name their scores as CHAT and RETAINED do. ``remarks``: what
+    """evaluation/*/gate.json. ``chat`` and ``retention`` name their scores as METRICS does. ``remarks``: what
     does not stop the student and is not shown either, since its interval reaches beyond a limit.
     """
 

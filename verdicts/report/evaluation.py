@@ -4,7 +4,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 
 from verdicts.base.jsonl import read_json
-from verdicts.evaluation.gate import CHAT, RETAINED
+from verdicts.evaluation.scores import METRICS
 from verdicts.records.evaluation import Difference, Evaluation, F1Record, GateRecord, McNemar
 from verdicts.stats.rates import Rate
 
@@ -50,9 +50,12 @@ class StudentResult:
         changes = self.gate.chat | self.gate.retention if self.gate else {}
         return [
             Compared(
-                name, self.before and score.of(self.before), self.after and score.of(self.after), changes.get(name)
+                metric.name,
+                metric.of(self.before) if self.before else None,
+                metric.of(self.after) if self.after else None,
+                changes.get(metric.name),
             )
-            for name, score in (CHAT | RETAINED).items()
+            for metric in METRICS
         ]
 
     @property

@@ -2,6 +2,7 @@
 
 from markupsafe import Markup
 
+from verdicts.evaluation.scores import METRICS
 from verdicts.pages import svg
 from verdicts.pages.renderer import render_page
 from verdicts.report.data import Report
@@ -51,6 +52,7 @@ def report_page(report: Report) -> str:
     marker = Marker(report.learnt.states[-1].experiences["G0"], report.guard)
     return render_page(
         "report",
+        texts={metric.name: list(metric.page) for metric in METRICS},
         report=report,
         verdict=advice_of(report),
         gaps=[gap_sentence(gap) for gap in report.gaps],
