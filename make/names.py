@@ -1,6 +1,7 @@
 """Check what a user names on make's command line, once, before anything else: one sentence and exit 2, or silence.
 
-    python3 make/names.py --goals 'distill' --given 'RUN STAGE_A' --known 'RUN RUNS …' --targets 'distill sft …' RUN=exp1 …
+    python3 make/names.py --goals 'distill' --given 'RUN STAGE_A' --known 'RUN RUNS …' --targets 'distill sft …' \\
+        RUN=exp1 …
 
 Plain Python without packages: it runs before the virtual environment is there. Make quotes each value for the shell;
 nothing of them is read as make's or the shell's language afterwards, so names that become parts of make's targets are
@@ -25,21 +26,22 @@ CONTROL = re.compile(r"[\x00-\x1f\x7f-\x9f\u2028\u2029]")
 def near(word, words):
     """``; did you mean X?`` where a known word is near."""
     found = difflib.get_close_matches(word, words, n=1, cutoff=0.6)
-    return "; did you mean %s?" % found[0] if found else ""
+    return f"; did you mean {found[0]}?" if found else ""
 
 
 def problem(goals, given, known, targets, values):
     """The first thing that is wrong, as a sentence; None where nothing is."""
     for name in given:
         if name not in known and near(name, known):
-            return "unknown variable %s%s (make help lists them)" % (name, near(name, known))
+            return f"unknown variable {name}{near(name, known)} (make help lists them)"
     for goal in goals:
         if goal not in targets and not re.search(r"[/.%]", goal):
-            return "unknown target %s%s (make help lists them)" % (goal, near(goal, targets) or "")
+            return f"unknown target {goal}{near(goal, targets)} (make help lists them)"
     for name, value in values.items():
         wrong = shape(name, value)
         if wrong:
-            return "%s=%s: %s" % (name, CONTROL.sub("\N{REPLACEMENT CHARACTER}", value), wrong)
+            readable = CONTROL.sub("\N{REPLACEMENT CHARACTER}", value)
+            return f"{name}={readable}: {wrong}"
     return existing("MISSION", values, Path("configs/missions")) or existing("MODELS", values, Path("configs/models"))
 
 
@@ -64,17 +66,12 @@ def existing(variable, values, folder):
     known = sorted(path.stem for path in folder.glob("*.yaml"))
     if name in known:
         return None
-    return "unknown %s %r; %schoose one of %s, or add %s/%s.yaml" % (
-        variable,
-        name,
-        near(name, known)[2:].replace("?", "? ") if near(name, known) else "",
-        ", ".join(known),
-        folder,
-        name,
-    )
+    hint = near(name, known)[2:].replace("?", "? ")
+    return f"unknown {variable} {name!r}; {hint}choose one of {', '.join(known)}, or add {folder}/{name}.yaml"
 
 
 def main():
+    """Check; returns the exit status."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     for words in ("goals", "given", "known", "targets"):
         parser.add_argument("--" + words, default="")

@@ -7,15 +7,17 @@ PY := $(VENV)/bin/python
 READY := $(VENV)/.ready
 READY_STUDENT := $(VENV)/.ready-student
 READY_ECOSYSTEM := $(VENV)/.ready-ecosystem
-SETUP = $(or $(shell command -v $(PYTHON)),$(error no $(PYTHON) here: install Python 3.11 or newer (Debian and Ubuntu: apt install python3 python3-venv))) make/setup.py --venv $(VENV)
+NO_PYTHON = no $(PYTHON) here: install Python 3.11 or newer (Debian and Ubuntu: apt install python3 python3-venv)
+# The command that sets up; it says so where there is no Python to run it.
+SETUP = $(or $(shell command -v $(PYTHON)),$(error $(NO_PYTHON))) make/setup.py --venv $(VENV)
 
 .PHONY: setup setup-student
-setup: ## set up .venv for the text path and the tests; asks again what CMAKE_ARGS wants (CMAKE_ARGS=-DGGML_CUDA=ON)
+setup: ## set up .venv for the text path and the tests; CMAKE_ARGS=-DGGML_CUDA=ON compiles for a GPU
 	@$(SETUP)
 setup-student: $(READY) ## add what fine-tuning needs: torch, transformers, peft (gigabytes, unless torch comes without CUDA)
 	@$(SETUP) --extra student
 
-$(READY): constraints.txt pyproject.toml make/setup.py make/llama.cmake
+$(READY): constraints.txt pyproject.toml $(wildcard make/setup*.py) make/llama.cmake
 	@$(SETUP)
 $(READY_STUDENT): constraints.txt pyproject.toml | $(READY)
 	@$(SETUP) --extra student

@@ -1,5 +1,6 @@
-"""make/setup.py: which llama.cpp is used, and what happens to one that dies or miscomputes. Nothing is compiled."""
+"""make/setup*.py: which llama.cpp is used, and what happens to one that dies or miscomputes. Nothing is compiled."""
 
+import importlib
 import importlib.util
 import json
 import re
@@ -48,11 +49,15 @@ SAYS = {SEGFAULT: "dies of SIGSEGV when it answers the stored prompts", DIFFERS:
 def project(tmp_path, monkeypatch):
     """The set-up of a project in a folder of its own, whose compiler makes wheels that behave as told."""
     (tmp_path / "make").mkdir()
-    for name in ("make/setup.py", "make/llama.cmake", "constraints.txt", "pyproject.toml"):
+    scripts = ("make/setup.py", "make/setup_commands.py", "make/setup_llama.py")
+    for name in (*scripts, "make/llama.cmake", "constraints.txt", "pyproject.toml"):
         shutil.copy(ROOT / name, tmp_path / name)
     (tmp_path / "tools").mkdir()
     (tmp_path / "tools" / "selfcheck.py").write_text("")
     (tmp_path / ".wheels").mkdir()
+    monkeypatch.syspath_prepend(tmp_path / "make")  # the scripts find each other, as when Python runs one of them
+    for name in ("setup_commands", "setup_llama"):
+        monkeypatch.delitem(sys.modules, name, raising=False)
     spec = importlib.util.spec_from_file_location("setup_under_test", tmp_path / "make" / "setup.py")
     setup = importlib.util.module_from_spec(spec)
     spec.loader.exec_module(setup)
@@ -201,7 +206,7 @@ def test_without_the_tools_the_library_is_loaded_and_checked_once_they_are_there
 
 def test_a_library_named_for_run_time_does_not_stand_in_for_the_installed_one(project, monkeypatch):
     monkeypatch.setenv("LLAMA_CPP_LIB_PATH", "/elsewhere")
-    code, said, _ = project.setup.follow(
+    code, said, _ = importlib.import_module("setup_commands").follow(
         "look", [sys.executable, "-c", "import os; print(os.environ.get('LLAMA_CPP_LIB_PATH'))"], project.folder / "log"
     )
     assert (code, said) == (0, "None")
