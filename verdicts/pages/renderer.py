@@ -1,7 +1,7 @@
 """Self-contained pages: a template, its texts in two languages, its style and its script become one HTML file.
 
     verdicts/pages/<name>.html  Jinja, everything escaped unless it is Markup
-    verdicts/pages/<name>.yaml  interface texts, ``key: [English, 中文]``
+    verdicts/pages/<name>.yaml  interface texts, ``key: [English, 中文]``; review has its own in its script
     verdicts/pages/<name>.css   inlined, as is <name>.js
 
 The page's Content-Security-Policy allows this style and this script by their hashes and nothing else: no request leaves
@@ -40,18 +40,33 @@ class Texts:
         return self(key) if key in self.texts else Markup("")
 
 
-def render_page(name: str, texts: dict[str, list[str]] | None = None, **values: object) -> str:
-    """The page ``name`` filled in. The template sees ``t`` (the texts), ``css``, ``js``, ``policy`` and ``values``.
+def render_page(name: str, texts: dict[str, list[str]] | None = None, *, images: bool = False, **values: object) -> str:
+    """The page ``name`` filled in. ``images``: it shows images that lie beside it.
 
-    ``texts`` come on top of those of the page's own file.
+    The template sees ``t``, ``css``, ``js``, ``policy`` and ``values``. ``t`` holds the texts of the page's own file,
+    where it has one, and on top of them ``texts``.
     """
     css, js = ((PAGES / f"{name}.{kind}").read_text(encoding="utf-8") for kind in ("css", "js"))
-    policy = f"default-src 'none'; style-src '{csp_source(css)}'; script-src '{csp_source(js)}'; base-uri 'none'; form-action 'none'"
+    sources = [
+        "default-src 'none'",
+        f"style-src '{csp_source(css)}'",
+        f"script-src '{csp_source(js)}'",
+        *(["img-src 'self' file:"] if images else []),  # for Chromium a file beside the page is not 'self'
+        "base-uri 'none'",
+        "form-action 'none'",
+    ]
+    own = PAGES / f"{name}.yaml"
+    both = Texts((read_yaml(own) if own.exists() else {}) | (texts or {}))
     env = jinja2.Environment(
-        loader=jinja2.FileSystemLoader(PAGES), autoescape=True, undefined=jinja2.StrictUndefined, trim_blocks=True, lstrip_blocks=True
-    )  # fmt: skip
-    both = Texts(read_yaml(PAGES / f"{name}.yaml") | (texts or {}))
-    return env.get_template(f"{name}.html").render(t=both, css=Markup(css), js=Markup(js), policy=policy, **values)
+        loader=jinja2.FileSystemLoader(PAGES),
+        autoescape=True,
+        undefined=jinja2.StrictUndefined,
+        trim_blocks=True,
+        lstrip_blocks=True,
+    )
+    return env.get_template(f"{name}.html").render(
+        t=both, css=Markup(css), js=Markup(js), policy="; ".join(sources), **values
+    )
 
 
 def csp_source(text: str) -> str:

@@ -1,8 +1,4 @@
-"""The review page: what it holds, and how template, style, script and data become one file.
-
-The page's Content-Security-Policy allows its own style and script by their hashes (CSP Level 3, §2.3.1) and images from
-files; no request leaves it.
-"""
+"""The review page: what it holds, as data that its script shows."""
 
 import hashlib
 import json
@@ -14,7 +10,9 @@ from pathlib import Path
 from typing import Any
 from urllib.parse import quote
 
-from verdicts.pages.renderer import PAGES, csp_source
+from markupsafe import Markup
+
+from verdicts.pages.renderer import render_page
 from verdicts.photos.files import ENDINGS
 from verdicts.records.guidance import MissionGuidance
 from verdicts.records.review import ReviewDecision, ReviewTicket
@@ -35,7 +33,10 @@ class Photos:
                     self.by_name[name].append(Path(root, name))
 
     def address(self, ticket: ReviewTicket, name: str) -> str | None:
-        """The photo's address: ``folder/name``, else the one file of that name (in a folder named after the group, where several have it). None: not there."""
+        """The photo's address; None where it is not there.
+
+        ``folder/name``, else the one file of that name (in a folder named after the group, where several have it).
+        """
         direct = self.folder / name
         found = self.by_name.get(Path(name).name, [])
         if direct not in found:
@@ -56,11 +57,14 @@ def page_data(
     marker: Marker,
     photos: Photos | None,
 ) -> dict[str, Any]:
-    """All that the page shows, as JSON. ``queue`` is a digest of which tickets are queued: decisions in a browser belong to it.
+    """All that the page shows, as JSON.
+
+    ``queue`` is a digest of which tickets are queued: decisions in a browser belong to it.
 
     Summaries repeat themselves: a photo's ``facts`` are places in ``pieces``, which holds each piece once.
     """
     keys = "\n".join(sorted(ticket.ticket_key for ticket in tickets))
+    rules: dict[str, dict[str, str | int | None]]
     rules = {key: {"text": text, "removed": None} for key, text in guidance.experiences.items()}
     rules |= {key: {"text": rule.text, "removed": rule.round} for key, rule in guidance.removed.items()}
     table: dict[Piece, int] = {}
@@ -93,7 +97,7 @@ def _ticket(ticket: ReviewTicket, marker: Marker, photos: Photos | None, table: 
         "rules": cited_rules(reasons),
         "candidates": [candidate.model_dump() for candidate in ticket.candidates],
         "photos": [
-            _photo(name, marker.pieces(summary), marker, photos and photos.address(ticket, name), table)
+            _photo(name, marker.pieces(summary), marker, photos.address(ticket, name) if photos else None, table)
             for name, summary in zip(ticket.images, ticket.per_image.values(), strict=True)
         ],
     }
@@ -108,16 +112,8 @@ def _photo(
 
 def review_page(data: Mapping[str, Any]) -> str:
     """The page as HTML. A run on drawn tickets says so above everything, in both languages and without a script."""
-    html, css, js = ((PAGES / f"review.{kind}").read_text(encoding="utf-8") for kind in ("html", "css", "js"))
-    policy = f"default-src 'none'; style-src '{csp_source(css)}'; script-src '{csp_source(js)}'; img-src 'self' file:; base-uri 'none'; form-action 'none'"
-    banner = (
-        f'<p class="synthetic" id="synthetic" role="note">{BANNER_ZH} {escape(BANNER)}</p>\n'
-        if data.get("synthetic")
-        else ""
-    )
-    parts = {"policy": policy, "css": css, "js": js, "banner": banner, "data": _json(data)}
-    first, *rest = html.split("{{")
-    return first + "".join(parts[name] + text for name, text in (piece.split("}}", 1) for piece in rest))
+    banner = Markup(f"{BANNER_ZH} {escape(BANNER)}") if data.get("synthetic") else ""
+    return render_page("review", images=True, banner=banner, data=Markup(_json(data))) + "\n"
 
 
 def _json(data: Mapping[str, Any]) -> str:
