@@ -26,7 +26,7 @@ class Point(NamedTuple):
     rate: Rate
 
 
-def tag(name: str, *children: object, **attributes: object) -> Markup:
+def tag(name: str, *children: str, **attributes: object) -> Markup:
     """One element; ``stroke_width=2`` becomes ``stroke-width="2"``, None is left out, all text is escaped."""
     shown = (
         (key.rstrip("_").replace("_", "-"), _number(value)) for key, value in attributes.items() if value is not None
@@ -52,11 +52,18 @@ def rate_title(rate: Rate) -> str:
 
 
 def scale_of(rates: Iterable[Rate], *, from_top: bool) -> tuple[float, float]:
-    """The ends of an axis that holds all intervals: from 0 up, or (``from_top``) from 1 down, in steps that read well."""
-    known = [rate for rate in rates if rate.rate is not None]
-    reach = max((1 - rate.low if from_top else rate.high for rate in known), default=1.0)
+    """The ends of an axis that holds all intervals, in steps that read well: from 0 up, ``from_top`` from 1 down."""
+    known = [shares for rate in rates if (shares := _known(rate))]
+    reach = max((1 - low if from_top else high for low, _, high in known), default=1.0)
     size = next((end for end in SCALES if reach <= end), 1.0)
     return (1 - size, 1.0) if from_top else (0.0, size)
+
+
+def _known(rate: Rate | None) -> tuple[float, float, float] | None:
+    """The low end, the share and the high end of a rate; None where n is 0."""
+    if rate is None or rate.low is None or rate.rate is None or rate.high is None:
+        return None
+    return rate.low, rate.rate, rate.high
 
 
 def curve(
@@ -67,96 +74,116 @@ def curve(
     tone: str,
     limit: float | None,
 ) -> Markup:
-    """A rate by round: the line, its 95 % band, epochs as stripes with their own rate as a step, guidance changes as ticks.
+    """A rate by round: the line, its 95 % band, epochs as stripes with their rate as a step, changes as ticks.
 
-    ``epochs``: (epoch, rate) of the whole ones. ``changes``: round -> what it changed; drawn where the next round begins.
+    ``epochs``: (epoch, rate) of the whole ones. ``changes``: round -> what it changed, drawn where the next begins.
     ``limit``: a share that the rate should stay below, dashed.
     """
-    low, high = scale
-    rounds = [point.round for point in points]
-    step = (WIDTH - LEFT - RIGHT) / max(1, len(rounds))
-    across = {number: LEFT + step * (place + 0.5) for place, number in enumerate(rounds)}
-
-    def up(share: float) -> float:
-        return TOP + (HEIGHT - TOP - BOTTOM) * (1 - (min(high, max(low, share)) - low) / (high - low))
-
-    spans: dict[int, list[float]] = {}
-    for point in points:
-        spans.setdefault(point.epoch, []).append(across[point.round])
-    parts = _frame(low, high, up)
-    parts += _stripes(spans, step)
-    if limit is not None and low < limit < high:
-        parts.append(
-            tag(
-                "line",
-                tag("title", percent(limit)),
-                x1=LEFT,
-                x2=WIDTH - RIGHT,
-                y1=up(limit),
-                y2=up(limit),
-                class_="limit",
-            )
-        )
-    known = [point for point in points if point.rate.rate is not None]
-    ring = [(across[p.round], up(p.rate.high)) for p in known] + [
-        (across[p.round], up(p.rate.low)) for p in reversed(known)
+    plot = _Plot(points, scale)
+    parts = [  # later parts lie above earlier ones; what a pointer finds lies on top
+        *plot.grid(),
+        *plot.stripes(),
+        *plot.limit(limit),
+        *plot.band_and_line(),
+        *plot.epochs(epochs),
+        *plot.ticks(changes),
+        *plot.dots(),
     ]
-    parts.append(tag("polygon", points=_path(ring), class_="band"))
-    parts.append(tag("polyline", points=_path((across[p.round], up(p.rate.rate)) for p in known), class_="line"))
-    for epoch, rate in epochs:
-        if rate.rate is not None and epoch in spans:
-            y = up(rate.rate)
-            title = tag("title", f"E{epoch}: {rate_title(rate)}")
-            parts.append(
-                tag(
-                    "line",
-                    title,
-                    x1=spans[epoch][0] - step / 2,
-                    x2=spans[epoch][-1] + step / 2,
-                    y1=y,
-                    y2=y,
-                    class_="epoch",
-                )
-            )
-    for number, what in changes.items():
-        if number in across:
-            parts.append(_tick(across[number] + step / 2, f"R{number}: {what}"))
-    radius = 3.0 if len(rounds) <= MANY else 1.2
-    for point in known:
-        x, y = across[point.round], up(point.rate.rate)
-        parts.append(tag("circle", cx=x, cy=y, r=radius, class_="dot"))
-        title = tag("title", f"R{point.round} (E{point.epoch}): {rate_title(point.rate)}")
-        parts.append(tag("rect", title, x=x - step / 2, y=TOP, width=step, height=HEIGHT - TOP - BOTTOM, class_="hit"))
     return tag("svg", *parts, viewBox=f"0 0 {WIDTH} {HEIGHT}", class_=f"curve {tone}", role="presentation")
 
 
-def _frame(low: float, high: float, up) -> list[Markup]:
-    """Grid lines with their shares."""
-    parts = []
-    for share in (low, (low + high) / 2, high):
-        y = up(share)
-        parts.append(tag("line", x1=LEFT, x2=WIDTH - RIGHT, y1=y, y2=y, class_="grid"))
-        parts.append(tag("text", f"{share * 100:g}%", x=LEFT - 6, y=y + 3.5, text_anchor="end"))
-    return parts
+class _Plot:
+    """Where rounds and shares lie on a curve's drawing, and its parts."""
 
+    def __init__(self, points: Sequence[Point], scale: tuple[float, float]):
+        self.points, (self.low, self.high) = points, scale
+        self.step = (WIDTH - LEFT - RIGHT) / max(1, len(points))
+        self.across = {point.round: LEFT + self.step * (place + 0.5) for place, point in enumerate(points)}
+        self.known = [(point, shares) for point in points if (shares := _known(point.rate))]
+        self.spans: dict[int, list[float]] = {}  # epoch -> where its rounds lie
+        for point in points:
+            self.spans.setdefault(point.epoch, []).append(self.across[point.round])
 
-def _stripes(spans: dict[int, list[float]], step: float) -> list[Markup]:
-    """Every other epoch on a tint, and its number below, as far as the numbers have room."""
-    parts, free = [], 0.0
-    for epoch, places in spans.items():
-        start, end = places[0] - step / 2, places[-1] + step / 2
-        if epoch % 2 == 0:
-            parts.append(tag("rect", x=start, y=TOP, width=end - start, height=HEIGHT - TOP - BOTTOM, class_="stripe"))
-        if start >= free:
-            parts.append(tag("text", f"E{epoch}", x=(start + end) / 2, y=HEIGHT - 8, text_anchor="middle"))
-            free = (start + end) / 2 + 24
-    return parts
+    def up(self, share: float) -> float:
+        """Where a share lies; what the axis does not reach lies at its end."""
+        inside = min(self.high, max(self.low, share))
+        return TOP + (HEIGHT - TOP - BOTTOM) * (1 - (inside - self.low) / (self.high - self.low))
 
+    def grid(self) -> list[Markup]:
+        """Grid lines with their shares."""
+        parts = []
+        for share in (self.low, (self.low + self.high) / 2, self.high):
+            y = self.up(share)
+            parts.append(tag("line", x1=LEFT, x2=WIDTH - RIGHT, y1=y, y2=y, class_="grid"))
+            parts.append(tag("text", f"{share * 100:g}%", x=LEFT - 6, y=y + 3.5, text_anchor="end"))
+        return parts
 
-def _tick(x: float, title: str) -> Markup:
-    """A small triangle on the axis."""
-    y = HEIGHT - BOTTOM
-    return tag("path", tag("title", title), d=f"M{x:.1f} {y + 2}l4 7h-8z", class_="change")
+    def stripes(self) -> list[Markup]:
+        """Every other epoch on a tint, and its number below, as far as the numbers have room."""
+        parts, free = [], 0.0
+        for epoch, (start, end) in self._ends().items():
+            if epoch % 2 == 0:
+                sides = {"x": start, "y": TOP, "width": end - start, "height": HEIGHT - TOP - BOTTOM}
+                parts.append(tag("rect", **sides, class_="stripe"))
+            if start >= free:
+                middle = (start + end) / 2
+                parts.append(tag("text", f"E{epoch}", x=middle, y=HEIGHT - 8, text_anchor="middle"))
+                free = middle + 24
+        return parts
+
+    def _ends(self) -> dict[int, tuple[float, float]]:
+        """Of each epoch, where its first round begins and its last one ends."""
+        half = self.step / 2
+        return {epoch: (places[0] - half, places[-1] + half) for epoch, places in self.spans.items()}
+
+    def limit(self, limit: float | None) -> list[Markup]:
+        """The limit as a line across, where the axis reaches it."""
+        if limit is None or not self.low < limit < self.high:
+            return []
+        y = self.up(limit)
+        return [tag("line", tag("title", percent(limit)), x1=LEFT, x2=WIDTH - RIGHT, y1=y, y2=y, class_="limit")]
+
+    def band_and_line(self) -> list[Markup]:
+        """The intervals as one area (along the upper ends, back along the lower ones), and the rates as a line."""
+        places = [(self.across[point.round], shares) for point, shares in self.known]
+        ring = [(x, self.up(high)) for x, (_, _, high) in places]
+        ring += [(x, self.up(low)) for x, (low, _, _) in reversed(places)]
+        line = [(x, self.up(share)) for x, (_, share, _) in places]
+        return [
+            tag("polygon", points=_path(ring), class_="band"),
+            tag("polyline", points=_path(line), class_="line"),
+        ]
+
+    def epochs(self, epochs: Sequence[tuple[int, Rate]]) -> list[Markup]:
+        """Each whole epoch's own rate as a step over its rounds."""
+        parts = []
+        for epoch, rate in epochs:
+            if rate.rate is not None and epoch in self.spans:
+                (start, end), y = self._ends()[epoch], self.up(rate.rate)
+                title = tag("title", f"E{epoch}: {rate_title(rate)}")
+                parts.append(tag("line", title, x1=start, x2=end, y1=y, y2=y, class_="epoch"))
+        return parts
+
+    def ticks(self, changes: dict[int, str]) -> list[Markup]:
+        """A small triangle on the axis behind each round that changed guidance."""
+        parts, y = [], HEIGHT - BOTTOM
+        for number, what in changes.items():
+            if number in self.across:
+                x = self.across[number] + self.step / 2
+                title = tag("title", f"R{number}: {what}")
+                parts.append(tag("path", title, d=f"M{x:.1f} {y + 2}l4 7h-8z", class_="change"))
+        return parts
+
+    def dots(self) -> list[Markup]:
+        """A dot for each round, and over it a column that shows its figures to a pointer."""
+        parts, radius = [], 3.0 if len(self.points) <= MANY else 1.2
+        for point, (_, share, _) in self.known:
+            x = self.across[point.round]
+            parts.append(tag("circle", cx=x, cy=self.up(share), r=radius, class_="dot"))
+            title = tag("title", f"R{point.round} (E{point.epoch}): {rate_title(point.rate)}")
+            column = {"x": x - self.step / 2, "y": TOP, "width": self.step, "height": HEIGHT - TOP - BOTTOM}
+            parts.append(tag("rect", title, **column, class_="hit"))
+        return parts
 
 
 def _path(points: Iterable[tuple[float, float]]) -> str:
@@ -168,65 +195,43 @@ def rule_life(
 ) -> Markup:
     """A rule's life on the run's rounds: right verdicts that rest on it above the line, wrong ones below, on one scale.
 
-    Stretches to any width (its unit across is a round). ``epoch_ends``: the last round of each epoch but the last.
+    Fits any width (its unit across is a round). ``epoch_ends``: the last round of each epoch but the last.
     """
-    width = 0.8 if last > 12 else 0.4
+    thick = 0.8 if last > 12 else 0.4
     most = max((max(seen.hits, seen.misses) for seen in tallies.values()), default=0) or 1
     parts = [tag("line", x1=end, x2=end, y1=0, y2=32, class_="epoch-end") for end in epoch_ends]
-    parts.append(
-        tag("rect", x=born, y=15.5, width=max(0, (last if died is None else died) - born), height=1, class_="life")
-    )
+    lived = max(0, (last if died is None else died) - born)
+    parts.append(tag("rect", x=born, y=15.5, width=lived, height=1, class_="life"))
     for number, seen in tallies.items():
         above, below = 15 * seen.hits / most, 15 * seen.misses / most
-        parts.append(tag("rect", x=number - 0.5 - width / 2, y=15.5 - above, width=width, height=above, class_="hits"))
-        parts.append(tag("rect", x=number - 0.5 - width / 2, y=16.5, width=width, height=below, class_="misses"))
-        parts.append(
-            tag(
-                "rect",
-                tag("title", f"R{number}: ✓ {seen.hits}  ✗ {seen.misses}"),
-                x=number - 1,
-                y=0,
-                width=1,
-                height=32,
-                class_="hit",
-            )
-        )
+        x = number - 0.5 - thick / 2
+        parts.append(tag("rect", x=x, y=15.5 - above, width=thick, height=above, class_="hits"))
+        parts.append(tag("rect", x=x, y=16.5, width=thick, height=below, class_="misses"))
+        title = tag("title", f"R{number}: ✓ {seen.hits}  ✗ {seen.misses}")
+        parts.append(tag("rect", title, x=number - 1, y=0, width=1, height=32, class_="hit"))
     return tag("svg", *parts, viewBox=f"0 0 {last} 32", preserveAspectRatio="none", class_="strip", role="presentation")
 
 
 def interval(rate: Rate, tone: str, scale: float = 1.0) -> Markup:
     """A rate as a dot on a line from 0 to ``scale`` with its interval."""
     parts = [tag("line", x1=4, x2=196, y1=8, y2=8, class_="axis")]
-    if rate.rate is not None:
-        low, at, high = (4 + 192 * min(1.0, share / scale) for share in (rate.low, rate.rate, rate.high))
+    if shares := _known(rate):
+        low, at, high = (4 + 192 * min(1.0, share / scale) for share in shares)
         parts.append(tag("line", x1=low, x2=max(high, low + 1), y1=8, y2=8, class_="span"))
         parts.append(tag("circle", cx=at, cy=8, r=4, class_="dot"))
-    return tag(
-        "svg",
-        tag("title", rate_title(rate)),
-        *parts,
-        viewBox="0 0 200 16",
-        class_=f"interval {tone}",
-        role="presentation",
-    )
+    title = tag("title", rate_title(rate))
+    return tag("svg", title, *parts, viewBox="0 0 200 16", class_=f"interval {tone}", role="presentation")
 
 
 def before_and_after(before: Rate | None, after: Rate | None, tone: str) -> Markup:
     """A rate before (hollow, above) and after (full, below), each with its interval, from 0 to 1."""
     parts = [tag("line", x1=4, x2=196, y1=14, y2=14, class_="axis")]
     for name, rate, y in (("before", before, 8), ("after", after, 20)):
-        if rate is not None and rate.rate is not None:
-            low, at, high = (4 + 192 * share for share in (rate.low, rate.rate, rate.high))
-            title = tag("title", rate_title(rate))
-            parts.append(
-                tag(
-                    "g",
-                    title,
-                    tag("line", x1=low, x2=high, y1=y, y2=y, class_="span"),
-                    tag("circle", cx=at, cy=y, r=4, class_="dot"),
-                    class_=name,
-                )
-            )
+        if rate is not None and (shares := _known(rate)):
+            low, at, high = (4 + 192 * share for share in shares)
+            span = tag("line", x1=low, x2=high, y1=y, y2=y, class_="span")
+            dot = tag("circle", cx=at, cy=y, r=4, class_="dot")
+            parts.append(tag("g", tag("title", rate_title(rate)), span, dot, class_=name))
     return tag("svg", *parts, viewBox="0 0 200 28", class_=f"interval {tone}", role="presentation")
 
 

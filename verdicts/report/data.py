@@ -14,7 +14,7 @@ from verdicts.config.load import read_yaml
 from verdicts.config.sections import FailFirst
 from verdicts.corpus.distill import OneSided, read_one_sided
 from verdicts.models.fingerprint import checkpoint_hash, sampled_hash
-from verdicts.records.review import MissionReview, ReviewDecision, ReviewSummary
+from verdicts.records.review import MissionReview, ReviewDecision, ReviewSummary, ReviewTicket
 from verdicts.records.rollout import Malformed, Selection
 from verdicts.records.run import LoopStatus, RoundMetrics
 from verdicts.records.run_folder import ROUND_FILES, RUN_FILES, paths_of, round_folder
@@ -52,7 +52,8 @@ class ModelFile(NamedTuple):
     sha256: str
 
 
-class WhyMalformed(NamedTuple):
+@dataclass(frozen=True)
+class WhyMalformed:
     """Failures for one reason: of candidates (with the rate), or of whole tickets (``rate`` None)."""
 
     why: str
@@ -100,18 +101,22 @@ class Report:
 
     @property
     def mission(self) -> str:
+        """The mission's name."""
         return self.learnt.mission
 
     @property
     def status(self) -> LoopStatus | None:
+        """Where the loop stands; None: it has not been judged yet."""
         return self.learnt.status
 
     @property
     def rounds(self) -> list[RoundMetrics]:
+        """The figures of each round."""
         return [row for row in self.metrics if row.scope == "round"]
 
     @property
     def epochs(self) -> list[RoundMetrics]:
+        """The figures of each whole epoch."""
         return [row for row in self.metrics if row.scope == "epoch"]
 
     @property
@@ -139,11 +144,15 @@ class Report:
     @property
     def now(self) -> RoundMetrics | None:
         """The last whole epoch, or the last round where no epoch is whole; None without metrics."""
-        return (self.epochs or self.rounds or [None])[-1]
+        known = self.epochs or self.rounds
+        return known[-1] if known else None
 
 
 def read_report(run_dir: Path) -> Report:
-    """Read a run. Raises UserError for a folder in which no run has started, and for a file that is not what it should be."""
+    """Read a run.
+
+    Raises UserError for a folder in which no run has started, and for a file that is not what it should be.
+    """
     learnt = read_learnt(run_dir)
     config = read_config(run_dir)
     tickets = Tickets(run_dir / "stage_a.jsonl")
@@ -191,11 +200,18 @@ def read_report(run_dir: Path) -> Report:
 
 
 class ReviewOnPage:
-    """A mission's review list as far as a page shows it. ``review``: with its first tickets alone, None where there is no list; ``decided``: tickets of it that people decided."""
+    """A mission's review list as far as a page shows it.
+
+    ``review``: with its first tickets alone, None where there is no list. ``decided``: the tickets of it that people
+    decided.
+    """
 
     def __init__(self, path: Path, mission: str, said: Mapping[str, ReviewDecision]):
         self.review: MissionReview | None = None
-        self.queued, self.decided, first, heads = 0, [], [], {}
+        self.queued = 0
+        self.decided: list[ReviewTicket] = []
+        first: list[ReviewTicket] = []
+        heads: dict[str, MissionReview] = {}
         for listed in stream_review(path, heads) if path.exists() else ():
             if listed.mission == mission:
                 self.queued += 1
@@ -226,7 +242,10 @@ def why_malformed(failures: Iterable[Malformed], candidates: int) -> list[WhyMal
 
 
 def read_config(run_dir: Path) -> dict[str, dict[str, Any]]:
-    """The section files of the run by tool, as they are: an old run may lack knobs that are new. Raises UserError for a section that is no mapping."""
+    """The section files of the run by tool, as they are: an old run may lack knobs that are new.
+
+    Raises UserError for a section that is no mapping.
+    """
     config = {path.stem: read_yaml(path) for path in sorted((run_dir / "config").glob("*.yaml"))}
     for tool, sections in config.items():
         for name, section in sections.items():
@@ -248,7 +267,10 @@ def sections_of(config: dict[str, dict[str, Any]]) -> list[SectionText]:
 
 
 def models_of(config: dict[str, dict[str, Any]]) -> list[ModelFile]:
-    """The teacher of rollout and reflect, and the student, with hashes of the files as they are now. No file of a run keeps one."""
+    """The teacher of rollout and reflect, and the student, with hashes of the files as they are now.
+
+    No file of a run keeps one.
+    """
     found: dict[tuple[str, str], list[str]] = {}
     for tool in ("rollout", "reflect"):
         if engine := config.get(tool, {}).get("engine"):

@@ -1,4 +1,7 @@
-"""The students before and after, and the gate's verdicts, as far as RUN/evaluation/ holds them: a folder for each student and its questions."""
+"""The students before and after, and the gate's verdicts, as far as RUN/evaluation/ holds them.
+
+There is a folder for each student and its questions.
+"""
 
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -20,6 +23,7 @@ class Compared:
 
     @property
     def is_rate(self) -> bool:
+        """Whether it is a rate; else it is an F1."""
         return isinstance(self.before or self.after, Rate)
 
 
@@ -27,7 +31,7 @@ class Compared:
 class StudentResult:
     """What the page shows of one pair of student and questions. ``gate`` None: it has not spoken on these evaluations.
 
-    ``name``: its folder below evaluation/, empty in a run of an older version. ``pairs``: all of the run, this one among them.
+    ``name``: its folder below evaluation/, "" in a run of an older version. ``pairs``: all of the run, with this one.
     """
 
     name: str
@@ -43,10 +47,12 @@ class StudentResult:
 
     @property
     def sides(self) -> list[tuple[str, Evaluation]]:
+        """What was evaluated, as (before or after, evaluation)."""
         return [(when, side) for when, side in (("before", self.before), ("after", self.after)) if side]
 
     @property
     def scores(self) -> list[Compared]:
+        """Every score that the gate judges, before and after."""
         changes = self.gate.chat | self.gate.retention if self.gate else {}
         return [
             Compared(
@@ -60,12 +66,15 @@ class StudentResult:
 
     @property
     def mcnemar(self) -> dict[str, McNemar]:
+        """The gate's paired tests by what they compare."""
         return self.gate.mcnemar if self.gate else {}
 
 
 def read_student(run_dir: Path) -> StudentResult | None:
-    """The pair to show: the last by name among those of the run's own student (its checkpoint's path names the run or its mission),
-    else the last of all, and rather one that the gate has judged; None where nothing was evaluated.
+    """The pair to show; None where nothing was evaluated.
+
+    The last by name among those of the run's own student (its checkpoint's path names the run or its mission),
+    else the last of all, and rather one that the gate has judged.
     """
     folder = run_dir / "evaluation"
     places = [folder, *sorted(path for path in folder.glob("*") if path.is_dir())]
@@ -82,7 +91,10 @@ def _is_of(names: set[str], pair: StudentResult) -> bool:
 
 
 def read_pair(folder: Path, name: str) -> StudentResult | None:
-    """Read before.json, after.json and gate.json of one folder; None where none is there. The gate's own copies count, as long as no newer evaluation lies beside them."""
+    """Read before.json, after.json and gate.json of one folder; None where none is there.
+
+    The gate's own copies count, as long as no newer evaluation lies beside them.
+    """
     gate = read_json(folder / "gate.json", GateRecord) if (folder / "gate.json").exists() else None
     before, after = (
         read_json(folder / side, Evaluation) if (folder / side).exists() else None
@@ -95,7 +107,7 @@ def read_pair(folder: Path, name: str) -> StudentResult | None:
     return StudentResult(name, before, after, None) if before or after else None
 
 
-def _says(evaluation: Evaluation) -> tuple:
+def _says(evaluation: Evaluation) -> tuple[object, ...]:
     return (
         evaluation.student.sha256,
         evaluation.questions,

@@ -20,7 +20,10 @@ NEAR_MISSES_SHOWN = 5
 
 
 class SideEvidence(NamedTuple):
-    """Evidence on some tickets. ``name``: all (learn tickets) or fresh (those of them that the rule was not learnt from)."""
+    """Evidence on some tickets.
+
+    ``name``: all (learn tickets) or fresh (those of them that the rule was not learnt from).
+    """
 
     name: str
     tally: Tally
@@ -28,7 +31,10 @@ class SideEvidence(NamedTuple):
 
 
 class Evidence(NamedTuple):
-    """What rested on a rule over the last epoch it was in force, which ended with round ``last``. ``alive``: it still is."""
+    """What rested on a rule over the last epoch it was in force, which ended with round ``last``.
+
+    ``alive``: it still is in force.
+    """
 
     account: Account
     last: int
@@ -78,7 +84,7 @@ def rounds_per_epoch(learnt: Learnt) -> int:
 
 
 def sides_in(rows: Iterable[RoundMetrics]) -> tuple[str, ...]:
-    """The tickets that rates stand for: all, and learn and hold-out ones where any of these rounds judged tickets that were held out."""
+    """The tickets that rates stand for: all; learn and hold-out ones too where one of these rounds judged such."""
     held_out = any(row.holdout and row.holdout.label_match.n for row in rows)
     return ("all", *SIDES) if held_out else ("all",)
 
@@ -96,7 +102,7 @@ class Limits(NamedTuple):
 
 
 def read_limits(run_dir: Path) -> Limits | None:
-    """What the run was told to want of proposals; None where it was told nothing, or by a version that had other knobs."""
+    """What the run was told to want of proposals; None where it was told nothing, or by a version with other knobs."""
     path = run_dir / "config" / "reflect.yaml"
     told = read_yaml(path) if path.exists() else {}
     reflect, life = told.get("reflect"), told.get("life_cycle")
@@ -111,7 +117,10 @@ def _has(section: object, model: type[TrialSection | LifeCycle]) -> bool:
 
 
 class NearMiss(NamedTuple):
-    """A proposal refused for want of evidence alone: ``times`` as many tickets would have shown at its level what its trial showed."""
+    """A proposal refused for want of evidence alone.
+
+    ``times``: how many times as many tickets would have shown at its level what its trial showed.
+    """
 
     text: str
     p_value: float
@@ -120,7 +129,10 @@ class NearMiss(NamedTuple):
 
 
 def near_misses_of(learnt: Learnt, limits: Limits | None) -> list[NearMiss]:
-    """The proposals that the fewest more tickets would decide: texts that are not in force, each by its best trial, the nearest first."""
+    """The proposals that the fewest more tickets would decide, the nearest first.
+
+    Texts that are not in force, each by its best trial.
+    """
     if limits is None:
         return []
     best: dict[str, NearMiss] = {}
@@ -130,7 +142,7 @@ def near_misses_of(learnt: Learnt, limits: Limits | None) -> list[NearMiss]:
         if trial is None or not isinstance(text, str) or normal(text) in in_force or not near_misses([trial], *limits):
             continue
         times = more_tickets(trial)
-        if times is not None:
+        if times is not None and trial.level is not None:  # near_misses looks at trials with a level alone
             found = NearMiss(text, trial.p_value, trial.level, times)
             best[normal(text)] = min(best.get(normal(text), found), found, key=_nearness)
     return sorted(best.values(), key=_nearness)[:NEAR_MISSES_SHOWN]

@@ -76,7 +76,10 @@ def report_page(report: Report) -> str:
 
 
 def figures(report: Report) -> list[tuple[str, str, list[tuple[str, Rate]]]]:
-    """(name, tone, rates by side) of each figure: of all tickets, then of learn and hold-out tickets where the run held some out."""
+    """(name, tone, rates by side) of each figure.
+
+    The sides: all tickets, then learn and hold-out tickets where the run held some out.
+    """
     stands = report.standing
     if stands:
         by_side = {

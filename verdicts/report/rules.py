@@ -1,4 +1,4 @@
-"""Rules as stories: where each came from, what it did round by round, what a change of it fixed and broke, why it left."""
+"""Rules as stories: where each came from, what it did by round, what its changes fixed and broke, why it left."""
 
 from collections import Counter, defaultdict
 from collections.abc import Iterable
@@ -22,9 +22,9 @@ class Event:
 
 @dataclass
 class Story:
-    """One learnable rule. ``born`` 0: it stood in the mission's configuration. ``died`` None: it is in the final guidance.
+    """One learnable rule. ``born`` 0: it stood in the mission's configuration. ``died`` None: it still is in force.
 
-    ``events`` hold its birth (unless it was there at the start), rewordings and death. ``tallies`` and ``confidence`` are by
+    ``events`` hold its birth (unless it was there at the start), rewordings and death. ``tallies``, ``confidence``: by
     round; ``metadata`` is what is known at the end, counted since it was last worded.
     """
 
@@ -62,7 +62,9 @@ def _tell(stories: dict[str, Story], event: Event, known: dict[str, RuleMeta]) -
     """Add a change to its rule's story; a birth begins one."""
     change = event.change
     if change.sign == "+":
-        stories[change.key] = Story(change.key, change.text, event.round, known.get(change.key, change.metadata))
+        metadata = known.get(change.key) or change.metadata
+        assert metadata is not None  # a change that adds a rule brings its metadata
+        stories[change.key] = Story(change.key, change.text, event.round, metadata)
     story = stories[change.key]
     story.events.append(event)
     story.text = change.text
@@ -73,10 +75,8 @@ def _tell(stories: dict[str, Story], event: Event, known: dict[str, RuleMeta]) -
 def changes_by_round(stories: Iterable[Story]) -> dict[int, str]:
     """What each round changed, as ``+G1 ~G2 -G3``; rounds without a change are left out."""
     changes = defaultdict(list)
-    for event in sorted(
-        (event for story in stories for event in story.events),
-        key=lambda event: (event.round, rule_number(event.change.key)),
-    ):
+    events = [event for story in stories for event in story.events]
+    for event in sorted(events, key=lambda event: (event.round, rule_number(event.change.key))):
         changes[event.round].append(f"{event.change.sign}{event.change.key}".replace("-", "−"))
     return {number: " ".join(words) for number, words in changes.items()}
 

@@ -1,7 +1,7 @@
 """What people decide of queued tickets, and what that changes.
 
 A decision is laid over a ticket, never written into it: a ticket keeps the key and the label it came with
-(``group_id::label``), so a corrected label cannot collide with the group's other ticket, and records of a run still agree
+(``group_id::label``), so a corrected label cannot collide with the group's other ticket, and records of a run agree
 with the tickets it was given. Whoever uses labels (learning, the corpus) looks at them through this module.
 
     label_wrong   the label is the other one: learning and corpus use that
@@ -28,7 +28,10 @@ def label_after(label: Verdict, said: ReviewDecision | None) -> Verdict:
 
 
 def for_learning(selections: Iterable[Selection], said: Mapping[str, ReviewDecision]) -> list[Selection]:
-    """The selections that learning sees, in their order: without excluded tickets, wrong labels corrected (and label_match with them)."""
+    """The selections that learning sees, in their order.
+
+    Without excluded tickets; wrong labels corrected, and label_match with them.
+    """
     seen = []
     for selection in selections:
         decision = said.get(selection.ticket_key)

@@ -11,7 +11,8 @@ from verdicts.config.sections import FailFirst
 
 # Negative whatever the mission. 无需 (not needed), 无关 (irrelevant), 无法 (cannot tell) are no findings.
 NEGATIVE_WORDS = (
-    "不符合要求", "不符合", "不合格", "不合理", "不整齐", "散乱", "杂乱", "无保护措施", "无保护", "无套管保护", "无套管", "未按要求", "未安装", "未紧固",
+    "不符合要求", "不符合", "不合格", "不合理", "不整齐", "散乱", "杂乱", "无保护措施", "无保护", "无套管保护",
+    "无套管", "未按要求", "未安装", "未紧固",
     "没有", "缺少", "缺失", "错误", "松动", "脱落", "裸露", "破损", "损坏",
 )  # fmt: skip
 _SEGMENT = re.compile(r"[^，；;\n]*[，；;\n]*")
@@ -24,7 +25,11 @@ _NEGATION = re.compile(r"(?:不|无|未|没|缺|散|错).*")
 
 
 class Piece(NamedTuple):
-    """A stretch of a summary. ``kind``: breach (an explicit negative of the mission's own objects), negative (a word), required (evidence G0 asks for), remark, or ""."""
+    """A part of a summary.
+
+    ``kind``: breach (an explicit negative of the mission's own objects), negative (a word), required (evidence that G0
+    asks for), remark, or "".
+    """
 
     kind: str
     text: str
@@ -51,7 +56,8 @@ class Marker:
         return [place for place, item in enumerate(self.required) if any(item in text for text in shown)]
 
     def _segment(self, segment: str) -> Iterator[Piece]:
-        tail = _TAIL.search(segment).start()
+        ends = _TAIL.search(segment)  # always found: it may be empty
+        tail = ends.start() if ends else len(segment)
         remark = _REMARK.search(segment, 0, tail)
         end = remark.start() if remark else tail
         fact = segment[:end]

@@ -1,4 +1,6 @@
-"""What waits for review of a run of any size: the last evaluation of each ticket, and the list that aggregate_review writes of it.
+"""What waits for review of a run of any size.
+
+The last evaluation of each ticket, and the list that aggregate_review writes of it.
 
 Numbers are those of ticket_index.Tickets; all columns together cost about 60 bytes of memory a ticket.
 """
@@ -24,7 +26,10 @@ _SEEN, _VALID, _MATCHES = 1, 2, 4
 
 
 class Evaluations:
-    """What each ticket's last evaluation came to, from the run's trajectories as they are read: where its rows stand, and whether they support the label."""
+    """What each ticket's last evaluation came to, from the run's trajectories as they are read.
+
+    Where its rows stand, and whether they support the label.
+    """
 
     def __init__(self) -> None:
         self._round, self._start, self._end, self._found = Column("q"), Column("Q"), Column("Q"), Column("B")
@@ -64,10 +69,10 @@ def _held(number: int) -> int:
 
 
 class ReviewQueue:
-    """The tickets that are unsupported at their last evaluation and were queued, with all that need_review.json says of them.
+    """The tickets that are unsupported at their last evaluation and were queued, as need_review.json has them.
 
-    Under ``policy: unsupported`` every unsupported ticket was queued, under ``label_suspect`` only those that reflection could
-    not explain. A ticket without a selection is a hard failure and no matter for review.
+    Under ``policy: unsupported`` every unsupported ticket was queued, under ``label_suspect`` those that reflection
+    could not explain. A ticket without a selection is a hard failure and no matter for review.
     """
 
     def __init__(self, tickets: Tickets):
@@ -85,8 +90,8 @@ class ReviewQueue:
         """Take in the run's view; raises UserError for a bad row of it."""
         tickets = self.tickets
         self._offset, self._length = array("Q", [0]) * len(tickets), array("I", [0]) * len(tickets)
-        for placed, row in stream_file(selections, Selection):
-            if (number := tickets.number(row.ticket_key)) is not None:
+        for placed, chosen in stream_file(selections, Selection):
+            if (number := tickets.number(chosen.ticket_key)) is not None:
                 self._offset[number], self._length[number] = placed.offset, placed.length
         self._evaluations = Evaluations()
         for placed, row in stream_file(trajectories, Trajectory):
@@ -95,21 +100,18 @@ class ReviewQueue:
         self._trajectories, self._selections = Places(trajectories), Places(selections)
 
     def missions(self) -> Iterator[tuple[str, MissionReview, Iterator[ReviewTicket]]]:
-        """Each mission, sorted by name: its review without tickets, and its tickets, the likeliest label error first."""
-        waits = np.fromiter(
-            (self._waits(number) for number in range(len(self.tickets))), dtype=bool, count=len(self.tickets)
-        )
-        missions = np.fromiter(
-            (self.tickets.mission_number(number) for number in range(len(self.tickets))),
-            dtype=np.uint32,
-            count=len(self.tickets),
-        )
+        """Each mission, by name: its review without tickets, and its tickets, the likeliest label error first."""
+        count = len(self.tickets)
+        waits = np.fromiter(map(self._waits, range(count)), dtype=bool, count=count)
+        missions = np.fromiter(map(self.tickets.mission_number, range(count)), dtype=np.uint32, count=count)
         for name in sorted(self.tickets.missions):
             listed = np.flatnonzero(waits & (missions == self.tickets.missions.index(name)))
+            labels = (self.tickets.label(number) for number in listed.tolist())
+            reasons = (REASONS[self._reason[number]] for number in listed.tolist())
             review = MissionReview(
                 count=len(listed),
-                by_gt_label=_counts(get_args(Verdict), Counter(self.tickets.label(number) for number in listed)),
-                by_reason_code=_counts(REASONS, Counter(REASONS[self._reason[number]] for number in listed)),
+                by_gt_label=_counts(get_args(Verdict), Counter(labels)),
+                by_reason_code=_counts(REASONS, Counter(reasons)),
                 tickets=[],
             )
             yield name, review, (self.ticket(number) for number in self._ranked(listed).tolist())
@@ -118,15 +120,14 @@ class ReviewQueue:
         return bool(self._length[number] and self._times[number] and self._evaluations.unsupported(number))
 
     def _ranked(self, listed: np.ndarray) -> np.ndarray:
-        """The likeliest label error first: by log-odds against the label (none: last), then by times queued, then by key."""
+        """The likeliest label error first: by log-odds against the label (none: last), times queued, key."""
         odds, keys = array("d"), []
         for number in listed.tolist():
-            key = self.tickets.at(number).ticket_key
-            against = log_odds_against(
-                self.tickets.label(number), self._evaluations.candidates(number, key, self._trajectories)
-            )
+            ticket = self.tickets.at(number)
+            candidates = self._evaluations.candidates(number, ticket.ticket_key, self._trajectories)
+            against = log_odds_against(ticket.label, candidates)
             odds.append(float("inf") if against is None else -against)
-            keys.append(key)
+            keys.append(ticket.ticket_key)
         by_key = np.array(sorted(range(len(keys)), key=keys.__getitem__), dtype=np.int64)
         del keys
         times = np.frombuffer(self._times, dtype=np.uint32)[listed].astype(np.int64)

@@ -13,7 +13,10 @@ CHUNK = 1 << 20  # characters
 
 
 def write_review(file: TextIO, missions: Iterable[tuple[str, MissionReview, Iterable[ReviewTicket]]]) -> int:
-    """Write what ``json_text`` of a NeedReviewFile says; returns how many tickets. Each mission: its name, its review without tickets, its tickets."""
+    """Write what ``json_text`` of a NeedReviewFile says; returns how many tickets.
+
+    Each mission: its name, its review without tickets, its tickets.
+    """
     file.write('{\n  "missions": {')
     between, count = "\n", 0
     for name, review, tickets in missions:
@@ -29,7 +32,7 @@ def write_review(file: TextIO, missions: Iterable[tuple[str, MissionReview, Iter
 
 
 def _indented(value: Any, by: int) -> str:
-    """A value as ``json_text`` has it, each line ``by`` blanks further right. A line end inside a string is always escaped."""
+    """A value as ``json_text`` has it, ``by`` blanks further right. A line end inside a string is always escaped."""
     return " " * by + json.dumps(value, ensure_ascii=False, indent=2).replace("\n", "\n" + " " * by)
 
 
@@ -41,7 +44,10 @@ class Listed(NamedTuple):
 
 
 def stream_review(path: Path, heads: dict[str, MissionReview]) -> Iterator[Listed]:
-    """Yield the tickets of need_review.json in their order; ``heads`` takes each mission's review without its tickets. Raises UserError as read_json does."""
+    """Yield the tickets of need_review.json in their order. Raises UserError as read_json does.
+
+    ``heads`` takes each mission's review without its tickets.
+    """
     try:
         with open(path, encoding="utf-8-sig") as file:
             yield from _file(_Text(file), path, heads)

@@ -1,10 +1,10 @@
 """Decisions in a spreadsheet: the table people fill in, and reading back whatever their program made of it.
 
-Accepted, as JSON lines or as a table: UTF-8 with or without BOM, UTF-16 with BOM (Excel's "Unicode text"), GB18030 (what a
-Chinese Excel calls CSV) and Big5. Tables: commas, semicolons or tabs, or what a first line ``sep=;`` says; LF, CRLF or CR;
-line ends inside quotes; heads and words in English, simplified or traditional Chinese, in any case and width; added
-columns. Quoting and line ends follow RFC 4180. A cell that a spreadsheet would run as a formula is written behind an
-apostrophe (OWASP, "CSV Injection"), which reading takes off again.
+Accepted, as JSON lines or as a table: UTF-8 with or without BOM, UTF-16 with BOM (Excel's "Unicode text"), GB18030
+(what a Chinese Excel calls CSV) and Big5. Tables: commas, semicolons or tabs, or what a first line ``sep=;`` says; LF,
+CRLF or CR; line ends inside quotes; heads and words in English, simplified or traditional Chinese, in any case and
+width; added columns. Quoting and line ends follow RFC 4180. A cell that a spreadsheet would run as a formula is written
+behind an apostrophe (OWASP, "CSV Injection"), which reading takes off again.
 """
 
 import codecs
@@ -26,7 +26,8 @@ from verdicts.stage_b.protocol import WORD
 
 # field -> its head in our own tables. The first three are read back, the others are there to decide by.
 HEADS = {
-    "ticket_key": "工单", "decision": "决定", "note": "备注", "label": "人工标签", "prediction": "模型判断", "reason": "模型理由",
+    "ticket_key": "工单", "decision": "决定", "note": "备注", "label": "人工标签", "prediction": "模型判断",
+    "reason": "模型理由",
     "log_odds_against_label": "标签存疑度", "times_queued": "入队次数", "summaries": "照片摘要",
 }  # fmt: skip
 DECISION_WORDS: dict[Decision, str] = {
@@ -39,7 +40,10 @@ _SIMPLIFIED = str.maketrans("標籤簽錯誤確單決備註斷隊數據類別號
 
 
 def _word(text: str) -> str:
-    """A head or word without what programs and people change in it: width, case, blanks, hyphens, traditional characters."""
+    """A head or word without what programs and people change in it.
+
+    That is width, case, blanks, hyphens, traditional characters.
+    """
     return re.sub(
         r"[\s_-]+", "_", unicodedata.normalize("NFKC", text).translate(_SIMPLIFIED).strip().strip(".。").casefold()
     )
@@ -49,8 +53,9 @@ _FIELD_OF = {_word(head): field for field, head in HEADS.items()} | {field: fiel
 _DECISION_OF = {_word(word): decision for decision, word in DECISION_WORDS.items()} | {
     decision: decision for decision in DECISION_WORDS
 }
-_DECISION_OF |= {_word(word): decision for word, decision in (("标签错误", "label_wrong"), ("模型错误", "model_wrong"))}
-# What a program may run: a formula's sign, also behind blanks, line ends and characters that do not show. The apostrophe is ours.
+_DECISION_OF |= {_word("标签错误"): "label_wrong", _word("模型错误"): "model_wrong"}
+# What a program may run: a formula's sign, also behind blanks, line ends and characters that do not show.
+# The apostrophe is ours.
 _UNSEEN = "\\s\\x00-\\x1f\\x7f-\\x9f\\u061c\\u200b-\\u200f\\u2028-\\u202e\\u2060-\\u206f\\ufeff"
 _FORMULA = re.compile(f"[\t\r\n]|[{_UNSEEN}]*[=+@＝＋－＠'-]")
 _NUMBER = re.compile(r"-?\d+(\.\d+)?")
@@ -83,8 +88,9 @@ def write_table(queue: Iterable[ReviewTicket], said: Mapping[str, ReviewDecision
     for ticket in queue:
         decision = said.get(ticket.ticket_key)
         odds = ticket.log_odds_against_label
-        cells = [
-            ticket.ticket_key, DECISION_WORDS[decision.decision] if decision else "", decision.note if decision else "", WORD[ticket.gt_label],
+        cells: list[str | int] = [
+            ticket.ticket_key, DECISION_WORDS[decision.decision] if decision else "", decision.note if decision else "",
+            WORD[ticket.gt_label],
             WORD[ticket.pred_verdict], ticket.pred_reason, "" if odds is None else f"{odds:.2f}", ticket.times_queued,
             "\n".join(f"{number}. {text}" for number, text in enumerate(ticket.per_image.values(), start=1)),
         ]  # fmt: skip
@@ -115,13 +121,15 @@ def _decoded(path: Path) -> str:
         if encoding not in _CHINESE:
             return text
         read.append(text)
-        if (
-            _heads_in(text)
-            if text.lstrip()[:1] != "{"
-            else not any(unicodedata.category(char) in ("Co", "Cn") for char in text)
-        ):
+        # Bytes of one Chinese encoding mostly decode in the other too, into nonsense. What tells: in a table its heads,
+        # in JSON characters that are none.
+        if text.lstrip()[:1] == "{":
+            reads_well = not any(unicodedata.category(char) in ("Co", "Cn") for char in text)
+        else:
+            reads_well = _heads_in(text) is not None
+        if reads_well:
             say(f"review_apply: {path} is not UTF-8, read as {encoding.upper()}")
-            return text  # bytes of one of them mostly decode in the other too, into nonsense: heads, or characters that are none, tell
+            return text
     if read and read[0].lstrip()[:1] != "{":
         return read[0]  # for its heads to be named
     raise mistake("not UTF-8, UTF-16 or GB18030", "save it as CSV (UTF-8)", path=path)
@@ -171,16 +179,13 @@ def _key(cell: str, known: Container[str]) -> str:
 
 
 def _heads_in(text: str) -> tuple[str, list[str]] | None:
-    """The delimiter and the heads as they are written; None where the table has not both a ticket and a decision column."""
+    """The delimiter and the heads as written; None where the table has not both a ticket and a decision column."""
     sep = _SEP.match(text)
+    table = text[sep.end() :] if sep else text
     for delimiter in sep.group(1) if sep else ",;\t":
         try:
-            heads = [
-                head.strip()
-                for head in next(
-                    csv.reader(io.StringIO(text[sep.end() :] if sep else text, newline=""), delimiter=delimiter), []
-                )
-            ]
+            rows = csv.reader(io.StringIO(table, newline=""), delimiter=delimiter)
+            heads = [head.strip() for head in next(rows, [])]
         except csv.Error:
             continue
         if {"ticket_key", "decision"} <= {_FIELD_OF.get(_word(head)) for head in heads}:
@@ -193,7 +198,10 @@ def _first_cells(text: str) -> str:
 
 
 def _fields(path: Path, heads: list[str], line: int) -> list[str]:
-    """The field of each column, "" for one that is passed over. A head that is nearly one of ours is refused: its column would be lost."""
+    """The field of each column, "" for one that is passed over.
+
+    A head that is nearly one of ours is refused: its column would be lost.
+    """
     fields = [_FIELD_OF.get(_word(head), "") for head in heads]
     if twice := next((field for field in HEADS if fields.count(field) > 1), None):
         raise mistake("stands on two columns", "keep one of the two", path=path, line=line, field=twice)
@@ -205,9 +213,8 @@ def _fields(path: Path, heads: list[str], line: int) -> list[str]:
         if near:
             raise mistake("unknown head", f"did you mean {near[0]!r}?", path=path, line=line, field=head)
     if added:
-        say(
-            f"review_apply: passing over {len(added)} added column{'s' * (len(added) > 1)} of {path}: {', '.join(added)}"
-        )
+        columns = f"{len(added)} added column{'s' * (len(added) > 1)}"
+        say(f"review_apply: passing over {columns} of {path}: {', '.join(added)}")
     return fields
 
 

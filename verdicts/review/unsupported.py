@@ -25,10 +25,13 @@ def review_entries(
     suspects: Mapping[str, str],
     shown_in: Mapping[str, str],
 ) -> list[NeedReviewEntry]:
-    """The review entries of one round, in the order of its selections: each unsupported ticket, under ``label_suspect`` only suspects.
+    """The review entries of one round, in the order of its selections.
 
-    ``suspects``: ticket_key -> id of the reflection that, given the label, could not explain it. ``shown_in``: ticket_key
-    -> id of the reflection that was shown it. A ticket without a selection is a hard failure and no matter for review.
+    Each unsupported ticket has one, under ``label_suspect`` each of the suspects. A ticket without a selection is a
+    hard failure and no matter for review.
+
+    ``suspects``: ticket_key -> id of the reflection that, given the label, could not explain it.
+    ``shown_in``: ticket_key -> id of the reflection that was shown it.
     """
     candidates = last_evaluations(trajectories)
     entries = []
@@ -67,7 +70,10 @@ def last_evaluations(trajectories: Iterable[Trajectory]) -> dict[str, list[Traje
 
 
 def log_odds_against(label: Verdict, candidates: Iterable[Trajectory]) -> float | None:
-    """How sure the model is against the label: mean of ln p(other verdict) - ln p(label) over valid candidates that have both."""
+    """How sure the model is against the label.
+
+    The mean of ln p(other verdict) - ln p(label) over valid candidates that have both.
+    """
     odds = []
     for candidate in candidates:
         logprob = candidate.verdict_logprob
@@ -79,9 +85,14 @@ def log_odds_against(label: Verdict, candidates: Iterable[Trajectory]) -> float 
 
 def distinct_answers(candidates: Iterable[Trajectory]) -> list[ReviewCandidate]:
     """The model's valid answers, equal ones counted; the most frequent first."""
-    counts = Counter((candidate.verdict, candidate.reason) for candidate in by_model(candidates) if candidate.format_ok)
+    valid = [candidate for candidate in by_model(candidates) if candidate.format_ok]
+    counts = Counter((candidate.verdict, candidate.reason) for candidate in valid)
     ranked = sorted(counts.items(), key=lambda item: (-item[1], item[0]))
-    return [ReviewCandidate(verdict=verdict, reason=reason, count=count) for (verdict, reason), count in ranked]
+    # The record of a candidate may lack a verdict or a reason, that of a valid one never does.
+    return [
+        ReviewCandidate.model_validate({"verdict": verdict, "reason": reason, "count": count})
+        for (verdict, reason), count in ranked
+    ]
 
 
 def review_ticket(

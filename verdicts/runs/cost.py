@@ -13,9 +13,9 @@ from verdicts.rounds.windows import place_of
 class Probe:
     """What was measured on some tickets of round 1 under its guidance.
 
-    Times in seconds, for all of the probe; tokens and bytes too. ``wrong``: tickets answered wrongly, by verdict (pass, fail);
-    ``right``: the rest by verdict. ``open_s``: opening the model. ``start_s``: starting one tool. ``operations``: proposals
-    of the ``calls`` reflection calls.
+    Times in seconds, for all of the probe; tokens and bytes too. ``wrong``: tickets answered wrongly, by verdict (pass,
+    fail); ``right``: the rest by verdict. ``open_s``: opening the model. ``start_s``: starting one tool.
+    ``operations``: proposals of the ``calls`` reflection calls.
     """
 
     tickets: int
@@ -58,7 +58,7 @@ OPENS = 2  # of the model a round: rollout, reflect
 
 
 class Learning(NamedTuple):
-    """What one round asks of the model to learn: reflection calls, tickets judged, and prompts that these stand under."""
+    """What one round asks of the model to learn: reflection calls, tickets judged, prompts they stand under."""
 
     calls: int
     judged: float
@@ -66,11 +66,12 @@ class Learning(NamedTuple):
 
 
 def learning_of(probe: Probe, share: float, windows: int, config: Config) -> Learning:
-    """The learning of one round, ``share`` times as large as the probe, whose proposals are tried on so many ``windows``.
+    """The learning of one round, ``share`` times as large as the probe, whose proposals are tried on ``windows``.
 
-    Every proposal is tried on the verdicts of the direction that it comes against, which are judged once as guidance stands, too.
-    Rules in force are credited at the price of one judgement for each ticket labelled fail, at most: as if each failed by one rule.
-    Not foretold: proposals that are refused untried, errors that guidance has mended since, and the second trials of updates and merges.
+    Every proposal is tried on the verdicts of the direction that it comes against. These are judged once as guidance
+    stands, too. Rules in force cost at most one judgement for each ticket labelled fail: as if each failed by one rule.
+    Not foretold: proposals that are refused untried, errors that guidance has mended since, and the second trials of
+    updates and merges.
     """
     section, trial = config.reflect, config.reflect.trial
     learnt = share * (1 - config.learn.holdout)
@@ -113,7 +114,9 @@ def round_cost(probe: Probe, share: float, windows: int, config: Config) -> Cost
 
 
 def run_cost(probe: Probe, tickets: int, config: Config, epochs: int) -> Cost:
-    """What a run of so many epochs takes, should every round be like the probe; its own files (tickets, review, corpus) are written once.
+    """What a run of so many epochs takes, should every round be like the probe.
+
+    Its own files (tickets, review, corpus) are written once.
 
     The first rounds have fewer windows to try on; an epoch has no more than its own.
     """

@@ -29,7 +29,9 @@ class End:
 
 @dataclass(frozen=True)
 class Verdicts:
-    """Tickets (keys) by what B did: ``fixed`` are wrong in A and right in B, ``broke`` the reverse; ``both`` counts those in both runs.
+    """Tickets (keys) by what B did.
+
+    ``fixed`` are wrong in A and right in B, ``broke`` the reverse; ``both`` counts the tickets in both runs.
 
     ``p_value``: exact two-sided McNemar test of fixed against broke.
     """
@@ -62,7 +64,7 @@ def read_end(folder: Path) -> End:
 
 
 def compare_verdicts(a: Mapping[str, Selection], b: Mapping[str, Selection]) -> Verdicts:
-    """Verdicts of the tickets that both runs hold. A ticket's key holds its label, so both judge it against the same one."""
+    """Verdicts of the tickets that both runs hold. A key holds its label, so both judge it against the same one."""
     both = [key for key in a if key in b]
     fixed = [key for key in both if not a[key].label_match and b[key].label_match]
     broke = [key for key in both if a[key].label_match and not b[key].label_match]
@@ -82,7 +84,10 @@ def final_rates(selections: Iterable[Selection]) -> VerdictRates:
 
 
 def compare_rules(a: MissionGuidance, b: MissionGuidance) -> list[Change]:
-    """The rules that differ. The same text under another key is the same rule: runs number their rules as they find them."""
+    """The rules that differ.
+
+    The same text under another key is the same rule: runs number their rules as they find them.
+    """
     shared = set(a.experiences.values()) & set(b.experiences.values())
     return changes_between(_without(a, shared), _without(b, shared), [])
 

@@ -20,8 +20,9 @@ HEAD = """# Formats
 Written by `make schemas` from the records in the code and the notes in `docs/formats.yaml`; edit those.
 
 `.jsonl` holds one JSON object a line, `.json` one object; UTF-8, Chinese unescaped. An unknown field is an error, named
-`path:line: field: what; what to do`. `label` and `verdict` are `pass` or `fail`; 通过 and 不通过 live in model text alone.
-No record holds a wall-clock time. [JSON Schemas for editors](schemas.md); what an edit makes again: [by_hand.md](by_hand.md).
+`path:line: field: what; what to do`. `label` and `verdict` are `pass` or `fail`; 通过 and 不通过 live in model text
+alone. No record holds a wall-clock time. [JSON Schemas for editors](schemas.md); what an edit makes again:
+[by_hand.md](by_hand.md).
 """
 
 
@@ -68,7 +69,8 @@ def _table(name: str, schema: Mapping[str, Any], notes: Mapping[str, str]) -> st
         return f"{kind_of(schema)}.\n"
     required = set(schema.get("required", ()))
     rows = [
-        f"| `{field}` | {kind_of(part)}{'' if field in required else ', optional'} | {notes.get(f'{name}.{field}', '')} |"
+        f"| `{field}` | {kind_of(part)}{'' if field in required else ', optional'} "
+        f"| {notes.get(f'{name}.{field}', '')} |"
         for field, part in schema["properties"].items()
     ]
     return "| field | type | |\n|---|---|---|\n" + "\n".join(rows) + "\n"
@@ -79,7 +81,10 @@ def _fields_of(text: str) -> Iterator[str]:
 
 
 def kind_of(schema: Mapping[str, Any]) -> str:
-    """A JSON Schema's type in words: ``text``, ``pass or fail``, ``list of text``, ``mapping to [RuleMeta](#rulemeta)``, ``number or null``."""
+    """A JSON Schema's type in words.
+
+    ``text``, ``pass or fail``, ``list of text``, ``mapping to [RuleMeta](#rulemeta)``, ``number or null``.
+    """
     if "$ref" in schema:
         name = schema["$ref"].rsplit("/", 1)[-1]
         return f"[{name}](#{name.lower()})"

@@ -1,10 +1,14 @@
-"""What Make has to know before it starts, by content: stale results, the mix and its sources, the folder of an evaluation."""
+"""What Make has to know before it starts, by content.
+
+Stale results, the mix and its sources, the folder of an evaluation.
+"""
 
 import os
 import re
 import time
 from collections.abc import Sequence
 from pathlib import Path
+from typing import Any
 
 from verdicts.base.errors import UserError, mistake
 from verdicts.base.made import argument, changes, inputs_of, notes_below, outputs_of, read_note, run_folder, stale
@@ -18,8 +22,11 @@ _PLAIN = re.compile(r"[\w@%+=:,./-]+")  # what make and the shell take for a nam
 
 
 class Fresh:
-    """The state of a run's results. ``fusion``: the mix that was named; without one the student is taught this run's corpus alone.
-    ``photos``: what PHOTOS names now, None for what it named before."""
+    """The state of a run's results.
+
+    ``fusion``: the mix that was named; without one the student is taught this run's corpus alone.
+    ``photos``: what PHOTOS names now, None for what it named before.
+    """
 
     def __init__(self, run_dir: Path, fusion: str | None, photos: NamedPath | None = None):
         self.run_dir, self.photos = run_dir, photos
@@ -27,7 +34,7 @@ class Fresh:
         self.mix = fusion or ""
 
     def changed(self) -> dict[Path, list[str]]:
-        """Results of this run and of its student that were made from other inputs than those there now -> what changed."""
+        """Results of this run and of its student that were made from other inputs -> what changed."""
         results = self._without_a_note() | stale([self.run_dir, CHECKPOINTS / self.student]) | self._of_other_photos()
         for folder, noted in self._fused():
             if found := changes(noted, run_folder(folder)):
@@ -35,74 +42,76 @@ class Fresh:
         return results
 
     def _without_a_note(self) -> dict[Path, list[str]]:
-        """Files of rounds whose tool was killed after it wrote them and before it wrote its note; none of a run of before there were notes."""
+        """Files of rounds whose tool was killed after it wrote them and before it wrote its note.
+
+        None of a run that is older than notes: it has none at all.
+        """
         rounds = self.run_dir / "rounds"
         noted = {path for folder, note in notes_below([rounds]) for path in outputs_of(folder, note)}
         if rounds / "0000" / "guidance.json" not in noted:
             return {}
         there = {path for name in ROUND_FILES for path in rounds.glob(f"*/{name}")}
-        return dict.fromkeys(sorted(there - noted), ["no note of what it was made from"])
+        return {path: ["no note of what it was made from"] for path in sorted(there - noted)}
 
     def _of_other_photos(self) -> dict[Path, list[str]]:
-        """Summaries of other photos than those that PHOTOS names now. A manifest's photos lie beside it: at another place they are others."""
-        summaries, results = self.run_dir / SUMMARIES, {}
-        for folder, noted in notes_below([summaries.parent]) if self.photos else []:
-            was, now = (
-                Path(argument(noted, "--input").replace("{run}", str(self.run_dir))).absolute(),
-                Path(self.photos.path).absolute(),
-            )
-            digests = dict(
-                zip((path.absolute() for path in inputs_of(folder, noted)), noted["inputs"].values(), strict=True)
-            )
+        """Summaries of other photos than those that PHOTOS names now.
+
+        A manifest's photos lie beside it: at another place they are others.
+        """
+        if self.photos is None:
+            return {}
+        results: dict[Path, list[str]] = {}
+        now = Path(self.photos.path).absolute()
+        for folder, noted in notes_below([(self.run_dir / SUMMARIES).parent]):
+            was = Path(argument(noted, "--input").replace("{run}", str(self.run_dir))).absolute()
+            inputs = (path.absolute() for path in inputs_of(folder, noted))
+            digests = dict(zip(inputs, noted["inputs"].values(), strict=True))
+            # A folder of the same content is the same photos wherever it lies; a manifest (a file) is not.
             if was != now and (now.is_file() or digests.get(was) != self.photos.digest):
-                results |= dict.fromkeys(outputs_of(folder, noted), [f"PHOTOS={self.photos.path}"])
+                results |= {path: [f"PHOTOS={self.photos.path}"] for path in outputs_of(folder, noted)}
         return results
 
     def stale(self, everything: bool = False) -> list[str]:
         """Results of this run and of its student that Make has to make again whatever their times say."""
         names = [str(path) for path in self.changed()]
         if everything:
-            names += [
-                str(path)
-                for folder, noted in notes_below([self.run_dir, CHECKPOINTS / self.student])
-                for path in outputs_of(folder, noted)
-            ]
-            names += [str(path) for path in sorted(self.run_dir.glob("rounds/*/*.json*"))] + [
-                str(path) for path in sorted(FUSED.glob(f"{self.student}.*"))
-            ]
+            notes = notes_below([self.run_dir, CHECKPOINTS / self.student])
+            names += [str(path) for folder, noted in notes for path in outputs_of(folder, noted)]
+            names += [str(path) for path in self.run_dir.glob("rounds/*/*.json*")]
+            names += [str(path) for path in FUSED.glob(f"{self.student}.*")]
         return sorted({name for name in names if _PLAIN.fullmatch(name)})
 
     def align(self) -> None:
-        """Date results that stand later than what they were made from: a copy or a checkout has dated them anyhow, and make goes by time."""
+        """Date results later than what they were made from.
+
+        Make goes by time, and a copy or a checkout has dated files anyhow.
+        """
         noted = [*notes_below([self.run_dir, CHECKPOINTS / self.student]), *self._fused()]
         maker = {path: at for at, (folder, note) in enumerate(noted) for path in outputs_of(folder, note)}
         done: set[int] = set()
 
-        def settle(at: int) -> None:
+        def align_one(at: int) -> None:
             if at in done:
                 return
             done.add(at)
             folder, note = noted[at]
             inputs, outputs = inputs_of(folder, note), outputs_of(folder, note)
-            for path in inputs:
+            for path in inputs:  # inputs first: a result has to be later than they are in the end
                 if path in maker:
-                    settle(maker[path])
+                    align_one(maker[path])
+            # What is out of date keeps its time: Make is told of it by name.
             if all(path.exists() for path in outputs) and not changes(note, run_folder(folder)):
-                newest = max((path.stat().st_mtime_ns for path in inputs if path.exists()), default=0)
-                if any(path.stat().st_mtime_ns < newest for path in outputs):
-                    later = max(newest, time.time_ns())
-                    for path in outputs:
-                        os.utime(path, ns=(later, later))
+                _date_later(inputs, outputs)
 
         for at in range(len(noted)):
-            settle(at)
+            align_one(at)
 
-    def _fused(self) -> list[tuple[Path, dict]]:
+    def _fused(self) -> list[tuple[Path, dict[str, Any]]]:
         noted = read_note(FUSED / ".made" / f"{self.student}.json")
         return [(FUSED, noted)] if noted else []
 
     def sources(self) -> list[str]:
-        """Source files of the mix that make can bring up to date or compare: this run's corpus, and others as they are."""
+        """Source files of the mix that make can rebuild or compare: this run's corpus, and others as they are."""
         own = [str(self.run_dir / name) for name in CORPUS] if (self.run_dir / "stage_a.jsonl").exists() else []
         if not self.mix:
             return own
@@ -118,7 +127,7 @@ class Fresh:
         return [word for word in words if word in own or (_PLAIN.fullmatch(word) and Path(word).exists())]
 
     def refuse_another_runs_student(self) -> None:
-        """Raise UserError where ``checkpoints/<name>`` was taught by another run from other inputs: it would be lost."""
+        """Raise UserError where ``checkpoints/<name>`` was taught by another run from other inputs."""
         for folder, noted in notes_below([CHECKPOINTS / self.student]):
             config = argument(noted, "--config")
             other = Path(config).parent.parent
@@ -141,19 +150,28 @@ class Fresh:
             )
 
 
+def _date_later(inputs: Sequence[Path], outputs: Sequence[Path]) -> None:
+    """Give outputs that are older than an input the time of now, or of the newest input where that lies ahead."""
+    newest = max((path.stat().st_mtime_ns for path in inputs if path.exists()), default=0)
+    if any(path.stat().st_mtime_ns < newest for path in outputs):
+        later = max(newest, time.time_ns())
+        for path in outputs:
+            os.utime(path, ns=(later, later))
+
+
 def refuse_unknown_mix(fusion: str | None) -> None:
     """Raise UserError for a FUSION that no mix is named, before a run takes it down."""
     path = MIXES / f"{fusion}.yaml"
     if fusion and not path.exists():
-        raise mistake(
-            "no such file",
-            f"check the path, or name a FUSION that is there: {', '.join(sorted(mix.stem for mix in MIXES.glob('*.yaml')))}",
-            path=path,
-        )
+        there = ", ".join(sorted(mix.stem for mix in MIXES.glob("*.yaml")))
+        raise mistake("no such file", f"check the path, or name a FUSION that is there: {there}", path=path)
 
 
 def questions_of(held_out: Path, mission: str) -> str:
-    """The first 8 hex digits of the digest of a mission's held-out questions; raises UserError where a file of them is missing."""
+    """The first 8 hex digits of the digest of a mission's held-out questions.
+
+    Raises UserError where a file of them is missing.
+    """
     try:
         return files_digest(held_out_files(held_out, mission))[:8]
     except UserError as error:
@@ -170,14 +188,17 @@ def _words(value: object) -> list[str]:
 
 
 def out_of_date(run_dir: Path) -> str:
-    """A sentence for those who only read a run: which results were made from other inputs than those there now; empty where none."""
+    """A sentence for those who only read a run: which results were made from other inputs; empty where none."""
     made = remembered(run_dir)[0]
     found = Fresh(run_dir, made.fusion, made.photos).changed()
     if not found:
         return ""
     first, why = next(iter(found.items()))
     inputs = first_few([name.replace("{run}", str(run_dir)) for name in why])
-    return f"{len(found)} results were made from other inputs than those there now, {first} first ({inputs} changed since): make again what they are read for"
+    return (
+        f"{len(found)} results were made from other inputs than those there now, {first} first "
+        f"({inputs} changed since): make again what they are read for"
+    )
 
 
 def first_few(names: Sequence[str], most: int = 3) -> str:

@@ -17,7 +17,8 @@ _TOOL = re.compile(r"-m tools\.(?P<tool>[\w.]+)(?:[^\n]* (?:--round |--output \S
 class DryRun:
     """``newer``: each file that would be made -> the prerequisites that are newer (or would be made first).
 
-    ``steps``: the tools that would run, in order, as (tool, round or ""). ``error``: why make would stop; empty where it would not.
+    ``steps``: the tools that would run, in order, as (tool, round or ""). ``error``: why make would stop, empty where
+    it would not.
     """
 
     newer: dict[str, list[str]]
@@ -53,7 +54,7 @@ class Graph:
         )
         return [name for name in line.removeprefix(f"{target}:").partition("|")[0].split() if name != "FORCE"]
 
-    def _run(self, *words: str) -> subprocess.CompletedProcess:
+    def _run(self, *words: str) -> subprocess.CompletedProcess[str]:
         return subprocess.run(
             [*self.command, *words], capture_output=True, text=True, env={**os.environ, **self.settled, "LC_ALL": "C"}
         )
@@ -62,7 +63,7 @@ class Graph:
 def chains(answer: DryRun, file: str) -> list[list[str]]:
     """From ``file`` to each root cause, the shortest way: ``[file, …, cause]``.
 
-    A cause is a file that nothing would make first, or ``file`` or a file on the way that is not there (it ends its chain).
+    A cause is a file that nothing would make first, or a file (``file`` too) that is not there: it ends its chain.
     """
     ways, queue, found = {file: [file]}, [file], []
     while queue:
@@ -78,7 +79,10 @@ def chains(answer: DryRun, file: str) -> list[list[str]]:
 
 
 def steps_text(steps: Sequence[tuple[str, str]]) -> str:
-    """Steps in order, rounds gathered: ``rollout 0003, reflect 0003, rollout–apply of 0004–0009, next_round, collect``."""
+    """Steps in order, rounds gathered.
+
+    ``rollout 0003, reflect 0003, rollout, reflect and apply of 0004 to 0009, next_round, collect``.
+    """
     rounds = sorted({number for _, number in steps if number})
     if len(rounds) <= 2:
         return ", ".join(f"{tool} {number}".strip() for tool, number in steps)

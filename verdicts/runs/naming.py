@@ -1,8 +1,9 @@
 """What a run is made of: the variables that a user names, what the run remembers of them, and where the two disagree.
 
-A run remembers what it was made with: ``config/made_with.json`` holds MODELS, CONFIG, PHOTOS and FUSION, ``config/tickets.json``
-the source of its tickets. A variable that is not named is taken from there. One that names something else, by path and by
-content, is refused: it would overwrite what another model, configuration or set of tickets made. ``REMAKE=1`` allows it.
+A run remembers what it was made with: ``config/made_with.json`` holds MODELS, CONFIG, PHOTOS and FUSION,
+``config/tickets.json`` the source of its tickets. A variable that is not named is taken from there. One that names
+something else, by path and by content, is refused: it would overwrite what another model, configuration or set of
+tickets made. ``REMAKE=1`` allows it.
 """
 
 import json
@@ -36,6 +37,7 @@ class NamedPath(_Part):
 
     @classmethod
     def of(cls, path: str) -> "NamedPath":
+        """A file or folder with the content that it has now."""
         return cls(path=path, digest=digest_of_path(Path(path)))
 
     @classmethod
@@ -87,7 +89,7 @@ def write_made_with(run_dir: Path, made: MadeWith) -> bool:
 
 
 class Choice:
-    """Settles each variable of a run between what is named now and what the run remembers. ``remake``: the new name wins."""
+    """Decides each variable of a run between its name now and what the run remembers. ``remake``: the new name wins."""
 
     def __init__(self, run_dir: Path, remake: bool):
         self.run_dir, self.remake = run_dir, remake
@@ -101,7 +103,10 @@ class Choice:
     def file(
         self, variable: str, named: str | None, was: NamedPath | None, of: Callable[[str], NamedPath] = NamedPath.of
     ) -> NamedPath | None:
-        """A file or folder, as ``word``. ``named`` "" says that there is none. Raises UserError for one that is not there, too."""
+        """A file or folder, as ``word``. ``named`` "" says that there is none.
+
+        Raises UserError for one that is not there, too.
+        """
         if named is None:
             if was and not Path(was.path).exists():
                 raise mistake(
@@ -113,49 +118,56 @@ class Choice:
         if named and not Path(named).exists():
             raise mistake("no such file", "check the path", path=named)
         now = of(named) if named else None
-        if (was is None) != (now is None) or (was and now and not now.is_like(was)):
-            if was or variable == "CONFIG":
-                self._refuse(variable, was.path if was else "", named)
+        differs = (was is None) != (now is None) or (was and now and not now.is_like(was))
+        # A run made without a CONFIG was made with the shipped one, so naming one now differs. Photos that it did
+        # not need so far are no contradiction.
+        if differs and (was or variable == "CONFIG"):
+            self._refuse(variable, was.path if was else "", named)
         return now
 
     def photos_or_tickets(
         self, goals: set[str], photos: str | None, was: TicketsSource | None, dry_run: bool
     ) -> TicketsSource | None:
-        """The remembered source of tickets, where it goes together with the goals: photos are turned into tickets by summarize alone."""
-        from_photos = was is None or was.source == str(self.run_dir / SUMMARIES)
-        if "summarize" in goals and not from_photos:
+        """The remembered source of tickets, where it goes together with the goals.
+
+        Photos are turned into tickets by summarize alone.
+        """
+        if "summarize" in goals and was is not None and was.source != str(self.run_dir / SUMMARIES):
             self._refuse("STAGE_A", was.source, f"the summaries of PHOTOS={photos or f'data/{self.run_dir.name}'}")
             if not dry_run:
                 (self.run_dir / "config" / "tickets.json").unlink()
             return None
         if photos and goals & RUN_GOALS and not (self.run_dir / SUMMARIES).exists():
             raise UserError(
-                f"PHOTOS={photos} is read by summarize: run make summarize PHOTOS=… first, then make {' '.join(sorted(goals))}"
+                f"PHOTOS={photos} is read by summarize: "
+                f"run make summarize PHOTOS=… first, then make {' '.join(sorted(goals))}"
             )
         return was
 
     def _refuse(self, variable: str, was: str, named: str) -> None:
-        if not self.remake and (
-            (self.run_dir / "stage_a.jsonl").exists() or notes_below([self.run_dir])
-        ):  # a name that made nothing binds nobody
+        made_something = (self.run_dir / "stage_a.jsonl").exists() or notes_below([self.run_dir])
+        if made_something and not self.remake:  # a name that made nothing binds nobody
             said = f"{variable}={was}" if was else f"no {variable}"
             raise UserError(
-                f"{self.run_dir} was made with {said}, not with {variable}={named}; name another RUN, or say REMAKE=1 to make this one again"
+                f"{self.run_dir} was made with {said}, not with {variable}={named}; "
+                "name another RUN, or say REMAKE=1 to make this one again"
             )
 
     def tickets(self, named: str | None, was: TicketsSource | None, may_draw: bool) -> tuple[str, bool]:
-        """The source of the run's tickets and whether it is drawn by code. Raises UserError where there is none, or another one than before."""
+        """The source of the run's tickets and whether it is drawn by code.
+
+        Raises UserError where there is none, or another one than before.
+        """
         if named:
-            same_place = was is not None and Path(was.source).absolute() == Path(named).absolute()
-            if not Path(named).is_file() and not (same_place and not Path(named).exists()):
-                raise mistake(
-                    "is a folder" if Path(named).is_dir() else "no such file",
-                    "give a file" if Path(named).is_dir() else "check the path",
-                    path=named,
-                )
-            if was and not same_place and sha256_of(Path(named)) != was.sha256:
+            same = was if was and Path(was.source).absolute() == Path(named).absolute() else None
+            if Path(named).is_dir():
+                raise mistake("is a folder", "give a file", path=named)
+            # The run's own copy stands in for a source that is gone, as long as it is the one that was taken.
+            if not Path(named).is_file() and not (same and not Path(named).exists()):
+                raise mistake("no such file", "check the path", path=named)
+            if was and not same and sha256_of(Path(named)) != was.sha256:
                 self._refuse("STAGE_A", was.source, named)
-            return named, same_place and was.synthetic
+            return named, same is not None and same.synthetic
         if was and (named is None or not self.remake):
             return was.source, was.synthetic
         mission = self.run_dir.name
@@ -164,7 +176,8 @@ class Choice:
                 return str(place), False
         if may_draw:
             return str(self.run_dir / DRAWN), True
-        todo = f"name them: STAGE_A=tickets.jsonl, or put them into data/{mission}/stage_a.jsonl, or make summarize PHOTOS=folder"
+        here = f"data/{mission}/stage_a.jsonl"
+        todo = f"name them: STAGE_A=tickets.jsonl, or put them into {here}, or make summarize PHOTOS=folder"
         raise UserError(f"no tickets for MISSION={mission}; {todo}")
 
 

@@ -1,4 +1,7 @@
-"""Reading a whole run folder for a check of it, one record in memory at a time: every mistake is counted, none stops the reading."""
+"""Reading a whole run folder for a check of it, one record in memory at a time.
+
+Every mistake is counted, none stops the reading.
+"""
 
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
@@ -44,10 +47,12 @@ class Problems:
 
 @dataclass
 class RunUnderCheck:
-    """A run folder, as far as its files are there and well-formed. Records go by one at a time; what rules need throughout stays.
+    """A run folder, as far as its files are there and well-formed.
 
-    ``tickets`` and ``numbers``: None where stage_a.jsonl has a mistake. ``review``: need_review.json by mission, without its
-    tickets. ``policy``: the review policy the rounds were made under. ``found``: names of the run's own files that are there.
+    Records go by one at a time; what rules need throughout stays.
+
+    ``tickets`` and ``numbers``: None where stage_a.jsonl has a mistake. ``review``: need_review.json by mission, with
+    no tickets. ``policy``: the review policy the rounds were made under. ``found``: names of the run's own files there.
     """
 
     folder: Path
@@ -64,7 +69,10 @@ class RunUnderCheck:
 
 
 class PlacedRecord(NamedTuple):
-    """A good record and where it stands: its file (and its name in RUN_FILES or ROUND_FILES), its round (None: a file of the run's own), its line."""
+    """A good record and where it stands.
+
+    Its file and the file's name in RUN_FILES or ROUND_FILES, its round (None: a file of the run's own), its line.
+    """
 
     path: Path
     name: str
@@ -74,6 +82,7 @@ class PlacedRecord(NamedTuple):
 
     @property
     def line(self) -> int | None:
+        """Its line; None in a file that is one JSON object."""
         return self.placed.line if self.placed else None
 
 
@@ -90,7 +99,10 @@ See = Callable[[PlacedRecord], None]
 
 
 def read_run(run: RunUnderCheck, see: See) -> Iterator[FileReport]:
-    """Read all files of a run in the order in which the run makes them, and show each good record to ``see``; yields a report a name."""
+    """Read all files of a run in the order in which it makes them; yields a report a name.
+
+    ``see`` is shown each good record.
+    """
     yield _read_stage_a(run, see)
     yield _read_source(run)
     for name in SECTION_FILES:
@@ -188,7 +200,10 @@ def _round_numbers(run: RunUnderCheck) -> Iterator[int]:
 
 
 def _rows(path: Path, name: str, round_number: int | None, model: type[BaseModel], see: See) -> tuple[int, Problems]:
-    """Show the good records of a file; returns how many, and a sentence for each bad one. A file that is one JSON object counts as one record."""
+    """Show the good records of a file; returns how many, and a sentence for each bad one.
+
+    A file that is one JSON object counts as one record.
+    """
     records, problems, empty = 0, Problems(), True
     try:
         if path.suffix == ".json":

@@ -32,9 +32,9 @@ MAY_TRAIN = {"good": "yes", "wait": "not yet", "stop": "no"}
 class Standing(NamedTuple):
     """``rates``: the last verdict on each ticket against labels as people corrected them, excluded tickets left out.
 
-    ``learn`` and ``holdout``: the same for the tickets that guidance was learnt from and for those that it never saw; None for a
-    run that held nothing out. ``queued``: tickets of the review list; ``waiting``: those of them that nobody has decided.
-    ``decisions``: all of the run.
+    ``learn`` and ``holdout``: the same for the tickets that guidance was learnt from and for those that it never saw;
+    None for a run that held nothing out. ``queued``: tickets of the review list; ``waiting``: those of them that nobody
+    has decided. ``decisions``: all of the run.
     """
 
     rates: VerdictRates
@@ -74,7 +74,10 @@ class Standing(NamedTuple):
 
 
 class Gap(NamedTuple):
-    """A rate of errors (frr or false_block) whose difference between hold-out and learn tickets has a 95 % interval above zero."""
+    """A rate of errors (frr or false_block) that is worse on hold-out tickets than on learn tickets.
+
+    The 95 % interval of the difference lies above zero.
+    """
 
     rate: str
     learn: Rate
@@ -82,7 +85,10 @@ class Gap(NamedTuple):
 
     def __str__(self) -> str:
         name = {"frr": "FRR", "false_block": "false block"}[self.rate]
-        return f"GAP: {name} is {self.holdout} on tickets that guidance never saw, {self.learn} on those that it was learnt from: beyond noise; do not trust the rules yet"
+        return (
+            f"GAP: {name} is {self.holdout} on tickets that guidance never saw, "
+            f"{self.learn} on those that it was learnt from: beyond noise; do not trust the rules yet"
+        )
 
 
 def standing_of(
@@ -148,7 +154,8 @@ class Advice:
 
     def __str__(self) -> str:
         """The sentence in English, as the report has it."""
-        return read_yaml(TEXTS)[self.key][0].format(**self.values)
+        english: str = read_yaml(TEXTS)[self.key][0]
+        return english.format(**self.values)
 
 
 def training_advice(
@@ -159,7 +166,9 @@ def training_advice(
     limit: float | None,
     gaps: Sequence[Gap] = (),
 ) -> Advice:
-    """Whether the student may be trained on this run: what the last verdicts say, judged by the whole interval. ``frr`` None: not known.
+    """Whether the student may be trained on this run: what the last verdicts say, judged by the whole interval.
+
+    ``frr`` None: not known.
 
     A run whose rules do worse on tickets that they were not learnt from (``gaps``) is never ready.
     """

@@ -28,8 +28,8 @@ from verdicts.stats.rates import VerdictRates, verdict_rates, wilson
 class Learnt:
     """How guidance came to be what it is. ``status`` None: the loop has not been judged yet.
 
-    ``states[n]`` is the guidance after round n (0: the start), ``reflections[n - 1]`` what round n recorded. ``stop``: why
-    the loop stopped before its end, where too much could not be read.
+    ``states[n]`` is the guidance after round n (0: the start), ``reflections[n - 1]`` what round n recorded. ``stop``:
+    why the loop stopped before its end, where too much could not be read.
     """
 
     mission: str
@@ -40,6 +40,7 @@ class Learnt:
 
     @property
     def rounds(self) -> int:
+        """How many rounds were played."""
         return len(self.reflections)
 
     @property
@@ -49,7 +50,7 @@ class Learnt:
 
 
 def read_learnt(run_dir: Path) -> Learnt:
-    """Read a run's guidance round by round, as far as it is; raises UserError for a folder in which no run has started."""
+    """Read a run's guidance round by round, as far as it is. Raises UserError where no run has started."""
     rounds, loop = run_dir / "rounds", run_dir / "loop.json"
     start = round_folder(rounds, 0) / "guidance.json"
     if not start.exists():
@@ -78,7 +79,11 @@ def read_learnt(run_dir: Path) -> Learnt:
 
 @dataclass(frozen=True)
 class Round:
-    """One finished round, counted. ``verdicts``: (label, verdict) of its selections by side; ``rules`` and ``step``: the guidance it ran under, ``after``: the step it left."""
+    """One finished round, counted.
+
+    ``verdicts``: (label, verdict) of its selections by side. ``rules`` and ``step``: the guidance it ran under;
+    ``after``: the step it left.
+    """
 
     number: int
     epoch: int
@@ -95,14 +100,17 @@ class Round:
 
 
 class LastSelections:
-    """Each ticket's selection of the last round that evaluated it, kept as lines of a nameless file in ``folder``: 12 bytes of memory a ticket.
+    """Each ticket's selection of the last round that evaluated it: 12 bytes of memory a ticket.
+
+    They are kept as lines of a nameless file in ``folder``.
 
     A ticket that got no valid answer in that round has no selection: an older one was made under other guidance.
     """
 
     def __init__(self, folder: Path, tickets: int):
         folder.mkdir(parents=True, exist_ok=True)
-        self._file, self._end = tempfile.TemporaryFile(dir=folder), 0
+        self._file = tempfile.TemporaryFile(dir=folder)  # noqa: SIM115 -- kept open as long as this object lives
+        self._end = 0
         self._offset, self._length = array("Q", [0]) * tickets, array("I", [0]) * tickets
 
     def evaluated(self, number: int) -> None:
@@ -134,13 +142,18 @@ def gather(
     out: Mapping[str, TextIO],
     learn: LearnSection,
 ) -> tuple[Round, MissionGuidance]:
-    """Read one finished round, row by row: its trajectories and failures go to ``out``, its selections to ``last``. Returns its counts and the guidance it left.
+    """Read one finished round, row by row; returns its counts and the guidance it left.
+
+    Its trajectories and failures go to ``out``, its selections to ``last``.
 
     Raises UserError where it evaluated a ticket which Stage A does not hold (edited since).
     """
-    epoch, counts, formats, verdicts = None, Counter(), Counter(), {side: Counter() for side in SIDES}
+    epoch = 0
+    counts: Counter[str] = Counter()
+    formats: Counter[bool] = Counter()
+    verdicts: dict[Side, Counter[tuple[str, str]]] = {side: Counter() for side in SIDES}
     for row in stream_round_rows(rounds, number, "trajectories.jsonl"):
-        epoch = row.epoch if epoch is None else epoch
+        epoch = epoch or row.epoch
         last.evaluated(_known(row.ticket_key, tickets, rounds, number, "trajectories.jsonl"))
         formats.update([row.format_ok] if row.source == "model" else [])
         counts["trajectories"] += 1
@@ -199,7 +212,10 @@ def metrics_rows(history: Sequence[Round], rounds_per_epoch: int) -> list[RoundM
 
 
 def metrics_row(scope: Literal["round", "epoch"], rounds: Sequence[Round]) -> RoundMetrics:
-    """How some rounds together stood to the labels. ``rules`` and ``guidance_step``: the guidance the last of them ran under."""
+    """How some rounds together stood to the labels.
+
+    ``rules`` and ``guidance_step``: the guidance that the last of them ran under.
+    """
     last = rounds[-1]
     verdicts = {side: sum((past.verdicts[side] for past in rounds), Counter()) for side in SIDES}
     formats = sum((past.formats for past in rounds), Counter())
