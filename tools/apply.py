@@ -29,23 +29,24 @@ def main(
     from verdicts.base.jsonl import read_numbered
     from verdicts.command.cli import say
     from verdicts.config.tools import GuidanceConfig, read_section
-    from verdicts.guidance import rules
+    from verdicts.guidance import replay
     from verdicts.guidance.file import read_guidance, write_guidance
+    from verdicts.guidance.rules import end_round
     from verdicts.records.reflection import Reflection
 
     mission = read_section(config, GuidanceConfig).mission
     if start:
-        after = rules.start(mission)
+        after = replay.start(mission)
     elif guidance is None or reflection is None:
         raise UserError("apply needs --guidance and --reflection, or --start; give one or the other")
     else:
         before = after = read_guidance(guidance, mission.name)
         for line, record in read_numbered(reflection, Reflection):
             try:
-                after = rules.replay_record(after, record)
+                after = replay.replay_record(after, record)
             except UserError as error:
                 raise UserError(f"{reflection}:{line}: {error}") from None
-        after = rules.settle(before, after)
+        after = end_round(before, after)
     write_guidance(output, mission.name, after)
     say(f"guidance step {after.step}: {len(after.experiences)} rules in, {len(after.removed)} removed so far")
 

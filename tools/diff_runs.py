@@ -16,7 +16,7 @@ import typer
 from verdicts.command import cli
 
 if TYPE_CHECKING:
-    from verdicts.guidance.diff import Change
+    from verdicts.guidance.diff import RuleChange
     from verdicts.runs.diff import End, Verdicts
 
 TICKETS_SHOWN = 20
@@ -56,7 +56,7 @@ def main(
     print("\n\n".join(plain_lines(section if len(section) > 1 else [f"{section[0]}: nothing"]) for section in sections))
 
 
-def rule_lines(changes: list[Change], ends: tuple[End, End]) -> list[str]:
+def rule_lines(changes: list[RuleChange], ends: tuple[End, End]) -> list[str]:
     """Rules of B alone (+), of A alone (-) and of the same key with other words (~)."""
     lines = ["Rules: what differs"]
     for change in changes:

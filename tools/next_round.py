@@ -28,21 +28,21 @@ def main(
     from verdicts.base.jsonl import write_json
     from verdicts.command.cli import say
     from verdicts.config.tools import LoopConfig, read_section
-    from verdicts.guidance.loop import guidance_states, status_of, supersede
+    from verdicts.guidance.loop import guidance_states, status_of, supersede_rounds
     from verdicts.records.ticket_index import Tickets
     from verdicts.rounds.unreadable import stop_after
 
     cfg = read_section(config, LoopConfig)
     tickets = Tickets(stage_a)
     status = status_of(guidance_states(rounds, tickets.missions[0]), len(tickets), cfg)
-    if stop := stop_after(rounds, status.rounds, status.rounds_per_epoch, cfg.loop.max_unreadable):
-        supersede(rounds, stop.round)
+    if stop := stop_after(rounds, status.rounds, status.rounds_per_epoch, cfg.loop):
+        supersede_rounds(rounds, stop.round)
         output.unlink(missing_ok=True)  # of an earlier loop: nothing may be distilled from that now
         raise stop.error
     if status.status == "running":
         print(f"{status.rounds + 1:04d}")
         return
-    moved = supersede(rounds, status.rounds)
+    moved = supersede_rounds(rounds, status.rounds)
     write_json(output, status)
     say(
         f"loop {status.status} after {status.epochs} epochs, {status.rounds} rounds"

@@ -24,7 +24,7 @@ import typer
 from verdicts.command.cli import run
 
 if TYPE_CHECKING:
-    from verdicts.config.sections import Config
+    from verdicts.config.sections import Config, RuleWords
     from verdicts.records.tickets import StageA
 
 WAYS: dict[str, Callable[[StageA], Hashable]] = {
@@ -55,7 +55,7 @@ def main(
     pieces = [(config, rows, way, range(first, runs, jobs), most) for way in WAYS for first in range(min(jobs, runs))]
     done = [row for found in spread(play_seeds, pieces, jobs) for row in found]
     for way in WAYS:
-        print(line_of(way, [row for row in done if row["within"] == way]), flush=True)
+        print(line_of(way, [row for row in done if row["within"] == way], config.reflect.words), flush=True)
     write_json(output, {"mission": mission, "tickets": min(most, len(rows)), "loops": done})
     say(f"placebo: {len(done)} loops on permuted labels; {output}")
 
@@ -110,12 +110,12 @@ def permuted(tickets: Sequence[StageA], class_of: Callable[[StageA], Hashable], 
     return dealt_out
 
 
-def line_of(way: str, rows: Sequence[dict[str, Any]]) -> str:
+def line_of(way: str, rows: Sequence[dict[str, Any]], words: RuleWords) -> str:
     """What the loops of one way of permuting came to, rules about the number of photos apart."""
-    from verdicts.guidance.trial import counts_photos
+    from verdicts.guidance.rule_text import counts_photos
     from verdicts.stats.rates import wilson
 
-    wrong = [[rule for rule in row["survived"] if way == "mission" or not counts_photos(rule)] for row in rows]
+    wrong = [[rule for rule in row["survived"] if way == "mission" or not counts_photos(rule, words)] for row in rows]
     clean = wilson(sum(not rules for rules in wrong), len(rows))
     kept = sorted({rule for rules in wrong for rule in rules})
     return (

@@ -67,7 +67,7 @@ def main(
 def measure(config: Config, engine: Engine, window: list[StageA], open_s: float) -> Probe:
     """Play, reflect on and judge the probe's tickets, with a clock and a count of tokens at each step."""
     from verdicts.base.jsonl import dump
-    from verdicts.guidance import rules as guidance
+    from verdicts.guidance import replay
     from verdicts.guidance.reflection import groups_of, read_answer
     from verdicts.rounds.trajectories import decodes_for, trajectories_of
     from verdicts.rounds.windows import place_of
@@ -75,7 +75,7 @@ def measure(config: Config, engine: Engine, window: list[StageA], open_s: float)
     from verdicts.stage_b.prompts import reflect_system, stage_b_system, stage_b_user
     from verdicts.stage_b.selection import select
 
-    start, count, name = guidance.start(config.mission), engine.count_tokens, config.mission.name
+    start, count, name = replay.start(config.mission), engine.count_tokens, config.mission.name
     system = stage_b_system(name, start.experiences)
     users = [stage_b_user(ticket.per_image) for ticket in window]
     decodes = [decodes_for(ticket, config.rollout) for ticket in window]

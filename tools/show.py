@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     from collections.abc import Mapping
 
     from verdicts.corpus.distill import OneSided
-    from verdicts.guidance.diff import Change
+    from verdicts.guidance.diff import RuleChange
     from verdicts.records.guidance import MissionGuidance, RuleMeta
     from verdicts.records.reflection import Trial
     from verdicts.records.review import NeedReviewFile, ReviewDecision
@@ -141,7 +141,7 @@ def evidence_lines(seen: Evidence) -> list[str]:
     ]
 
 
-def change_lines(change: Change, known: Mapping[str, RuleMeta], evidence: Mapping[str, Evidence]) -> list[str]:
+def change_lines(change: RuleChange, known: Mapping[str, RuleMeta], evidence: Mapping[str, Evidence]) -> list[str]:
     """One change: the rule, then where it comes from and what it did; of a rule that left, the evidence on it too."""
     lines = [f"  {change.sign} {change.key}: {change.text}"]
     if change.old_text is not None:

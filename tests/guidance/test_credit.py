@@ -10,6 +10,7 @@ import pytest
 from tests.guidance.test_learning import MESSY, RIGHT_RULE, TIDY, UNREADABLE, World, follows
 from tests.support.builders import candidates, guidance, reflection, rule_meta, ticket
 from tests.support.fake_engine import FakeEngine
+from verdicts.config.load import CONFIGS, load
 from verdicts.config.sections import FailFirst, LifeCycle
 from verdicts.guidance.credit import (
     Birth,
@@ -20,7 +21,7 @@ from verdicts.guidance.credit import (
     lives_on_the_base_rate,
     p_value,
     tallies_of,
-    total,
+    total_tally,
 )
 from verdicts.records.guidance import MissionGuidance
 from verdicts.records.reflection import AppliedOperation, Operation, Reflection, RuleTally, Tally, Trial
@@ -29,6 +30,7 @@ from verdicts.records.tickets import StageA
 from verdicts.stage_b.selection import select
 from verdicts.stats.rates import difference
 
+REFLECT = load("miniature", "bbu_line", configs=CONFIGS).reflect
 LIFE = LifeCycle(confirm=0.05, min_miss=3, min_precision=0.75, label_noise=0.0, max_harm=0.05)
 NOTHING: Mapping[str, Any] = MappingProxyType({})
 LOOSE, GONE = "电线/散开×1", "螺丝/缺失×1"
@@ -50,7 +52,7 @@ def credited(
 ) -> tuple[dict[str, RuleTally], FakeEngine]:
     """Tallies of a round whose verdicts an obedient model gave, each citing the same rules."""
     engine = FakeEngine(judges=judges)
-    return tallies_of("任务", rules, world.selections(rules, cites), world.tickets, engine, born), engine
+    return tallies_of("任务", rules, world.selections(rules, cites), world.tickets, engine, born, REFLECT), engine
 
 
 # -- leaving a rule out
@@ -104,7 +106,7 @@ def test_each_rule_is_left_out_alone_and_asked_of_the_tickets_that_cite_it_alone
         for selection in world.selections(rules)
     ]
     engine = FakeEngine(judges=follows)
-    tallies = tallies_of("任务", rules, cited, world.tickets, engine, {})
+    tallies = tallies_of("任务", rules, cited, world.tickets, engine, {}, REFLECT)
     assert {key: (seen.hits, seen.errors, seen.corrects) for key, seen in tallies.items()} == {
         "G1": (3, 0, 0),
         "G2": (2, 0, 0),
@@ -135,7 +137,7 @@ def test_a_verdict_that_the_guard_gave_rests_on_no_rule():
     assert "G1" in selection.reason
     engine = FakeEngine(judges=lambda system, user: "pass")
     assert (
-        tallies_of("任务", guidance(G1="一条规则"), [selection], {of.ticket_key: of}, engine, {}) == {}
+        tallies_of("任务", guidance(G1="一条规则"), [selection], {of.ticket_key: of}, engine, {}, REFLECT) == {}
         and engine.judged == []
     )
 
@@ -163,7 +165,7 @@ def test_a_fail_that_the_guard_gave_is_not_among_those_that_an_exception_leaves(
         one.model_copy(update=turned) if one.ticket_key.startswith("gone") else one
         for one in world.selections(rules, "G1")
     ]
-    seen = tallies_of("任务", rules, chosen, world.tickets, FakeEngine(judges=follows), {})["G1"]
+    seen = tallies_of("任务", rules, chosen, world.tickets, FakeEngine(judges=follows), {}, REFLECT)["G1"]
     assert (seen.hits, seen.misses, seen.errors, seen.corrects) == (6, 6, 0, 4)
 
 
@@ -173,7 +175,7 @@ def test_a_verdict_that_a_tie_gave_rests_on_no_rule():
     rules = guidance(G1="出现散开则不通过")
     chosen = [one.model_copy(update=tie | {"label_match": one.label == "fail"}) for one in world.selections(rules)]
     engine = FakeEngine(judges=follows)
-    assert tallies_of("任务", rules, chosen, world.tickets, engine, {}) == {} and engine.judged == []
+    assert tallies_of("任务", rules, chosen, world.tickets, engine, {}, REFLECT) == {} and engine.judged == []
 
 
 def test_a_ticket_that_the_engine_names_no_verdict_for_rests_on_no_rule():
@@ -324,8 +326,8 @@ def test_the_p_value_of_a_tally_is_fishers(seen, p):
 
 
 def test_tallies_add_up():
-    assert total([]) == tally(0, 0)
-    assert total(
+    assert total_tally([]) == tally(0, 0)
+    assert total_tally(
         [tally(1, 2, errors=3, corrects=4), RuleTally(hits=10, misses=20, errors=30, corrects=40, gives="fail")]
     ) == tally(11, 22, errors=33, corrects=44)
 

@@ -12,9 +12,12 @@ from tests.support.fake_engine import FakeEngine
 from verdicts.base.jsonl import dump
 from verdicts.config.load import CONFIGS, load
 from verdicts.config.tools import ReflectConfig
-from verdicts.guidance.learning import Past, learn
-from verdicts.guidance.rules import change, remove, replay
-from verdicts.guidance.trial import level_of
+from verdicts.guidance.exact_test import level_of
+from verdicts.guidance.learning import learn
+from verdicts.guidance.operations import of_record
+from verdicts.guidance.past import Past
+from verdicts.guidance.replay import replay
+from verdicts.guidance.rules import remove
 from verdicts.records.guidance import MissionGuidance
 from verdicts.records.reflection import Operation, Reflection, RuleTally, Tally
 from verdicts.records.rollout import Selection
@@ -199,7 +202,8 @@ def test_a_text_that_was_cleaned_up_does_not_come_back():
 def test_a_text_that_was_cleaned_up_is_tried_again_once_something_new_was_learnt():
     world = unreadable_fails()
     gone = remove(guidance_of(G1=RIGHT_RULE), {"G1": "no_lift: 2 right, 3 wrong, 40% by chance"}, 1)
-    learnt, _ = change(gone, Operation(op="add", text="出现避雷器则不通过", evidence=["a::fail"]), "r0001-01", 1)
+    new = of_record(Operation(op="add", text="出现避雷器则不通过", evidence=["a::fail"]))
+    learnt, _ = new.apply(gone, "r0001-01", 1)
     (_, call), after, _ = world.learn(answer(add(RIGHT_RULE)), guidance=learnt)
     assert [applied.key for applied in call.applied] == ["G3"] and after.experiences["G3"] == RIGHT_RULE
 
@@ -469,7 +473,7 @@ def test_trials_are_counted_until_one_is_accepted_and_the_level_falls_with_them(
     texts = [add("出现挡风板则不通过"), add(WRONG_RULE), add(WEAK_RULE), add(f"{WEAK_RULE}为准")]
     (_, first, second), after, _ = some_glare().learn(answer(*texts), answer(add(RIGHT_RULE)), cfg=config(groups=2))
     levels = [rejected.trial.level for rejected in first.rejected]
-    half = [pytest.approx(level_of(trials, 0.5) / 2, abs=1e-9) for trials in range(2)]
+    half = [pytest.approx(level_of(trials, 0.5, 0.5) / 2, abs=1e-9) for trials in range(2)]
     assert levels == [
         half[0],
         half[0],
@@ -478,7 +482,7 @@ def test_trials_are_counted_until_one_is_accepted_and_the_level_falls_with_them(
     ]  # the first changed nothing and the second mended nothing: they cost nothing
     assert (first.trials, second.trials, after.trials) == (2, 0, 0)
     assert (
-        second.applied[0].trial.level == pytest.approx(level_of(2, 0.5), abs=1e-9)
+        second.applied[0].trial.level == pytest.approx(level_of(2, 0.5, 0.5), abs=1e-9)
         and second.applied[0].trial.foreign is None
     )
 
@@ -488,7 +492,7 @@ def test_the_next_round_counts_on_from_the_one_before():
     _, after, _ = world.learn(answer(add(WEAK_RULE)))
     assert after.trials == 1
     (_, call), again, _ = world.learn(answer(add(f"{WEAK_RULE}为准")), guidance=after, round=2)
-    assert call.rejected[0].trial.level == pytest.approx(level_of(1, 0.5) / 2, abs=1e-9) and (
+    assert call.rejected[0].trial.level == pytest.approx(level_of(1, 0.5, 0.5) / 2, abs=1e-9) and (
         call.trials,
         again.trials,
     ) == (2, 2)
@@ -514,7 +518,7 @@ def test_while_windows_are_still_to_come_a_proposal_is_tried_at_a_fixed_level_an
         answer(add(WEAK_RULE)), guidance=before, past=past, rounds_per_epoch=rounds_per_epoch
     )
     (refused,) = call.rejected
-    assert refused.trial.level == pytest.approx((0.001 if early else level_of(2, 0.5)) / 2, abs=1e-9)
+    assert refused.trial.level == pytest.approx((0.001 if early else level_of(2, 0.5, 0.5)) / 2, abs=1e-9)
     assert (call.trials, after.trials) == ((2, 2) if early else (3, 3))
 
 

@@ -9,15 +9,21 @@ from verdicts.base.jsonl import write_rows, write_text
 from verdicts.config.sections import LoopSection, WindowSection
 from verdicts.config.tools import LoopConfig
 from verdicts.guidance.file import write_guidance
-from verdicts.guidance.loop import guidance_states, status_of, supersede
-from verdicts.guidance.rules import change, credit, remove, tried
+from verdicts.guidance.loop import guidance_states, status_of, supersede_rounds
+from verdicts.guidance.operations import of_record
+from verdicts.guidance.rules import credit, remove, tried
 from verdicts.records.guidance import MissionGuidance
 from verdicts.records.reflection import Operation, RuleTally
 
 TICKETS = 30
 CONFIG = LoopConfig(
-    window=WindowSection(tickets=10, seed=17), loop=LoopSection(max_epochs=4, max_unreadable=0.2)
+    window=WindowSection(tickets=10, seed=17), loop=LoopSection(max_epochs=4, max_unreadable=0.2, enough_answers=8)
 )  # three rounds an epoch
+
+
+def added(guidance: MissionGuidance, text: str, round_number: int) -> MissionGuidance:
+    operation = of_record(Operation(op="add", text=text, evidence=["a::fail"]))
+    return operation.apply(guidance, "r", round_number)[0]
 
 
 def states(changes: str) -> list[MissionGuidance]:
@@ -28,7 +34,7 @@ def states(changes: str) -> list[MissionGuidance]:
     for number, what in enumerate(changes, start=1):
         now = history[-1]
         if what == "+":
-            now, _ = change(now, Operation(op="add", text=f"第{number}轮的规则", evidence=["a::fail"]), "r", number)
+            now = added(now, f"第{number}轮的规则", number)
         elif what == "-":
             now = remove(
                 now, {list(now.metadata)[-1]: "does_harm: 4 right, 9 wrong, 6.0% more of the other error"}, number
@@ -90,7 +96,7 @@ def test_a_return_to_earlier_rules_is_reported_as_an_oscillation():
 
 def test_the_same_rules_under_other_keys_are_the_same_rules():
     there, back = states("+"), states("+-")[2]
-    back, _ = change(back, Operation(op="add", text="第1轮的规则", evidence=["a::fail"]), "r", 3)
+    back = added(back, "第1轮的规则", 3)
     assert "G3" in back.experiences
     assert (
         status_of([*there, states("+-")[2], back], TICKETS, CONFIG).oscillations[-1]
@@ -115,12 +121,12 @@ def test_rounds_beyond_the_end_are_moved_away_and_the_others_stay(tmp_path):
     rounds = tmp_path / "rounds"
     write_rounds(rounds, states("....."))
     (rounds / "notes").mkdir()
-    assert supersede(rounds, 3) == 2
+    assert supersede_rounds(rounds, 3) == 2
     assert sorted(path.name for path in rounds.iterdir()) == ["0000", "0001", "0002", "0003", "notes"]
     assert sorted(path.name for path in (tmp_path / "rounds.superseded").iterdir()) == ["0004", "0005"]
-    assert supersede(rounds, 3) == 0
+    assert supersede_rounds(rounds, 3) == 0
     write_rounds(rounds, states("+")[1:], first=4)
-    assert supersede(rounds, 3) == 1
+    assert supersede_rounds(rounds, 3) == 1
     assert (
         json.loads((tmp_path / "rounds.superseded" / "0004" / "guidance.json").read_text(encoding="utf-8"))[MISSION][
             "step"

@@ -26,7 +26,7 @@ from verdicts.config.sections import Config, EngineConfig
 from verdicts.config.tools import section_text
 from verdicts.engines import Decode
 from verdicts.guidance.file import write_guidance
-from verdicts.guidance.reflection import Group, answer_schema, read_completion
+from verdicts.guidance.reflection import ErrorGroup, answer_schema, read_completion
 from verdicts.records.rollout import Malformed, Selection, Trajectory
 from verdicts.rounds.unreadable import stop_after
 from verdicts.stage_b import prompts
@@ -166,7 +166,7 @@ def test_every_verdict_held_by_the_grammar_stands_though_its_reason_is_cut_and_a
     assert all(row.verdict_logprob.pass_ is not None and row.verdict_logprob.fail is not None for row in rows)
     assert len(read_rows(folder / "selections.jsonl", Selection)) == 12
     assert read_rows(folder / "failure_malformed.jsonl", Malformed, allow_empty=True) == []
-    assert stop_after(tmp_path / "whole" / "rounds", 1, 1, 0.2) is None
+    assert stop_after(tmp_path / "whole" / "rounds", 1, 1, cfg.loop) is None
 
     with pytest.raises(Killed):
         rollout(tmp_path / "killed", cfg, monkeypatch, Kept(engine, alive=6))
@@ -176,7 +176,7 @@ def test_every_verdict_held_by_the_grammar_stands_though_its_reason_is_cut_and_a
 
 
 def test_reflections_by_grammar_are_json_and_free_ones_are_counted_as_what_they_are(engine):
-    system, group = prompts.reflect_system(MISSION, {"G0": "螺丝齐全"}), Group("false_release", TICKETS[:1])
+    system, group = prompts.reflect_system(MISSION, {"G0": "螺丝齐全"}), ErrorGroup("false_release", TICKETS[:1])
     keys = [of.ticket_key for of in group.tickets]
     (free,) = engine.complete(system, [group.user], [Decode(0.7, 0.95, 60, 1)])
     assert read_completion(free, keys).unreadable

@@ -10,7 +10,7 @@ from verdicts.base.jsonl import dump
 from verdicts.config.load import CONFIGS, load
 from verdicts.engines import NO_VERDICT, Completion
 from verdicts.guidance import model_json
-from verdicts.guidance.reflection import FORGIVEN, Group, groups_of, read_answer, read_completion
+from verdicts.guidance.reflection import FORGIVEN_FIELDS, ErrorGroup, groups_of, read_answer, read_completion
 from verdicts.records.reflection import Reflection
 from verdicts.records.rollout import Selection
 from verdicts.records.tickets import StageA
@@ -142,12 +142,12 @@ def test_what_is_wrong_in_form_alone_is_read_and_each_kind_is_counted(text, kind
     read = read_answer(text, KEYS)
     assert (read.unreadable, read.rejected) == (None, [])
     assert [operation.evidence for operation in read.operations] == [["a::fail", "a::pass"]]
-    assert list(read.forgiven) == kinds and set(kinds) <= set(model_json.FORGIVEN) | set(FORGIVEN)
+    assert list(read.forgiven) == kinds and set(kinds) <= set(model_json.FORGIVEN_JSON) | set(FORGIVEN_FIELDS)
 
 
 def test_every_kind_that_is_documented_is_one_that_happens():
     (table,) = [mark.args[1] for mark in test_what_is_wrong_in_form_alone_is_read_and_each_kind_is_counted.pytestmark]
-    assert {kind for _, kinds in table for kind in kinds} == set(model_json.FORGIVEN) | set(FORGIVEN)
+    assert {kind for _, kinds in table for kind in kinds} == set(model_json.FORGIVEN_JSON) | set(FORGIVEN_FIELDS)
 
 
 def test_a_single_case_number_is_a_list_of_one():
@@ -270,7 +270,7 @@ def test_the_seed_decides_which_errors_stand_together():
 def test_a_group_is_cut_to_its_token_budget_and_keeps_at_least_one_ticket():
     selections, tickets = played(**{f"t{number}_fail": "pass" for number in range(4)})
     (whole,) = groups_of(selections, tickets, SECTION.model_copy(update={"prompt_tokens": 10_000}), "seed", len)
-    two = len(Group(whole.direction, whole.tickets[:2]).user)
+    two = len(ErrorGroup(whole.direction, whole.tickets[:2]).user)
     for budget, kept in ((two, 2), (two - 1, 1), (1, 1)):
         (group,) = groups_of(selections, tickets, SECTION.model_copy(update={"prompt_tokens": budget}), "seed", len)
         assert group.tickets == whole.tickets[:kept]
@@ -278,10 +278,10 @@ def test_a_group_is_cut_to_its_token_budget_and_keeps_at_least_one_ticket():
 
 def test_a_case_shows_both_verdicts_and_the_summaries_cleaned_of_third_state_markers():
     of = ticket("QC-1", "fail", ("BBU设备/需复核备注:无法判断品牌×1", "电线/散乱×1"))
-    user = Group("false_release", [of]).user
+    user = ErrorGroup("false_release", [of]).user
     assert "案例1 人工:不通过 模型:通过\nimage_1: BBU设备/备注:无法判断品牌×1\nimage_2: 电线/散乱×1" in user
     assert "QC-1" not in user and "复核" not in user
-    assert "案例1 人工:通过 模型:不通过" in Group("false_block", [ticket("a")]).user
+    assert "案例1 人工:通过 模型:不通过" in ErrorGroup("false_block", [ticket("a")]).user
 
 
 def test_a_refused_answer_survives_its_file():

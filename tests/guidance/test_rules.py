@@ -4,11 +4,15 @@ import pytest
 
 from tests.support.builders import G0, MISSION, reflection, rule_meta, ticket
 from tests.support.builders import guidance as guidance_of
+from verdicts.config.load import CONFIGS, load
 from verdicts.config.sections import Mission
-from verdicts.guidance import rules
+from verdicts.guidance import replay, rules
+from verdicts.guidance.operations import of_record
+from verdicts.guidance.rule_text import details_of
 from verdicts.records.guidance import MissionGuidance
 from verdicts.records.reflection import AppliedOperation, Operation, RejectedOperation, RuleTally
 
+REFLECT = load("miniature", "bbu_line", configs=CONFIGS).reflect
 ONE = "出现标签无法识别则不通过"
 TWO = "缺少地线标签则不通过"
 
@@ -29,41 +33,48 @@ def merge(keys: list[str], text: str) -> Operation:
     return Operation(op="merge", keys=keys, text=text, evidence=["a::fail"])
 
 
+def apply(
+    guidance: MissionGuidance, operation: Operation, reflection_id: str, round_number: int
+) -> tuple[MissionGuidance, str | None]:
+    return of_record(operation).apply(guidance, reflection_id, round_number)
+
+
 def changed(guidance: MissionGuidance, *operations: Operation) -> MissionGuidance:
     for operation in operations:
-        guidance, _ = rules.change(guidance, operation, "r0001-01", 1)
+        guidance, _ = apply(guidance, operation, "r0001-01", 1)
     return guidance
 
 
 def refusal(
     operation: Operation, guidance: MissionGuidance, details: set[str] = frozenset(), max_rules: int = 24
 ) -> str | None:
-    return rules.refusal(operation, guidance, details, max_chars=40, max_rules=max_rules)
+    section = REFLECT.model_copy(update={"max_rule_chars": 40, "max_rules": max_rules})
+    return of_record(operation).refusal(guidance, details, section)
 
 
 def test_a_run_starts_from_the_checklist_and_the_missions_own_rules():
     mission = Mission(slug="bbu_line", name=MISSION, g0=G0, rules=[ONE, TWO], high_risk=True)
-    start = rules.start(mission)
+    start = replay.start(mission)
     assert start.experiences == {"G0": G0, "G1": ONE, "G2": TWO}
     assert set(start.metadata) == {"G1", "G2"} and start.metadata["G1"].created_round == 0
 
 
 def test_each_operation_is_one_step_and_names_the_rule_it_changed():
     start = guidance_of()
-    one, key = rules.change(start, add(ONE), "r0001-01", 1)
+    one, key = apply(start, add(ONE), "r0001-01", 1)
     assert (one.step, key, one.experiences["G1"], one.last_applied_rule_keys) == (1, "G1", ONE, ["G1"])
     two = changed(one, add(TWO))
     assert (two.step, two.last_applied_rule_keys) == (2, ["G2"])
-    new, key = rules.change(two, update("G1", "有电线散乱的不通过"), "r0002-01", 2)
+    new, key = apply(two, update("G1", "有电线散乱的不通过"), "r0002-01", 2)
     assert (new.step, key, new.experiences["G1"], new.last_applied_rule_keys) == (3, "G1", "有电线散乱的不通过", ["G1"])
-    merged, key = rules.change(new, merge(["G1", "G2"], "缺少地线标签或电线散乱则不通过"), "r0002-02", 2)
+    merged, key = apply(new, merge(["G1", "G2"], "缺少地线标签或电线散乱则不通过"), "r0002-02", 2)
     assert (merged.step, key, list(merged.experiences), merged.last_applied_rule_keys) == (
         4,
         "G3",
         ["G0", "G3"],
         ["G3"],
     )
-    bare, key = rules.change(merged, delete("G3"), "r0003-01", 3)
+    bare, key = apply(merged, delete("G3"), "r0003-01", 3)
     assert (bare.step, key, list(bare.experiences), bare.last_applied_rule_keys) == (5, None, ["G0"], [])
 
 
@@ -86,7 +97,7 @@ def test_a_new_rule_keeps_where_it_came_from_and_an_updated_one_counts_anew():
     )
     assert (new.hit_count, new.miss_count, new.confidence) == (0, 0, 0.5)
     counted = rules.credit(guidance_of(G1=ONE), {"G1": RuleTally(hits=5, misses=2)})
-    assert rules.change(counted, update("G1", TWO), "r0009-01", 9)[0].metadata["G1"].hit_count == 0
+    assert apply(counted, update("G1", TWO), "r0009-01", 9)[0].metadata["G1"].hit_count == 0
 
 
 @pytest.mark.parametrize("way", ["delete", "merge", "dropped"])
@@ -192,7 +203,7 @@ def test_an_operation_is_refused_with_its_reason(operation, why):
 
 def test_a_text_that_left_comes_back_only_after_something_new_was_learnt():
     def at(round_number: int, guidance: MissionGuidance, operation: Operation) -> MissionGuidance:
-        return rules.change(guidance, operation, f"r{round_number:04d}-01", round_number)[0]
+        return apply(guidance, operation, f"r{round_number:04d}-01", round_number)[0]
 
     left = rules.remove(at(1, guidance_of(), add(TWO)), {"G1": "no_lift: 2 right, 3 wrong, 40% by chance"}, 3)
     old = at(2, guidance_of(), add(ONE))
@@ -212,12 +223,12 @@ def test_harm_is_forgotten_where_a_round_accepted_a_new_text_and_replaced_texts_
     before = rules.refuse(
         changed(guidance_of(G1=ONE), update("G1", TWO)), "有害的规则", "breaks_too_many: fixed 1, broke 3"
     )
-    assert rules.settle(before, before) == before
+    assert rules.end_round(before, before) == before
     tried = rules.refuse(before, "另一条有害的规则", "breaks_too_many: fixed 0, broke 4")
-    assert rules.settle(before, tried) == tried  # nothing was accepted
+    assert rules.end_round(before, tried) == tried  # nothing was accepted
     gone = rules.remove(tried, {"G1": "no_lift: 2 right, 3 wrong, 40% by chance"}, 2)
-    assert rules.settle(before, gone) == gone
-    learnt = rules.settle(before, changed(tried, add("照片少于2张则不通过")))
+    assert rules.end_round(before, gone) == gone
+    learnt = rules.end_round(before, changed(tried, add("照片少于2张则不通过")))
     assert learnt.refused == {ONE: "replaced by r0001-01"} and learnt.step == tried.step + 1
     assert (
         refusal(add("有害的规则"), learnt) is None
@@ -275,9 +286,11 @@ def test_the_number_of_trials_is_no_step_and_every_other_change_keeps_it():
 
 def test_replay_takes_the_number_of_trials_from_each_record_that_has_one():
     tried = rules.tried(guidance_of(G1=ONE), 5)
-    assert rules.replay(tried, [reflection()]).trials == 5
+    assert replay.replay(tried, [reflection()]).trials == 5
     assert (
-        rules.replay(tried, [reflection(), reflection(number="01", trials=7), reflection(number="02", trials=0)]).trials
+        replay.replay(
+            tried, [reflection(), reflection(number="01", trials=7), reflection(number="02", trials=0)]
+        ).trials
         == 0
     )
 
@@ -292,7 +305,7 @@ def test_rules_that_leave_together_are_one_step_and_each_keeps_its_own_reason():
 
 
 def test_a_key_that_a_record_cleans_up_twice_leaves_once():
-    after = rules.replay(guidance_of(G1=ONE, G2=TWO), [reflection(cleaned_up=["G1", "G1"])])
+    after = replay.replay(guidance_of(G1=ONE, G2=TWO), [reflection(cleaned_up=["G1", "G1"])])
     assert (after.step, list(after.experiences), list(after.removed)) == (1, ["G0", "G2"], ["G1"])
 
 
@@ -303,18 +316,18 @@ def test_a_round_settles_once_at_its_end():
     records = [reflection(number="01", applied=[new]), reflection(number="02", rejected=[old])]
     after = guidance_of()
     for record in records:
-        after = rules.replay_record(after, record)
+        after = replay.replay_record(after, record)
     assert after.refused == {"有害的规则": "fixes_too_few: 0"}
     assert (
-        rules.replay(guidance_of(), records)
-        == rules.settle(guidance_of(), after)
+        replay.replay(guidance_of(), records)
+        == rules.end_round(guidance_of(), after)
         == after.model_copy(update={"refused": {}})
     )
 
 
 def test_replay_keeps_why_each_rule_left_and_an_older_record_says_no_more_than_it_did():
     both = guidance_of(G1=ONE, G2=TWO)
-    after = rules.replay(
+    after = replay.replay(
         both, [reflection(cleaned_up=["G1", "G2"], left={"G1": "no_lift: 2 right, 3 wrong, 40% by chance"})]
     )
     assert {key: gone.why for key, gone in after.removed.items()} == {
@@ -332,4 +345,4 @@ def test_the_details_of_tickets_are_their_ids_and_the_labels_that_name_one_site_
             "标签锦原机房；标签:RRU×1，标签/GPS×1，标签/合格证×1，标签/A7×1",
         ),
     )
-    assert rules.details_of([shown]) == {"QC-7", "5G-BBU-接地线", "锦原机房"}
+    assert details_of([shown], REFLECT.details) == {"QC-7", "5G-BBU-接地线", "锦原机房"}

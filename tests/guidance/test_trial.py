@@ -9,18 +9,14 @@ import pytest
 from tests.support.builders import NO_GUARD, candidates, ticket
 from verdicts.config.load import CONFIGS, load
 from verdicts.config.sections import LifeCycle, TrialSection
+from verdicts.guidance.exact_test import Table, exact_p, level_of
+from verdicts.guidance.rule_text import counts_photos, foreign_object
+from verdicts.guidance.sample import TrialSample, draw_sample
 from verdicts.guidance.trial import (
-    Sample,
-    Table,
     counts,
-    counts_photos,
     does_harm,
     does_nothing,
-    draw_sample,
-    exact_p,
-    foreign_object,
     harm_of,
-    level_of,
     more_tickets,
     near_misses,
     verdict_on,
@@ -30,12 +26,12 @@ from verdicts.records.reflection import Trial
 from verdicts.records.rollout import Selection
 from verdicts.stage_b.selection import select
 
-LIMITS = TrialSection(
-    errors=48, corrects=48, rounds=4, min_fixed=2, spend=0.5, early=0.001, foreign=0.5, min_precision=0.75
-)
+BASE = load("miniature", "bbu_line", configs=CONFIGS)
+LIMITS = BASE.reflect.trial.model_copy(update={"errors": 48, "corrects": 48})
+WORDS = BASE.reflect.words
 LIFE = LifeCycle(confirm=0.05, min_miss=3, min_precision=0.75, label_noise=0.1, max_harm=0.05)
 LEVEL = 0.005
-LINE = load("miniature", "bbu_line", configs=CONFIGS).mission.g0
+LINE = BASE.mission.g0
 
 
 def selected(count: int, label: str, verdict: str, name: str = "t") -> list[Selection]:
@@ -50,7 +46,7 @@ def drawn(
     seed: str = "seed",
     shown: Collection[str] = (),
     gone: Collection[str] = (),
-) -> Sample:
+) -> TrialSample:
     """A sample of passes, none of which present guidance has changed but those that are ``gone``."""
     return draw_sample(
         selections,
@@ -67,12 +63,12 @@ def passes(wrong: int, right: int) -> list[Selection]:
     return selected(wrong, "fail", "pass", "w") + selected(right, "pass", "pass", "r")
 
 
-def released(wrong: int, right: int) -> Sample:
+def released(wrong: int, right: int) -> TrialSample:
     """A sample of so many passes."""
     return drawn(passes(wrong, right))
 
 
-def flipped(sample: Sample, *changed: str) -> tuple[dict[str, str], dict[str, str]]:
+def flipped(sample: TrialSample, *changed: str) -> tuple[dict[str, str], dict[str, str]]:
     """Verdicts before and after a change that turns the named tickets to fail."""
     before = {selection.ticket_key: "pass" for selection in [*sample.errors, *sample.corrects]}
     return before, before | dict.fromkeys(changed, "fail")
@@ -195,7 +191,7 @@ def test_a_change_is_accepted_at_its_limits_and_refused_beyond_them(trial, why):
     ("fixed", "broke", "harm"), [(0, 2, False), (0, 3, True), (2, 3, False), (2, 4, True), (6, 7, False), (0, 0, False)]
 )
 def test_harm_is_breaking_three_tickets_or_more_and_twice_as_many_as_it_fixes(fixed, broke, harm):
-    assert does_harm(tried(fixed, broke)) is harm
+    assert does_harm(tried(fixed, broke), LIMITS) is harm
 
 
 def test_a_change_does_nothing_only_where_no_verdict_changes():
@@ -205,18 +201,18 @@ def test_a_change_does_nothing_only_where_no_verdict_changes():
 # -- the level of a test, and what a trial costs
 def test_the_level_falls_with_every_trial_that_accepts_nothing():
     # half of 0.5 * 0.07720838 * ln(max(t, 2)) / (t * exp(sqrt(ln t))) for t = 1, 2 and 10
-    assert level_of(0, 0.5) == pytest.approx(0.25 * 0.07720838 * 0.693147181, rel=1e-8)
-    assert level_of(1, 0.5) == pytest.approx(0.25 * 0.07720838 * 0.693147181 / (2 * 2.29918452), rel=1e-6)
-    assert level_of(9, 0.5) == pytest.approx(0.25 * 0.07720838 * 2.302585093 / (10 * 4.56046), rel=1e-5)
-    levels = [level_of(trials, 0.5) for trials in range(1000)]
+    assert level_of(0, 0.5, 0.5) == pytest.approx(0.25 * 0.07720838 * 0.693147181, rel=1e-8)
+    assert level_of(1, 0.5, 0.5) == pytest.approx(0.25 * 0.07720838 * 0.693147181 / (2 * 2.29918452), rel=1e-6)
+    assert level_of(9, 0.5, 0.5) == pytest.approx(0.25 * 0.07720838 * 2.302585093 / (10 * 4.56046), rel=1e-5)
+    levels = [level_of(trials, 0.5, 0.5) for trials in range(1000)]
     assert all(later < earlier for earlier, later in pairwise(levels))
 
 
 def test_all_trials_together_spend_no_more_than_what_there_is_to_spend():
-    spent = sum(level_of(trials, 0.5) for trials in range(100_000))
+    spent = sum(level_of(trials, 0.5, 0.5) for trials in range(100_000))
     assert 0.1 < spent <= 0.25
-    assert sum(level_of(trials, 0.25) for trials in range(1000)) == pytest.approx(
-        sum(level_of(trials, 0.5) for trials in range(1000)) / 2
+    assert sum(level_of(trials, 0.25, 0.5) for trials in range(1000)) == pytest.approx(
+        sum(level_of(trials, 0.5, 0.5) for trials in range(1000)) / 2
     )
 
 
@@ -247,7 +243,7 @@ def test_the_least_p_value_is_that_of_a_change_which_hits_errors_alone(changed, 
     ],
 )
 def test_a_trial_costs_something_only_if_it_could_have_been_significant(fixed, broke, level, costs):
-    assert counts(tried(fixed, broke, errors=10, corrects=40, level=level)) is costs
+    assert counts(tried(fixed, broke, errors=10, corrects=40, level=level), LIMITS) is costs
 
 
 @pytest.mark.parametrize(
@@ -314,12 +310,15 @@ def test_a_near_miss_lacks_nothing_but_evidence():
     ],
 )
 def test_a_rule_names_a_foreign_object_if_it_shares_no_two_characters_with_the_checklist(text, foreign):
-    assert foreign_object(text, LINE) == foreign
+    assert foreign_object(text, LINE, WORDS) == foreign
 
 
 def test_what_is_foreign_to_one_mission_is_at_home_in_another():
     wind = load("miniature", "bbu_wind", configs=CONFIGS).mission.g0
-    assert foreign_object("出现挡风板则不通过", LINE) == "挡风板" and foreign_object("出现挡风板则不通过", wind) is None
+    assert (
+        foreign_object("出现挡风板则不通过", LINE, WORDS) == "挡风板"
+        and foreign_object("出现挡风板则不通过", wind, WORDS) is None
+    )
 
 
 # -- harm, and labels that are wrong anyway
@@ -428,4 +427,4 @@ def test_large_counts_are_no_burden():
     ],
 )
 def test_only_a_rule_about_the_number_of_photos_is_tested_among_all_tickets_at_once(text, counts):
-    assert counts_photos(text) is counts
+    assert counts_photos(text, WORDS) is counts

@@ -20,7 +20,7 @@ from verdicts.config.load import load
 from verdicts.config.sections import Config
 from verdicts.engines import Decode, open_engine
 from verdicts.guidance.file import read_guidance
-from verdicts.guidance.rules import start
+from verdicts.guidance.replay import start
 from verdicts.measure.jobs import alone, spread
 from verdicts.measure.rehearsal import Recall, Rehearsed, judge, play, rates_of, rehearse, with_seed
 from verdicts.records.reflection import Reflection
@@ -32,6 +32,7 @@ from verdicts.rounds.windows import place_of, tickets_of
 ROOT = Path(__file__).resolve().parents[2]
 # so that sixty tickets show something
 GENEROUS = "window: {tickets: 20}\nloop: {max_epochs: 2}\nreflect: {trial: {early: 0.1, spend: 1.0, foreign: 1.0}}\n"
+WORDS = load("miniature", "bbu_line", configs=ROOT / "configs").reflect.words
 DECODES = [Decode(0.3, 0.9, 64, seed) for seed in (1, 2)]
 
 
@@ -256,9 +257,9 @@ def test_from_labels_that_say_nothing_nothing_is_learnt_that_lasts(folder, tmp_p
 
 def test_a_rule_about_photos_that_survives_where_it_stays_true_is_no_wrong_one():
     rows = [{"accepted": 2, "survived": ["照片少于2张则不通过"]}, {"accepted": 1, "survived": ["出现避雷器则不通过"]}]
-    assert placebo.line_of("photo_count", rows).endswith("(1/2); survived: 出现避雷器则不通过")
-    assert placebo.line_of("mission", rows).startswith("within mission: 3 rules accepted in 2 loops; ")
-    assert placebo.line_of("mission", rows).endswith("(0/2); survived: 出现避雷器则不通过, 照片少于2张则不通过")
+    assert placebo.line_of("photo_count", rows, WORDS).endswith("(1/2); survived: 出现避雷器则不通过")
+    assert placebo.line_of("mission", rows, WORDS).startswith("within mission: 3 rules accepted in 2 loops; ")
+    assert placebo.line_of("mission", rows, WORDS).endswith("(0/2); survived: 出现避雷器则不通过, 照片少于2张则不通过")
 
 
 # -- halves

@@ -9,12 +9,14 @@ import pytest
 
 from tests.support.builders import RunFolder, call, guidance, reflection, snapshot, ticket
 from verdicts.base.jsonl import read_json, read_rows, write_json, write_rows, write_text
+from verdicts.config.sections import LoopSection
 from verdicts.records.reflection import Reflection
 from verdicts.records.rollout import Malformed
 from verdicts.records.run import LoopStatus
 from verdicts.rounds.unreadable import AnswerCount, printable, stop_after
 
 TICKETS = [ticket(f"t{number}", "fail" if number % 2 else "pass") for number in range(4)]
+LIMITS = LoopSection(max_epochs=4, max_unreadable=0.2, enough_answers=8)
 KEYS = [of.ticket_key for of in TICKETS]
 
 
@@ -240,5 +242,5 @@ def test_a_raw_text_is_shown_short_and_harmless_on_one_line(text, want):
 
 def test_counts_add_up():
     count = AnswerCount()
-    assert not count.exceeds(0.2, True)
-    assert stop_after(Path("/nonexistent"), 3, 1, 0.2) is None
+    assert not count.exceeds(LIMITS, True)
+    assert stop_after(Path("/nonexistent"), 3, 1, LIMITS) is None

@@ -1,8 +1,9 @@
 """The sections of the configuration, each a frozen model; configs/base.yaml says what every knob means."""
 
+import re
 from typing import Annotated, Literal
 
-from pydantic import BaseModel, ConfigDict, Field, model_validator
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field, model_validator
 
 from verdicts.base.record import Line
 
@@ -99,6 +100,7 @@ class LoopSection(Section):
 
     max_epochs: Count
     max_unreadable: Share
+    enough_answers: Count
 
 
 class LearnSection(Section):
@@ -117,8 +119,52 @@ class TrialSection(Section):
     min_fixed: Count
     spend: Share
     early: Share
+    discard: Share
     foreign: Share
     min_precision: Share
+    min_elsewhere: Share
+    min_unseen: Share
+    harm: Annotated[float, Field(ge=0)]
+    remember_broke: Count
+    remember_ratio: Annotated[float, Field(ge=0)]
+    photo_classes: Count
+
+
+def _pattern(text: str) -> str:
+    """The text; raises ValueError where it is no regular expression."""
+    try:
+        re.compile(text)
+    except re.error as error:
+        raise ValueError(f"is no regular expression ({error})") from None
+    return text
+
+
+def _pattern_of_a_part(text: str) -> str:
+    """The text; raises ValueError where it is no regular expression with one group."""
+    if re.compile(_pattern(text)).groups != 1:
+        raise ValueError("needs one group in brackets: the part that is meant")
+    return text
+
+
+Pattern = Annotated[str, Field(min_length=1), AfterValidator(_pattern)]
+Words = Annotated[list[Annotated[str, Field(min_length=1)]], Field(min_length=1)]
+
+
+class RuleWords(Section):
+    """What words of a rule mean to a trial (verdicts/guidance/rule_text.py)."""
+
+    generic: Words
+    photos: Words
+    amounts: Words
+
+
+class DetailPatterns(Section):
+    """What belongs to single tickets and must not enter a rule (verdicts/guidance/rule_text.py)."""
+
+    ids: Pattern
+    label_text: Annotated[Pattern, AfterValidator(_pattern_of_a_part)]
+    marks: Pattern
+    min_chars: Count
 
 
 class ReflectSection(Section):
@@ -136,6 +182,8 @@ class ReflectSection(Section):
     max_rules: Count
     seed: int
     trial: TrialSection
+    words: RuleWords
+    details: DetailPatterns
 
 
 class LifeCycle(Section):

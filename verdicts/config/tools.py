@@ -4,13 +4,14 @@ A knob outside them cannot make the tool's outputs stale.
 """
 
 from pathlib import Path
-from typing import TypeVar
+from typing import Any, TypeVar
 
 import yaml
 from pydantic import BaseModel
 
 from verdicts.base.jsonl import validate
 from verdicts.config.load import read_yaml
+from verdicts.config.older import with_constants_of_before
 from verdicts.config.sections import (
     Compat,
     Config,
@@ -46,7 +47,12 @@ def section_text(config: Config, tool: str) -> str:
 
 def read_section(path: Path, model: type[Part]) -> Part:
     """Read a tool's section file into the tool's own model (its fields name the sections it uses)."""
-    return validate(read_yaml(path), model, path)
+    return validate(read_told(path), model, path)
+
+
+def read_told(path: Path) -> dict[str, Any]:
+    """What a section file says, one of an older version in today's form; raises UserError where it is no mapping."""
+    return with_constants_of_before(read_yaml(path))
 
 
 class GuidanceConfig(Section):

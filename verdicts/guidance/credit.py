@@ -3,18 +3,20 @@
 A verdict rests on a rule that it cites if it turns when the rule is left out. So a rule is a small classifier: among
 tickets that have the other verdict without it, it picks some. Its hits are compared with what the same number of
 verdicts would hit if it fired at random among those tickets: its **lift** is the share of right ones among what it
-turns, less that among all it could turn. Where two labels of three are fail, a rule that fails tickets blindly hits 68
-% and lifts nothing.
+turns, less that among all it could turn. Where two labels of three are fail, a rule that fails tickets blindly hits
+68 % and lifts nothing.
 """
 
 from collections import Counter, defaultdict
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import NamedTuple
 
-from verdicts.config.sections import LifeCycle
+from verdicts.config.sections import LifeCycle, ReflectSection
 from verdicts.engines import Engine
-from verdicts.guidance.trial import Table, counts_photos, exact_p, harm_of, photo_class
+from verdicts.guidance.exact_test import Table, exact_p
+from verdicts.guidance.rule_text import counts_photos, photo_class
+from verdicts.guidance.trial import harm_of
 from verdicts.records.guidance import MissionGuidance
 from verdicts.records.reflection import Reflection, RuleTally, Tally
 from verdicts.records.rollout import Selection
@@ -24,14 +26,11 @@ from verdicts.stage_b.protocol import cited_rules
 from verdicts.stage_b.selection import OVERRIDE, TIE
 from verdicts.stats.rates import difference, wilson
 
-_FOUR = ("hits", "misses", "errors", "corrects")
 _UNDECIDED = {OVERRIDE, TIE}
 
 
 class Birth(NamedTuple):
-    """What a rule was learnt from: the tickets that reflection was shown and that it was tried on, and the level of
-    that trial.
-    """
+    """What a rule was learnt from: tickets that reflection was shown or that it was tried on, and its trial's level."""
 
     tickets: frozenset[str]
     level: float
@@ -42,15 +41,14 @@ def births(reflections: Iterable[Reflection]) -> dict[str, Birth]:
 
     A rule whose record has no trial (by hand) counts as tried at level 1.
     """
-    found = {}
+    found: dict[str, Birth] = {}
     for record in reflections:
         for applied in record.applied:
             if applied.key is not None:
                 trial = applied.trial
                 level = 1.0 if trial is None or trial.level is None else trial.level
-                found[applied.key] = Birth(
-                    frozenset(record.ticket_keys) | frozenset(trial.tickets if trial else ()), level
-                )
+                tickets = frozenset(record.ticket_keys) | frozenset(trial.tickets if trial else ())
+                found[applied.key] = Birth(tickets, level)
     return found
 
 
@@ -61,12 +59,12 @@ def tallies_of(
     tickets: Mapping[str, StageA],
     engine: Engine,
     born: Mapping[str, Birth],
+    section: ReflectSection,
 ) -> dict[str, RuleTally]:
-    """What rests on each learnable rule among the selections of a round: one judgement for each rule that a verdict
-    cites.
+    """What rests on each learnable rule among the selections of a round.
 
-    A verdict that the guard gave rests on no rule, nor does one that a tie gave. Where a rule turns verdicts both ways,
-    the way of most of them counts.
+    It takes one judgement for each rule that a verdict cites. A verdict that the guard gave rests on no rule, nor does
+    one that a tie gave. Where a rule turns verdicts both ways, the way of most of them counts.
     """
     citing: dict[str, list[Selection]] = defaultdict(list)
     for selection in selections:
@@ -84,52 +82,80 @@ def tallies_of(
             for selection, logprob in zip(citing[key], judged, strict=True)
             if likelier(logprob) not in (None, selection.verdict)
         ]
-        if not turned:
-            continue
-        ((gives, _),) = Counter(selection.verdict for selection in turned).most_common(1)
-        decided = [selection for selection in turned if selection.verdict == gives]
-        left = [
-            selection for selection in selections if selection.verdict != gives and OVERRIDE not in selection.warnings
-        ]
-        learnt_from = born[key].tickets if key in born else ()
-        photos = (
-            {row.ticket_key: photo_class(tickets[row.ticket_key]) for row in (*decided, *left)}
-            if not counts_photos(guidance.experiences[key])
-            else None
-        )
-        fresh = _count(
-            *([row for row in rows if row.ticket_key not in learnt_from] for rows in (decided, left)), photos
-        )
-        tallies[key] = RuleTally(**_count(decided, left, photos).model_dump(), gives=gives, fresh=fresh)
+        if turned:
+            by_photos = not counts_photos(guidance.experiences[key], section.words)
+            photos = section.trial.photo_classes if by_photos else None
+            fresh_from = born[key].tickets if key in born else frozenset()
+            tallies[key] = _tally_of(turned, selections, tickets, fresh_from, photos)
     return tallies
+
+
+def _tally_of(
+    turned: Sequence[Selection],
+    selections: Sequence[Selection],
+    tickets: Mapping[str, StageA],
+    learnt_from: Collection[str],
+    photo_classes: int | None,
+) -> RuleTally:
+    """The tally of a rule that turned some of a round's selections.
+
+    ``photo_classes``: None for one not tested by them.
+    """
+    ((gives, _),) = Counter(selection.verdict for selection in turned).most_common(1)
+    decided = [selection for selection in turned if selection.verdict == gives]
+    left = [row for row in selections if row.verdict != gives and OVERRIDE not in row.warnings]
+    photos: dict[str, int] = {}
+    if photo_classes is not None:
+        keys = [row.ticket_key for row in (*decided, *left)]
+        photos = {key: photo_class(tickets[key], photo_classes) for key in keys}
+    fresh = _count(
+        [row for row in decided if row.ticket_key not in learnt_from],
+        [row for row in left if row.ticket_key not in learnt_from],
+        photos,
+    )
+    return RuleTally(**_count(decided, left, photos).model_dump(), gives=gives, fresh=fresh)
 
 
 def likelier(logprob: Mapping[str, float | None]) -> str | None:
     """The likelier verdict of a judgement; None where the engine named none."""
     known = {verdict: value for verdict, value in logprob.items() if value is not None}
-    return max(known, key=known.get) if known else None
+    return max(known, key=lambda verdict: known[verdict]) if known else None
 
 
-def _count(decided: Sequence[Selection], left: Sequence[Selection], photos: Mapping[str, int] | None) -> Tally:
+def _count(decided: Sequence[Selection], left: Sequence[Selection], photos: Mapping[str, int]) -> Tally:
+    """Hits and misses among what a rule decided, errors and corrects among what it left; by photos where these are
+    known.
+    """
+
     def four(photo_count: int | None = None) -> list[int]:
-        rows = [
-            [row.label_match for row in of if photo_count is None or photos[row.ticket_key] == photo_count]
-            for of in (decided, left)
+        right = [
+            [row.label_match for row in rows if photo_count is None or photos[row.ticket_key] == photo_count]
+            for rows in (decided, left)
         ]
-        return [sum(rows[0]), len(rows[0]) - sum(rows[0]), len(rows[1]) - sum(rows[1]), sum(rows[1])]
+        return [sum(right[0]), len(right[0]) - sum(right[0]), len(right[1]) - sum(right[1]), sum(right[1])]
 
     classes = sorted({photos[row.ticket_key] for row in (*decided, *left)}) if photos else []
-    return Tally(**dict(zip(_FOUR, four(), strict=True)), by_photos={str(count): four(count) for count in classes})
+    return _tally(four(), {str(count): four(count) for count in classes})
 
 
-def total(tallies: Iterable[Tally]) -> Tally:
+def _tally(four: Sequence[int], by_photos: dict[str, list[int]]) -> Tally:
+    hits, misses, errors, corrects = four
+    return Tally(hits=hits, misses=misses, errors=errors, corrects=corrects, by_photos=by_photos)
+
+
+def _four(tally: Tally) -> list[int]:
+    return [tally.hits, tally.misses, tally.errors, tally.corrects]
+
+
+def total_tally(tallies: Iterable[Tally]) -> Tally:
     """Tallies of several rounds as one."""
-    sums, by_photos = [0, 0, 0, 0], defaultdict(lambda: [0, 0, 0, 0])
+    sums = [0, 0, 0, 0]
+    by_photos: dict[str, list[int]] = defaultdict(lambda: [0, 0, 0, 0])
     for tally in tallies:
-        sums = _added(sums, [getattr(tally, name) for name in _FOUR])
+        sums = _added(sums, _four(tally))
         for count, four in tally.by_photos.items():
             by_photos[count] = _added(by_photos[count], four)
-    return Tally(**dict(zip(_FOUR, sums, strict=True)), by_photos=dict(sorted(by_photos.items())))
+    return _tally(sums, dict(sorted(by_photos.items())))
 
 
 def _added(one: Sequence[int], other: Sequence[int]) -> list[int]:
@@ -150,7 +176,8 @@ class Lift:
     high: float
 
     def __str__(self) -> str:
-        return f"{self.rate:.0%} right, {self.chance:.0%} by chance: lift {100 * self.lift:+.0f} points [{100 * self.low:+.0f}, {100 * self.high:+.0f}]"
+        interval = f"[{100 * self.low:+.0f}, {100 * self.high:+.0f}]"
+        return f"{self.rate:.0%} right, {self.chance:.0%} by chance: lift {100 * self.lift:+.0f} points {interval}"
 
 
 def lift_of(tally: Tally) -> Lift | None:
@@ -170,28 +197,26 @@ def lift_of(tally: Tally) -> Lift | None:
 
 
 def lives_on_the_base_rate(tally: Tally) -> bool:
-    """Whether nothing shows that a rule does better than chance: the lower bound of its lift is not above zero, or it
-    has none.
-    """
+    """Whether nothing shows that a rule does better than chance: its lift is not surely above zero, or it has none."""
     lift = lift_of(tally)
     return lift is None or lift.low <= 0
 
 
 def p_value(tally: Tally) -> float:
-    """One-sided exact test that what a rule turns is wrong no more often than what it leaves, among tickets with as
-    many photos unless it is about their number.
+    """One-sided exact test that what a rule turns is wrong no more often than what it leaves.
+
+    Among tickets with as many photos, unless the rule is about their number.
     """
     return exact_p(_strata(tally))
 
 
 def _strata(tally: Tally) -> list[Table]:
-    fours = list(tally.by_photos.values()) or [[getattr(tally, name) for name in _FOUR]]
+    fours = list(tally.by_photos.values()) or [_four(tally)]
     return [Table(hits, hits + errors, misses, misses + corrects) for hits, misses, errors, corrects in fours]
 
 
 class Account(NamedTuple):
-    """What is known of a rule over the last epoch: ``all`` learn tickets, and the ``fresh`` ones that it was not learnt
-    from.
+    """What is known of a rule over the last epoch: on ``all`` learn tickets, and on those it was not learnt from.
 
     ``gives``: the verdict that it turns tickets to. ``rounds``: how many rounds of an epoch it has been in force, at
     most all.
@@ -204,9 +229,7 @@ class Account(NamedTuple):
 
 
 def account_of(key: str, created_round: int, lives: Mapping[int, Reflection], last: int, per_epoch: int) -> Account:
-    """A rule's account after round ``last``, from the life-cycle records of rounds (by number) over the last epoch's
-    worth of them.
-    """
+    """A rule's account after round ``last``: over the last epoch's worth of life-cycle records, by round."""
     since = max(created_round, last - per_epoch) + 1
     seen = [
         lives[number].tallies[key]
@@ -215,8 +238,8 @@ def account_of(key: str, created_round: int, lives: Mapping[int, Reflection], la
     ]
     gives = Counter(tally.gives for tally in seen if tally.gives).most_common(1)
     return Account(
-        total(seen),
-        total([tally.fresh for tally in seen if tally.fresh]),
+        total_tally(seen),
+        total_tally([tally.fresh for tally in seen if tally.fresh]),
         gives[0][0] if gives else None,
         last + 1 - since,
     )
@@ -237,7 +260,9 @@ def leaving(
     verdicts: Counter[tuple[str, str]] = Counter()
     for number in range(max(0, last - per_epoch) + 1, last + 1):
         if number in lives:
-            verdicts.update({tuple(pair.split("/")): count for pair, count in lives[number].verdicts.items()})
+            for pair, count in lives[number].verdicts.items():
+                label, _, verdict = pair.partition("/")
+                verdicts[label, verdict] += count
     why = {}
     for key, meta in guidance.metadata.items():
         account = account_of(key, meta.created_round, lives, last, per_epoch)
@@ -250,15 +275,14 @@ def leaving(
 
 
 def _fault(account: Account, life: LifeCycle, verdicts: Mapping[tuple[str, str], int], per_epoch: int) -> str | None:
-    """What counts against a rule at any time: it is wrong too often, no better than chance, or (over a whole epoch)
-    does harm.
-    """
+    """What counts against a rule: it is wrong too often, no better than chance, or (over a whole epoch) does harm."""
     seen = account.all
     if seen.misses < life.min_miss:
         return None
     turned = seen.hits + seen.misses
     said = f"{seen.hits} right, {seen.misses} wrong"
-    if wilson(seen.hits, turned).high < life.min_precision * (1 - life.label_noise):
+    upper = wilson(seen.hits, turned).high
+    if upper is not None and upper < life.min_precision * (1 - life.label_noise):
         return f"breaks_too_many: {said}"
     lift = lift_of(seen)
     if lift is not None and lift.high <= 0:
@@ -281,11 +305,13 @@ def _unconfirmed(account: Account, life: LifeCycle, birth: Birth | None) -> str 
     """
     if birth is None and account.all.misses < life.min_miss:
         return None
-    p_fresh, p_all = p_value(account.fresh), p_value(account.all)
     fresh, seen = account.fresh, account.all
+    p_fresh, p_all = p_value(fresh), p_value(seen)
     telling = exact_p(table.best for table in _strata(fresh)) <= life.confirm
-    if p_fresh <= life.confirm or p_all <= (birth.level if birth else 1) * (
-        life.confirm if telling or not birth else 1
-    ):
+    level = (birth.level if birth else 1) * (life.confirm if telling or not birth else 1)
+    if p_fresh <= life.confirm or p_all <= level:
         return None
-    return f"not_confirmed: {fresh.hits} right, {fresh.misses} wrong on tickets that it was not learnt from (p {p_fresh:.2g}), {seen.hits} and {seen.misses} on all (p {p_all:.2g})"
+    return (
+        f"not_confirmed: {fresh.hits} right, {fresh.misses} wrong on tickets that it was not learnt from "
+        f"(p {p_fresh:.2g}), {seen.hits} and {seen.misses} on all (p {p_all:.2g})"
+    )

@@ -4,20 +4,23 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import Literal
 
+from verdicts.guidance.operations import of_record
 from verdicts.records.guidance import MissionGuidance, RuleMeta
 from verdicts.records.reflection import Reflection, Trial
 from verdicts.stage_b.prompts import rule_number
 
+Sign = Literal["+", "-", "~"]
+
 
 @dataclass(frozen=True)
-class Change:
+class RuleChange:
     """One rule that came (+), went (-) or was reworded (~).
 
     ``reflection_id`` and ``trial`` are None where no reflection record accounts for the change (a hand edit).
     ``metadata``: of a rule that went, what was known of it; else as it stands after the change.
     """
 
-    sign: Literal["+", "-", "~"]
+    sign: Sign
     key: str
     text: str
     old_text: str | None
@@ -36,31 +39,33 @@ class Cause:
     trial: Trial | None
 
 
-def changes_between(before: MissionGuidance, after: MissionGuidance, reflections: Iterable[Reflection]) -> list[Change]:
+def changes_between(
+    before: MissionGuidance, after: MissionGuidance, reflections: Iterable[Reflection]
+) -> list[RuleChange]:
     """The changes from one state to the next, in the order of the rule keys.
 
     ``reflections``: the records between them.
     """
     causes = _causes(reflections)
-    changes = []
+    changes: list[RuleChange] = []
     for key in sorted(before.experiences.keys() | after.experiences.keys(), key=rule_number):
         old, new = before.experiences.get(key), after.experiences.get(key)
         if old == new:
             continue
         cause = causes.get(key)
-        sign, metadata, why = "+" if old is None else "~", after.metadata.get(key), cause.why if cause else ""
-        if new is None:
+        sign: Sign = "~"
+        why, metadata = cause.why if cause else "", after.metadata.get(key)
+        if old is None:
+            sign = "+"
+        elif new is None:
             removed = after.removed.get(key)
-            sign, metadata, why = (
-                "-",
-                removed.metadata if removed else before.metadata.get(key),
-                removed.why if removed else "",
-            )
+            sign, why = "-", removed.why if removed else ""
+            metadata = removed.metadata if removed else before.metadata.get(key)
         changes.append(
-            Change(
+            RuleChange(
                 sign=sign,
                 key=key,
-                text=new if new is not None else old,
+                text=(old if new is None else new) or "",
                 old_text=old if sign == "~" else None,
                 why=why or "by hand",
                 reflection_id=cause.reflection_id if cause else None,
@@ -73,13 +78,13 @@ def changes_between(before: MissionGuidance, after: MissionGuidance, reflections
 
 def _causes(reflections: Iterable[Reflection]) -> dict[str, Cause]:
     """By rule key, the last record that made, reworded or removed the rule."""
-    causes = {}
+    causes: dict[str, Cause] = {}
     for record in reflections:
         causes.update({key: Cause(record.reflection_id, "cleaned up", None) for key in record.cleaned_up})
         for applied in record.applied:
             cause = Cause(record.reflection_id, applied.op.rationale, applied.trial)
-            touched = {applied.key, applied.op.key, *applied.op.keys} - {None}
-            causes.update(dict.fromkeys(touched, cause))
+            touched = [applied.key, *of_record(applied.op).keys]
+            causes.update({key: cause for key in touched if key is not None})
     return causes
 
 

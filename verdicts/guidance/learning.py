@@ -1,168 +1,56 @@
-"""One round of learning: credit rules, drop those that fail, reflect on errors, try proposals, keep what explains
-errors.
-"""
+"""One round of learning: credit rules, drop those that fail, reflect on errors, keep proposals that explain errors."""
 
 import hashlib
 from collections import Counter
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from typing import NamedTuple
 
-from verdicts.base.progress import progress
 from verdicts.config.tools import ReflectConfig
-from verdicts.engines import Decode, Engine
-from verdicts.guidance.credit import Birth, births, leaving, likelier, tallies_of
-from verdicts.guidance.reflection import DIRECTIONS, Answer, Group, answer_schema, groups_of, read_completion
-from verdicts.guidance.rules import change, credit, details_of, normal, refusal, refuse, remove, settle, tried
-from verdicts.guidance.trial import (
-    Sample,
-    counts,
-    counts_photos,
-    does_harm,
-    does_nothing,
-    draw_sample,
-    foreign_object,
-    level_of,
-    photo_class,
-    verdict_on,
-    weigh,
-)
+from verdicts.engines import Completion, Decode, Engine
+from verdicts.guidance.credit import leaving, tallies_of
+from verdicts.guidance.past import Past
+from verdicts.guidance.proposals import Outcome, Trials, consider_all
+from verdicts.guidance.reflection import ErrorGroup, ReflectionAnswer, answer_schema, groups_of, read_completion
+from verdicts.guidance.rules import credit, end_round, remove
 from verdicts.records.guidance import MissionGuidance
-from verdicts.records.reflection import MUTE_TRIAL, AppliedOperation, Operation, Reflection, RejectedOperation, Trial
+from verdicts.records.reflection import Reflection
 from verdicts.records.rollout import Selection
 from verdicts.records.tickets import StageA
 from verdicts.rounds.holdout import to_learn_from
 from verdicts.rounds.windows import Place
-from verdicts.stage_b.prompts import reflect_system, stage_b_system, stage_b_user
+from verdicts.stage_b.prompts import reflect_system
 
 
-class Past(NamedTuple):
-    """What a round knows of the rounds before it.
+class Round(NamedTuple):
+    """Where a round of learning stands and what it works with; ``selections``: of tickets that are not held out."""
 
-    ``selections``: those of the last ``windows`` rounds, the latest first, which proposals are tried on too. ``lives``:
-    life-cycle records by round, over an epoch's worth of rounds. ``born``: what the rules in force were learnt from.
-    """
+    cfg: ReflectConfig
+    engine: Engine
+    tickets: Mapping[str, StageA]
+    selections: Sequence[Selection]
+    past: Past
+    place: Place
+    number: int
 
-    selections: Sequence[Selection] = ()
-    windows: int = 0
-    lives: Mapping[int, Reflection] = {}
-    born: Mapping[str, Birth] = {}
+    @property
+    def growing(self) -> bool:
+        """Whether the next round will have more windows to try proposals on."""
+        return 1 + self.past.windows < min(self.cfg.reflect.trial.rounds, self.place.rounds_per_epoch)
 
-    @classmethod
-    def of(cls, selections: Sequence[Sequence[Selection]], reflections: Mapping[int, Sequence[Reflection]]) -> "Past":
-        """From the selections of the rounds to try on, the latest first, and reflection records by round, oldest first."""
-        lives = {number: records[0] for number, records in reflections.items()}
-        born = births(record for records in reflections.values() for record in records)
-        return cls([selection for rows in selections for selection in rows], len(selections), lives, born)
+    @property
+    def to_try_on(self) -> list[Selection]:
+        """The latest selection of each ticket, of this round and of those before it."""
+        older = to_learn_from(self.past.selections, self.cfg.learn)
+        return list({row.ticket_key: row for row in reversed([*self.selections, *older])}.values())
 
 
-class Learner:
-    """State of one round: the guidance as it changes, and verdicts of trial tickets under it."""
+class Asked(NamedTuple):
+    """One reflection call: its system message, what was shown, and what came back."""
 
-    def __init__(
-        self,
-        cfg: ReflectConfig,
-        engine: Engine,
-        guidance: MissionGuidance,
-        tickets: Mapping[str, StageA],
-        selections: Sequence[Selection],
-        shown: Collection[str],
-        growing: bool,
-        round_number: int,
-    ):
-        self.cfg, self.engine, self.guidance, self.tickets, self.round = cfg, engine, guidance, tickets, round_number
-        self.selections, self.shown = selections, shown
-        self.growing = growing  # there will be more tickets to try on in the next round
-        self.mute = False
-        self._samples: dict[str, Sample] = {}
-        self._known: dict[str, str] = {}  # verdicts under the guidance as it is
-
-    def sample(self, direction: str) -> Sample:
-        """The tickets that proposals against one direction of error are tried on, drawn when the first one comes."""
-        if direction not in self._samples:
-            limits, seed = self.cfg.reflect.trial, f"{self.cfg.reflect.seed}/{self.round}"
-            self._samples[direction] = draw_sample(
-                self.selections, DIRECTIONS[direction], limits, seed, self.shown, self._standing
-            )
-        return self._samples[direction]
-
-    def _standing(self, selections: Sequence[Selection]) -> list[Selection]:
-        """Those whose verdict still is what it was: guidance may have changed since."""
-        now = self._now(selections)
-        return [selection for selection in selections if now[selection.ticket_key] == selection.verdict]
-
-    def _now(self, selections: Sequence[Selection]) -> dict[str, str]:
-        """Verdicts under the guidance as it is, each ticket asked once."""
-        new = [selection for selection in selections if selection.ticket_key not in self._known]
-        self._known |= self.verdicts(new, self.guidance) if new else {}
-        return self._known
-
-    def verdicts(self, selections: Sequence[Selection], guidance: MissionGuidance) -> dict[str, str]:
-        """The likelier verdict of each ticket under a guidance: ticket_key -> pass or fail (as it was, where the ticket
-        does not fit).
-
-        ``mute`` says afterwards that the engine named a verdict for none of them: such a trial shows nothing.
-        """
-        system = stage_b_system(self.cfg.mission.name, guidance.experiences)
-        judged = self.engine.judge(
-            system, [stage_b_user(self.tickets[selection.ticket_key].per_image) for selection in selections]
-        )
-        known = [likelier(logprob) for logprob in judged]
-        self.mute = bool(known) and not any(known)
-        return {seen.ticket_key: said or seen.verdict for seen, said in zip(selections, known, strict=True)}
-
-    def consider(
-        self, operation: Operation, direction: str, reflection_id: str, details: set[str]
-    ) -> AppliedOperation | RejectedOperation:
-        """Check an operation, try it, and change the guidance where it is accepted."""
-        section = self.cfg.reflect
-        raw = operation.model_dump()
-        if why := refusal(operation, self.guidance, details, section.max_rule_chars, section.max_rules):
-            return RejectedOperation(op=raw, why=why)
-        changed, key = change(self.guidance, operation, reflection_id, self.round)
-        trial, after = self._try(changed, direction, operation.text)
-        if self.mute:
-            return RejectedOperation(
-                op=raw, why=f"{MUTE_TRIAL}: the engine named no verdict for any ticket it was tried on", trial=trial
-            )
-        self.guidance = tried(self.guidance, self.guidance.trials + (counts(trial) and not self.growing))
-        why = verdict_on(trial, section.trial, self.cfg.life_cycle)
-        if operation.op == "merge" and does_nothing(trial):
-            why = None  # a merge has to keep verdicts, not to mend them
-        if why is None and operation.op in ("update", "merge"):
-            why = self._loss_elsewhere(changed, direction)
-        if why is None:
-            self.guidance = changed if does_nothing(trial) else tried(changed, 0)
-            self._known = after
-            return AppliedOperation(op=operation, key=key, trial=trial.model_copy(update={"tickets": sorted(after)}))
-        remembered = operation.op in ("add", "update", "merge") and does_harm(trial)
-        if remembered:
-            self.guidance = refuse(self.guidance, operation.text, why)
-        return RejectedOperation(op=raw, why=why, trial=trial, remembered=remembered)
-
-    def _loss_elsewhere(self, changed: MissionGuidance, direction: str) -> str | None:
-        """Why a replaced text is missed: it may have worked on tickets of the other verdict, which its trial did not
-        hold. None where it is not.
-        """
-        (other,) = set(DIRECTIONS) - {direction}
-        trial, _ = self._try(changed, other)
-        if trial.precision is None or trial.precision >= 0.5:
-            return None
-        return f"breaks_other_verdicts: fixed {len(trial.fixed)}, broke {len(trial.broke)}"
-
-    def _try(self, changed: MissionGuidance, direction: str, text: str | None = None) -> tuple[Trial, dict[str, str]]:
-        sample = self.sample(direction)
-        drawn = [*sample.errors, *sample.corrects]
-        before = dict(self._now(drawn))
-        after = self.verdicts(drawn, changed)
-        limits = self.cfg.reflect.trial
-        foreign = foreign_object(text, self.guidance.experiences["G0"]) if text else None
-        level = (limits.early if self.growing else level_of(self.guidance.trials, limits.spend)) * (
-            limits.foreign if foreign else 1
-        )
-        photos = {key: photo_class(self.tickets[key]) for key in after} if text and not counts_photos(text) else None
-        return weigh(
-            sample, before, after, noise=self.cfg.life_cycle.label_noise, level=level, foreign=foreign, photos=photos
-        ), after
+    system: str
+    group: ErrorGroup
+    completion: Completion
+    answer: ReflectionAnswer
 
 
 def learn(
@@ -179,122 +67,84 @@ def learn(
 
     Returns its reflection records (life cycle first, then one a call) and the guidance after it.
     """
-    before = guidance
-    selections = to_learn_from(selections, cfg.learn)
-    tallies = tallies_of(cfg.mission.name, guidance, selections, tickets, engine, past.born)
-    guidance = credit(guidance, tallies)
-    seen = Counter(f"{selection.label}/{selection.verdict}" for selection in selections)
-    life = Reflection(
-        reflection_id=f"r{round_number:04d}-life", round=round_number, epoch=place.epoch, ticket_keys=[], directions={},
-        prompt_digest="", raw_response="", operations=[], unexplainable=[], applied=[], rejected=[],
-        tallies=tallies, verdicts=dict(sorted(seen.items())), cleaned_up=[], before_step=before.step, after_step=before.step,
-    )  # fmt: skip
-    left = leaving(
-        guidance, {**past.lives, round_number: life}, past.born, cfg.life_cycle, round_number, place.rounds_per_epoch
-    )
-    if left:
-        guidance = remove(guidance, left, round_number)
-    life = life.model_copy(update={"cleaned_up": list(left), "left": left, "after_step": guidance.step})
+    this = Round(cfg, engine, tickets, to_learn_from(selections, cfg.learn), past, place, round_number)
+    life, now = _live(this, guidance)
+    calls = _reflect(this, now)
+    groups, answers = [call.group for call in calls], [call.answer for call in calls]
+    shown = {ticket.ticket_key for group in groups for ticket in group.tickets}
+    trials = Trials(cfg, engine, now, tickets, this.to_try_on, shown, this.growing, round_number)
+    names = [f"r{round_number:04d}-{call:02d}" for call in range(1, len(calls) + 1)]
+    outcomes = consider_all(trials, groups, answers, names)
+    records = [_record(this, *parts) for parts in zip(names, calls, outcomes, strict=True)]
+    return [life, *records], end_round(guidance, trials.guidance)
 
-    section = cfg.reflect
-    system = reflect_system(cfg.mission.name, guidance.experiences)
-    groups = groups_of(selections, tickets, section, f"{section.seed}/{round_number}", engine.count_tokens)
-    decodes = [
-        Decode(section.temperature, section.top_p, section.max_new_tokens, _call_seed(section.seed, round_number, call))
-        for call in range(len(groups))
-    ]
-    schema = (
-        answer_schema(
-            list(guidance.metadata), max((len(group.tickets) for group in groups), default=1), section.max_rule_chars
-        )
-        if section.grammar
-        else None
+
+def _live(this: Round, guidance: MissionGuidance) -> tuple[Reflection, MissionGuidance]:
+    """The life-cycle record of a round, and the guidance with its rules credited and those that fail taken out."""
+    cfg, before = this.cfg, guidance.step
+    tallies = tallies_of(
+        cfg.mission.name, guidance, this.selections, this.tickets, this.engine, this.past.born, cfg.reflect
     )
-    completions = (
-        engine.complete(system, [group.user for group in groups], decodes, json_schema=schema) if groups else []
-    )
-    answers = [
-        read_completion(completion, [ticket.ticket_key for ticket in group.tickets])
+    guidance = credit(guidance, tallies)
+    seen = Counter(f"{selection.label}/{selection.verdict}" for selection in this.selections)
+    life = Reflection(
+        reflection_id=f"r{this.number:04d}-life", round=this.number, epoch=this.place.epoch,
+        ticket_keys=[], directions={}, prompt_digest="", raw_response="",
+        operations=[], unexplainable=[], applied=[], rejected=[],
+        tallies=tallies, verdicts=dict(sorted(seen.items())), cleaned_up=[], before_step=before, after_step=before,
+    )  # fmt: skip
+    lives = {**this.past.lives, this.number: life}
+    left = leaving(guidance, lives, this.past.born, cfg.life_cycle, this.number, this.place.rounds_per_epoch)
+    if left:
+        guidance = remove(guidance, left, this.number)
+    return life.model_copy(update={"cleaned_up": list(left), "left": left, "after_step": guidance.step}), guidance
+
+
+def _reflect(this: Round, guidance: MissionGuidance) -> list[Asked]:
+    """Show groups of errors to the model and read what it proposes."""
+    section = this.cfg.reflect
+    system = reflect_system(this.cfg.mission.name, guidance.experiences)
+    count_tokens = this.engine.count_tokens
+    groups = groups_of(this.selections, this.tickets, section, f"{section.seed}/{this.number}", count_tokens)
+    if not groups:
+        return []
+    seeds = [_call_seed(section.seed, this.number, call) for call in range(len(groups))]
+    decodes = [Decode(section.temperature, section.top_p, section.max_new_tokens, seed) for seed in seeds]
+    schema = None
+    if section.grammar:
+        cases = max(len(group.tickets) for group in groups)
+        schema = answer_schema(list(guidance.metadata), cases, section.max_rule_chars)
+    completions = this.engine.complete(system, [group.user for group in groups], decodes, json_schema=schema)
+    return [
+        Asked(system, group, completion, read_completion(completion, [ticket.ticket_key for ticket in group.tickets]))
         for group, completion in zip(groups, completions, strict=True)
     ]
 
-    shown = {ticket.ticket_key for group in groups for ticket in group.tickets}
-    latest = {
-        selection.ticket_key: selection
-        for selection in reversed([*selections, *to_learn_from(past.selections, cfg.learn)])
-    }
-    growing = 1 + past.windows < min(section.trial.rounds, place.rounds_per_epoch)
-    learner = Learner(cfg, engine, guidance, tickets, list(latest.values()), shown, growing, round_number)
-    outcomes = _consider_all(learner, groups, answers)
-    records = [life]
-    for call, (group, completion, answer) in enumerate(zip(groups, completions, answers, strict=True)):
-        applied, rejected, step_before, step_after, spent = outcomes[call]
-        records.append(
-            Reflection(
-                reflection_id=_reflection_id(round_number, call),
-                round=round_number,
-                epoch=place.epoch,
-                ticket_keys=[ticket.ticket_key for ticket in group.tickets],
-                directions={group.direction: len(group.tickets)},
-                prompt_digest=hashlib.sha256(f"{system}\0{group.user}".encode()).hexdigest()[:16],
-                raw_response=completion.text or getattr(completion, "detail", ""),
-                operations=answer.operations,
-                unexplainable=answer.unexplainable,
-                applied=applied,
-                rejected=[*answer.rejected, *rejected],
-                cleaned_up=[],
-                before_step=step_before,
-                after_step=step_after,
-                trials=spent,
-                unreadable=answer.unreadable,
-                forgiven=answer.forgiven,
-            )  # fmt: skip
-        )
-    return records, settle(before, learner.guidance)
 
-
-def _consider_all(
-    learner: Learner, groups: Sequence[Group], answers: Sequence[Answer]
-) -> list[tuple[list, list, int, int, int]]:
-    """Consider every proposal in call order, each text once; (applied, rejected, step before, step after, trials after)
-    a call.
-    """
-    details = details_of(ticket for group in groups for ticket in group.tickets)
-    seen: set[tuple] = set()
-    tried, outcomes = 0, []
-    with progress(
-        f"reflect {learner.round:04d}", sum(len(answer.operations) for answer in answers), unit="proposals"
-    ) as bar:
-        for call, (group, answer) in enumerate(zip(groups, answers, strict=True)):
-            applied, rejected, step_before = [], [], learner.guidance.step
-            for operation in answer.operations:
-                bar.update()
-                same = (
-                    operation.op,
-                    operation.key,
-                    tuple(sorted(operation.keys)),
-                    normal(operation.text or ""),
-                    group.direction,
-                )
-                if same in seen or tried >= learner.cfg.reflect.max_operations:
-                    rejected.append(
-                        RejectedOperation(
-                            op=operation.model_dump(),
-                            why="proposed_twice_this_round" if same in seen else "too_many_this_round",
-                        )
-                    )
-                    continue
-                seen.add(same)
-                outcome = learner.consider(operation, group.direction, _reflection_id(learner.round, call), details)
-                tried += outcome.trial is not None
-                (applied if isinstance(outcome, AppliedOperation) else rejected).append(outcome)
-            outcomes.append((applied, rejected, step_before, learner.guidance.step, learner.guidance.trials))
-    return outcomes
-
-
-def _reflection_id(round_number: int, call: int) -> str:
-    return f"r{round_number:04d}-{call + 1:02d}"
+def _record(this: Round, reflection_id: str, call: Asked, outcome: Outcome) -> Reflection:
+    """The record of one reflection call."""
+    system, group, completion, answer = call
+    return Reflection(
+        reflection_id=reflection_id,
+        round=this.number,
+        epoch=this.place.epoch,
+        ticket_keys=[ticket.ticket_key for ticket in group.tickets],
+        directions={group.direction: len(group.tickets)},
+        prompt_digest=hashlib.sha256(f"{system}\0{group.user}".encode()).hexdigest()[:16],
+        raw_response=completion.text or completion.detail,
+        operations=answer.operations,
+        unexplainable=answer.unexplainable,
+        applied=outcome.applied,
+        rejected=[*answer.rejected, *outcome.rejected],
+        cleaned_up=[],
+        before_step=outcome.step_before,
+        after_step=outcome.step_after,
+        trials=outcome.trials,
+        unreadable=answer.unreadable,
+        forgiven=answer.forgiven,
+    )
 
 
 def _call_seed(seed: int, round_number: int, call: int) -> int:
+    """A 31-bit seed for one reflection call."""
     return int.from_bytes(hashlib.sha256(f"{seed}/{round_number}/{call}".encode()).digest()[:4]) >> 1

@@ -3,6 +3,7 @@
 import shutil
 from collections.abc import Sequence
 from pathlib import Path
+from typing import Literal
 
 from verdicts.base.errors import mistake
 from verdicts.config.tools import LoopConfig
@@ -14,7 +15,7 @@ from verdicts.rounds.windows import place_of
 
 def guidance_states(rounds: Path, mission: str) -> list[MissionGuidance]:
     """The guidance after round 0, 1, 2 …, as far as rounds follow each other; raises UserError where there is none."""
-    states = []
+    states: list[MissionGuidance] = []
     while (path := rounds / f"{len(states):04d}" / "guidance.json").exists():
         states.append(read_guidance(path, mission))
     if not states:
@@ -32,22 +33,21 @@ def status_of(states: Sequence[MissionGuidance], tickets: int, cfg: LoopConfig) 
     seen, oscillations = {_rules(states[0]): 0}, []
     last_change = 0
     for round_number in range(1, len(states)):
-        if (
-            states[round_number].experiences != states[round_number - 1].experiences
-        ):  # not the step: a hand edit need not count it
+        # not the step: a hand edit need not count it
+        if states[round_number].experiences != states[round_number - 1].experiences:
             last_change = round_number
             rules = _rules(states[round_number])
             if rules in seen:
                 oscillations.append(f"round {round_number} returns to the rules after round {seen[rules]}")
             seen[rules] = round_number
         epochs, rest = divmod(round_number, per_epoch)
-        ended = (
-            "converged"
-            if rest == 0 and round_number - last_change >= per_epoch
-            else "max_epochs"
-            if rest == 0 and epochs >= cfg.loop.max_epochs
-            else None
-        )
+        if rest:
+            continue
+        ended: Literal["converged", "max_epochs"] | None = None
+        if round_number - last_change >= per_epoch:
+            ended = "converged"
+        elif epochs >= cfg.loop.max_epochs:
+            ended = "max_epochs"
         if ended:
             return LoopStatus(
                 status=ended, rounds=round_number, epochs=epochs, rounds_per_epoch=per_epoch, oscillations=oscillations
@@ -58,7 +58,7 @@ def status_of(states: Sequence[MissionGuidance], tickets: int, cfg: LoopConfig) 
     )
 
 
-def supersede(rounds: Path, last: int) -> int:
+def supersede_rounds(rounds: Path, last: int) -> int:
     """Move rounds after ``last`` out of the way, replacing what an earlier call moved there. Returns how many."""
     later = [
         path for path in sorted(rounds.iterdir()) if path.is_dir() and path.name.isdigit() and int(path.name) > last

@@ -13,7 +13,7 @@ from typing import Any, NamedTuple
 from verdicts.stage_b.protocol import strip_thinking
 
 # Kinds that are forgiven here; verdicts/guidance/reflection.py adds those of the fields.
-FORGIVEN = {
+FORGIVEN_JSON = {
     "thinking": "everything up to a </think> before the answer",
     "bom": "a byte order mark or zero-width characters around the answer",
     "fence": "a code fence around the object, with or without a language",
@@ -29,7 +29,7 @@ _BEGINS = re.compile(r'\{\s*["}]')  # any other brace is prose
 _MOST_OBJECTS = 64  # an answer with more is no answer
 
 
-class Found(NamedTuple):
+class ReadObject(NamedTuple):
     """The object, and the kinds that were forgiven; or ``why`` there is none (``value`` None)."""
 
     value: Any
@@ -43,7 +43,7 @@ class _Twice(ValueError):
     msg = "a key stands twice"
 
 
-def read_object(text: str) -> Found:
+def read_object(text: str) -> ReadObject:
     """Read the one JSON object of an answer, or any one JSON value where the answer is nothing else.
 
     ``why``: ``empty``, ``not_json: …`` (json's own words), ``two_objects``.
@@ -58,24 +58,24 @@ def read_object(text: str) -> Found:
         forgiven += [kind] if rest.strip() != text.strip() else []
         text = rest
     if not text.strip():
-        return Found(None, [], "empty")
+        return ReadObject(None, [], "empty")
     try:
         value, end, kinds = _decode(text, 0)
         if not text[end:].strip():
-            return Found(value, _once(forgiven + kinds), None)
+            return ReadObject(value, _once(forgiven + kinds), None)
     except (ValueError, RecursionError):
         pass
     return _among_words(text, forgiven)
 
 
-def _among_words(text: str, forgiven: list[str]) -> Found:
+def _among_words(text: str, forgiven: list[str]) -> ReadObject:
     """The one object in a text that holds more than it."""
     values, around, at, kinds = [], [], 0, list(forgiven)
     while begins := _BEGINS.search(text, at):
         try:
             value, end, more = _decode(text, begins.start())
         except (ValueError, RecursionError) as error:
-            return Found(None, [], f"not_json: {_words(error)}")
+            return ReadObject(None, [], f"not_json: {_words(error)}")
         values.append(value)
         around.append(text[at : begins.start()])
         kinds += more
@@ -83,15 +83,17 @@ def _among_words(text: str, forgiven: list[str]) -> Found:
         if len(values) > _MOST_OBJECTS:
             break
     if not values:
-        return Found(None, [], f"not_json: {'no object in it' if '{' not in text else 'no object begins as JSON does'}")
+        return ReadObject(
+            None, [], f"not_json: {'no object in it' if '{' not in text else 'no object begins as JSON does'}"
+        )
     if any(value != values[0] for value in values):
-        return Found(None, [], "two_objects: which one is meant is open")
+        return ReadObject(None, [], "two_objects: which one is meant is open")
     outside = "".join([*around, text[at:]])
     words = _FENCE.sub("", outside)
     kinds += ["fence"] if words != outside else []
     kinds += ["prose"] if words.strip() else []
     kinds += ["repeated"] if len(values) > 1 else []
-    return Found(values[0], _once(kinds), None)
+    return ReadObject(values[0], _once(kinds), None)
 
 
 def _decode(text: str, at: int) -> tuple[Any, int, list[str]]:

@@ -1,9 +1,11 @@
-"""What a round of learning reads of the rounds before it."""
+"""What a round of learning knows of the rounds before it."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
+from types import MappingProxyType
+from typing import NamedTuple
 
-from verdicts.guidance.learning import Past
+from verdicts.guidance.credit import Birth, births
 from verdicts.records.guidance import MissionGuidance
 from verdicts.records.reflection import Reflection
 from verdicts.records.review import ReviewDecision
@@ -11,6 +13,27 @@ from verdicts.records.rollout import Selection
 from verdicts.records.run_folder import round_folder, stream_file
 from verdicts.records.tickets import StageA
 from verdicts.review.decisions import for_learning
+
+
+class Past(NamedTuple):
+    """The past of a round.
+
+    ``selections``: those of the last ``windows`` rounds, the latest first, which proposals are tried on too.
+    ``lives``: life-cycle records by round, over an epoch's worth of rounds. ``born``: what the rules in force were
+    learnt from.
+    """
+
+    selections: Sequence[Selection] = ()
+    windows: int = 0
+    lives: Mapping[int, Reflection] = MappingProxyType({})
+    born: Mapping[str, Birth] = MappingProxyType({})
+
+    @classmethod
+    def of(cls, selections: Sequence[Sequence[Selection]], reflections: Mapping[int, Sequence[Reflection]]) -> "Past":
+        """From selections of the rounds to try on, the latest first, and reflection records by round, oldest first."""
+        lives = {number: records[0] for number, records in reflections.items()}
+        born = births(record for records in reflections.values() for record in records)
+        return cls([selection for rows in selections for selection in rows], len(selections), lives, born)
 
 
 def read_past(

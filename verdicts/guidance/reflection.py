@@ -16,20 +16,19 @@ from pydantic import ValidationError
 from verdicts.config.sections import ReflectSection
 from verdicts.engines import LENGTH, STOP, Completion
 from verdicts.guidance.model_json import read_object
-from verdicts.records.reflection import Operation, RejectedOperation
+from verdicts.guidance.operations import FIELDS, OPERATIONS
+from verdicts.records.reflection import Direction, Operation, RejectedOperation
 from verdicts.records.rollout import Selection
-from verdicts.records.tickets import StageA
+from verdicts.records.tickets import StageA, Verdict
 from verdicts.review.decisions import OTHER
 from verdicts.stage_b.prompts import Case, reflect_user
 
 # direction of error -> the (wrong) verdict its tickets have
-DIRECTIONS = {"false_release": "pass", "false_block": "fail"}
-_FIELDS = {"add": {"text"}, "update": {"key", "text"}, "delete": {"key"}, "merge": {"keys", "text"}}
-_ANY_FIELD = set().union(*_FIELDS.values())
-_NOTHING = (None, "", [])
+DIRECTIONS: dict[Direction, Verdict] = {"false_release": "pass", "false_block": "fail"}
+_NOTHING: tuple[object, ...] = (None, "", [])
 
 # Kinds of form that are forgiven in the fields, beside those of verdicts/guidance/model_json.py.
-FORGIVEN = {
+FORGIVEN_FIELDS = {
     "unknown_field": "a field that no operation has",
     "empty_field": "a field of another operation that holds nothing",
     "key_blanks": "blanks around a key",
@@ -41,13 +40,13 @@ _CASE = re.compile(r"\s*(?:案例|case)?\s*[#:]?\s*(\d{1,6})\s*", re.IGNORECASE)
 _BETWEEN = re.compile(r"[,，、;；]")
 
 
-class Group(NamedTuple):
+class ErrorGroup(NamedTuple):
     """Wrong tickets of one direction that are shown together; case numbers count from 1 in this order.
 
     Their label is the one that the direction says: a person may have corrected the one they came with.
     """
 
-    direction: str
+    direction: Direction
     tickets: list[StageA]
 
     @property
@@ -63,9 +62,9 @@ def groups_of(
     section: ReflectSection,
     seed: str,
     count_tokens: Callable[[str], int],
-) -> list[Group]:
-    """Cut a window's errors into groups: seeded order, at most ``groups`` a direction, each within ``prompt_tokens``."""
-    groups = []
+) -> list[ErrorGroup]:
+    """Cut a window's errors into groups: seeded order, at most ``groups`` a direction, each of ``prompt_tokens``."""
+    groups: list[ErrorGroup] = []
     for direction, verdict in DIRECTIONS.items():
         wrong = [
             tickets[selection.ticket_key]
@@ -74,14 +73,14 @@ def groups_of(
         ]
         random.Random(f"{seed}/{direction}").shuffle(wrong)
         for start in range(0, min(len(wrong), section.groups * section.group_size), section.group_size):
-            group = Group(direction, wrong[start : start + section.group_size])
+            group = ErrorGroup(direction, wrong[start : start + section.group_size])
             while len(group.tickets) > 1 and count_tokens(group.user) > section.prompt_tokens:
-                group = Group(direction, group.tickets[:-1])
+                group = ErrorGroup(direction, group.tickets[:-1])
             groups.append(group)
     return groups
 
 
-class Answer(NamedTuple):
+class ReflectionAnswer(NamedTuple):
     """A reflection answer read: what it proposes, what of it is no operation, which tickets it cannot explain.
 
     ``forgiven``: how often each kind of form was forgiven. ``unreadable``: why the answer as a whole could not be read;
@@ -95,7 +94,7 @@ class Answer(NamedTuple):
     unreadable: str | None
 
 
-def read_completion(completion: Completion, ticket_keys: Sequence[str]) -> Answer:
+def read_completion(completion: Completion, ticket_keys: Sequence[str]) -> ReflectionAnswer:
     """Read what a reflection call gave.
 
     One that never came, or was cut off in the middle, is unreadable for that reason.
@@ -106,7 +105,7 @@ def read_completion(completion: Completion, ticket_keys: Sequence[str]) -> Answe
     return _unreadable("cut_off") if answer.unreadable and completion.finish == LENGTH else answer
 
 
-def read_answer(text: str, ticket_keys: Sequence[str]) -> Answer:
+def read_answer(text: str, ticket_keys: Sequence[str]) -> ReflectionAnswer:
     """Read the JSON answer of a reflection call. Case numbers become ticket keys; form is forgiven and counted
     (``FORGIVEN`` here and in verdicts/guidance/model_json.py), what is meant is never guessed.
     """
@@ -132,11 +131,11 @@ def read_answer(text: str, ticket_keys: Sequence[str]) -> Answer:
     unexplainable = _keys(fields.get("unexplainable"), ticket_keys, forgiven)
     if unexplainable is None:
         rejected.append(RejectedOperation(op=None, why="unknown_case_number: in unexplainable"))
-    return Answer(operations, rejected, unexplainable or [], dict(sorted((+forgiven).items())), None)
+    return ReflectionAnswer(operations, rejected, unexplainable or [], dict(sorted((+forgiven).items())), None)
 
 
-def _unreadable(why: str) -> Answer:
-    return Answer([], [], [], {}, why)
+def _unreadable(why: str) -> ReflectionAnswer:
+    return ReflectionAnswer([], [], [], {}, why)
 
 
 def _fields(raw: dict[str, Any], forgiven: Counter[str]) -> dict[str, Any] | None:
@@ -149,16 +148,16 @@ def _fields(raw: dict[str, Any], forgiven: Counter[str]) -> dict[str, Any] | Non
 def _operation(raw: Any, ticket_keys: Sequence[str], forgiven: Counter[str]) -> Operation | str:
     """One operation, or why it is none."""
     fields = _fields(raw, forgiven) if isinstance(raw, dict) else None
-    if fields is None or not isinstance(fields.get("op"), str) or fields["op"] not in _FIELDS:
+    if fields is None or not isinstance(fields.get("op"), str) or fields["op"] not in OPERATIONS:
         return "unknown_operation"
-    wanted = _FIELDS[fields["op"]]
+    wanted = OPERATIONS[fields["op"]].fields
     if missing := sorted(wanted - set(fields)):
         return f"missing_field: {missing[0]}"
     others = set(fields) - wanted - {"op", "rationale", "evidence"}
-    if foreign := sorted(name for name in others & _ANY_FIELD if fields[name] not in _NOTHING):
+    if foreign := sorted(name for name in others & FIELDS if fields[name] not in _NOTHING):
         return f"unknown_field: {foreign[0]}"  # such as an add with a key: it may have been meant as an update
-    forgiven["unknown_field"] += len(others - _ANY_FIELD)
-    forgiven["empty_field"] += len(others & _ANY_FIELD)
+    forgiven["unknown_field"] += len(others - FIELDS)
+    forgiven["empty_field"] += len(others & FIELDS)
     evidence = _keys(fields.get("evidence"), ticket_keys, forgiven)
     if evidence is None:
         return "unknown_case_number"
@@ -181,8 +180,8 @@ def _keys(said: Any, ticket_keys: Sequence[str], forgiven: Counter[str]) -> list
         forgiven["not_a_list"] += 1
         said = [said]
     said = [part for one in said for part in (_BETWEEN.split(one) if isinstance(one, str) else [one]) if part != ""]
-    numbers = [_number(one) for one in said]
-    if any(number is None or not 1 <= number <= len(ticket_keys) for number in numbers):
+    numbers = [number for one in said if (number := _number(one)) is not None and 1 <= number <= len(ticket_keys)]
+    if len(numbers) < len(said):
         return None
     forgiven["case_words"] += any(type(one) is not int for one in said)
     return [ticket_keys[number - 1] for number in dict.fromkeys(numbers)]
@@ -206,15 +205,11 @@ def answer_schema(rule_keys: Sequence[str], cases: int, max_rule_chars: int) -> 
     text = {"type": "string", "maxLength": 2 * max_rule_chars}
     evidence = {"type": "array", "items": {"type": "integer", "enum": list(range(1, cases + 1))}, "maxItems": cases}
     key = {"type": "string", "enum": list(rule_keys)}
-    keys = {"type": "array", "items": key, "minItems": 2, "maxItems": len(rule_keys)}
-    own: dict[str, dict[str, Any]] = {"add": {"text": text}}
-    if rule_keys:
-        own |= {"update": {"key": key, "text": text}, "delete": {"key": key}}
-    if len(rule_keys) > 1:
-        own |= {"merge": {"keys": keys, "text": text}}
+    own = {name: kind.schema(text, key, len(rule_keys)) for name, kind in OPERATIONS.items()}
     kinds = [
-        _object({"op": {"type": "string", "enum": [op]}, **fields, "rationale": text, "evidence": evidence})
-        for op, fields in own.items()
+        _object({"op": {"type": "string", "enum": [name]}, **fields, "rationale": text, "evidence": evidence})
+        for name, fields in own.items()
+        if fields is not None
     ]
     return _object(
         {"operations": {"type": "array", "items": {"anyOf": kinds}, "maxItems": 2 * cases}, "unexplainable": evidence}

@@ -9,9 +9,10 @@ from typing import Any, NamedTuple
 from verdicts.config.sections import Config
 from verdicts.config.tools import LoopConfig, ReflectConfig
 from verdicts.engines import Completion, Decode, Engine
-from verdicts.guidance.learning import Past, learn
+from verdicts.guidance.learning import learn
 from verdicts.guidance.loop import status_of
-from verdicts.guidance.rules import start
+from verdicts.guidance.past import Past
+from verdicts.guidance.replay import start
 from verdicts.records.guidance import MissionGuidance
 from verdicts.records.reflection import Reflection
 from verdicts.records.rollout import Selection, Trajectory

@@ -11,10 +11,15 @@ from verdicts.records.tickets import Verdict
 MUTE_TRIAL = "no_verdict_in_trial"  # why an operation was refused whose trial could not be read
 
 
+# verdicts/guidance/operations.py has a class for each
+OperationName = Literal["add", "update", "delete", "merge"]
+Direction = Literal["false_release", "false_block"]
+
+
 class Operation(Record):
     """One change of guidance that reflection proposes. ``evidence`` holds ticket keys."""
 
-    op: Literal["add", "update", "delete", "merge"]
+    op: OperationName
     key: str | None = None
     keys: list[str] = []
     text: str | None = None
@@ -115,7 +120,7 @@ class Reflection(Record):
     round: int
     epoch: int
     ticket_keys: list[str]
-    directions: dict[Literal["false_release", "false_block"], int]
+    directions: dict[Direction, int]
     prompt_digest: str
     raw_response: str
     operations: list[Operation]

@@ -5,11 +5,11 @@ from pathlib import Path
 from typing import NamedTuple
 
 from verdicts.base.jsonl import validate
-from verdicts.config.load import read_yaml
 from verdicts.config.sections import LifeCycle, TrialSection
+from verdicts.config.tools import read_told
 from verdicts.guidance.credit import Account, Lift, account_of, lift_of, lives_on_the_base_rate
 from verdicts.guidance.diff import latest_metadata
-from verdicts.guidance.rules import normal
+from verdicts.guidance.rule_text import normal
 from verdicts.guidance.trial import more_tickets, near_misses
 from verdicts.records.reflection import Tally
 from verdicts.records.run import RoundMetrics, SideRates
@@ -104,7 +104,7 @@ class Limits(NamedTuple):
 def read_limits(run_dir: Path) -> Limits | None:
     """What the run was told to want of proposals; None where it was told nothing, or by a version with other knobs."""
     path = run_dir / "config" / "reflect.yaml"
-    told = read_yaml(path) if path.exists() else {}
+    told = read_told(path) if path.exists() else {}
     reflect, life = told.get("reflect"), told.get("life_cycle")
     trial = reflect.get("trial") if isinstance(reflect, Mapping) else None
     if not (_has(trial, TrialSection) and _has(life, LifeCycle)):

@@ -4,7 +4,7 @@ from collections import Counter, defaultdict
 from collections.abc import Iterable
 from dataclasses import dataclass, field
 
-from verdicts.guidance.diff import Change, changes_between, latest_metadata
+from verdicts.guidance.diff import RuleChange, changes_between, latest_metadata
 from verdicts.records.guidance import RuleMeta
 from verdicts.records.reflection import Reflection, RejectedOperation, RuleTally
 from verdicts.runs.view import Learnt
@@ -17,7 +17,7 @@ class Event:
 
     round: int
     epoch: int
-    change: Change
+    change: RuleChange
 
 
 @dataclass

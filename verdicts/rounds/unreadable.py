@@ -16,13 +16,13 @@ from typing import NamedTuple
 from verdicts.base.errors import UserError, mistake
 from verdicts.base.jsonl import read_rows, stream_lines
 from verdicts.config.load import read_yaml
+from verdicts.config.sections import LoopSection
 from verdicts.config.tools import LoopConfig, read_section
 from verdicts.records.reflection import MUTE_TRIAL, Reflection
 from verdicts.records.rollout import Malformed
 from verdicts.records.run_folder import finished_rounds, round_folder
 from verdicts.rounds.windows import place_of
 
-ENOUGH = 8  # answers before the end of an epoch that say something about all of them
 _SHOWN = 100  # characters of the first raw text
 _UNPRINTABLE = re.compile(
     r"[^\S ]"  # any blank but the plain one
@@ -55,13 +55,14 @@ class AnswerCount:
         self.reasons += other.reasons
         self.first = other.first if self.first is None else self.first
 
-    def exceeds(self, share: float, whole_epoch: bool) -> bool:
-        """Whether more than ``share`` is unreadable.
+    def exceeds(self, limits: LoopSection, whole_epoch: bool) -> bool:
+        """Whether more than ``max_unreadable`` is unreadable.
 
         One bad answer among few is no reason, nor are few in an epoch that goes on.
         """
         few = self.unread < 2 and self.unread < self.total
-        return self.unread > share * self.total and not few and (whole_epoch or self.total >= ENOUGH)
+        enough = whole_epoch or self.total >= limits.enough_answers
+        return self.unread > limits.max_unreadable * self.total and not few and enough
 
 
 @dataclass(frozen=True)
@@ -183,7 +184,7 @@ def reason(why: str) -> str:
     return why.partition(":")[0]
 
 
-def stop_after(rounds: Path, last: int, rounds_per_epoch: int, max_unreadable: float) -> Stop | None:
+def stop_after(rounds: Path, last: int, rounds_per_epoch: int, limits: LoopSection) -> Stop | None:
     """The first round up to ``last`` after which too much of its epoch so far cannot be read, or None."""
     for number in range(1, last + 1):
         folder, place = round_folder(rounds, number), (number - 1) % rounds_per_epoch
@@ -192,12 +193,12 @@ def stop_after(rounds: Path, last: int, rounds_per_epoch: int, max_unreadable: f
         answers.add(answers_of(folder))
         reflections.add(reflections_of(folder))
         for kind, count in ((ANSWERS, answers), (REFLECTIONS, reflections)):
-            if count.exceeds(max_unreadable, place == rounds_per_epoch - 1):
+            if count.exceeds(limits, place == rounds_per_epoch - 1):
                 return Stop(
                     number,
                     rounds_per_epoch,
                     folder / kind.file,
-                    kind.sentence(number, count, max_unreadable),
+                    kind.sentence(number, count, limits.max_unreadable),
                     kind.turn(count),
                 )
     return None
@@ -212,7 +213,7 @@ def stop_of_run(run_dir: Path) -> Stop | None:
         return None
     cfg = read_section(config, LoopConfig)
     per_epoch = place_of(1, sum(1 for _ in stream_lines(tickets)), cfg.window.tickets).rounds_per_epoch
-    return stop_after(run_dir / "rounds", finished_rounds(run_dir / "rounds"), per_epoch, cfg.loop.max_unreadable)
+    return stop_after(run_dir / "rounds", finished_rounds(run_dir / "rounds"), per_epoch, cfg.loop)
 
 
 def by_reason(reasons: Counter[str]) -> str:

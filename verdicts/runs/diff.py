@@ -7,7 +7,7 @@ from typing import Any
 
 from verdicts.base.jsonl import read_json, read_rows
 from verdicts.config.load import flat, read_yaml
-from verdicts.guidance.diff import Change, changes_between
+from verdicts.guidance.diff import RuleChange, changes_between
 from verdicts.records.guidance import GuidanceFile, MissionGuidance
 from verdicts.records.review import NeedReviewFile
 from verdicts.records.rollout import Selection
@@ -83,7 +83,7 @@ def final_rates(selections: Iterable[Selection]) -> VerdictRates:
     return verdict_rates((row.label, row.verdict) for row in selections)
 
 
-def compare_rules(a: MissionGuidance, b: MissionGuidance) -> list[Change]:
+def compare_rules(a: MissionGuidance, b: MissionGuidance) -> list[RuleChange]:
     """The rules that differ.
 
     The same text under another key is the same rule: runs number their rules as they find them.

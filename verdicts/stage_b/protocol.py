@@ -37,7 +37,7 @@ _END_OF_THINKING = "</think>"
 _LOOKS_LIKE_AN_ANSWER = re.compile(r"[\s`~*_\ufeff]*(?:json\s*)?[*_`]*(?:verdict|[\[{])", re.IGNORECASE)
 
 # What normalise() forgives: form, never words. Keys are the kinds that a rollout counts.
-FORGIVEN = {
+FORGIVEN_FORMS = {
     "thinking": "everything up to a </think> before the answer",
     "invisible": "a byte order mark or zero-width characters around the answer or in a header",
     "line_ends": "CR or CRLF for a line end",
@@ -70,7 +70,7 @@ class Parsed(NamedTuple):
 
 
 class Normal(NamedTuple):
-    """An answer in normal form, and the kinds of ``FORGIVEN`` that it took."""
+    """An answer in normal form, and the kinds of ``FORGIVEN_FORMS`` that it took."""
 
     text: str
     forgiven: list[str]
@@ -97,8 +97,8 @@ def strip_thinking(text: str) -> str:
 
 
 def normalise(text: str) -> Normal:
-    """Bring an answer into the form that ``parse`` wants, as far as only its form is wrong (``FORGIVEN`` lists the
-    kinds).
+    """Bring an answer into the form that ``parse`` wants, as far as only its form is wrong (``FORGIVEN_FORMS`` lists
+    the kinds).
 
     Words are never guessed: another word for pass or fail, a third state, a further line, or a blank line between the
     two stay as they are, and ``parse`` refuses them. The reason's own text is kept to the letter. Normal text stays as

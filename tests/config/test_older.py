@@ -1,0 +1,86 @@
+"""Section files of runs that an older version made, whose constants of the code are knobs by now."""
+
+import pytest
+import yaml
+
+from verdicts.base.errors import UserError
+from verdicts.base.yaml_text import read_value
+from verdicts.config.load import CONFIGS, flat, load
+from verdicts.config.older import with_constants_of_before
+from verdicts.config.tools import LoopConfig, ReflectConfig, read_section, section_text
+
+NEW = {
+    "loop": ("enough_answers",),
+    "reflect": ("words", "details"),
+}
+NEW_OF_TRIALS = (
+    "discard",
+    "min_elsewhere",
+    "min_unseen",
+    "harm",
+    "remember_broke",
+    "remember_ratio",
+    "photo_classes",
+)
+
+
+def section(tool: str) -> dict:
+    return yaml.safe_load(section_text(load("miniature", "bbu_line", configs=CONFIGS), tool))
+
+
+def of_before(tool: str) -> dict:
+    """A tool's section file as a version without the knobs wrote it."""
+    told = section(tool)
+    for name in NEW[tool]:
+        del told[tool][name]
+    for name in NEW_OF_TRIALS if tool == "reflect" else ():
+        del told["reflect"]["trial"][name]
+    return told
+
+
+def written(path, told: dict):
+    path.write_text(yaml.safe_dump(told, allow_unicode=True, sort_keys=False), encoding="utf-8")
+    return path
+
+
+@pytest.mark.parametrize(("tool", "model"), [("loop", LoopConfig), ("reflect", ReflectConfig)])
+def test_an_older_section_file_is_read_with_the_constants_of_its_time(tmp_path, tool, model):
+    old = read_section(written(tmp_path / "old.yaml", of_before(tool)), model)
+    assert old == read_section(written(tmp_path / "new.yaml", section(tool)), model)
+
+
+@pytest.mark.parametrize(
+    ("tool", "model", "knob"),
+    [("reflect", ReflectConfig, ("trial", "harm")), ("reflect", ReflectConfig, ("words", "photos"))],
+)
+def test_in_a_section_of_today_a_missing_knob_is_an_error(tmp_path, tool, model, knob):
+    told = section(tool)
+    del told[tool][knob[0]][knob[1]]
+    with pytest.raises(UserError, match=rf"{tool}\.{knob[0]}\.{knob[1]}: "):
+        read_section(written(tmp_path / "section.yaml", told), model)
+
+
+def test_what_an_older_file_says_stands_and_other_sections_stay_as_they_are():
+    told = of_before("reflect")
+    told["reflect"]["trial"]["spend"] = 0.25
+    whole = with_constants_of_before(told)
+    assert whole["reflect"]["trial"]["spend"] == 0.25 and whole["learn"] == told["learn"]
+    assert with_constants_of_before({"plan": {"tickets": 3}, "loop": None}) == {"plan": {"tickets": 3}, "loop": None}
+
+
+def test_the_constants_of_before_are_those_that_the_configuration_began_with():
+    """They may part one day: then this test goes, and verdicts/config/older.py stays as it is."""
+    base = flat(read_value(CONFIGS / "base.yaml"))
+    constants = flat(with_constants_of_before({"loop": {}, "reflect": {}}))
+    assert {name: base[name] for name in constants} == constants
+
+
+@pytest.mark.parametrize(
+    ("name", "value", "why"),
+    [("ids", "(", "is no regular expression"), ("label_text", "标签", "needs one group"), ("marks", "", "at least 1")],
+)
+def test_a_pattern_that_is_none_is_refused_where_it_stands(tmp_path, name, value, why):
+    told = section("reflect")
+    told["reflect"]["details"][name] = value
+    with pytest.raises(UserError, match=rf"reflect\.details\.{name}: .*{why}"):
+        read_section(written(tmp_path / "reflect.yaml", told), ReflectConfig)

@@ -1,0 +1,51 @@
+"""Section files of older runs: knobs that were constants of the code then, with the values that they had.
+
+So report, show and check go on reading such a run. What a section lacks is taken from here only where it has none of
+the knobs that came together: in a section of today a missing knob stays an error. Values here never change, whatever
+configs/base.yaml says later.
+"""
+
+from typing import Any
+
+from verdicts.config.load import flat, merge
+
+_GENERIC = [
+    "照片", "图片", "拍摄", "画面", "重复", "模糊", "清晰", "数量", "少于", "多于", "至少",
+    "以上", "以下", "不足", "超过", "提供", "同一", "缺失", "缺少", "没有",
+    "未见", "须见", "必须", "应当", "需要", "可见", "出现", "存在", "无法", "不能", "未能",
+    "识别", "不通过", "通过", "判定", "视为", "作为", "依据", "理由", "情形",
+    "情况", "豁免", "如果", "或者", "以及", "并且", "任一", "任何", "全部", "所有", "方可",
+    "才能", "不得", "不可",
+    "且", "若", "则", "的", "与", "和", "或", "及", "须", "需", "有",
+    "无", "未", "即", "可", "张", "一", "二", "三", "两",
+]  # fmt: skip
+_CONSTANTS: dict[str, dict[str, Any]] = {
+    "loop": {"enough_answers": 8},
+    "reflect": {
+        "trial": {
+            "discard": 0.5, "min_elsewhere": 0.5, "min_unseen": 0.25, "harm": 2.0,
+            "remember_broke": 3, "remember_ratio": 2.0, "photo_classes": 7,
+        },
+        "words": {
+            "generic": _GENERIC,
+            "photos": ["照片", "图片", "张"],
+            "amounts": ["少于", "多于", "不足", "至少", "超过", "数量"],
+        },
+        "details": {
+            "ids": r"QC-|\d{5,}",
+            "label_text": "标签[/:：]?([^，；,×]+)",
+            "marks": "[A-Za-z0-9]|站$|局$|机房$",
+            "min_chars": 3,
+        },
+    },
+}  # fmt: skip
+
+
+def with_constants_of_before(told: dict[str, Any]) -> dict[str, Any]:
+    """What a section file says, with the constants of its time where an older version wrote it."""
+    whole = dict(told)
+    for name, constants in _CONSTANTS.items():
+        section = told.get(name)
+        if isinstance(section, dict) and not flat(section).keys() & flat(constants).keys():
+            whole[name] = merge(constants, section)
+    return whole
