@@ -15,11 +15,11 @@ MISSION ?= bbu_line## mission slug: configs/missions/<slug>.yaml
 MODELS ?= miniature## model set: configs/models/<set>.yaml; a run keeps the one it was made with
 RUN ?= $(MODELS)## name of the run folder below RUNS
 RUNS ?= runs## folder of all runs
-STAGE_A ?=## Stage-A tickets (JSONL); else the run's own, data/<mission>/stage_a.jsonl, or, for the miniature alone, tickets drawn by code
-PHOTOS ?=## photos: for make summarize a folder of 审核通过 and 审核不通过, or a manifest (else data/<mission>); for make review-page where they lie
-FUSION ?=## mix of the student's training data: configs/fusion/<name>.yaml; without one this run's corpus, under the name <RUN>-<MISSION>
+STAGE_A ?=## Stage-A tickets (JSONL); else the run's own, data/<mission>/stage_a.jsonl, or (miniature) drawn by code
+PHOTOS ?=## photos: a folder of 审核通过 and 审核不通过, or a manifest; for make review-page where they lie
+FUSION ?=## mix of the student's training data: configs/fusion/<name>.yaml; without one this run's corpus
 DECISIONS ?=## decisions that make review-apply brings in (JSONL or CSV)
-HELD_OUT ?= data/held_out## folder of <mission>.stage_a.jsonl, .summary.jsonl and .dense.jsonl that the student never sees in training
+HELD_OUT ?= data/held_out## folder of <mission>.{stage_a,summary,dense}.jsonl, which the student never trains on
 LAUNCH ?=## how make sft starts, for several GPUs: '.venv/bin/accelerate launch --multi_gpu'
 CONFIG ?=## one more YAML laid over the configuration; a run keeps the one it was made with
 REMAKE ?=## 1: a run is made again with what is named now, where it was made with something else
@@ -30,31 +30,39 @@ JOBS ?= 1## processes of make folds, placebo and worlds
 A ?=## run that make diff compares: a name below RUNS, or a run folder
 B ?=## run that it is compared with
 DEV ?=## 1: a changed script, or a module that it imports, makes again what it made (a pull alone does not)
+ROOM ?=## the folder of tests/ that make test runs; all without it
 
 # Values that a user names stay as they are written, never read as make's language, and reach recipes through the
-# environment alone: they may hold blanks, quotes, $ and #. Names that become parts of targets are checked by make/names.py.
-USER := MISSION MODELS RUN RUNS STAGE_A PHOTOS FUSION DECISIONS HELD_OUT LAUNCH CONFIG REMAKE QUIET FILE AUDIT JOBS A B DEV
+# environment alone: they may hold blanks, quotes, $ and #. make/names.py checks names that become parts of targets.
+USER := MISSION MODELS RUN RUNS STAGE_A PHOTOS FUSION DECISIONS HELD_OUT LAUNCH CONFIG REMAKE QUIET FILE AUDIT \
+  JOBS A B DEV ROOM
+# Those of them that are set on the command line or in the environment.
 NAMED := $(foreach v,$(USER),$(if $(filter command environment,$(origin $(v))),$(v)))
 $(foreach v,$(NAMED),$(eval override $(v) := $$(value $(v))))
 export $(NAMED)
 export HELD_OUT MISSION AUDIT JOBS
+# The run's folder.
 R := $(RUNS)/$(RUN)/$(MISSION)
 export RUN_LOG := $(abspath $(R)/run.log)
 export RUN_STARTED ?= $(shell date +%s)
+# $(call TOOL,show) starts tools/show.py; $(call MINIATURE,measure.worlds) starts miniature/measure/worlds.py.
 TOOL = $(PY) -m tools.$(1)
 MINIATURE = $(PY) -m miniature.$(1)
+# Make itself, started by a recipe that `make -n` must not run: a recipe that says $(MAKE) runs even then.
 SUBMAKE := $(MAKE)
-# The make that a person called: it owns the folders that its tools write into (verdicts/command/lock.py), and without it they stop.
+# The make that a person called: it owns the folders that its tools write into (verdicts/command/lock.py). They stop
+# when it is gone.
 ifeq (undefined,$(origin MAKE_ROOT))
 export MAKE_ROOT := $(shell echo "$$PPID:$$(cut -d ' ' -f 22 /proc/$$PPID/stat 2>/dev/null):$$(uname -n)")
 endif
 
 include make/setup.mk
 
-# Two stages. The first checks names and asks prepare what the run is made of; prepare then starts the second (GRAPH=1), in
-# which every rule knows its files. What only reads a run, and what needs none, is done in the first.
+# Two stages. The first checks names and asks prepare what the run is made of; prepare then starts the second
+# (GRAPH=1), in which every rule knows its files. What only reads a run, and what needs none, is done in the first.
 GRAPH ?=
 GRAPH_GOALS := distill converge review summarize fuse sft evaluate gate demo-photos
+# Goals that need the second stage.
 WANTED := $(filter $(GRAPH_GOALS) $(R)/% runs/demo/% data/fused/% checkpoints/%,$(MAKECMDGOALS))
 ifeq (,$(GRAPH))
 include make/first.mk
@@ -63,8 +71,7 @@ endif
 .PHONY: help
 help: ## list targets and variables
 	@echo 'make TARGET [MISSION=bbu_line] [MODELS=miniature] [STAGE_A=tickets.jsonl] …'; echo
-	@awk -F ':.*## ' '/^[a-z][a-z_-]*:.*## / {printf "  %-18s %s\n", $$1, $$2}' Makefile make/*.mk
-	@echo; awk -F ' [?]=.*## ?' '/^[A-Z_]+ [?]=.*##/ {sub(/[?]=.*##/,"?= ## "); split($$0,a," [?]= ## "); printf "  %-18s %s\n", a[1], a[2]}' Makefile make/*.mk
+	@awk -f make/help.awk Makefile make/*.mk
 
 ifneq (,$(GRAPH))
 include make/run.mk
@@ -73,9 +80,13 @@ endif
 include make/demo.mk
 
 # -- the two commands of the README, and what proves them
-.PHONY: test lint bench chaos worlds student-worlds schemas miniature-teacher miniature-student clean
-test: | $(READY_ECOSYSTEM) ## run the tests
-	@env -u MAKE_ROOT $(PY) -m pytest -n 2 --dist loadfile
+.PHONY: test test-fast lint bench chaos worlds student-worlds schemas miniature-teacher miniature-student clean
+# The tests, in two processes. They start makes of their own, which must not take this one for their owner.
+PYTEST = env -u MAKE_ROOT $(PY) -m pytest -n 2 --dist loadfile
+test: | $(READY_ECOSYSTEM) ## run the tests, or those of one folder: make test ROOM=guidance
+	@$(PYTEST) $${ROOM:+"tests/$$ROOM"}
+test-fast: | $(READY_ECOSYSTEM) ## run the quick tests (under a minute)
+	@$(PYTEST) -m unit
 # for types mypy reads the student's packages too
 lint: | $(READY_STUDENT) ## check style, layout and types (ruff, mypy); settings are in pyproject.toml
 	@$(PY) -m ruff check
@@ -83,21 +94,25 @@ lint: | $(READY_STUDENT) ## check style, layout and types (ruff, mypy); settings
 	@$(PY) -m mypy
 bench: | $(READY) ## tickets/s of our rollout against llama_cpp.Llama, one after another, in one run
 	@$(call TOOL,bench)
-chaos: | $(READY_STUDENT) ## count what bad inputs, kills and size do to every tool (hours on two cores; docs/reliability.md has the figures)
+SIZES := --tickets 10000 --tickets 100000 --tickets 1000000
+chaos: | $(READY_STUDENT) ## count what bad inputs, kills and size do to every tool (hours on two cores)
 	@env -u MAKE_ROOT $(call TOOL,chaos_inputs) --count 20000
 	@env -u MAKE_ROOT $(call TOOL,chaos_kills) --kills 200
-	@env -u MAKE_ROOT $(call TOOL,chaos_size) --tickets 10000 --tickets 100000 --tickets 1000000 --folder "$${TMPDIR:-/tmp}/chaos-size"
+	@env -u MAKE_ROOT $(call TOOL,chaos_size) $(SIZES) --folder "$${TMPDIR:-/tmp}/chaos-size"
 worlds: | $(READY) ## measure the loop in five miniature worlds (held-out rates, hidden rules found, review)
 	@$(call MINIATURE,measure.worlds) --jobs "$$JOBS"
 schemas: | $(READY) ## export the records as JSON Schemas, and docs/formats.md
 	@$(call TOOL,schemas) --output-dir schemas --notes docs/formats.yaml --page docs/formats.md
-student-worlds: | $(READY_STUDENT) ## measure the student in three worlds, taught as in the demo and with one thing changed at a time (hours on two cores)
+student-worlds: | $(READY_STUDENT) ## measure the student in three worlds, one thing changed at a time (hours)
 	@$(call MINIATURE,measure.students)
+TEACHER := checkpoints/miniature-teacher
 miniature-teacher: | $(READY_STUDENT) ## train the miniature teacher from scratch (a GPU, ten minutes) and export it
-	@$(call MINIATURE,teacher.train) --output-dir checkpoints/miniature-teacher
-	@$(call MINIATURE,teacher.export_gguf) --input-dir checkpoints/miniature-teacher --output data/miniature/teacher.gguf
+	@$(call MINIATURE,teacher.train) --output-dir $(TEACHER)
+	@$(call MINIATURE,teacher.export_gguf) --input-dir $(TEACHER) --output data/miniature/teacher.gguf
+STUDENT := checkpoints/miniature-student
+LANGUAGE := --language $(STUDENT)/teacher.safetensors --tokenizer $(STUDENT)/tokenizer.json
 miniature-student: | $(READY_STUDENT) ## train the miniature student from the teacher's weights (a GPU, sixteen minutes)
-	@$(call MINIATURE,teacher.import_gguf) --input data/miniature/teacher.gguf --output-dir checkpoints/miniature-student
-	@$(call MINIATURE,student.train) --language checkpoints/miniature-student/teacher.safetensors --tokenizer checkpoints/miniature-student/tokenizer.json --minutes 16 --output-dir checkpoints/miniature-student
+	@$(call MINIATURE,teacher.import_gguf) --input data/miniature/teacher.gguf --output-dir $(STUDENT)
+	@$(call MINIATURE,student.train) $(LANGUAGE) --minutes 16 --output-dir $(STUDENT)
 clean: | $(READY) ## delete one run, and nothing that is none: make clean RUN=demo MISSION=bbu_line
 	@RUN_LOG= $(call TOOL,clean) --runs '$(RUNS)' $(if $(filter RUN,$(NAMED)),--run-name '$(RUN)' --mission '$(MISSION)')

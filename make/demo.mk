@@ -2,6 +2,7 @@
 # student's old tasks, and those it is judged on. A twentieth of the first has a wrong label.
 ifneq (,$(GRAPH))
 DRAWN := runs/demo/photos
+# Draws tickets of the demo's world with their photos beside the target.
 draw = $(call MINIATURE,drawing.photos) --mission bbu_line --seed 1 --output $(@D)
 $(DRAWN)/tickets/bbu_line.truth.jsonl:
 	@$(draw) --tickets 320 --tickets-seed 11 --flip 0.05
@@ -13,15 +14,17 @@ $(DRAWN)/held_out/bbu_line.stage_a.jsonl: $(R)/config/summarize.yaml $(PROMPT_S)
 	@$(call TOOL,summarize) --config $< --mission bbu_line --input $(DRAWN)/held_out/bbu_line --output $@
 
 .PHONY: demo-photos
-demo-photos: $(DRAWN)/tickets/bbu_line.truth.jsonl $(DRAWN)/old/bbu_line.truth.jsonl $(DRAWN)/held_out/bbu_line.truth.jsonl ## draw the demo's photos
+demo-photos: $(foreach set,tickets old held_out,$(DRAWN)/$(set)/bbu_line.truth.jsonl) ## draw the demo's photos
 endif
 
 .PHONY: demo
 DRAWN := runs/demo/photos
-DEMO = @$(SUBMAKE) RUNS=runs RUN=demo MISSION=bbu_line MODELS=miniature FUSION=demo CONFIG= STAGE_A=
-demo: | $(READY_STUDENT) ## photos -> summaries -> guidance -> corpus -> a taught student, judged; all on bundled models and synthetic data
-	$(DEMO) -j2 demo-photos
-	$(DEMO) -j2 summarize $(DRAWN)/held_out/bbu_line.stage_a.jsonl PHOTOS=$(DRAWN)/tickets/bbu_line
-	$(DEMO) distill
-	$(DEMO) -j2 gate HELD_OUT=$(DRAWN)/held_out || failed=$$?; $(DEMO:@%=%) review-page PHOTOS=$(DRAWN)/tickets; $(DEMO:@%=%) report; exit $${failed:-0}
+# A step of the demo: make, with the demo's names.
+DEMO = $(SUBMAKE) RUNS=runs RUN=demo MISSION=bbu_line MODELS=miniature FUSION=demo CONFIG= STAGE_A=
+demo: | $(READY_STUDENT) ## photos -> summaries -> guidance -> corpus -> a student, taught and judged; on bundled models
+	@$(DEMO) -j2 demo-photos
+	@$(DEMO) -j2 summarize $(DRAWN)/held_out/bbu_line.stage_a.jsonl PHOTOS=$(DRAWN)/tickets/bbu_line
+	@$(DEMO) distill
+	@$(DEMO) -j2 gate HELD_OUT=$(DRAWN)/held_out || failed=$$?; \
+	$(DEMO) review-page PHOTOS=$(DRAWN)/tickets; $(DEMO) report; exit $${failed:-0}
 	@echo 'Look at runs/demo/bbu_line/report.html and review.html, or at make show RUN=demo'

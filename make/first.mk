@@ -1,27 +1,39 @@
-# The first stage of make: names are checked, prepare settles what a run is made of, and starts the graph. Reading targets.
+# The first stage of make: names are checked, prepare settles what a run is made of, and starts the graph. Then the
+# targets that only read a run.
 
 ifneq (,$(filter-out help,$(MAKECMDGOALS)))
+# $(call quoted,TEXT): TEXT as one word of the shell.
 quoted = '$(subst ','\'',$(1))'
-TARGETS := $(shell sed -n 's/^\([a-z][a-z_-]*\):.*\#\# .*/\1/p' $(MAKEFILE_LIST) make/run.mk make/student.mk make/demo.mk Makefile)
+# What make/names.py is told: targets with a help text, variables on the command line, known variables, their values.
+TARGETS := $(shell sed -n 's/^\([a-z][a-z_-]*\):.*\#\# .*/\1/p' Makefile make/*.mk)
 GIVEN := $(foreach v,$(.VARIABLES),$(if $(filter command,$(origin $(v))),$(v)))
 KNOWN := $(USER) PYTHON VENV PY READY READY_STUDENT READY_ECOSYSTEM CMAKE_ARGS GRAPH
 VALUES = $(foreach v,$(filter-out LAUNCH REMAKE QUIET DEV,$(USER)),$(call quoted,$(v)=$($(v))))
 ifeq (,$(shell command -v $(PYTHON)))
-$(error no $(PYTHON) here: install Python 3.11 or newer (Debian and Ubuntu: apt install python3 python3-venv))
+$(error $(NO_PYTHON))
 endif
-ifneq (well,$(shell $(PYTHON) make/names.py --goals $(call quoted,$(MAKECMDGOALS)) --given '$(GIVEN)' --known '$(KNOWN)' --targets '$(TARGETS)' $(VALUES)))
+CHECK_NAMES := $(PYTHON) make/names.py --goals $(call quoted,$(MAKECMDGOALS)) --given '$(GIVEN)' --known '$(KNOWN)' \
+  --targets '$(TARGETS)' $(VALUES)
+ifneq (well,$(shell $(CHECK_NAMES)))
 $(error nothing was made)
 endif
 endif
 
+# $(call named,CONFIG,--overlay): the option with the variable's value from the environment, where the user named it.
 named = $(if $(filter $(1),$(NAMED)),$(2) "$$$(1)")
-PREPARE = $(call TOOL,prepare) --mission $(MISSION) --run-dir $(R) $(call named,MODELS,--models) $(call named,STAGE_A,--tickets) $(call named,CONFIG,--overlay) \
+# prepare with what the user named.
+MADE_WITH = $(call named,MODELS,--models) $(call named,STAGE_A,--tickets) $(call named,CONFIG,--overlay)
+PREPARE = $(call TOOL,prepare) --mission $(MISSION) --run-dir $(R) $(MADE_WITH) \
   $(call named,PHOTOS,--photos) $(call named,FUSION,--fusion) --held-out "$$HELD_OUT" $(if $(strip $(REMAKE)),--remake)
+# make's own one-letter flags: B (make everything) and n (only say what would be made) go on to prepare.
 FLAGS := $(filter-out --%,$(firstword -$(MAKEFLAGS)))
+ON_TO_PREPARE = $(if $(findstring B,$(FLAGS)),--everything) $(if $(findstring n,$(FLAGS)),--dry-run)
+# Goals that need no more than the text path; all others need the student's packages.
+TEXT_PATH := distill converge review fuse $(R)/% data/fused/%
 ifneq (,$(WANTED))
 .PHONY: $(WANTED)
-$(firstword $(WANTED)): | $(READY) $(if $(filter-out distill converge review fuse $(R)/% data/fused/%,$(WANTED)),$(READY_STUDENT))
-	@$(PREPARE) --goals '$(WANTED)' $(if $(findstring B,$(FLAGS)),--everything) $(if $(findstring n,$(FLAGS)),--dry-run) -- $(MAKE) GRAPH=1 $(WANTED)
+$(firstword $(WANTED)): | $(READY) $(if $(filter-out $(TEXT_PATH),$(WANTED)),$(READY_STUDENT))
+	@$(PREPARE) --goals '$(WANTED)' $(ON_TO_PREPARE) -- $(MAKE) GRAPH=1 $(WANTED)
 $(wordlist 2,$(words $(WANTED)),$(WANTED)): $(firstword $(WANTED)) ;
 endif
 
@@ -36,23 +48,28 @@ show: | $(READY) ## print what was learnt: rules by round, rates by epoch, revie
 check: | $(READY) ## validate every file of the run
 	@$(call TOOL,check) --run-dir $(R)
 why: | $(READY) ## say why FILE would be made again, and what an edit of it would cost
-	@$(call TOOL,why) --file "$$FILE" --run-dir $(R) $(call named,MODELS,--models) $(call named,STAGE_A,--tickets) $(call named,CONFIG,--overlay) $(call named,FUSION,--fusion) --make $(SUBMAKE)
+	@$(call TOOL,why) --file "$$FILE" --run-dir $(R) $(MADE_WITH) $(call named,FUSION,--fusion) --make $(SUBMAKE)
 diff: | $(READY) ## compare how two runs of MISSION ended: rules, verdicts, rates, review (A=run1 B=run2)
 	@run() { case "$$1" in */*) echo "$$1" ;; *) echo "$(RUNS)/$$1/$(MISSION)" ;; esac; }; \
 	$(call TOOL,diff_runs) --a "$$(run "$$A")" --b "$$(run "$$B")"
+# $(call on_tickets,TOOL,OPTIONS): run a tool that reads no run on the tickets and configuration that prepare settles.
+on_tickets = RUN_LOG= $(PREPARE) --goals plan --dry-run -- bash -c '$(call TOOL,$(1)) --models "$$MODELS" \
+  --mission $(MISSION) --tickets "$$STAGE_A" $${CONFIG:+--overlay "$$CONFIG"} $(2)'
 plan: | $(READY) ## predict tokens, time and disk of a run from 20 tickets, before it starts
-	@RUN_LOG= $(PREPARE) --goals plan --dry-run -- bash -c '$(call TOOL,plan) --models "$$MODELS" --mission $(MISSION) --tickets "$$STAGE_A" $${CONFIG:+--overlay "$$CONFIG"}'
+	@$(call on_tickets,plan,)
 # Learning itself, measured in memory on a run's tickets: no file of a run is read or written.
-measure = @RUN_LOG= $(PREPARE) --goals plan --dry-run -- bash -c '$(call TOOL,$(1)) --models "$$MODELS" --mission $(MISSION) --tickets "$$STAGE_A" $${CONFIG:+--overlay "$$CONFIG"} $(2) --jobs "$$JOBS" --output "$(R).$(1).json"'
+measure = $(call on_tickets,$(1),$(2) --jobs "$$JOBS" --output "$(R).$(1).json")
 folds: | $(READY) ## learn on half of the groups, judge on the other half, over five seeds: do rules hold (AUDIT=path)
-	$(call measure,folds,$${AUDIT:+--audit "$$AUDIT"})
+	@$(call measure,folds,$${AUDIT:+--audit "$$AUDIT"})
 placebo: | $(READY) ## learn from permuted labels: how many rules are accepted, how many survive
-	$(call measure,placebo,)
+	@$(call measure,placebo,)
 
 # -- what people said, brought in; and learnt from
 review-apply: | $(READY) ## bring decisions in (DECISIONS=path), or say how the review stands; then make distill
 	@$(call TOOL,review_apply) --run-dir $(R) $(call named,DECISIONS,--decisions)
+# what this learning knows, and what people have said by now (nothing is an empty file)
+LEARNT_WITH = $(R)/rounds/0000/review_decisions.jsonl
+SAID_NOW = $(or $(wildcard $(R)/review_decisions.jsonl),/dev/null)
 relearn: | $(READY) ## learn again with what people decided since, then distill
-	@if [ -e $(R)/rounds/0000/review_decisions.jsonl ]; then \
-	cmp -s $(wildcard $(R)/review_decisions.jsonl) $(if $(wildcard $(R)/review_decisions.jsonl),,/dev/null) $(R)/rounds/0000/review_decisions.jsonl || rm $(R)/rounds/0000/review_decisions.jsonl; fi
+	@if [ -e $(LEARNT_WITH) ]; then cmp -s $(SAID_NOW) $(LEARNT_WITH) || rm $(LEARNT_WITH); fi
 	@$(SUBMAKE) distill

@@ -1,6 +1,7 @@
-# The graph of a run: tickets -> [rollout -> reflect -> apply]* -> collect -> review, distill. One rule a file. Make goes by
-# time; what it cannot see (an input of any age put in the place of another, one that is gone) comes from prepare in STALE.
-# A tool that is started for time's sake alone finds its inputs as they were and keeps what it has (verdicts/base/made.py).
+# The graph of a run: tickets -> [rollout -> reflect -> apply]* -> collect -> review, distill. One rule a file. Make
+# goes by time; what it cannot see (an input of any age put in the place of another, one that is gone) comes from
+# prepare in STALE. A tool that is started for time's sake alone finds its inputs as they were and keeps what it has
+# (verdicts/base/made.py). Commands stand in variables, so that `make -n` shows each on one line.
 STALE ?=
 MADE_ANEW ?=
 ifneq (,$(strip $(STALE)))
@@ -17,52 +18,73 @@ $(R)/config/%.yaml: ;
 $(R)/stage_a.jsonl: ;
 
 # -- what people said of tickets. The corpus follows it at once; learning holds to what was said when it began: the
-# reflection of round 1 takes it down, whatever makes that new, so that all rounds know the same. `make relearn` begins again.
+# reflection of round 1 takes it down, whatever makes that new, so that all rounds know the same. `make relearn` begins
+# again.
 DECIDED := $(wildcard $(R)/review_decisions.jsonl)
 LEARNT := $(R)/rounds/0000/review_decisions.jsonl
 $(LEARNT): ;
 
 # -- rounds. Those that exist are named in loop.json's rule: make takes a file that no rule names for an intermediate
 # one, whose loss it would not mind. .PRECIOUS keeps the files of new rounds, which nothing names yet.
-ROUND_FILES := trajectories.jsonl failure_malformed.jsonl selections.jsonl need_review_queue.jsonl reflection.jsonl guidance.json
+ROLLOUT_FILES := trajectories.jsonl failure_malformed.jsonl selections.jsonl
+REFLECT_FILES := need_review_queue.jsonl reflection.jsonl
+ROUND_FILES := $(ROLLOUT_FILES) $(REFLECT_FILES) guidance.json
 ROUNDS := $(filter-out %/0000,$(wildcard $(R)/rounds/[0-9]*))
+# $(call of_rounds,NAMES): these files of every round.
 of_rounds = $(foreach round,$(ROUNDS),$(addprefix $(round)/,$(1)))
 .PRECIOUS: $(addprefix $(R)/rounds/%/,$(ROUND_FILES))
-# round 1 writes down what people said so far; later rounds depend on that
+# $(call learnt_before,0002): what people said. Round 1 writes it down; later rounds depend on it.
 learnt_before = $(if $(filter-out 0001,$(1)),$(LEARNT))
+# $(call round_before,0002): the guidance of round 0001. The 1 before the digits keeps 0008 from being read as octal.
 round_before = $(R)/rounds/$(shell printf '%04d' $$((1$(1) - 10001)))/guidance.json
 $(R)/rounds/0000/guidance.json: $(R)/config/guidance.yaml
 	@$(call TOOL,apply) --config $< --output $@ --start
-$(R)/rounds/%/trajectories.jsonl $(R)/rounds/%/failure_malformed.jsonl $(R)/rounds/%/selections.jsonl: $(R)/config/rollout.yaml $(R)/stage_a.jsonl $$(call round_before,$$*) $(PROMPTS_B)
-	@$(call TOOL,rollout) --config $< --stage-a $(R)/stage_a.jsonl --guidance $(call round_before,$*) --round $* --output-dir $(@D)
-$(R)/rounds/%/need_review_queue.jsonl $(R)/rounds/%/reflection.jsonl: $(R)/config/reflect.yaml $(R)/stage_a.jsonl $(R)/rounds/%/trajectories.jsonl $(R)/rounds/%/selections.jsonl $$(call learnt_before,$$*) $(PROMPTS_R)
-	@$(call TOOL,reflect) --config $< --stage-a $(R)/stage_a.jsonl --guidance $(call round_before,$*) --decisions $(LEARNT) --decided $(R)/review_decisions.jsonl --round $* --round-dir $(@D)
+ROLLOUT = $(call TOOL,rollout) --config $< --stage-a $(R)/stage_a.jsonl --guidance $(call round_before,$*) \
+  --round $* --output-dir $(@D)
+$(addprefix $(R)/rounds/%/,$(ROLLOUT_FILES)): $(R)/config/rollout.yaml $(R)/stage_a.jsonl $$(call round_before,$$*) \
+  $(PROMPTS_B)
+	@$(ROLLOUT)
+REFLECT = $(call TOOL,reflect) --config $< --stage-a $(R)/stage_a.jsonl --guidance $(call round_before,$*) \
+  --decisions $(LEARNT) --decided $(R)/review_decisions.jsonl --round $* --round-dir $(@D)
+$(addprefix $(R)/rounds/%/,$(REFLECT_FILES)): $(R)/config/reflect.yaml $(R)/stage_a.jsonl \
+  $(R)/rounds/%/trajectories.jsonl $(R)/rounds/%/selections.jsonl $$(call learnt_before,$$*) $(PROMPTS_R)
+	@$(REFLECT)
 $(R)/rounds/%/guidance.json: $(R)/config/guidance.yaml $(R)/rounds/%/reflection.jsonl $$(call round_before,$$*)
 	@$(call TOOL,apply) --config $< --guidance $(call round_before,$*) --reflection $(@D)/reflection.jsonl --output $@
 
 # -- the loop: rounds that exist are brought up to date by the rules above, then new ones follow until it ends
-$(R)/loop.json: $(R)/config/loop.yaml $(R)/stage_a.jsonl $(R)/rounds/0000/guidance.json $(call of_rounds,guidance.json) | $(call of_rounds,$(ROUND_FILES))
-	@ask() { $(call TOOL,next_round) --config $< --stage-a $(R)/stage_a.jsonl --rounds $(R)/rounds --output $@; }; \
+NEXT_ROUND = $(call TOOL,next_round) --config $< --stage-a $(R)/stage_a.jsonl --rounds $(R)/rounds --output $@
+$(R)/loop.json: $(R)/config/loop.yaml $(R)/stage_a.jsonl $(R)/rounds/0000/guidance.json \
+  $(call of_rounds,guidance.json) | $(call of_rounds,$(ROUND_FILES))
+	@ask() { $(NEXT_ROUND); }; \
 	next=$$(ask); while [ -n "$$next" ]; do $(SUBMAKE) STALE= $(R)/rounds/$$next/guidance.json; next=$$(ask); done
 
 # -- the run's view of its rounds. GNU make 4.3 says under -n nothing of what depends on a file of a grouped rule alone
 # (&:), so the rules from here on name what such files are made from as well. A tool that fails has written nothing, yet
 # .DELETE_ON_ERROR would take the other files of its group for half-made ones: hence .PRECIOUS.
 VIEW := $(addprefix $(R)/,trajectories.jsonl selections.jsonl failure_malformed.jsonl guidance.json metrics.jsonl)
-VIEW_FROM := $(R)/config/collect.yaml $(R)/loop.json $(R)/stage_a.jsonl $(call of_rounds,failure_malformed.jsonl need_review_queue.jsonl)
+VIEW_FROM := $(R)/config/collect.yaml $(R)/loop.json $(R)/stage_a.jsonl \
+  $(call of_rounds,failure_malformed.jsonl need_review_queue.jsonl)
+# what collect and aggregate_review have in common
+FROM_ROUNDS = --config $< --loop $(R)/loop.json --rounds $(R)/rounds --stage-a $(R)/stage_a.jsonl
 $(VIEW) &: $(VIEW_FROM)
-	@$(call TOOL,collect) --config $< --loop $(R)/loop.json --rounds $(R)/rounds --stage-a $(R)/stage_a.jsonl --output-dir $(R)
+	@$(call TOOL,collect) $(FROM_ROUNDS) --output-dir $(R)
 REVIEW_FROM := $(R)/config/aggregate_review.yaml $(VIEW_FROM) $(R)/trajectories.jsonl $(R)/selections.jsonl
 REVIEW := $(R)/need_review_queue.jsonl $(R)/need_review.json
+AGGREGATE_REVIEW = $(call TOOL,aggregate_review) $(FROM_ROUNDS) --trajectories $(R)/trajectories.jsonl \
+  --selections $(R)/selections.jsonl --output-dir $(R)
 $(REVIEW) &: $(REVIEW_FROM)
-	@$(call TOOL,aggregate_review) --config $< --loop $(R)/loop.json --rounds $(R)/rounds --stage-a $(R)/stage_a.jsonl --trajectories $(R)/trajectories.jsonl --selections $(R)/selections.jsonl --output-dir $(R)
+	@$(AGGREGATE_REVIEW)
 
 # -- the corpus; with distill.enabled: false the tool says so and writes nothing
-CORPUS := $(addprefix $(R)/,distill_chatml.jsonl distill.train.jsonl distill.val.jsonl distill.dropped.jsonl distill.audit.jsonl)
+CORPUS := $(R)/distill_chatml.jsonl $(foreach part,train val dropped audit,$(R)/distill.$(part).jsonl)
 CORPUS_FROM := $(R)/config/distill.yaml $(REVIEW_FROM) $(R)/guidance.json $(R)/need_review.json $(DECIDED) $(PROMPTS_B)
 .PRECIOUS: $(VIEW) $(REVIEW) $(CORPUS)
+DISTILL = $(call TOOL,distill) --config $< --loop $(R)/loop.json --stage-a $(R)/stage_a.jsonl \
+  --selections $(R)/selections.jsonl --guidance $(R)/guidance.json --need-review $(R)/need_review.json \
+  --decisions $(R)/review_decisions.jsonl --output-dir $(R)
 $(CORPUS) &: $(CORPUS_FROM)
-	@$(call TOOL,distill) --config $< --loop $(R)/loop.json --stage-a $(R)/stage_a.jsonl --selections $(R)/selections.jsonl --guidance $(R)/guidance.json --need-review $(R)/need_review.json --decisions $(R)/review_decisions.jsonl --output-dir $(R)
+	@$(DISTILL)
 
 # -- names for people
 .PHONY: converge review distill

@@ -4,6 +4,7 @@ PYTHON ?= python3## Python (3.11 or newer) that makes the virtual environment
 VENV ?= .venv## folder of the virtual environment
 
 PY := $(VENV)/bin/python
+# marks of a finished set-up
 READY := $(VENV)/.ready
 READY_STUDENT := $(VENV)/.ready-student
 READY_ECOSYSTEM := $(VENV)/.ready-ecosystem
@@ -14,7 +15,7 @@ SETUP = $(or $(shell command -v $(PYTHON)),$(error $(NO_PYTHON))) make/setup.py 
 .PHONY: setup setup-student
 setup: ## set up .venv for the text path and the tests; CMAKE_ARGS=-DGGML_CUDA=ON compiles for a GPU
 	@$(SETUP)
-setup-student: $(READY) ## add what fine-tuning needs: torch, transformers, peft (gigabytes, unless torch comes without CUDA)
+setup-student: $(READY) ## add what fine-tuning needs: torch, transformers, peft (gigabytes with torch for CUDA)
 	@$(SETUP) --extra student
 
 $(READY): constraints.txt pyproject.toml $(wildcard make/setup*.py) make/llama.cmake

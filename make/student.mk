@@ -1,5 +1,6 @@
 # The student's part: photos -> summarize -> tickets; corpora -> fuse -> sft -> evaluate -> gate.
-# prepare settles FUSION (the student's name), MIX (its mix, empty for this run's corpus alone), FUSED_FROM and QUESTIONS (of HELD_OUT, 8 digits).
+# prepare settles FUSION (the student's name), MIX (its mix, empty for this run's corpus alone), FUSED_FROM (the mix's
+# sources) and QUESTIONS (of HELD_OUT, 8 digits).
 FUSED_FROM ?=
 MIX ?=
 QUESTIONS ?=
@@ -11,20 +12,29 @@ $(SUMMARIES): $(R)/config/summarize.yaml $(PROMPT_S)
 
 # -- the mix. A corpus of this run is brought up to date first, one of another run is taken as it is.
 FUSED := $(addprefix data/fused/$(FUSION).,train.jsonl val.jsonl manifest.json)
-data/fused/%.train.jsonl data/fused/%.val.jsonl data/fused/%.manifest.json: $(if $(MIX),configs/fusion/$(MIX).yaml) $(FUSED_FROM) $(if $(filter $(CORPUS),$(FUSED_FROM)),$(CORPUS_FROM))
-	@$(call TOOL,fuse) $(if $(MIX),--config configs/fusion/$(MIX).yaml $(if $(filter $(CORPUS),$(FUSED_FROM)),--corpus $(R)),--name $* --corpus $(R)) --output-dir $(@D)
+OWN_CORPUS := $(filter $(CORPUS),$(FUSED_FROM))
+# by a mix, with this run's corpus where the mix takes it; or this run's corpus alone, under the student's name
+FUSE_BY = $(if $(MIX),--config configs/fusion/$(MIX).yaml $(if $(OWN_CORPUS),--corpus $(R)),--name $* --corpus $(R))
+FUSE = $(call TOOL,fuse) $(FUSE_BY) --output-dir $(@D)
+data/fused/%.train.jsonl data/fused/%.val.jsonl data/fused/%.manifest.json: \
+  $(if $(MIX),configs/fusion/$(MIX).yaml) $(FUSED_FROM) $(if $(OWN_CORPUS),$(CORPUS_FROM))
+	@$(FUSE)
 configs/fusion/%.yaml: ;
 .PRECIOUS: data/fused/%.train.jsonl data/fused/%.val.jsonl data/fused/%.manifest.json
 
 # -- the student: taught, then judged before and after on tickets and photos it never saw
 TAUGHT := checkpoints/$(FUSION)/metrics.json
+SFT = $(or $(LAUNCH),$(PY)) -m tools.sft --config $< --train data/fused/$*.train.jsonl --val data/fused/$*.val.jsonl \
+  --output-dir $(@D)
 checkpoints/%/metrics.json: $(R)/config/sft.yaml data/fused/%.train.jsonl data/fused/%.val.jsonl
-	@$(or $(LAUNCH),$(PY)) -m tools.sft --config $< --train data/fused/$*.train.jsonl --val data/fused/$*.val.jsonl --output-dir $(@D)
+	@$(SFT)
 .PRECIOUS: checkpoints/%/metrics.json
 JUDGED := $(R)/evaluation/$(FUSION)-$(QUESTIONS)
 TRAINED := data/fused/$(FUSION).train.jsonl
+# $(call held,dense): the file of held-out questions of that kind.
 held = "$$HELD_OUT/$(MISSION).$(1).jsonl"
-ASK = $(call TOOL,evaluate) --config $< --guidance $(R)/guidance.json --trained $(TRAINED) --tickets $(call held,stage_a) --summary $(call held,summary) --dense $(call held,dense) --output $@
+ASK = $(call TOOL,evaluate) --config $< --guidance $(R)/guidance.json --trained $(TRAINED) \
+  --tickets $(call held,stage_a) --summary $(call held,summary) --dense $(call held,dense) --output $@
 $(JUDGED)/before.json: $(R)/config/evaluate.yaml $(R)/guidance.json $(TRAINED)
 	@$(ASK)
 $(JUDGED)/after.json: $(R)/config/evaluate.yaml $(R)/guidance.json $(TAUGHT)
@@ -35,5 +45,7 @@ summarize: $(SUMMARIES) ## turn PHOTOS (else data/<mission>/) into Stage-A ticke
 fuse: $(FUSED) ## mix the corpora and the student's old tasks into data/fused/<FUSION>.{train,val}.jsonl
 sft: $(TAUGHT) ## teach the student the mix; several GPUs: LAUNCH='.venv/bin/accelerate launch --multi_gpu'
 evaluate: $(JUDGED)/before.json $(JUDGED)/after.json ## ask the student HELD_OUT questions before and after
+GATE = $(call TOOL,gate) --config $(R)/config/gate.yaml --before $(JUDGED)/before.json --after $(JUDGED)/after.json \
+  --student $(dir $(TAUGHT))merged --questions $(QUESTIONS) --output $(JUDGED)/gate.json
 gate: evaluate ## say whether the student may ship; fails where it may not
-	@$(call TOOL,gate) --config $(R)/config/gate.yaml --before $(JUDGED)/before.json --after $(JUDGED)/after.json --student $(dir $(TAUGHT))merged --questions $(QUESTIONS) --output $(JUDGED)/gate.json
+	@$(GATE)
