@@ -168,11 +168,11 @@ def sections(made: "MadeWith", mission: str, run_dir: Path, tickets: bool) -> di
 
 def not_yet(texts: dict[Path, str], taken: tuple[str, bool] | None, run_dir: Path) -> dict[Path, str]:
     """The files that are to be written -> why."""
-    from verdicts.config.load import read_yaml
+    from verdicts.config.tools import read_told
     from verdicts.runs.naming import section_differences
 
     new = {
-        path: "it is not there" if not path.exists() else section_differences(read_yaml(path), text)
+        path: "it is not there" if not path.exists() else section_differences(read_told(path), text)
         for path, text in texts.items()
     }
     if taken and new_source(Path(taken[0]), run_dir) is not None:
@@ -184,6 +184,7 @@ def write(texts: dict[Path, str], taken: tuple[str, bool] | None, mission: str, 
     """Take the tickets and write the sections, each where it says something new."""
     from verdicts.base.jsonl import write_text_if_changed
     from verdicts.config.load import mission_name
+    from verdicts.config.tools import is_older_form
 
     if taken:
         source, drawn = Path(taken[0]), taken[1]
@@ -191,7 +192,8 @@ def write(texts: dict[Path, str], taken: tuple[str, bool] | None, mission: str, 
             draw(mission, source)
         take_tickets(source, mission_name(mission), run_dir, synthetic=drawn)
     for path, text in texts.items():
-        write_text_if_changed(path, text)
+        if not is_older_form(path, text):
+            write_text_if_changed(path, text)
 
 
 def draw(mission: str, output: Path) -> None:

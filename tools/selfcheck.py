@@ -103,18 +103,17 @@ def answers(stored: dict[str, Any]) -> list[dict[str, Any]]:
 
     Where it has a GPU, the answers of the GPU are followed by those of the processor alone.
     """
-    from verdicts.config.sections import EngineConfig, Thinking
+    from verdicts.config.engine import LlamaCppConfig, Thinking
     from verdicts.engines import trust
     from verdicts.engines.llama.engine import LlamaCppEngine
 
     trust.skip_check()
     found: list[dict[str, Any]] = []
     for layers in (-1, 0):
-        config = EngineConfig(
-            kind="llama_cpp", model=str(trust.EXPECTED.with_name("teacher.gguf")), base_url="", api_key_env="",
-            context_tokens=4096, batch_tokens=128, slots=4, chunk=64, n_threads=1, n_gpu_layers=layers, grammar=True,
-            reasons="per_verdict", thinking=Thinking(enabled=False, max_new_tokens=1),
-            timeout_s=1.0, retries=0, concurrency=1,
+        config = LlamaCppConfig(
+            kind="llama_cpp", model=str(trust.EXPECTED.with_name("teacher.gguf")),
+            context_tokens=4096, batch_tokens=128, slots=4, chunk=64, n_threads=1, n_gpu_layers=layers,
+            grammar=True, reasons="per_verdict", thinking=Thinking(enabled=False, max_new_tokens=1),
         )  # fmt: skip
         engine = LlamaCppEngine(config)
         found += answered(engine, stored["system"], stored["users"])

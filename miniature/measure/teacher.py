@@ -25,15 +25,14 @@ HELD_OUT = 900_000
 
 def open_teacher(model: Path):
     """The miniature in the default engine."""
-    from verdicts.config.sections import EngineConfig
+    from verdicts.config.engine import LlamaCppConfig, Thinking
     from verdicts.engines import open_engine
 
-    base = {"kind": "llama_cpp", "base_url": "", "api_key_env": "", "context_tokens": 8192, "batch_tokens": 512,
-            "slots": 16, "chunk": 64,
-            "n_threads": 0, "n_gpu_layers": 0, "grammar": True, "reasons": "per_verdict",
-            "thinking": {"enabled": False, "max_new_tokens": 16},
-            "timeout_s": 60.0, "retries": 0, "concurrency": 1}  # fmt: skip
-    return open_engine(EngineConfig.model_validate(base | {"model": str(model)}))
+    return open_engine(LlamaCppConfig(
+        kind="llama_cpp", model=str(model),
+        context_tokens=8192, batch_tokens=512, slots=16, chunk=64, n_threads=0, n_gpu_layers=0,
+        grammar=True, reasons="per_verdict", thinking=Thinking(enabled=False, max_new_tokens=16),
+    ))  # fmt: skip
 
 
 def share(k: int, n: int) -> dict:

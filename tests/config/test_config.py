@@ -6,9 +6,12 @@ import pytest
 import yaml
 
 from verdicts.base.errors import UserError
-from verdicts.config.load import CONFIGS, load, merge
+from verdicts.config.base import deep_merge
+from verdicts.config.engine import KINDS, without_foreign_knobs
+from verdicts.config.load import CONFIGS, load
 from verdicts.config.sections import Config
-from verdicts.config.tools import SECTION_FILES, DistillConfig, read_section, section_text
+from verdicts.config.tools import SECTION_FILES, DistillConfig, RolloutConfig, is_older_form, read_section, section_text
+from verdicts.engines import ENGINES
 
 ROOT = Path(__file__).resolve().parents[2]
 MISSIONS = ["bbu_cable", "bbu_install", "bbu_line", "bbu_wind", "rru_cable", "rru_install", "rru_position"]
@@ -28,7 +31,7 @@ def layers(tmp_path, monkeypatch) -> Path:
 
 def change(path: Path, **sections: object) -> None:
     path.write_text(
-        yaml.safe_dump(merge(yaml.safe_load(path.read_text(encoding="utf-8")), sections), allow_unicode=True),
+        yaml.safe_dump(deep_merge(yaml.safe_load(path.read_text(encoding="utf-8")), sections), allow_unicode=True),
         encoding="utf-8",
     )
 
@@ -62,7 +65,8 @@ def test_distillation_is_off_where_no_layer_turns_it_on(layers):
 
 
 def test_a_later_layer_wins_mappings_merge_and_lists_replace():
-    assert merge({"a": {"b": 1, "c": 2}, "d": [1, 2]}, {"a": {"c": 3}, "d": [4]}) == {"a": {"b": 1, "c": 3}, "d": [4]}
+    base, over = {"a": {"b": 1, "c": 2}, "d": [1, 2]}, {"a": {"c": 3}, "d": [4]}
+    assert deep_merge(base, over) == {"a": {"b": 1, "c": 3}, "d": [4]}
 
 
 def test_an_overlay_is_the_last_word(layers):
@@ -167,6 +171,119 @@ def test_a_section_file_edited_by_hand_is_checked(tmp_path):
 
 def test_every_section_of_the_configuration_reaches_a_tool():
     sections = {name for model in SECTION_FILES.values() for name in model.model_fields}
-    assert sections | {"plan"} == set(
-        Config.model_fields
-    )  # plan reads the merged configuration: it runs before there is a run
+    # plan reads the merged configuration: it runs before there is a run
+    assert sections | {"plan"} == set(Config.model_fields)
+
+
+# -- engines
+
+CORRECT = "correct the value"
+SERVED = {"kind": "openai", "base_url": "http://127.0.0.1:1/v1", "model": "teacher"}
+
+
+def test_every_kind_of_engine_can_be_opened_and_has_one_value_for_each_of_its_knobs():
+    values = yaml.safe_load((ROOT / CONFIGS / "base.yaml").read_text(encoding="utf-8"))["engines"]
+    assert ENGINES.keys() == KINDS.keys() == values.keys()
+    for kind, model in KINDS.items():
+        assert list(model.model_validate({"kind": kind} | values[kind]).model_dump()) == ["kind", *values[kind]]
+
+
+@pytest.mark.parametrize("models", MODELS)
+def test_an_overlay_that_names_another_kind_starts_from_that_kinds_own_values(layers, models):
+    overlay = layers.parent / "mine.yaml"
+    overlay.write_text(yaml.safe_dump({"engine": SERVED | {"thinking": {"enabled": True}}}))
+    values = yaml.safe_load((layers / "base.yaml").read_text(encoding="utf-8"))["engines"]["openai"]
+    thinking = values["thinking"] | {"enabled": True}
+    assert load(models, "bbu_line", overlay).engine.model_dump() == values | SERVED | {"thinking": thinking}
+
+
+def test_an_overlay_that_keeps_the_kind_changes_its_own_knobs_alone(layers):
+    overlay = layers.parent / "mine.yaml"
+    overlay.write_text("engine: {slots: 7, thinking: {max_new_tokens: 9}}\n")
+    before, after = load("qwen3", "bbu_line").engine, load("qwen3", "bbu_line", overlay).engine
+    thinking = before.thinking.model_copy(update={"max_new_tokens": 9})
+    assert after == before.model_copy(update={"slots": 7, "thinking": thinking})
+
+
+@pytest.mark.parametrize(
+    ("engine", "message"),
+    [
+        (
+            {"base_url": "http://x/v1"},
+            "engine.base_url: an engine of kind llama_cpp has no such knob; remove it, or choose kind openai",
+        ),
+        (
+            SERVED | {"slots": 4},
+            "engine.slots: an engine of kind openai has no such knob; remove it, or choose kind llama_cpp",
+        ),
+        (
+            {"kind": "transformers", "thinking": {"enabled": True}},
+            "engine.thinking: an engine of kind transformers has no such knob; "
+            "remove it, or choose kind llama_cpp or openai",
+        ),
+        (SERVED | {"base_ulr": "x"}, "engine.base_ulr: unknown field; did you mean 'base_url'?"),
+        ({"slotz": 4}, "engine.slotz: unknown field; did you mean 'slots'?"),
+        (
+            SERVED | {"retries": -1},
+            "engine.retries: input should be greater than or equal to 0 (-1); correct the value",
+        ),
+        (
+            {"thinking": {"enabled": 1}},
+            "engine.thinking.enabled: input should be a valid boolean (1); correct the value",
+        ),
+        (
+            {"kind": "vllm"},
+            "engine.kind: input should be 'llama_cpp', 'openai' or 'transformers' (\"vllm\"); correct the value",
+        ),
+    ],
+)
+def test_a_knob_that_its_kind_does_not_obey_is_named_in_its_own_file(layers, engine, message):
+    overlay = layers.parent / "mine.yaml"
+    overlay.write_text(yaml.safe_dump({"engine": engine}))
+    assert problem(overlay=overlay) == f"{overlay}: {message}"
+
+
+@pytest.mark.parametrize("engine", [3, [], "openai"])
+def test_an_engine_that_is_no_mapping_is_named(layers, engine):
+    change(layers / "models" / "miniature.yaml", engine=engine)
+    assert problem().startswith("configs/models/miniature.yaml: engine: ")
+
+
+def test_engines_stand_in_the_base_configuration_alone(layers):
+    change(layers / "models" / "miniature.yaml", engines={"openai": SERVED})
+    assert problem() == "configs/models/miniature.yaml: engines: unknown field; did you mean 'engine'?"
+
+
+# knobs that a section file held for every kind, before each had its own
+OLDER = {
+    "model": "a.gguf", "base_url": "", "api_key_env": "", "context_tokens": 8192, "batch_tokens": 512, "slots": 16,
+    "chunk": 64, "n_threads": 0, "n_gpu_layers": -1, "grammar": True, "reasons": "per_verdict",
+    "thinking": {"enabled": False, "max_new_tokens": 1024}, "timeout_s": 120.0, "retries": 5, "concurrency": 16,
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("kind", list(KINDS))
+def test_a_section_file_of_an_older_run_is_read_without_the_knobs_of_other_kinds(layers, tmp_path, kind):
+    path, text = tmp_path / "rollout.yaml", section_text(load("miniature", "bbu_line"), "rollout")
+    own = yaml.safe_load(text) | {"engine": {"kind": kind} | OLDER}
+    path.write_text(yaml.safe_dump(own, allow_unicode=True), encoding="utf-8")
+    read = read_section(path, RolloutConfig).engine
+    assert read.model_dump() == {"kind": kind} | {
+        knob: OLDER[knob] for knob in KINDS[kind].model_fields if knob != "kind"
+    }
+    path.write_text(path.read_text(encoding="utf-8").replace("chunk:", "chunks:"), encoding="utf-8")
+    with pytest.raises(UserError, match=r"engine\.chunks: unknown field; did you mean 'chunk'\?"):
+        read_section(path, RolloutConfig)
+
+
+def test_a_section_file_of_an_older_run_stays_while_it_says_the_same(layers, tmp_path):
+    path, text = tmp_path / "rollout.yaml", section_text(load("miniature", "bbu_line"), "rollout")
+    assert not is_older_form(path, text)
+    path.write_text(text, encoding="utf-8")
+    assert not is_older_form(path, text)
+    older = yaml.safe_load(text)
+    older["engine"] = {knob: older["engine"].get(knob, value) for knob, value in OLDER.items()} | {"kind": "llama_cpp"}
+    assert without_foreign_knobs(older) == yaml.safe_load(text) != older
+    path.write_text(yaml.safe_dump(older, allow_unicode=True), encoding="utf-8")
+    assert is_older_form(path, text)
+    assert not is_older_form(path, text.replace("slots: 4", "slots: 5"))

@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 
 from verdicts.base.errors import UserError
-from verdicts.config.sections import EngineConfig, Thinking
+from verdicts.config.engine import LlamaCppConfig, Thinking
 from verdicts.engines import Decode
 from verdicts.engines.llama.engine import LlamaCppEngine
 from verdicts.engines.sampling import log_softmax, two_way
@@ -39,12 +39,13 @@ USERS = [ticket(i) for i in range(40)]
 DECODES = [[Decode(t, p, 48, 1000 * i + k) for k, (t, p) in enumerate(GRID)] for i in range(len(USERS))]
 
 
-def config(**changes) -> EngineConfig:
-    base = dict(
-        kind="llama_cpp", model=str(MODEL), base_url="", api_key_env="", context_tokens=4096, batch_tokens=128, slots=4, chunk=8, n_threads=1, n_gpu_layers=0,
-        grammar=True, reasons="per_verdict", thinking=Thinking(enabled=False, max_new_tokens=8), timeout_s=1.0, retries=0, concurrency=1,
-    )  # fmt: skip
-    return EngineConfig(**(base | changes))
+def config(**changes) -> LlamaCppConfig:
+    base = {
+        "kind": "llama_cpp", "model": str(MODEL), "context_tokens": 4096, "batch_tokens": 128, "slots": 4, "chunk": 8,
+        "n_threads": 1, "n_gpu_layers": 0, "grammar": True, "reasons": "per_verdict",
+        "thinking": Thinking(enabled=False, max_new_tokens=8),
+    }  # fmt: skip
+    return LlamaCppConfig(**(base | changes))
 
 
 @pytest.fixture

@@ -9,7 +9,7 @@ from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 import pytest
 
 from verdicts.base.errors import UserError
-from verdicts.config.sections import EngineConfig, Thinking
+from verdicts.config.engine import OpenAIConfig, Thinking
 from verdicts.engines import NO_VERDICT, Completion, Decode, open_engine
 from verdicts.engines.openai import engine as openai
 from verdicts.engines.openai.engine import probable
@@ -73,11 +73,11 @@ def connect():
     engines = []
 
     def opener(url: str, **changes):
-        base = dict(
-            kind="openai", model="teacher", base_url=url, api_key_env="", context_tokens=4096, batch_tokens=128, slots=4, chunk=2, n_threads=0, n_gpu_layers=0,
-            grammar=True, reasons="all", thinking=Thinking(enabled=False, max_new_tokens=100), timeout_s=5.0, retries=3, concurrency=4,
-        )  # fmt: skip
-        engines.append(open_engine(EngineConfig(**(base | changes))))
+        base = {
+            "kind": "openai", "model": "teacher", "base_url": url, "api_key_env": "", "chunk": 2, "timeout_s": 5.0,
+            "thinking": Thinking(enabled=False, max_new_tokens=100), "retries": 3, "concurrency": 4,
+        }  # fmt: skip
+        engines.append(open_engine(OpenAIConfig(**(base | changes))))
         return engines[-1]
 
     yield opener

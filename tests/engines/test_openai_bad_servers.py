@@ -21,7 +21,7 @@ from pathlib import Path
 import pytest
 
 from verdicts.base.errors import UserError
-from verdicts.config.sections import EngineConfig, Thinking
+from verdicts.config.engine import OpenAIConfig, Thinking
 from verdicts.engines import REFUSED, Decode, open_engine
 from verdicts.engines.openai import engine as openai
 
@@ -146,11 +146,11 @@ def ask(monkeypatch):
 
 
 def connect(url: str, **changes):
-    base = dict(
-        kind="openai", model="teacher", base_url=url, api_key_env="TEACHER_KEY", context_tokens=4096, batch_tokens=128, slots=4, chunk=2, n_threads=0, n_gpu_layers=0,
-        grammar=True, reasons="all", thinking=Thinking(enabled=False, max_new_tokens=100), timeout_s=1.0, retries=1, concurrency=4,
-    )  # fmt: skip
-    return open_engine(EngineConfig(**(base | changes)))
+    base = {
+        "kind": "openai", "model": "teacher", "base_url": url, "api_key_env": "TEACHER_KEY", "chunk": 2,
+        "thinking": Thinking(enabled=False, max_new_tokens=100), "timeout_s": 1.0, "retries": 1, "concurrency": 4,
+    }  # fmt: skip
+    return open_engine(OpenAIConfig(**(base | changes)))
 
 
 BOMB = bomb(200)
@@ -698,9 +698,9 @@ def test_ctrl_c_does_not_wait_for_a_server(reply, monkeypatch):
     server = Server(reply if callable(reply) else lambda number, request: reply)
     config = connect(server.url, timeout_s=60.0, retries=5).config.model_copy(update={"api_key_env": ""})
     code = f"""
-from verdicts.config.sections import EngineConfig
+from verdicts.config.engine import OpenAIConfig
 from verdicts.engines import Decode, open_engine
-engine = open_engine(EngineConfig.model_validate_json({config.model_dump_json()!r}))
+engine = open_engine(OpenAIConfig.model_validate_json({config.model_dump_json()!r}))
 print("asking", flush=True)
 list(engine.rollout("s", ["a"] * 8, [[Decode(0.5, 0.9, 40, 1)]] * 8))
 """

@@ -8,7 +8,7 @@ pytest.importorskip("torch", reason="torch is not installed: `make setup-student
 pytest.importorskip("transformers", reason="transformers is not installed: `make setup-student` installs it")
 
 from verdicts.base.errors import UserError
-from verdicts.config.sections import EngineConfig, Thinking
+from verdicts.config.engine import TransformersConfig
 from verdicts.engines import Decode, open_engine
 
 TEMPLATE = (
@@ -38,14 +38,14 @@ def checkpoint(tmp_path_factory):
         tokenizer_object=bytes_only, eos_token="<|im_end|>", pad_token="<|endoftext|>", chat_template=TEMPLATE
     )
     torch.manual_seed(0)
-    shape = dict(
-        hidden_size=32,
-        intermediate_size=64,
-        num_hidden_layers=2,
-        num_attention_heads=2,
-        num_key_value_heads=2,
-        head_dim=16,
-    )
+    shape = {
+        "hidden_size": 32,
+        "intermediate_size": 64,
+        "num_hidden_layers": 2,
+        "num_attention_heads": 2,
+        "num_key_value_heads": 2,
+        "head_dim": 16,
+    }
     model = Qwen3ForCausalLM(
         Qwen3Config(vocab_size=len(tokenizer), eos_token_id=tokenizer.eos_token_id, tie_word_embeddings=True, **shape)
     )
@@ -55,12 +55,8 @@ def checkpoint(tmp_path_factory):
     return folder
 
 
-def config(model, **changes) -> EngineConfig:
-    base = dict(
-        kind="transformers", model=str(model), base_url="", api_key_env="", context_tokens=400, batch_tokens=128, slots=4, chunk=2, n_threads=1, n_gpu_layers=0,
-        grammar=False, reasons="all", thinking=Thinking(enabled=False, max_new_tokens=8), timeout_s=1.0, retries=0, concurrency=1,
-    )  # fmt: skip
-    return EngineConfig(**(base | changes))
+def config(model) -> TransformersConfig:
+    return TransformersConfig(kind="transformers", model=str(model), context_tokens=400, chunk=2)
 
 
 @pytest.fixture(scope="module")
@@ -117,8 +113,3 @@ def test_an_answer_without_end_is_cut_at_its_own_limit(engine):
 def test_a_folder_without_a_checkpoint_is_named(tmp_path):
     with pytest.raises(UserError, match=r"engine\.model: no checkpoint folder"):
         open_engine(config(tmp_path))
-
-
-def test_thinking_is_refused(checkpoint):
-    with pytest.raises(UserError, match=r"engine\.thinking\.enabled: the transformers engine does not think; "):
-        open_engine(config(checkpoint, thinking=Thinking(enabled=True, max_new_tokens=8)))

@@ -22,7 +22,8 @@ from tests.support.builders import MISSION, Outcome, call, guidance, ticket
 from verdicts import engines
 from verdicts.base.jsonl import read_rows, write_rows, write_text
 from verdicts.config.load import CONFIGS, load
-from verdicts.config.sections import Config, EngineConfig
+from verdicts.config.engine import OpenAIConfig
+from verdicts.config.sections import Config
 from verdicts.config.tools import section_text
 from verdicts.engines import Decode
 from verdicts.guidance.file import write_guidance
@@ -246,17 +247,11 @@ def test_the_openai_engine_is_served_by_it(server, cfg):
     from verdicts.engines.openai.engine import OpenAIEngine
 
     port = server.server_address[1]
-    changes = {
-        "kind": "openai",
-        "model": "smollm2",
-        "base_url": f"http://127.0.0.1:{port}/v1",
-        "timeout_s": 120.0,
-        "retries": 0,
-        "concurrency": 2,
-    }
-    engine = OpenAIEngine(
-        EngineConfig.model_validate(yaml.safe_load(yaml.safe_dump(cfg.engine.model_dump() | changes)))
-    )
+    config = OpenAIConfig(
+        kind="openai", model="smollm2", base_url=f"http://127.0.0.1:{port}/v1", api_key_env="", chunk=4,
+        thinking=cfg.engine.thinking, timeout_s=120.0, retries=0, concurrency=2,
+    )  # fmt: skip
+    engine = OpenAIEngine(config)
     user = prompts.stage_b_user(TICKETS[1].per_image)
     (answers,) = engine.rollout("Answer in two lines.", [user], [[Decode(0.3, 0.9, 12, 1), Decode(0.9, 0.95, 12, 2)]])
     assert len(answers) == 2 and all(answer.text and answer.finish in ("stop", "length") for answer in answers)

@@ -99,6 +99,16 @@ def test_a_knob_rewrites_the_files_of_the_tools_that_read_it_and_no_other(run, o
     assert run.rewritten() - {"made_with.json"} == rewritten
 
 
+def test_the_section_files_of_an_older_run_stay_until_a_knob_changes(run):
+    path = run.folder / "config" / "rollout.yaml"
+    older = path.read_text(encoding="utf-8").replace("engine:\n", "engine:\n  base_url: ''\n  retries: 5\n")
+    path.write_text(older, encoding="utf-8")
+    assert run.prepare().code == 0
+    assert path.read_text(encoding="utf-8") == older
+    assert run.prepare(overlay="engine: {slots: 5}").code == 0
+    assert "base_url" not in path.read_text(encoding="utf-8")
+
+
 def test_tickets_edited_by_hand_stay_while_their_source_stays(run):
     write_rows(run.kept, TICKETS[:1])
     assert run.prepare().err == ""

@@ -13,7 +13,7 @@ import shlex
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import ExitStack, contextmanager
 from pathlib import Path
-from typing import Any, NamedTuple, TextIO, TypeVar
+from typing import Any, Literal, NamedTuple, TextIO, TypeVar, get_args, get_origin
 
 from pydantic import BaseModel, ValidationError
 
@@ -114,28 +114,50 @@ def validate(
     try:
         return model.model_validate(value)
     except ValidationError as error:
-        raise _mistake_of(error, model, path, line) from None
+        raise _mistake_of(error, model, value, path, line) from None
 
 
-def _mistake_of(error: ValidationError, model: type[BaseModel], path: Any, line: int | None) -> UserError:
+def _mistake_of(error: ValidationError, model: type[BaseModel], value: Any, path: Any, line: int | None) -> UserError:
     """The first problem of a validation as one sentence. An unknown field comes first: it explains a missing one."""
     first = min(error.errors(), key=lambda e: e["type"] != "extra_forbidden")
-    field = ".".join(str(part) for part in first["loc"]) or None
-    path = path(first["loc"]) if callable(path) else path
+    loc = _without_tags(first["loc"], value)
+    context = first.get("ctx", {})
+    if first["type"] in ("union_tag_invalid", "union_tag_not_found"):
+        loc = (*loc, context["discriminator"].strip("'"))
+    field = ".".join(str(part) for part in loc) or None
+    path = path(loc) if callable(path) else path
     shown = _shown(first.get("input"))
     if first["type"] == "extra_forbidden":
-        known = difflib.get_close_matches(str(first["loc"][-1]), _known_fields(model, first["loc"][:-1]), n=1)
+        known = difflib.get_close_matches(str(loc[-1]), _known_fields(model, first["loc"][:-1]), n=1)
         return mistake(
             "unknown field", f"did you mean {known[0]!r}?" if known else "remove it", path=path, line=line, field=field
         )
-    if first["type"] == "missing":
+    if first["type"] in ("missing", "union_tag_not_found"):
         return mistake("missing", "add it", path=path, line=line, field=field)
+    if first["type"] == "union_tag_invalid":
+        choices, _, last = context["expected_tags"].rpartition(", ")
+        what = f"input should be {choices} or {last} ({_shown(context['tag'])})"
+        return mistake(what, "correct the value", path=path, line=line, field=field)
     if first["type"] == "value_error":
-        what, _, todo = str(first["ctx"]["error"]).partition("; ")
+        what, _, todo = str(context["error"]).partition("; ")
         return mistake(what, todo or "correct it", path=path, line=line, field=field)
     return mistake(
         f"{first['msg'][0].lower()}{first['msg'][1:]} ({shown})", "correct the value", path=path, line=line, field=field
     )
+
+
+def _without_tags(loc: tuple[int | str, ...], value: Any) -> tuple[int | str, ...]:
+    """The place of a mistake as the file has it: pydantic adds the tag of a union, ``engine.openai.base_url``."""
+    place: list[int | str] = []
+    for part in loc:
+        if isinstance(value, dict) and part not in value and part in value.values():
+            continue
+        place.append(part)
+        try:
+            value = value[part]
+        except (KeyError, IndexError, TypeError):
+            value = None
+    return tuple(place)
 
 
 def _shown(value: Any) -> str:
@@ -149,15 +171,20 @@ def _shown(value: Any) -> str:
 
 def _known_fields(model: type[BaseModel], loc: tuple[int | str, ...]) -> list[str]:
     """Field names of the model that sits at ``loc`` inside ``model`` (best effort: names of the last model met)."""
-    names = list(model.model_fields)
+    choices = [model]
     for part in loc:
-        info = model.model_fields.get(str(part)) or model.model_fields.get("root")
-        inner = (
-            [t for t in _types_in(info.annotation) if isinstance(t, type) and issubclass(t, BaseModel)] if info else []
-        )
-        if inner:
-            model, names = inner[0], list(inner[0].model_fields)
-    return names
+        tagged = [one for one in choices if any(part in _literals(f.annotation) for f in one.model_fields.values())]
+        if len(choices) > 1 and tagged:  # the tag of a union
+            choices = tagged
+            continue
+        info = choices[0].model_fields.get(str(part)) or choices[0].model_fields.get("root")
+        inner = _types_in(info.annotation) if info else []
+        choices = [t for t in inner if isinstance(t, type) and issubclass(t, BaseModel)] or choices
+    return list(choices[0].model_fields)
+
+
+def _literals(annotation: Any) -> tuple[Any, ...]:
+    return get_args(annotation) if get_origin(annotation) is Literal else ()
 
 
 def _types_in(annotation: Any) -> list[Any]:

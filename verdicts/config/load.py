@@ -1,9 +1,10 @@
 """Configuration: YAML files merged into frozen models. Every knob has its one value in configs/.
 
 ``configs/base.yaml`` holds all; ``configs/models/<set>.yaml`` and ``configs/missions/<slug>.yaml`` hold only what
-differs; ``CONFIG=<file>`` lays one more file over them. A later file wins, mappings merge, lists replace. There are
-no defaults in code: a missing knob is as much an error as an unknown one. Each tool then reads its own section file
-(``runs/<RUN>/<MISSION>/config/<tool>.yaml``), rewritten only when its content changes.
+differs; ``CONFIG=<file>`` lays one more file over them. A later file wins, mappings merge, lists replace; of the
+engines in base.yaml the one of the kind in use counts (engine.py). There are no defaults in code: a missing knob is as
+much an error as an unknown one. Each tool reads its own section file (``runs/<RUN>/<MISSION>/config/<tool>.yaml``),
+rewritten only when its content changes.
 """
 
 from pathlib import Path
@@ -12,6 +13,8 @@ from typing import Any
 from verdicts.base.errors import mistake
 from verdicts.base.jsonl import validate
 from verdicts.base.yaml_text import read_value
+from verdicts.config.base import deep_merge
+from verdicts.config.engine import engine_section
 from verdicts.config.sections import Config, Mission
 
 CONFIGS = Path("configs")
@@ -25,9 +28,12 @@ def load(models: str, mission: str, overlay: Path | None = None, configs: Path =
         _named(configs / "missions", mission, "MISSION"),
     ]
     layers = {path: read_yaml(path) for path in [*paths, *([overlay] if overlay else [])]}
+    knobs_of_kinds = layers[paths[0]].pop("engines", None)
     merged: dict[str, Any] = {"mission": {"slug": mission}}
     for part in layers.values():
-        merged = merge(merged, part)
+        merged = deep_merge(merged, part)
+    if engine := engine_section(layers, knobs_of_kinds):
+        merged["engine"] = engine
     return validate(
         merged, Config, lambda loc: next((path for path in reversed(layers) if _holds(layers[path], loc)), paths[0])
     )
@@ -55,16 +61,6 @@ def _named(folder: Path, name: str, variable: str) -> Path:
         known = ", ".join(sorted(p.stem for p in folder.glob("*.yaml")))
         raise mistake(f"unknown {variable} {name!r}", f"choose one of {known}, or add {path}")
     return path
-
-
-def merge(base: dict[str, Any], over: dict[str, Any]) -> dict[str, Any]:
-    """Lay ``over`` on ``base``: mappings merge, all else replaces."""
-    merged = dict(base)
-    for key, value in over.items():
-        merged[key] = (
-            merge(merged[key], value) if isinstance(value, dict) and isinstance(merged.get(key), dict) else value
-        )
-    return merged
 
 
 def flat(part: dict[str, Any], prefix: str = "") -> dict[str, Any]:

@@ -7,7 +7,8 @@ configs/base.yaml says later.
 
 from typing import Any
 
-from verdicts.config.load import flat, merge
+from verdicts.config.base import deep_merge
+from verdicts.config.load import flat
 
 _GENERIC = [
     "照片", "图片", "拍摄", "画面", "重复", "模糊", "清晰", "数量", "少于", "多于", "至少",
@@ -47,5 +48,5 @@ def with_constants_of_before(told: dict[str, Any]) -> dict[str, Any]:
     for name, constants in _CONSTANTS.items():
         section = told.get(name)
         if isinstance(section, dict) and not flat(section).keys() & flat(constants).keys():
-            whole[name] = merge(constants, section)
+            whole[name] = deep_merge(constants, section)
     return whole

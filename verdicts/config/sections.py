@@ -3,52 +3,11 @@
 import re
 from typing import Annotated, Literal
 
-from pydantic import AfterValidator, BaseModel, ConfigDict, Field, model_validator
+from pydantic import AfterValidator, Field
 
 from verdicts.base.record import Line
-
-Share = Annotated[float, Field(ge=0, le=1)]
-Count = Annotated[int, Field(gt=0)]
-
-
-class Section(BaseModel):
-    """A frozen part of the configuration; unknown and missing keys are errors."""
-
-    model_config = ConfigDict(extra="forbid", frozen=True, strict=True)
-
-
-class Thinking(Section):
-    """Teacher thinking before the answer; never kept in any record."""
-
-    enabled: bool
-    max_new_tokens: Count
-
-
-class EngineConfig(Section):
-    """Which model answers and how it is run (see configs/base.yaml for the meaning of each knob)."""
-
-    kind: Literal["llama_cpp", "openai", "transformers"]
-    model: str
-    base_url: str
-    api_key_env: str
-    context_tokens: Count
-    batch_tokens: Count
-    slots: Count
-    chunk: Count
-    n_threads: Annotated[int, Field(ge=0)]
-    n_gpu_layers: int
-    grammar: bool
-    reasons: Literal["per_verdict", "all"]
-    thinking: Thinking
-    timeout_s: Annotated[float, Field(gt=0)]
-    retries: Annotated[int, Field(ge=0)]
-    concurrency: Count
-
-    @model_validator(mode="after")
-    def _reasons_per_verdict_need_the_header(self) -> "EngineConfig":
-        if self.kind == "llama_cpp" and self.reasons == "per_verdict" and (not self.grammar or self.thinking.enabled):
-            raise ValueError("reasons: per_verdict needs grammar: true and thinking off; set reasons: all")
-        return self
+from verdicts.config.base import Count, Section, Share
+from verdicts.config.engine import EngineConfig
 
 
 class Mission(Section):

@@ -10,13 +10,14 @@ import yaml
 from pydantic import BaseModel
 
 from verdicts.base.jsonl import validate
+from verdicts.config.base import Section
+from verdicts.config.engine import EngineConfig, without_foreign_knobs
 from verdicts.config.load import read_yaml
 from verdicts.config.older import with_constants_of_before
 from verdicts.config.sections import (
     Compat,
     Config,
     DistillSection,
-    EngineConfig,
     EvaluateSection,
     FailFirst,
     GateSection,
@@ -27,7 +28,6 @@ from verdicts.config.sections import (
     ReflectSection,
     ReviewSection,
     RolloutSection,
-    Section,
     SftSection,
     StudentSection,
     SummarizeSection,
@@ -45,6 +45,18 @@ def section_text(config: Config, tool: str) -> str:
     return text
 
 
+def is_older_form(path: Path, text: str) -> bool:
+    """Whether an older version wrote a section file that says what ``text`` says, in another form.
+
+    Such a file stays as it is: rewritten, it would make all results look as if they came from another configuration.
+    """
+    if not path.exists():
+        return False
+    held = read_yaml(path)
+    told = read_told(path)
+    return told != held and told == yaml.safe_load(text)
+
+
 def read_section(path: Path, model: type[Part]) -> Part:
     """Read a tool's section file into the tool's own model (its fields name the sections it uses)."""
     return validate(read_told(path), model, path)
@@ -52,7 +64,7 @@ def read_section(path: Path, model: type[Part]) -> Part:
 
 def read_told(path: Path) -> dict[str, Any]:
     """What a section file says, one of an older version in today's form; raises UserError where it is no mapping."""
-    return with_constants_of_before(read_yaml(path))
+    return with_constants_of_before(without_foreign_knobs(read_yaml(path)))
 
 
 class GuidanceConfig(Section):

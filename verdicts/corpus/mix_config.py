@@ -14,7 +14,7 @@ from verdicts.base.jsonl import validate
 from verdicts.base.text_files import read_text
 from verdicts.base.yaml_text import compose
 from verdicts.config.load import read_yaml
-from verdicts.config.sections import Count, Section, Share
+from verdicts.config.base import Count, Section, Share
 from verdicts.corpus.rows import TEMPLATES
 from verdicts.records.corpus import Task
 

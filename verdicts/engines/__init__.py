@@ -4,14 +4,14 @@
 ``transformers`` runs a checkpoint folder. Text that came from data is tokenised as plain text in all of them.
 """
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Protocol
 
 from verdicts.base.errors import UserError, mistake
 
 if TYPE_CHECKING:
-    from verdicts.config.sections import EngineConfig
+    from verdicts.config.engine import EngineConfig, LlamaCppConfig, OpenAIConfig, TransformersConfig
 
 STOP, LENGTH, OVER_LENGTH, REFUSED = "stop", "length", "over_length", "refused"
 NO_VERDICT: dict[str, float | None] = {"pass": None, "fail": None}
@@ -78,17 +78,33 @@ class Engine(Protocol):
 
 def open_engine(config: "EngineConfig") -> Engine:
     """Open the engine that ``config.kind`` names. Files and settings are checked before anything is loaded."""
-    if config.kind == "llama_cpp":
-        from verdicts.engines.llama.engine import LlamaCppEngine
+    return ENGINES[config.kind](config)
 
-        return LlamaCppEngine(config)
-    if config.kind == "openai":
-        from verdicts.engines.openai.engine import OpenAIEngine
 
-        return OpenAIEngine(config)
+def _llama_cpp(config: "LlamaCppConfig") -> Engine:
+    from verdicts.engines.llama.engine import LlamaCppEngine
+
+    return LlamaCppEngine(config)
+
+
+def _openai(config: "OpenAIConfig") -> Engine:
+    from verdicts.engines.openai.engine import OpenAIEngine
+
+    return OpenAIEngine(config)
+
+
+def _transformers(config: "TransformersConfig") -> Engine:
     from verdicts.engines.transformers import TransformersEngine
 
     return TransformersEngine(config)
+
+
+# kind -> how to open it. A new engine is its module, a line here, and its knobs (config/engine.py, configs/base.yaml).
+ENGINES: dict[str, Callable[[Any], Engine]] = {
+    "llama_cpp": _llama_cpp,
+    "openai": _openai,
+    "transformers": _transformers,
+}
 
 
 def chunks(count: int, size: int) -> Iterator[range]:

@@ -29,16 +29,16 @@ from verdicts.models.threads import quiet_openmp
 from verdicts.stage_b.protocol import HEADER, WORD
 
 if TYPE_CHECKING:
-    from verdicts.config.sections import EngineConfig
+    from verdicts.config.engine import TransformersConfig
 
 
 class TransformersEngine:
-    """See ``verdicts.engines.Engine``. ``reasons`` is ``all`` and there is no grammar: answers are what the model says.
+    """See ``verdicts.engines.Engine``. Each candidate writes its own reason, without a grammar and without thinking.
 
-    Raises UserError for a folder that is missing or holds no model, and for thinking, which it does not support.
+    Raises UserError for a folder that is missing or holds no model.
     """
 
-    def __init__(self, config: "EngineConfig") -> None:
+    def __init__(self, config: "TransformersConfig") -> None:
         path = Path(config.model)
         checkpoint = Checkpoint(path, "engine.model", "check engine.model, or fetch the model again")
         if not (path / "config.json").is_file():
@@ -48,12 +48,6 @@ class TransformersEngine:
         settings(checkpoint)
         check_small_files(checkpoint)
         check_weights(checkpoint)
-        if config.thinking.enabled:
-            raise mistake(
-                "the transformers engine does not think",
-                "set thinking.enabled to false",
-                field="engine.thinking.enabled",
-            )
         quiet_openmp()
         try:
             import torch

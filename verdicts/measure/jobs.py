@@ -25,7 +25,7 @@ def spread(work: Callable[..., Result], pieces: Sequence[tuple[Any, ...]], jobs:
 
 
 def alone(config: Config, jobs: int) -> Config:
-    """The configuration for one of several processes: its engine takes one thread."""
-    if jobs == 1:
+    """The configuration for one of several processes: an engine in this process takes one thread."""
+    if jobs == 1 or config.engine.kind != "llama_cpp":
         return config
     return config.model_copy(update={"engine": config.engine.model_copy(update={"n_threads": 1})})

@@ -6,7 +6,8 @@ from pathlib import Path
 from typing import Any
 
 from verdicts.base.jsonl import read_json, read_rows
-from verdicts.config.load import flat, read_yaml
+from verdicts.config.load import flat
+from verdicts.config.tools import read_told
 from verdicts.guidance.diff import RuleChange, changes_between
 from verdicts.records.guidance import GuidanceFile, MissionGuidance
 from verdicts.records.review import NeedReviewFile
@@ -56,7 +57,7 @@ def read_end(folder: Path) -> End:
     )
     knobs: dict[str, Any] = {}
     for path in sorted((folder / "config").glob("*.yaml")):
-        knobs |= flat(read_yaml(path))
+        knobs |= flat(read_told(path))
     return End(
         folder, mission, {row.ticket_key: row for row in selections}, guidance,
         {ticket.ticket_key for found in review.values() for ticket in found.tickets}, knobs,

@@ -32,7 +32,7 @@ from verdicts.models.fingerprint import sampled_hash
 from verdicts.models.threads import cores, worthwhile
 
 if TYPE_CHECKING:
-    from verdicts.config.sections import EngineConfig
+    from verdicts.config.engine import LlamaCppConfig
 
 SMALL_MODEL = 256 * 2**20  # bytes: below this a CPU core has a context of its own
 MAX_CONTEXTS = 8
@@ -62,7 +62,7 @@ class LlamaCppEngine:
     Raises UserError for a missing or broken file and for settings that do not go together.
     """
 
-    def __init__(self, config: "EngineConfig") -> None:
+    def __init__(self, config: "LlamaCppConfig") -> None:
         path = Path(config.model)
         if not path.is_file():
             fetch = "hf download Qwen/Qwen3-32B-GGUF Qwen3-32B-Q4_K_M.gguf --local-dir models"

@@ -1,8 +1,8 @@
 """Any OpenAI-compatible chat endpoint (vLLM, SGLang, llama-server): the way past one machine.
 
 Each candidate is one request with its own seed; how exactly a seed reproduces is the server's affair. The server also
-keeps what is data apart from control tokens. It cannot be made to share a verdict among candidates, so ``reasons`` is
-``all`` in effect, and ``grammar`` is the server's: a malformed answer is handled as any other.
+keeps what is data apart from control tokens. It cannot be made to share a verdict among candidates, so each writes its
+own reason, and a grammar is the server's: a malformed answer is handled as any other.
 
 What fails is asked again with growing pauses. What then still fails is one prompt's failure (``finish`` "refused") as
 long as the server answers others, and ends the run in one sentence where it does not, or where the refusal concerns all
@@ -31,7 +31,7 @@ from verdicts.engines.openai.server_words import ServerWords
 from verdicts.stage_b.protocol import WORD, begun_verdict
 
 if TYPE_CHECKING:
-    from verdicts.config.sections import EngineConfig
+    from verdicts.config.engine import OpenAIConfig
 
 FIRST_PAUSE_S, LONGEST_PAUSE_S = 0.5, 30.0  # our own pauses, doubled from try to try
 LONGEST_WAIT_S = 300.0  # what a server may ask for by Retry-After; a longer wait ends the run
@@ -50,7 +50,7 @@ class OpenAIEngine:
     when it stays unreachable after all retries. Once it has, every call raises the same.
     """
 
-    def __init__(self, config: "EngineConfig") -> None:
+    def __init__(self, config: "OpenAIConfig") -> None:
         if not config.base_url:
             raise mistake("empty", "set it to the endpoint, such as http://127.0.0.1:8000/v1", field="engine.base_url")
         if not config.model:
