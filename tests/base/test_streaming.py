@@ -19,7 +19,8 @@ from verdicts.base.jsonl import (
     whole_files,
     write_rows,
 )
-from verdicts.corpus.distill import Validation, hash_share, validation_groups
+from verdicts.base.split import hash_share
+from verdicts.corpus.distill import Validation, validation_groups
 from verdicts.records.review import MissionReview, NeedReviewFile, ReviewCandidate, ReviewTicket
 from verdicts.records.rollout import Selection, Trajectory
 from verdicts.records.ticket_index import Keys, Tickets, digest_of

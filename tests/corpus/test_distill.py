@@ -6,8 +6,9 @@ import pytest
 
 from tests.support.builders import MISSION, OTHER, RunFolder, guidance, snapshot, ticket
 from verdicts.base.jsonl import read_json, read_rows, write_json, write_rows
+from verdicts.base.split import hash_share
 from verdicts.config.sections import DistillSection
-from verdicts.corpus.distill import audit_sample, fate, hash_share, supersede, validation_groups
+from verdicts.corpus.distill import audit_sample, fate, supersede, validation_groups
 from verdicts.records.corpus import AuditRow, ChatRow, DroppedRow, SftRow
 from verdicts.records.review import NeedReviewFile, ReviewDecision
 from verdicts.records.rollout import Selection

@@ -1,6 +1,5 @@
 """The chat corpus: which selected answers the student learns from, how they are split, which ones people look at."""
 
-import hashlib
 import heapq
 from collections import Counter
 from collections.abc import Container, Iterable, Mapping
@@ -11,6 +10,7 @@ from typing import Literal, NamedTuple
 
 from verdicts.base.errors import mistake
 from verdicts.base.jsonl import stream_rows
+from verdicts.base.split import hash_share
 from verdicts.config.sections import DistillSection
 from verdicts.records.corpus import AuditRow, ChatRow, DroppedRow, DropReason, Message, SftRow
 from verdicts.records.review import ReviewDecision, ReviewReason
@@ -176,12 +176,6 @@ def validation_groups(group_ids: Iterable[str], share: float, seed: int) -> set[
     for group in groups:
         validation.see(group)
     return {group for group in groups if group in validation}
-
-
-def hash_share(seed: int, name: str) -> float:
-    """A number in [0, 1) that depends on seed and name alone (the first 8 bytes of their SHA-256)."""
-    digest = hashlib.sha256(f"{seed}:{name}".encode()).digest()
-    return int.from_bytes(digest[:8], "big") / 2**64
 
 
 def sft_row(item: Item) -> SftRow:

@@ -18,8 +18,8 @@ import numpy as np
 from verdicts.base.errors import mistake
 from verdicts.base.jsonl import dump
 from verdicts.base.record import Record
+from verdicts.base.split import hash_share
 from verdicts.base.whole_file import beside
-from verdicts.corpus.distill import hash_share
 from verdicts.corpus.mix_config import Fusion, Source, wrong
 from verdicts.corpus.rows import TEMPLATES, ChatSourceRow, ImageRow, check_photos, parse_line, stream, verdict_of
 from verdicts.records.tickets import Verdict

@@ -14,7 +14,7 @@ from typing import NamedTuple, TypeVar
 
 from verdicts.base.errors import mistake
 from verdicts.base.jsonl import read_numbered, read_rows
-from verdicts.corpus.distill import hash_share
+from verdicts.base.split import hash_share
 from verdicts.corpus.rows import FusedRow, ImageRow, check_photos, parse_line, stream
 from verdicts.records.corpus import SftRow, Task
 from verdicts.records.tickets import StageA, Verdict, read_tickets

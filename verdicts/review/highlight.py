@@ -8,6 +8,7 @@ from collections.abc import Iterable, Iterator
 from typing import NamedTuple
 
 from verdicts.config.sections import FailFirst
+from verdicts.stage_b.negatives import is_negative
 
 # Negative whatever the mission. 无需 (not needed), 无关 (irrelevant), 无法 (cannot tell) are no findings.
 NEGATIVE_WORDS = (
@@ -61,7 +62,7 @@ class Marker:
         remark = _REMARK.search(segment, 0, tail)
         end = remark.start() if remark else tail
         fact = segment[:end]
-        if any(all(word in fact for word in words) for words in self.negatives):
+        if is_negative(fact, self.negatives):
             yield Piece("breach", fact)
         elif not self.words.search(fact) and any(item in _LINKS.sub("", fact) for item in self.required):
             yield Piece("required", fact)

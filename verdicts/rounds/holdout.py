@@ -4,10 +4,10 @@ A share of all groups is held out by a hash of their id: reflection is never sho
 and no rule is credited by them. They are rolled out like all others, so that every rate stands for both sides.
 """
 
-import hashlib
 from collections.abc import Iterable
 from typing import Literal, Protocol, TypeVar
 
+from verdicts.base.split import is_in_share
 from verdicts.config.sections import LearnSection
 
 Side = Literal["learn", "holdout"]
@@ -20,13 +20,12 @@ class OfGroup(Protocol):
     group_id: str
 
 
-Row = TypeVar("Row", bound=OfGroup)
+_Row = TypeVar("_Row", bound=OfGroup)
 
 
 def is_held_out(group_id: str, learn: LearnSection) -> bool:
     """Whether a group is held out; the same for any set of tickets that it is part of."""
-    digest = hashlib.sha256(f"{learn.seed}/{group_id}".encode("utf-8", "surrogatepass")).digest()
-    return int.from_bytes(digest[:8]) < learn.holdout * 2**64
+    return is_in_share(learn.seed, group_id, learn.holdout)
 
 
 def side_of(group_id: str, learn: LearnSection) -> Side:
@@ -34,6 +33,6 @@ def side_of(group_id: str, learn: LearnSection) -> Side:
     return "holdout" if is_held_out(group_id, learn) else "learn"
 
 
-def to_learn_from(rows: Iterable[Row], learn: LearnSection) -> list[Row]:
+def to_learn_from(rows: Iterable[_Row], learn: LearnSection) -> list[_Row]:
     """The rows of groups that are not held out, in their order."""
     return [row for row in rows if not is_held_out(row.group_id, learn)]

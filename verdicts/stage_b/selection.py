@@ -10,6 +10,7 @@ from collections.abc import Iterable, Sequence
 from verdicts.config.sections import FailFirst
 from verdicts.records.rollout import Selection, Trajectory, VerdictLogprob, votes_of
 from verdicts.records.tickets import StageA, Verdict
+from verdicts.stage_b.negatives import is_negative
 from verdicts.stage_b.protocol import clean_summary, render, third_state_word
 
 OVERRIDE = "fail_first_override"
@@ -23,7 +24,7 @@ def explicit_negative(ticket: StageA, guard: FailFirst) -> tuple[str, str] | Non
         return None
     for photo, summary in ticket.per_image.items():
         for segment in _SEGMENTS.split(clean_summary(summary)):
-            if any(all(word in segment for word in words) for words in guard.negatives):
+            if is_negative(segment, guard.negatives):
                 return photo, segment.strip()
     return None
 
