@@ -5,7 +5,8 @@ import sys
 
 import pytest
 
-from tests.support.browser import chromium, open_page  # noqa: F401 -- fixtures
+# Fixtures that several test modules use. A test module imports no other test module.
+pytest_plugins = ["tests.support.browser", "tests.support.edited_runs", "tests.support.report_runs"]
 
 
 @pytest.fixture(autouse=True)

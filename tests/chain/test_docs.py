@@ -10,8 +10,8 @@ from pathlib import Path
 
 import pytest
 
-from tests.chain.test_by_hand import Edited
-from tests.runs.test_make_graph import make
+from tests.support.edited_runs import Edited
+from tests.support.make_graph import make
 from verdicts.config.load import load
 
 ROOT = Path(__file__).resolve().parents[2]

@@ -4,42 +4,19 @@ import json
 import os
 import random
 import shutil
-import subprocess
-import sys
 from pathlib import Path
 
 import pytest
 
-from tests.runs.test_make_graph import OURS
-from tests.support.builders import snapshot, ticket
+from tests.support.builders import snapshot
+from tests.support.small_runs import ROOT, make, tickets
 from verdicts.base.jsonl import write_rows
 
-ROOT = Path(__file__).resolve().parents[2]
-OPEN, SHUT = "机柜门敞开×1", "机柜门关闭×1"
 SMALL = (
     "window: {tickets: 6}\nloop: {max_epochs: 2}\nrollout: {max_new_tokens: 40}\n"
     "reflect: {max_new_tokens: 120, groups: 1}\n"
 )
 NOTHING = "Nothing to be done"
-
-
-def tickets(count: int = 6, first: int = 0) -> list:
-    """Tickets with a summary that says it all, fail where the door is open."""
-    return [
-        ticket(f"t{number}", "fail" if number % 2 else "pass", (f"BBU设备/显示完整×1，{OPEN if number % 2 else SHUT}",))
-        for number in range(first, first + count)
-    ]
-
-
-def make(*words: str, folder: Path = ROOT, **environment: str) -> subprocess.CompletedProcess:
-    outer = {name: value for name, value in os.environ.items() if name not in OURS}
-    return subprocess.run(
-        ["make", *words, f"PY={sys.executable}", "READY=", "READY_STUDENT="],
-        cwd=folder,
-        capture_output=True,
-        text=True,
-        env=outer | environment,
-    )
 
 
 def made(*words: str, **more) -> str:

@@ -20,8 +20,8 @@ from urllib.parse import unquote
 
 import pytest
 
-from tests.chain.test_identity import make, tickets
 from tests.support.builders import snapshot
+from tests.support.small_runs import make, tickets
 from verdicts.base.jsonl import write_rows
 from verdicts.evaluation.question_files import files_digest, held_out_files
 from verdicts.models.fingerprint import checkpoint_hash

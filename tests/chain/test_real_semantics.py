@@ -8,8 +8,8 @@ from pathlib import Path
 
 import pytest
 
-from tests.chain.test_end_to_end import ROOT, SHARED, make, rows
 from tests.support.builders import call
+from tests.support.whole_chain import ROOT, SHARED, make, rows
 
 # nothing bad, so the teacher lets such tickets pass and the guard has much to say
 OVERLAY = "fail_first: {negatives: [[蛇形管]]}\n"

@@ -8,8 +8,8 @@ from pathlib import Path
 import pytest
 import yaml
 
-from tests.corpus.test_fuse import ROOT, chat_row, photo_row, png, source
 from tests.support.builders import call, snapshot
+from tests.support.fusing import ROOT, chat_row, photo_row, png, source
 from verdicts.base.jsonl import read_json, write_rows
 from verdicts.corpus.mix import Manifest
 from verdicts.corpus.rows import read_fused

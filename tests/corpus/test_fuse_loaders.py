@@ -13,8 +13,8 @@ from pathlib import Path
 
 import pytest
 
-from tests.corpus.test_fuse import Bench, source
 from tests.support.builders import G0, NO_GUARD, candidates, ticket
+from tests.support.fusing import Bench, source
 from verdicts.base.jsonl import write_rows
 from verdicts.corpus.distill import Fate, Item, chat_row, sft_row
 from verdicts.corpus.rows import read_fused

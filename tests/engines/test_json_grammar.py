@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 from miniature.teacher.reflection_data import reflection_case
-from tests.engines.test_llama import config
+from tests.support.llama import config
 from verdicts.engines import Decode
 from verdicts.engines.llama.engine import LlamaCppEngine
 from verdicts.engines.llama.json_grammar import gbnf

@@ -1,20 +1,19 @@
 """The llama_cpp engine on the bundled miniature: same bytes however it runs, data stays data, true probabilities."""
 
 import math
-from pathlib import Path
 
 import numpy as np
 import pytest
 
+from tests.support.llama import MODEL, config
 from verdicts.base.errors import UserError
-from verdicts.config.engine import LlamaCppConfig, Thinking
+from verdicts.config.engine import Thinking
 from verdicts.engines import Decode
 from verdicts.engines.llama.engine import LlamaCppEngine
 from verdicts.engines.sampling import log_softmax, two_way
 from verdicts.stage_b.prompts import stage_b_system, stage_b_user
 from verdicts.stage_b.protocol import parse
 
-MODEL = Path(__file__).resolve().parents[2] / "data" / "miniature" / "teacher.gguf"
 # rules that decide nothing: the verdicts are open, so small differences show
 SYSTEM = stage_b_system("BBU接地线检查", {"G0": "无"})
 SCREWS = ["机柜处接地螺丝,符合要求", "地排处接地螺丝,符合要求", "地排处接地螺丝,不符合要求", "BBU安装螺丝,符合要求"]
@@ -37,15 +36,6 @@ def ticket(number: int) -> str:
 
 USERS = [ticket(i) for i in range(40)]
 DECODES = [[Decode(t, p, 48, 1000 * i + k) for k, (t, p) in enumerate(GRID)] for i in range(len(USERS))]
-
-
-def config(**changes) -> LlamaCppConfig:
-    base = {
-        "kind": "llama_cpp", "model": str(MODEL), "context_tokens": 4096, "batch_tokens": 128, "slots": 4, "chunk": 8,
-        "n_threads": 1, "n_gpu_layers": 0, "grammar": True, "reasons": "per_verdict",
-        "thinking": Thinking(enabled=False, max_new_tokens=8),
-    }  # fmt: skip
-    return LlamaCppConfig(**(base | changes))
 
 
 @pytest.fixture

@@ -7,8 +7,8 @@ import pytest
 pytest.importorskip("torch", reason="torch is not installed: `make setup-student` installs it")
 pytest.importorskip("transformers", reason="transformers is not installed: `make setup-student` installs it")
 
+from tests.support.checkpoints import config
 from verdicts.base.errors import UserError
-from verdicts.config.engine import TransformersConfig
 from verdicts.engines import Decode, open_engine
 
 TEMPLATE = (
@@ -53,10 +53,6 @@ def checkpoint(tmp_path_factory):
     model.save_pretrained(folder)
     tokenizer.save_pretrained(folder)
     return folder
-
-
-def config(model) -> TransformersConfig:
-    return TransformersConfig(kind="transformers", model=str(model), context_tokens=400, chunk=2)
 
 
 @pytest.fixture(scope="module")

@@ -7,9 +7,9 @@ from typing import Any
 
 import pytest
 
-from tests.guidance.test_learning import MESSY, RIGHT_RULE, TIDY, UNREADABLE, World, follows
 from tests.support.builders import candidates, guidance, reflection, rule_meta, ticket
 from tests.support.fake_engine import FakeEngine
+from tests.support.learning import MESSY, RIGHT_RULE, TIDY, UNREADABLE, World, follows
 from verdicts.config.load import CONFIGS, load
 from verdicts.config.sections import FailFirst, LifeCycle
 from verdicts.guidance.credit import (

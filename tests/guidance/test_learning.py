@@ -6,100 +6,21 @@ from collections.abc import Sequence
 
 import pytest
 
-from tests.support.builders import NO_GUARD, candidates, ticket
+from tests.support.builders import candidates
 from tests.support.builders import guidance as guidance_of
 from tests.support.fake_engine import FakeEngine
+from tests.support.learning import MESSY, RIGHT_RULE, TIDY, UNREADABLE, WRONG_RULE, World, config, follows
 from verdicts.base.jsonl import dump
-from verdicts.config.load import CONFIGS, load
-from verdicts.config.tools import ReflectConfig
 from verdicts.guidance.exact_test import level_of
 from verdicts.guidance.learning import learn
 from verdicts.guidance.operations import of_record
 from verdicts.guidance.past import Past
-from verdicts.guidance.replay import replay
 from verdicts.guidance.rules import remove
-from verdicts.records.guidance import MissionGuidance
-from verdicts.records.reflection import Operation, Reflection, RuleTally, Tally
-from verdicts.records.rollout import Selection
+from verdicts.records.reflection import Operation, RuleTally, Tally
 from verdicts.review.unsupported import is_unsupported
 from verdicts.rounds.holdout import is_held_out
 from verdicts.rounds.unreadable import count_reflections
 from verdicts.rounds.windows import Place
-from verdicts.stage_b.selection import select
-
-NO_PAST = Past()
-UNREADABLE, TIDY, MESSY = "标签/无法识别×1", "电线/捆扎整齐×1", "电线/散乱×1"
-RIGHT_RULE, WRONG_RULE = "出现无法识别则不通过", "出现捆扎整齐则不通过"
-
-
-def follows(system: str, user: str) -> str:
-    """The verdict of an obedient model: 散乱 fails, ``出现X则不通过`` fails X, ``出现X可豁免`` waives X."""
-    rules = re.findall(r"^G[1-9]\d*: (.*)$", system, re.MULTILINE)
-    causes = {"散乱"} | {found for rule in rules for found in re.findall("出现([^、]+)(?:则不通过|、)", rule)}
-    waived = {found for rule in rules for found in re.findall("出现(.+)可豁免", rule)}
-    return "fail" if any(cause in user for cause in causes - waived) else "pass"
-
-
-def config(holdout: float = 0.0, **reflect: object) -> ReflectConfig:
-    whole = load("miniature", "bbu_line", configs=CONFIGS)
-    sections = {name: getattr(whole, name) for name in ReflectConfig.model_fields}
-    learn = whole.learn.model_copy(update={"holdout": holdout})
-    return ReflectConfig(
-        **sections | {"learn": learn, "reflect": whole.reflect.model_copy(update={"groups": 1, **reflect})}
-    )
-
-
-class World:
-    """Tickets, and a round of learning on the verdicts that an obedient model gave under some guidance."""
-
-    def __init__(self, **counts: tuple[str, str, int]):
-        """``name=(summary, label, count)``."""
-        made = [
-            ticket(f"{name}-{number}", label, (summary,))
-            for name, (summary, label, count) in counts.items()
-            for number in range(count)
-        ]
-        self.tickets = {of.ticket_key: of for of in made}
-
-    def selections(self, guidance: MissionGuidance, cites: str = "G0", of: str = "") -> list[Selection]:
-        """What an obedient model says of the tickets whose name begins with ``of``."""
-        system = "\n".join(f"{key}: {text}" for key, text in guidance.experiences.items())
-        asked = [one for one in self.tickets.values() if one.group_id.startswith(of)]
-        chosen = [
-            select(one, candidates(one, follows(system, next(iter(one.per_image.values())))), NO_GUARD) for one in asked
-        ]
-        return [selection.model_copy(update={"reason": f"依据({cites})"}) for selection in chosen]
-
-    def learn(
-        self,
-        *reflections: str,
-        guidance: MissionGuidance | None = None,
-        cites: str = "G0",
-        cfg: ReflectConfig | None = None,
-        round: int = 1,
-        judges=follows,
-        past: Past = NO_PAST,
-        window: str = "",
-        rounds_per_epoch: int = 1,
-    ) -> tuple[list[Reflection], MissionGuidance, FakeEngine]:
-        """One round, on the tickets whose name begins with ``window``. Checks what must hold of every round: its
-        records, read back from their file, replay to the guidance it ends with.
-        """
-        guidance = guidance or guidance_of()
-        engine = FakeEngine(reflections=reflections, judges=judges)
-        records, after = learn(
-            cfg or config(),
-            engine,
-            guidance,
-            self.tickets,
-            self.selections(guidance, cites, window),
-            past,
-            Place(1, 0, rounds_per_epoch),
-            round,
-        )
-        assert not engine.reflections, "more reflection answers than calls"
-        assert replay(guidance, [Reflection.model_validate(json.loads(dump(record))) for record in records]) == after
-        return records, after, engine
 
 
 def unreadable_fails(count: int = 8) -> World:

@@ -233,7 +233,7 @@ def test_a_student_that_cannot_be_right_is_one_sentence_with_its_path(tmp_path, 
     ["a missing tensor", "wrong shapes", "a weight that is no number", "no chat template", "a tokenizer that is none"],
 )
 def test_the_transformers_engine_says_the_same(tmp_path, how):
-    from tests.engines.test_transformers import config
+    from tests.support.checkpoints import config
     from verdicts.engines import open_engine
 
     make, _ = LOADED[how]
@@ -246,7 +246,7 @@ def test_the_transformers_engine_says_the_same(tmp_path, how):
     "how", ["weights cut short", "a pointer instead of weights", "no tokenizer", "a list for a config"]
 )
 def test_the_transformers_engine_looks_at_heads_first(tmp_path, how):
-    from tests.engines.test_transformers import config
+    from tests.support.checkpoints import config
     from verdicts.engines import open_engine
 
     make, what = HEADS[how]

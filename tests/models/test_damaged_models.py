@@ -6,7 +6,7 @@ import pytest
 
 pytest.importorskip("llama_cpp", reason="the teacher needs llama_cpp: make setup")
 
-from tests.engines.test_llama import MODEL, config
+from tests.support.llama import MODEL, config
 from verdicts.base.errors import UserError
 from verdicts.engines import Decode, open_engine
 

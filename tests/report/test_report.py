@@ -9,8 +9,8 @@ from typing import get_args
 
 import pytest
 
-from tests.evaluation.test_gate import Bench
 from tests.support.builders import MISSION, RunFolder, call, guidance, reflection, rule_meta, snapshot, ticket
+from tests.support.judging import Bench
 from tests.support.pages import Page
 from tests.support.report_runs import (
     FIXED,

@@ -7,8 +7,8 @@ import sys
 import pytest
 from pydantic import ValidationError
 
-from tests.rounds.test_rollout import Bench, Killed, Speaker, snapshot
-from tests.support.builders import MISSION, RunFolder, candidates, guidance, ticket
+from tests.support.builders import MISSION, RunFolder, candidates, guidance, snapshot, ticket
+from tests.support.playing import Bench, Killed, Speaker
 from verdicts.base.jsonl import read_json, read_rows
 from verdicts.config.sections import FailFirst
 from verdicts.records.corpus import ChatRow, SftRow
@@ -145,7 +145,7 @@ def test_rates_of_format_count_the_models_answers_alone(run):
 def test_a_run_with_guards_passes_both_checks(run):
     outcome = run.check()
     assert outcome.code == 0, outcome.err
-    from tests.chain.test_end_to_end import SHARED
+    from tests.support.whole_chain import SHARED
 
     if not (SHARED / "verify_run.py").exists():
         pytest.skip("../shared/verify_run.py is not here")

@@ -2,8 +2,8 @@
 
 import pytest
 
-from tests.runs.test_make_graph import ROOT, make
 from tests.support.builders import RunFolder, call, guidance, snapshot, ticket
+from tests.support.make_graph import ROOT, make
 
 TICKETS = [ticket("a"), ticket("b"), ticket("c", "fail"), ticket("d", "fail"), ticket("e", "fail")]
 

@@ -5,7 +5,7 @@ import re
 import pytest
 
 from tests.support.builders import MISSION, RunFolder, call, guidance, reflection, rule_meta, snapshot, ticket
-from tests.support.report_runs import (  # noqa: F401 -- a fixture
+from tests.support.report_runs import (
     GONE,
     LEFT,
     NEAR,
@@ -14,7 +14,6 @@ from tests.support.report_runs import (  # noqa: F401 -- a fixture
     as_an_older_version_left_it,
     life,
     tally,
-    weighed,
     weighed_run,
 )
 from verdicts.guidance.diff import changes_between

@@ -2,8 +2,8 @@
 
 import pytest
 
-from tests.chain.test_by_hand import FUSED, edit, edited, whole  # noqa: F401 (fixtures)
-from tests.runs.test_make_graph import RUN, make
+from tests.support.edited_runs import FUSED, edit
+from tests.support.make_graph import RUN, make
 
 
 def why(project, name: str, *words: str) -> str:

@@ -12,12 +12,11 @@ import time
 from pathlib import Path
 
 import pytest
-import yaml
 
 from tests.support.builders import call
+from tests.support.teaching import SETTINGS, chat, config, files, refused, seen, turn
 from verdicts.base.jsonl import write_rows
 from verdicts.config.load import load
-from verdicts.config.tools import section_text
 from verdicts.evaluation.scores import taught_from
 from verdicts.models.fingerprint import checkpoint_hash
 
@@ -25,18 +24,6 @@ pytest.importorskip("torch", reason="torch is not installed: `make setup-student
 pytest.importorskip("peft", reason="peft is not installed: `make setup-student` installs it")
 
 ROOT = Path(__file__).resolve().parents[2]
-SETTINGS = {
-    "top_layers": 2,
-    "rank": 4,
-    "learning_rate": 0.01,
-    "epochs": 5.0,
-    "batch_rows": 2,
-    "accumulate": 2,
-    "save_steps": 2,
-    "log_steps": 2,
-    "max_tokens": 400,
-    "keep": [],
-}
 TARGETED = [
     f"model.language_model.layers.{layer}.{part}.weight"
     for layer in (4, 5)
@@ -52,26 +39,6 @@ def student(tmp_path_factory) -> Path:
     from tests.support.student_builders import random_student
 
     return random_student(tmp_path_factory.mktemp("student"))
-
-
-def turn(user: str, answer: str) -> list[dict[str, str]]:
-    return [{"role": "user", "content": user}, {"role": "assistant", "content": answer}]
-
-
-def chat(user: str, answer: str, weight: float = 1.0) -> dict:
-    messages = [{"role": "system", "content": "你是复核员。"}, *turn(user, answer)]
-    return {"messages": messages, "images": [], "task": "chat", "source": "chat", "weight": weight, "group_id": "g"}
-
-
-def seen(photo: Path, answer: str, weight: float = 1.0) -> dict:
-    return {
-        "messages": turn("<image>写出事实。", answer),
-        "images": [str(photo)],
-        "task": "summary",
-        "source": "summary",
-        "weight": weight,
-        "group_id": "p",
-    }
 
 
 @pytest.fixture(scope="module")
@@ -100,15 +67,6 @@ def data(tmp_path_factory) -> Path:
     return folder
 
 
-def config(path: Path, student: Path, **changes: object) -> Path:
-    """A section file for this student."""
-    section = yaml.safe_load(section_text(load("miniature", "bbu_line"), "sft"))
-    section["student"] |= {"model": str(student), "n_threads": 1}
-    section["sft"] |= SETTINGS | changes
-    path.write_text(yaml.safe_dump(section), encoding="utf-8")
-    return path
-
-
 def teach(student: Path, data: Path, folder: Path, output: Path, **changes: object):
     return call(
         "sft",
@@ -127,15 +85,6 @@ def taught(student, data, tmp_path_factory) -> Path:
     assert outcome.code == 0, outcome.err
     assert outcome.last_line.startswith("sft: 10 steps of 4 rows on language layers 4-5; val loss chat ")
     return folder / "checkpoint"
-
-
-def files(folder: Path) -> dict[str, bytes]:
-    """What training leaves; not the note of what it was made from, which names the folders of the test."""
-    return {
-        str(path.relative_to(folder)): path.read_bytes()
-        for path in sorted(folder.rglob("*"))
-        if path.is_file() and path.parent.name != ".made"
-    }
 
 
 def tensors(folder: Path) -> dict[str, tuple[str, bytes]]:
@@ -527,11 +476,6 @@ BAD_ROWS = {
         "train.jsonl:2: wieght: unknown field; did you mean 'weight'?",
     ),
 }
-
-
-def refused(outcome, words: str) -> None:
-    assert outcome.code == 2
-    assert words in outcome.err and len(outcome.err.strip().splitlines()) == 1, outcome.err
 
 
 @pytest.fixture

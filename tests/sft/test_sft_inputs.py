@@ -8,8 +8,8 @@ from pathlib import Path
 
 import pytest
 
-from tests.sft.test_sft import chat, config, files, refused, seen
 from tests.support.builders import call
+from tests.support.teaching import chat, config, files, refused, seen
 from verdicts.base.jsonl import write_rows
 
 pytest.importorskip("torch", reason="torch is not installed: `make setup-student` installs it")

@@ -7,9 +7,9 @@ from typing import NamedTuple
 
 import yaml
 
-from tests.corpus.test_fuse import Bench as FuseBench
-from tests.evaluation.test_gate import Bench as GateBench
 from tests.support.builders import call
+from tests.support.fusing import Bench as FuseBench
+from tests.support.judging import Bench as GateBench
 from tests.support.report_runs import learnt_run
 from verdicts.base.jsonl import json_value, read_json, write_json, write_rows, write_text
 from verdicts.base.part_file import PartFile
@@ -144,7 +144,7 @@ class Samples:
 
     @staticmethod
     def sources() -> list[dict]:
-        from tests.corpus.test_fuse import source
+        from tests.support.fusing import source
 
         return [source("chat", "chat"), source("dense", "dense"), source("summary", "summary")]
 

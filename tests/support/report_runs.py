@@ -11,8 +11,8 @@ from types import MappingProxyType
 
 import pytest
 
-from tests.evaluation.test_gate import Bench
 from tests.support.builders import RunFolder, call, guidance, reflection, rule_meta, ticket
+from tests.support.judging import Bench
 from verdicts.base.jsonl import write_text
 from verdicts.config.sections import LearnSection
 from verdicts.records.guidance import RemovedRule
