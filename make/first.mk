@@ -38,7 +38,7 @@ $(wordlist 2,$(words $(WANTED)),$(WANTED)): $(firstword $(WANTED)) ;
 endif
 
 # -- what reads a run and writes no more than its own page
-.PHONY: review-page review-apply relearn report show check plan folds placebo why diff
+.PHONY: review-page review-apply relearn report show check verify plan folds placebo why diff
 report: | $(READY) ## write report.html: the whole run on one page
 	@$(call TOOL,report) --run-dir $(R) --output $(R)/report.html
 review-page: | $(READY) ## write review.html: decide the tickets in a browser (PHOTOS=folder)
@@ -47,6 +47,8 @@ show: | $(READY) ## print what was learnt: rules by round, rates by epoch, revie
 	@$(call TOOL,show) --run-dir $(R)
 check: | $(READY) ## validate every file of the run
 	@$(call TOOL,check) --run-dir $(R)
+verify: | $(READY) ## check a finished run against docs/design.md, without the code that made it
+	@$(call TOOL,verify_run) --run-dir $(R) $(call named,STAGE_A,--stage-a) $(call named,AUDIT,--audit)
 why: | $(READY) ## say why FILE would be made again, and what an edit of it would cost
 	@$(call TOOL,why) --file "$$FILE" --run-dir $(R) $(MADE_WITH) $(call named,FUSION,--fusion) --make $(SUBMAKE)
 diff: | $(READY) ## compare how two runs of MISSION ended: rules, verdicts, rates, review (A=run1 B=run2)

@@ -8,6 +8,7 @@ from pathlib import Path
 
 import pytest
 
+from tests.support.verify import verify
 from tests.support.whole_chain import ROOT, SHARED, make, rows
 
 OTHER = {"pass": "fail", "fail": "pass"}
@@ -75,15 +76,8 @@ def test_the_run_passes_its_own_check(run, world):
     make("check", f"RUNS={world}", "RUN=world")
 
 
-def test_the_run_passes_the_independent_check(run):
-    if not (SHARED / "verify_run.py").exists():
-        pytest.skip("../shared/verify_run.py is not here")
-    done = subprocess.run(
-        [sys.executable, str(SHARED / "verify_run.py"), str(run), str(run / "stage_a.jsonl")],
-        capture_output=True,
-        text=True,
-    )
-    assert done.returncode == 0, done.stdout
+def test_the_run_passes_the_independent_check(run, world):
+    make("verify", f"RUNS={world}", "RUN=world")
 
 
 def test_a_second_make_does_nothing(run, world):
@@ -161,9 +155,5 @@ def test_real_tickets_end_with_a_corpus_that_passes_the_independent_check(missio
         pytest.skip("../shared/real_tickets is not here")
     make("distill", f"MISSION={mission}", f"RUNS={tmp_path}", "RUN=real", f"STAGE_A={source}")
     audit = source.with_name(f"{mission}.audit.jsonl")
-    done = subprocess.run(
-        [sys.executable, str(SHARED / "verify_run.py"), str(tmp_path / "real" / mission), str(source), str(audit)],
-        capture_output=True,
-        text=True,
-    )
+    done = verify(tmp_path / "real" / mission, "--stage-a", source, "--audit", audit)
     assert done.returncode == 0, done.stdout

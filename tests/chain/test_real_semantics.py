@@ -9,7 +9,8 @@ from pathlib import Path
 import pytest
 
 from tests.support.builders import call
-from tests.support.whole_chain import ROOT, SHARED, make, rows
+from tests.support.verify import verify
+from tests.support.whole_chain import ROOT, make, rows
 
 # nothing bad, so the teacher lets such tickets pass and the guard has much to say
 OVERLAY = "fail_first: {negatives: [[蛇形管]]}\n"
@@ -83,13 +84,7 @@ def test_fails_that_the_guard_found_are_in_the_corpus_and_not_in_review(run):
 
 def test_the_run_passes_both_checks(run):
     assert call("check", run_dir=run).code == 0
-    if not (SHARED / "verify_run.py").exists():
-        pytest.skip("../shared/verify_run.py is not here")
-    done = subprocess.run(
-        [sys.executable, str(SHARED / "verify_run.py"), str(run), str(run / "stage_a.jsonl")],
-        capture_output=True,
-        text=True,
-    )
+    done = verify(run)
     assert done.returncode == 0, done.stdout
 
 

@@ -1,14 +1,13 @@
-"""The guard's verdict is a candidate of its own: a ticket that it turned to its label is neither in review nor lost to the corpus."""
+"""The guard's verdict is a candidate: a ticket that it turned to its label is not in review nor lost to the corpus."""
 
 import json
-import subprocess
-import sys
 
 import pytest
 from pydantic import ValidationError
 
 from tests.support.builders import MISSION, RunFolder, candidates, guidance, snapshot, ticket
 from tests.support.playing import Bench, Killed, Speaker
+from tests.support.verify import verify
 from verdicts.base.jsonl import read_json, read_rows
 from verdicts.config.sections import FailFirst
 from verdicts.records.corpus import ChatRow, SftRow
@@ -154,6 +153,7 @@ def test_a_run_with_guards_passes_both_checks(run):
         capture_output=True,
         text=True,
     )
+from tests.support.verify import verify
     assert done.returncode == 0, done.stdout
 
 
