@@ -18,6 +18,7 @@ import numpy as np
 
 from verdicts.base.errors import mistake
 from verdicts.base.record import Record
+from verdicts.base.seeding import seeded_int
 from verdicts.corpus.index import VERDICTS, Index, OutputFile, Rows, tokenizer_file
 from verdicts.corpus.mix_config import Fusion, wrong
 from verdicts.records.tickets import Verdict
@@ -128,7 +129,7 @@ def order_of(n: int, seed: int, name: str) -> np.ndarray:
 
     numpy's own generators may change between its versions; this may not.
     """
-    start = int.from_bytes(hashlib.sha256(f"{seed}:{name}".encode()).digest()[:8], "big")
+    start = seeded_int(seed, name, bits=64, between=":")
     key = np.arange(1, n + 1, dtype=np.uint64) * np.uint64(0x9E3779B97F4A7C15) + np.uint64(start)
     key = (key ^ (key >> np.uint64(30))) * np.uint64(0xBF58476D1CE4E5B9)
     key = (key ^ (key >> np.uint64(27))) * np.uint64(0x94D049BB133111EB)

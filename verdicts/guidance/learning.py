@@ -5,6 +5,7 @@ from collections import Counter
 from collections.abc import Mapping, Sequence
 from typing import NamedTuple
 
+from verdicts.base.seeding import seeded_int
 from verdicts.config.tools import ReflectConfig
 from verdicts.engines import Completion, Decode, Engine
 from verdicts.guidance.credit import leaving, tallies_of
@@ -147,4 +148,4 @@ def _record(this: Round, reflection_id: str, call: Asked, outcome: Outcome) -> R
 
 def _call_seed(seed: int, round_number: int, call: int) -> int:
     """A 31-bit seed for one reflection call."""
-    return int.from_bytes(hashlib.sha256(f"{seed}/{round_number}/{call}".encode()).digest()[:4]) >> 1
+    return seeded_int(seed, round_number, call, bits=31)

@@ -3,10 +3,10 @@
 Label-blind where it matters: seeds come from group_id and candidate index, prompts from guidance and summaries.
 """
 
-import hashlib
 from collections import Counter
 from collections.abc import Iterable, Sequence
 
+from verdicts.base.seeding import seeded_int
 from verdicts.config.sections import RolloutSection
 from verdicts.engines import LENGTH, STOP, Completion, Decode
 from verdicts.records.rollout import DecodeSettings, Malformed, Trajectory, VerdictLogprob
@@ -17,7 +17,7 @@ from verdicts.stage_b.protocol import Parsed, cut_reason, normalise, parse, rend
 
 def candidate_seed(seed: int, group_id: str, index: int) -> int:
     """A 31-bit seed for one candidate of one ticket, the same in every round."""
-    return int.from_bytes(hashlib.sha256(f"{seed}/{group_id}/{index}".encode()).digest()[:4]) >> 1
+    return seeded_int(seed, group_id, index, bits=31)
 
 
 def decodes_for(ticket: StageA, section: RolloutSection) -> list[Decode]:

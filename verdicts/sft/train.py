@@ -21,6 +21,7 @@ from torch.nn import functional as F
 
 from verdicts.base.errors import UserError, mistake
 from verdicts.base.progress import progress
+from verdicts.base.seeding import seeded_int
 from verdicts.base.whole_file import beside
 from verdicts.config.sections import SftSection
 from verdicts.sft.rows import Rows
@@ -178,11 +179,8 @@ class Trainer:
         facts = [self.rows.facts[index] for index in self.plan.rows(step)]
         learnt = sum(fact.learnt for fact in facts)
         rate = learning_rate(step, self.plan.steps, self.config)
-        torch.manual_seed(
-            int.from_bytes(
-                hashlib.sha256(f"{self.config.seed}:{step}:{self.accelerator.process_index}".encode()).digest()[:8]
-            )
-        )
+        own = self.config.seed, step, self.accelerator.process_index  # each process drops other units out
+        torch.manual_seed(seeded_int(*own, bits=64, between=":"))
         loss = torch.zeros((), device=self.accelerator.device)
         for at in range(self.config.accumulate):
             batch, last = next(batches), at == self.config.accumulate - 1
