@@ -144,16 +144,7 @@ def test_rates_of_format_count_the_models_answers_alone(run):
 def test_a_run_with_guards_passes_both_checks(run):
     outcome = run.check()
     assert outcome.code == 0, outcome.err
-    from tests.support.whole_chain import SHARED
-
-    if not (SHARED / "verify_run.py").exists():
-        pytest.skip("../shared/verify_run.py is not here")
-    done = subprocess.run(
-        [sys.executable, str(SHARED / "verify_run.py"), str(run.folder), str(run.stage_a)],
-        capture_output=True,
-        text=True,
-    )
-from tests.support.verify import verify
+    done = verify(run.folder)
     assert done.returncode == 0, done.stdout
 
 
