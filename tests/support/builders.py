@@ -10,6 +10,7 @@ from unittest import mock
 
 import yaml
 
+from miniature.world.world import draw_tickets, sample_world, stage_a_rows
 from verdicts.base.jsonl import write_json, write_rows, write_text
 from verdicts.command import cli
 from verdicts.config.sections import FailFirst
@@ -94,6 +95,12 @@ def ticket(
         images=[f"{group}_{number}.jpeg" for number in range(1, len(summaries) + 1)],
         per_image={f"image_{number}": text for number, text in enumerate(summaries, start=1)},
     )
+
+
+def drawn_rows(mission: str, count: int) -> list[dict]:
+    """Stage-A rows of a mission, drawn by the miniature."""
+    world = sample_world(1, mission)
+    return stage_a_rows(world, draw_tickets(world, count, 1))
 
 
 def candidate(

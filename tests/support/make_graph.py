@@ -63,9 +63,15 @@ tool=$2
 while [ $# -gt 0 ]; do case $1 in --output-dir | --round-dir | --output) out=$2 ;; esac; shift; done
 case $tool in
 tools.rollout) mkdir -p "$out" && touch "$out"/{trajectories,failure_malformed,selections}.jsonl ;;
-tools.reflect) touch "$out"/{need_review_queue,reflection}.jsonl; [ "${out##*/}" != 0001 ] || touch "${out%/*}/0000/review_decisions.jsonl" ;;
+tools.reflect)
+  touch "$out"/{need_review_queue,reflection}.jsonl
+  [ "${out##*/}" != 0001 ] || touch "${out%/*}/0000/review_decisions.jsonl"
+  ;;
 tools.apply) mkdir -p "${out%/*}" && touch "$out" ;;
-tools.next_round) done=$(ls "${out%/*}"/rounds/*/guidance.json | wc -l); if [ "$done" -lt 4 ]; then printf '%04d\n' "$done"; else touch "$out"; fi ;;
+tools.next_round)
+  done=$(ls "${out%/*}"/rounds/*/guidance.json | wc -l)
+  if [ "$done" -lt 4 ]; then printf '%04d\n' "$done"; else touch "$out"; fi
+  ;;
 tools.collect) cd "$out" && touch A_VIEW ;;
 tools.aggregate_review) cd "$out" && touch A_REVIEW ;;
 tools.distill) cd "$out" && touch A_CORPUS ;;
