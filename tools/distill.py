@@ -55,6 +55,7 @@ def main(
     from verdicts.records.ticket_index import Tickets
     from verdicts.review.review_list_file import stream_review
     from verdicts.runs.standing import held_out_of, release_limit, standing_of, training_advice
+    from verdicts.stage_b.prompts import STAGE_B, check_prompts
 
     started, cfg = time.time(), read_section(config, DistillConfig)
     if not cfg.distill.enabled:
@@ -64,6 +65,7 @@ def main(
             + (f"; the earlier corpus is moved to {moved}" if moved else "")
         )
         return
+    check_prompts(STAGE_B)
     status = read_json(loop, LoopStatus)
     corpus.require_convergence(status, loop)
     tickets = Tickets(stage_a, cfg.mission.name)

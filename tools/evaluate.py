@@ -55,9 +55,11 @@ def main(
     from verdicts.guidance.file import read_guidance
     from verdicts.models.fingerprint import checkpoint_hash
     from verdicts.records.evaluation import Evaluation, Named
+    from verdicts.stage_b.prompts import STAGE_B, check_prompts
     from verdicts.student.student import check_folder
 
     cfg = read_section(config, EvaluateConfig)
+    check_prompts(STAGE_B)
     rules, limits = read_guidance(guidance, cfg.mission.name), cfg.evaluate
     inputs = {"tickets": tickets, "summary": summary, "dense": dense, "trained": trained} | (
         {"only_groups_of": only_groups_of} if only_groups_of else {}

@@ -46,8 +46,10 @@ def main(
     from verdicts.measure.jobs import alone, spread
     from verdicts.measure.rehearsal import with_seed
     from verdicts.records.tickets import read_tickets
+    from verdicts.stage_b.prompts import REFLECT, STAGE_B, check_prompts
 
     config = alone(load(models, mission, overlay), jobs)
+    check_prompts((*REFLECT, *STAGE_B))
     halves = halves_of(read_tickets(tickets, config.mission.name))
     categories = read_audit(audit) if audit else {}
     pieces = [

@@ -49,8 +49,10 @@ def main(
     from verdicts.config.load import load
     from verdicts.measure.jobs import alone, spread
     from verdicts.records.tickets import read_tickets
+    from verdicts.stage_b.prompts import REFLECT, STAGE_B, check_prompts
 
     config = alone(load(models, mission, overlay), jobs)
+    check_prompts((*REFLECT, *STAGE_B))
     rows = read_tickets(tickets, config.mission.name)
     pieces = [(config, rows, way, range(first, runs, jobs), most) for way in WAYS for first in range(min(jobs, runs))]
     done = [row for found in spread(play_seeds, pieces, jobs) for row in found]

@@ -45,8 +45,10 @@ def main(
     from verdicts.records.tickets import read_tickets
     from verdicts.rounds.windows import place_of, tickets_of
     from verdicts.runs.cost import duration, run_cost
+    from verdicts.stage_b.prompts import REFLECT, STAGE_B, check_prompts
 
     config = load(models, mission, overlay)
+    check_prompts((*REFLECT, *STAGE_B))
     rows = read_tickets(tickets, config.mission.name)
     place = place_of(1, len(rows), config.window.tickets)
     window = tickets_of(place, rows, config.window.seed)[: config.plan.tickets]

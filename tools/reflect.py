@@ -62,8 +62,10 @@ def main(
     from verdicts.review.unsupported import review_entries
     from verdicts.rounds.unreadable import forgiven_in_reflections
     from verdicts.rounds.windows import place_of
+    from verdicts.stage_b.prompts import REFLECT, STAGE_B, check_prompts
 
     cfg = read_section(config, ReflectConfig)
+    check_prompts((*REFLECT, *STAGE_B))
     tickets = Tickets(stage_a, cfg.mission.name)
     rules = read_guidance(guidance, cfg.mission.name)
     trajectories = [row for _, row in stream_file(round_dir / "trajectories.jsonl", Trajectory)]

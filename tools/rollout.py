@@ -79,8 +79,9 @@ def play(cfg, window, rules, place, round_number, output_dir):
     from verdicts.engines import open_engine
     from verdicts.records.rollout import Trajectory
     from verdicts.rounds.trajectories import belongs, decodes_for, trajectories_of
-    from verdicts.stage_b.prompts import stage_b_system, stage_b_user
+    from verdicts.stage_b.prompts import STAGE_B, check_prompts, stage_b_system, stage_b_user
 
+    check_prompts(STAGE_B)
     engine = open_engine(cfg.engine)
     system = stage_b_system(cfg.mission.name, rules.experiences)
     users = [stage_b_user(ticket.per_image) for ticket in window]

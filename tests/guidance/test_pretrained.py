@@ -16,13 +16,12 @@ from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 
 import pytest
-import yaml
 
 from tests.support.builders import MISSION, Outcome, call, guidance, ticket
 from verdicts import engines
 from verdicts.base.jsonl import read_rows, write_rows, write_text
-from verdicts.config.load import CONFIGS, load
 from verdicts.config.engine import OpenAIConfig
+from verdicts.config.load import CONFIGS, load
 from verdicts.config.sections import Config
 from verdicts.config.tools import section_text
 from verdicts.engines import Decode

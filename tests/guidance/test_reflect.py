@@ -1,6 +1,7 @@
 """tools.reflect through its command, with a fake engine."""
 
 import json
+import shutil
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -28,6 +29,7 @@ from verdicts.guidance.replay import replay
 from verdicts.records.reflection import AppliedOperation, Operation, Reflection, Trial
 from verdicts.records.review import NeedReviewEntry, ReviewDecision
 from verdicts.rounds.holdout import is_held_out
+from verdicts.stage_b import prompts
 from verdicts.stage_b.selection import select
 
 RULE = "出现标签无法识别则不通过"
@@ -360,3 +362,14 @@ def test_tickets_of_a_foreign_mission_are_refused(bench):
     outcome = bench.reflect(FakeEngine())
     assert (outcome.code, len(outcome.err.splitlines())) == (2, 1)
     assert "stage_a.jsonl:1: mission: '挡风板安装检查' is not this run's mission" in outcome.err
+
+
+def test_a_prompt_that_was_spoilt_is_refused_before_a_model_is_loaded(bench, tmp_path, monkeypatch):
+    broken = tmp_path / "prompts"
+    shutil.copytree(prompts.PROMPTS_DIR, broken)
+    (broken / prompts.REFLECT_USER).write_text("错例如下\n", encoding="utf-8")
+    monkeypatch.setattr(prompts, "PROMPTS_DIR", broken)
+    engine = FakeEngine(reflections=[answer()], judges=obeys)
+    outcome = bench.reflect(engine)
+    assert outcome.code == 2 and not engine.calls and not engine.closed
+    assert f"{broken / prompts.REFLECT_USER}: has no {{cases}}; write {{cases}} where it is to stand" in outcome.err
