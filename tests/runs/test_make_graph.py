@@ -2,28 +2,20 @@
 
 import re
 import shutil
-import sys
 from collections import Counter
 
 import pytest
 
 from tests.support.make_graph import (
     CORPUS,
-    REVIEW,
     ROOT,
     ROUND,
     RUN,
-    STUB,
-    VIEW,
     Project,
     make,
 )
 
 TAIL = ["next_round", "collect", "aggregate_review", "distill"]  # what always follows when a round has changed
-
-
-for name, words in {"PYTHON": [sys.executable], "A_VIEW": VIEW, "A_REVIEW": REVIEW, "A_CORPUS": CORPUS}.items():
-    STUB = STUB.replace(name, " ".join(words))
 
 
 def rounds(first: int, after: str = "", last: int = 4) -> list[str]:

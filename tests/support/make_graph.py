@@ -78,6 +78,8 @@ tools.distill) cd "$out" && touch A_CORPUS ;;
 tools.review_page) touch "$out" ;;
 esac
 """
+for name, words in {"PYTHON": [sys.executable], "A_VIEW": VIEW, "A_REVIEW": REVIEW, "A_CORPUS": CORPUS}.items():
+    STUB = STUB.replace(name, " ".join(words))
 
 
 def make(folder: Path, *words: str, python: str = sys.executable) -> subprocess.CompletedProcess:
