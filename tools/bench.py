@@ -5,6 +5,9 @@
 Same GGUF, tickets, prompts, candidates and max_new_tokens; the baseline reuses its own prefix, has no grammar to keep
 and gets one thread or as many as ours, whichever serves it better on the first tickets. The two take turns, so that a
 busy machine slows both; medians count. Writes nothing.
+
+With --server a third takes its turn: an OpenAI-compatible server (llama-server, vLLM) that serves the same model,
+asked by our openai engine for all candidates, as many at a time as ours has slots.
 """
 
 from pathlib import Path
@@ -17,6 +20,7 @@ from verdicts.command.cli import run
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
+    from verdicts.config.engine import OpenAIConfig
     from verdicts.config.sections import Config
     from verdicts.engines import Decode
 
@@ -33,6 +37,7 @@ def main(
     tickets: Annotated[int, typer.Option(min=1, help="Number of tickets to answer.")] = 32,
     repeats: Annotated[int, typer.Option(min=1, help="Turns each of the two takes.")] = 5,
     threads: Annotated[int, typer.Option(min=0, help="Threads; 0 takes the configuration's.")] = 0,
+    server: Annotated[str, typer.Option(help="Base URL of a server with the same model, to compare with.")] = "",
 ) -> None:
     """Print a table of both rates and their ratio."""
     from statistics import median
@@ -41,6 +46,7 @@ def main(
     from verdicts.command.cli import say
     from verdicts.config.load import load
     from verdicts.engines.llama.engine import LlamaCppEngine
+    from verdicts.engines.openai.engine import OpenAIEngine
     from verdicts.rounds.trajectories import decodes_for
     from verdicts.stage_b.prompts import stage_b_system, stage_b_user
 
@@ -58,21 +64,43 @@ def main(
 
     their_threads = min(sorted({1, engine.threads}), key=probe)
     baseline = one_after_another(cfg, their_threads)
-    theirs, ours = [], []
+    ways = {
+        "llama_cpp.Llama": lambda: baseline(system, users, decodes),
+        "our rollout": lambda: list(engine.rollout(system, users, decodes)),
+    }
+    if server:
+        through = OpenAIEngine(through_server(cfg, server))
+        ways["the server"] = lambda: list(through.rollout(system, users, decodes))
+    rates: dict[str, list[float]] = {name: [] for name in ways}
     for _ in range(repeats):
-        theirs.append(len(users) / seconds(lambda: baseline(system, users, decodes)))
-        ours.append(len(users) / seconds(lambda: list(engine.rollout(system, users, decodes))))
+        for name, way in ways.items():
+            rates[name].append(len(users) / seconds(way))
     engine.close()
 
     print(f"{'tickets/s':24}{'median':>8}{'least':>8}{'most':>8}")
-    for name, rates in (("llama_cpp.Llama", theirs), ("our rollout", ours)):
-        print(f"{name:24}{median(rates):8.1f}{min(rates):8.1f}{max(rates):8.1f}")
-    ratio = median(ours) / median(theirs)
-    print(f"{'times as fast':24}{ratio:8.1f}   (goal: at least {GOAL:.0f})")
+    for name, of_way in rates.items():
+        print(f"{name:24}{median(of_way):8.1f}{min(of_way):8.1f}{max(of_way):8.1f}")
+    times = {name: median(rates["our rollout"]) / median(of_way) for name, of_way in rates.items()}
+    print(f"{'times as fast':24}{times['llama_cpp.Llama']:8.1f}   (goal: at least {GOAL:.0f})")
+    if server:
+        through.close()
+        print(f"{'  as the server':24}{times['the server']:8.1f}")
     say(
         f"bench: {len(users)} tickets x {len(decodes[0])} candidates, {engine.threads} threads ({their_threads} for "
-        f"the baseline, which is faster so), {repeats} turns each: {ratio:.1f} times as fast as llama_cpp.Llama"
+        f"the baseline, which is faster so), {repeats} turns each: {times['llama_cpp.Llama']:.1f} times as fast as "
+        "llama_cpp.Llama"
     )
+
+
+def through_server(cfg: "Config", base_url: str) -> "OpenAIConfig":
+    """Our openai engine on a server with the same model, with as many requests in flight as ours has slots."""
+    from verdicts.config.engine import OpenAIConfig
+
+    ours = cfg.engine
+    return OpenAIConfig(
+        kind="openai", model=Path(ours.model).stem, base_url=base_url, api_key_env="", chunk=ours.chunk,
+        thinking=ours.thinking, timeout_s=600.0, retries=0, concurrency=ours.slots,
+    )  # fmt: skip
 
 
 def take(cfg: "Config", stage_a: Path | None, count: int) -> list:

@@ -186,14 +186,6 @@ def test_reflections_by_grammar_are_json_and_free_ones_are_counted_as_what_they_
     assert set(json.loads(held.text)) == {"operations", "unexplainable"}
 
 
-def test_the_bench_compares_both_ways_on_it(cfg, monkeypatch, tmp_path):
-    small = cfg.rollout.model_copy(update={"grid": cfg.rollout.grid[:1], "max_new_tokens": 20})
-    monkeypatch.setattr("verdicts.config.load.load", lambda models, mission: cfg.model_copy(update={"rollout": small}))
-    write_rows(tmp_path / "stage_a.jsonl", TICKETS[:2])
-    outcome = call("bench", stage_a=tmp_path / "stage_a.jsonl", tickets=2, repeats=1)
-    assert outcome.code == 0 and "times as fast as llama_cpp.Llama" in outcome.last_line
-
-
 class Server(ThreadingHTTPServer):
     """``/v1/chat/completions`` answered by llama_cpp.Llama: the build here has no llama-server, and llama_cpp.server
     wants packages of its own.
@@ -262,3 +254,13 @@ def test_the_openai_engine_is_served_by_it(server, cfg):
         assert held.text.lstrip().startswith("{")
     assert set(engine.judge("Answer in two lines.", [user])[0]) == {"pass", "fail"}
     engine.close()
+
+
+def test_the_bench_compares_three_ways_on_it(server, cfg, monkeypatch, tmp_path):
+    small = cfg.rollout.model_copy(update={"grid": cfg.rollout.grid[:1], "max_new_tokens": 20})
+    monkeypatch.setattr("verdicts.config.load.load", lambda models, mission: cfg.model_copy(update={"rollout": small}))
+    write_rows(tmp_path / "stage_a.jsonl", TICKETS[:2])
+    base_url = f"http://127.0.0.1:{server.server_address[1]}/v1"
+    outcome = call("bench", stage_a=tmp_path / "stage_a.jsonl", tickets=2, repeats=1, server=base_url)
+    assert outcome.code == 0 and "times as fast as llama_cpp.Llama" in outcome.last_line
+    assert "as the server" in outcome.out and len(server.asked) == 2
