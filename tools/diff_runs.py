@@ -90,10 +90,10 @@ def verdict_lines(found: Verdicts, a: End, b: End) -> list[str]:
 def rate_lines(a: End, b: End) -> list[str]:
     """The rates of the last verdicts side by side, each with its 95 % interval."""
     from verdicts.runs.diff import final_rates
+    from verdicts.stats.rates import RATES
 
     before, after = final_rates(a.selections.values()), final_rates(b.selections.values())
-    names = {"frr": "FRR", "false_block": "false block", "label_match": "label match"}
-    rows = [(shown, str(getattr(before, name)), str(getattr(after, name))) for name, shown in names.items()]
+    rows = [(rate.label, str(old), str(new)) for rate, old, new in zip(RATES, before, after, strict=True)]
     width = max(len(left) for _, left, _ in rows)
     return [
         "Rates of the last verdicts, with 95 % intervals",

@@ -190,9 +190,10 @@ def near_lines(near: list[NearMiss]) -> list[str]:
 def metrics_lines(rows: list[RoundMetrics]) -> list[str]:
     """A table of whole epochs, a line for all tickets and one a side; rounds stand in where no epoch is whole yet."""
     from verdicts.report.evidence import side_rates, sides_in
+    from verdicts.stats.rates import RATES
 
     shown = [row for row in rows if row.scope == "epoch"] or rows
-    columns = ["FRR", "false block", "label match", "format"]
+    columns = [*(rate.label for rate in RATES), "format"]
     lines = [
         f"Rates by {shown[0].scope}, with 95 % intervals",
         f"  {'':>5} {'rules':>5}  {'':<8}  " + "  ".join(f"{name:<30}" for name in columns) + "  review",
@@ -200,8 +201,7 @@ def metrics_lines(rows: list[RoundMetrics]) -> list[str]:
     for row in shown:
         number = row.epoch if row.scope == "epoch" else row.round
         for side in sides_in(shown):
-            of_side = side_rates(row, side)
-            cells = "  ".join(f"{rate!s:<30}" for rate in (of_side.frr, of_side.false_block, of_side.label_match))
+            cells = "  ".join(f"{rate!s:<30}" for rate in side_rates(row, side).values())
             begin, end = (
                 (f"{number:>5} {row.rules:>5}", f"  {row.format!s:<30}  {row.need_review}")
                 if side == "all"

@@ -2,7 +2,8 @@
 
 import pytest
 
-from verdicts.stats.rates import verdict_rates, wilson
+from verdicts.records.run import RoundMetrics, SideRates
+from verdicts.stats.rates import RATES, VerdictRates, verdict_rates, wilson
 
 
 @pytest.mark.parametrize(
@@ -42,3 +43,9 @@ def test_each_rate_counts_over_its_own_label():
 
 def test_the_false_release_rate_of_passes_alone_is_unknown_not_zero():
     assert verdict_rates([("pass", "pass")]).frr.rate is None
+
+
+def test_every_rate_of_the_table_has_its_fields_in_that_order():
+    names = [rate.name for rate in RATES]
+    assert list(VerdictRates._fields) == names == list(SideRates.model_fields)
+    assert [name for name in RoundMetrics.model_fields if name in names] == names

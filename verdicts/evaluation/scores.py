@@ -27,7 +27,7 @@ from verdicts.records.evaluation import (
 )
 from verdicts.records.tickets import Verdict
 from verdicts.stage_b.protocol import parse
-from verdicts.stats.rates import Rate, wilson
+from verdicts.stats.rates import RATE, Rate, wilson
 from verdicts.student.scores import F1, attribute_f1, dense_f1, has_coordinates, parse_dense, summary_matches, total
 
 
@@ -78,12 +78,12 @@ def _wrong(label: Verdict) -> Callable[[Answer], bool | None]:
 
 
 METRICS = (
-    Metric("frr", "chat", "frr", _wrong("fail"), "false release (FRR)", ("False release rate", "误放行率"),
+    Metric("frr", "chat", "frr", _wrong("fail"), "false release (FRR)", RATE["frr"].title,
            brief="FRR", limit="max_frr"),
-    Metric("false_block", "chat", "false_block", _wrong("pass"), "false block", ("False block rate", "误拦截率"),
+    Metric("false_block", "chat", "false_block", _wrong("pass"), "false block", RATE["false_block"].title,
            brief="false block", limit="max_false_block"),
     Metric("label_match", "chat", "label_match", lambda row: None if row.verdict is None else row.right,
-           "label match", ("Label match", "标签一致率")),
+           "label match", RATE["label_match"].title),
     Metric("format", "chat", "format", lambda row: row.format_ok, "format", ("Format", "格式合规率"),
            brief="format", limit="min_format"),
     Metric("summary_exact", "summary", "exact", lambda row: row.right,

@@ -15,6 +15,7 @@ from verdicts.records.reflection import Tally
 from verdicts.records.run import RoundMetrics, SideRates
 from verdicts.rounds.holdout import SIDES
 from verdicts.runs.view import Learnt
+from verdicts.stats.rates import RATES, Rate, wilson
 
 NEAR_MISSES_SHOWN = 5
 
@@ -89,9 +90,10 @@ def sides_in(rows: Iterable[RoundMetrics]) -> tuple[str, ...]:
     return ("all", *SIDES) if held_out else ("all",)
 
 
-def side_rates(row: RoundMetrics, side: str) -> RoundMetrics | SideRates:
-    """The rates of a round or epoch on one side."""
-    return row if side == "all" else getattr(row, side)
+def side_rates(row: RoundMetrics, side: str) -> dict[str, Rate]:
+    """The rates of a round or epoch on one side, by name; one that a run's version did not count is of no tickets."""
+    rates: RoundMetrics | SideRates = row if side == "all" else getattr(row, side)
+    return {rate.name: getattr(rates, rate.name, None) or wilson(0, 0) for rate in RATES}
 
 
 class Limits(NamedTuple):

@@ -5,16 +5,16 @@ from markupsafe import Markup
 from verdicts.evaluation.scores import METRICS
 from verdicts.pages import svg
 from verdicts.pages.renderer import render_page
+from verdicts.records.run import RoundMetrics
 from verdicts.report.data import Report
 from verdicts.report.evidence import p_text, side_rates
 from verdicts.report.rules import Story, changes_by_round
 from verdicts.review.highlight import Marker, Piece
 from verdicts.runs.standing import Advice, Gap, training_advice
-from verdicts.stats.rates import Rate
+from verdicts.stats.rates import RATE, RATES, Rate
 
 TEXTS_SHOWN = 12  # refused texts for a reason
-GUIDED = ("frr", "false_block", "label_match")  # the figures that guidance moves
-TONES = {"frr": "release", "false_block": "plain", "label_match": "plain", "format": "plain"}
+TONES = {"frr": "release"}  # the one figure in the colour of danger; all others are plain
 
 
 def advice_of(report: Report) -> Advice:
@@ -52,11 +52,11 @@ def report_page(report: Report) -> str:
     marker = Marker(report.learnt.states[-1].experiences["G0"], report.guard)
     return render_page(
         "report",
-        texts={metric.name: list(metric.page) for metric in METRICS},
+        texts=rate_texts(),
         report=report,
         verdict=advice_of(report),
         gaps=[gap_sentence(gap) for gap in report.gaps],
-        figures=figures(report) if report.now else [],
+        figures=figures(report, report.now) if report.now else [],
         curves=curves(report),
         changes=changes_by_round(report.stories),
         strips={story.key: story_life(report, story) for story in report.stories},
@@ -68,48 +68,58 @@ def report_page(report: Report) -> str:
         percent=svg.percent,
         points=points,
         side_rates=side_rates,
-        guided=GUIDED,
+        guided=list(RATE),
         p_text=p_text,
         size=size,
         tones=TONES,
     )
 
 
-def figures(report: Report) -> list[tuple[str, str, list[tuple[str, Rate]]]]:
+def figures(report: Report, now: RoundMetrics) -> list[tuple[str, str, list[tuple[str, Rate]]]]:
     """(name, tone, rates by side) of each figure.
 
     The sides: all tickets, then learn and hold-out tickets where the run held some out.
     """
     stands = report.standing
     if stands:
-        by_side = {
-            side: rates
-            for side, rates in (("all", stands.rates), ("learn", stands.learn), ("holdout", stands.holdout))
-            if rates is not None
-        }
+        sides = {"all": stands.rates, "learn": stands.learn, "holdout": stands.holdout}
+        by_side = {side: rates._asdict() for side, rates in sides.items() if rates is not None}
     else:
-        by_side = {side: side_rates(report.now, side) for side in report.sides}
-    drawn = {name: [(side, getattr(rates, name)) for side, rates in by_side.items()] for name in GUIDED} | {
-        "format": [("all", report.now.format)]
-    }
-    return [(name, tone, drawn[name]) for name, tone in TONES.items()]
+        by_side = {side: side_rates(now, side) for side in report.sides}
+    drawn = {name: [(side, rates[name]) for side, rates in by_side.items()] for name in RATE}
+    drawn["format"] = [("all", now.format)]
+    return [(name, TONES.get(name, "plain"), rates) for name, rates in drawn.items()]
 
 
 def curves(report: Report) -> list[tuple[str, Markup]]:
-    """The three curves by round; the two kinds of error share a scale."""
+    """A curve by round for each rate. Errors share a scale that begins at 0, the others one that ends at 1."""
     if not report.rounds:
         return []
     changes = changes_by_round(report.stories)
-    errors = svg.scale_of([rate for row in report.rounds for rate in (row.frr, row.false_block)], from_top=False)
-    matches = svg.scale_of([row.label_match for row in report.rounds], from_top=True)
+    rounds = [(row, side_rates(row, "all")) for row in report.rounds]
+    epochs = [(row.epoch, side_rates(row, "all")) for row in report.epochs]
+    scales = {}
+    for errors in (True, False):
+        shown = [rate.name for rate in RATES if rate.is_error == errors]
+        scales[errors] = svg.scale_of([rates[name] for _, rates in rounds for name in shown], from_top=not errors)
     drawn = []
-    for name, scale in (("frr", errors), ("false_block", errors), ("label_match", matches)):
-        rounds = [svg.Point(row.round, row.epoch, getattr(row, name)) for row in report.rounds]
-        epochs = [(row.epoch, getattr(row, name)) for row in report.epochs]
-        drawn.append(
-            (name, svg.curve(rounds, epochs, changes, scale, TONES[name], report.limit if name == "frr" else None))
-        )
+    for rate in RATES:
+        points = [svg.Point(row.round, row.epoch, rates[rate.name]) for row, rates in rounds]
+        steps = [(epoch, rates[rate.name]) for epoch, rates in epochs]
+        limit = report.limit if rate.name == "frr" else None  # the gate knows a limit for this one alone
+        tone = TONES.get(rate.name, "plain")
+        drawn.append((rate.name, svg.curve(points, steps, changes, scales[rate.is_error], tone, limit)))
     return drawn
+
+
+def rate_texts() -> dict[str, list[str]]:
+    """The report's texts on rates and metrics, by key; they stand with the rates, not in report.yaml."""
+    texts = {metric.name: metric.page for metric in METRICS}
+    for rate in RATES:
+        texts |= {rate.name: rate.title, f"{rate.name}.short": rate.short, f"{rate.name}.what": rate.what}
+        if rate.gap:
+            texts[f"gap.{rate.name}"] = rate.gap
+    return {key: list(pair) for key, pair in texts.items()}
 
 
 def story_life(report: Report, story: Story) -> Markup:

@@ -23,7 +23,7 @@ from verdicts.records.ticket_index import Tickets
 from verdicts.review.decisions import for_learning
 from verdicts.review.review_list_file import stream_review
 from verdicts.rounds.holdout import Side, side_of
-from verdicts.stats.rates import Rate, VerdictRates, difference, stands, verdict_rates
+from verdicts.stats.rates import RATE, RATES, Rate, VerdictRates, difference, stands, verdict_rates
 
 TEXTS = PAGES / "report.yaml"
 MAY_TRAIN = {"good": "yes", "wait": "not yet", "stop": "no"}
@@ -54,18 +54,16 @@ class Standing(NamedTuple):
         """A line a rate, learn and hold-out tickets side by side; empty where nothing was held out."""
         if self.learn is None or self.holdout is None:
             return []
-        names = {"frr": "FRR", "false_block": "false block", "label_match": "label match"}
-        return [
-            f"{shown}: learn {getattr(self.learn, name)}, hold-out {getattr(self.holdout, name)}"
-            for name, shown in names.items()
-        ]
+        pairs = zip(RATES, self.learn, self.holdout, strict=True)
+        return [f"{rate.label}: learn {learn}, hold-out {holdout}" for rate, learn, holdout in pairs]
 
     @property
     def gaps(self) -> list["Gap"]:
         """The errors that are more frequent on hold-out tickets than noise explains."""
         if self.learn is None or self.holdout is None:
             return []
-        pairs = [(name, getattr(self.learn, name), getattr(self.holdout, name)) for name in ("frr", "false_block")]
+        names = [rate.name for rate in RATES if rate.is_error]
+        pairs = [(name, getattr(self.learn, name), getattr(self.holdout, name)) for name in names]
         return [
             Gap(*pair)
             for pair in pairs
@@ -84,9 +82,8 @@ class Gap(NamedTuple):
     holdout: Rate
 
     def __str__(self) -> str:
-        name = {"frr": "FRR", "false_block": "false block"}[self.rate]
         return (
-            f"GAP: {name} is {self.holdout} on tickets that guidance never saw, "
+            f"GAP: {RATE[self.rate].label} is {self.holdout} on tickets that guidance never saw, "
             f"{self.learn} on those that it was learnt from: beyond noise; do not trust the rules yet"
         )
 

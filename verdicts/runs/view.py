@@ -21,7 +21,7 @@ from verdicts.records.run_folder import finished_rounds, round_folder, stream_ro
 from verdicts.records.ticket_index import Tickets
 from verdicts.rounds.holdout import SIDES, Side, side_of
 from verdicts.rounds.unreadable import AnswerCount, Stop, count_reflections, stop_of_run
-from verdicts.stats.rates import VerdictRates, verdict_rates, wilson
+from verdicts.stats.rates import verdict_rates, wilson
 
 
 @dataclass(frozen=True)
@@ -230,11 +230,9 @@ def metrics_row(scope: Literal["round", "epoch"], rounds: Sequence[Round]) -> Ro
         epoch=last.epoch,
         guidance_step=last.step,
         rules=last.rules,
-        frr=rates.frr,
-        false_block=rates.false_block,
-        label_match=rates.label_match,
-        learn=_sides(sides["learn"]),
-        holdout=_sides(sides["holdout"]),
+        **rates._asdict(),
+        learn=SideRates(**sides["learn"]._asdict()),
+        holdout=SideRates(**sides["holdout"]._asdict()),
         format=wilson(formats[True], formats.total()),
         need_review=sum(past.queued for past in rounds),
         changed=any(past.after != past.step for past in rounds),
@@ -243,7 +241,3 @@ def metrics_row(scope: Literal["round", "epoch"], rounds: Sequence[Round]) -> Ro
         reflections=calls.total,
         unreadable_reflections=calls.unread,
     )
-
-
-def _sides(rates: VerdictRates) -> SideRates:
-    return SideRates(**rates._asdict())

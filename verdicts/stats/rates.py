@@ -5,7 +5,7 @@ match count tickets that have a verdict; format rate counts candidates. Interval
 """
 
 from collections import Counter
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from math import ceil, sqrt
 from typing import NamedTuple
 
@@ -65,8 +65,76 @@ def needed(rate: Rate, limit: float) -> int | None:
     return ceil(Z95**2 * limit * (1 - limit) / (limit - rate.k / rate.n) ** 2 - 1e-6)
 
 
+Counts = Counter[tuple[str, str]]  # tickets by (label, verdict), each pass or fail
+
+
+class VerdictRate(NamedTuple):
+    """A rate over tickets that have a verdict: how it is counted, and what it is called.
+
+    ``name``: its field in VerdictRates, RoundMetrics and SideRates (verdicts/records/run.py). ``label``: its name in
+    tools' tables. ``counted``: k and n. The other texts are for the report, each in English and Chinese. ``gap``: the
+    sentence where hold-out tickets fare worse, for a rate of errors; None: no error, more is better.
+    """
+
+    name: str
+    label: str
+    counted: Callable[[Counts], tuple[int, int]]
+    title: tuple[str, str]
+    short: tuple[str, str]
+    what: tuple[str, str]
+    gap: tuple[str, str] | None = None
+
+    @property
+    def is_error(self) -> bool:
+        """Whether fewer is better."""
+        return self.gap is not None
+
+
+def _share(label: str, verdict: str) -> Callable[[Counts], tuple[int, int]]:
+    """How many tickets of a label got a verdict."""
+    return lambda counts: (counts[label, verdict], counts[label, "pass"] + counts[label, "fail"])
+
+
+def _gap(label: str, done: str, label_zh: str, done_zh: str) -> tuple[str, str]:
+    """The sentence on a gap. Places are filled with the two rates' parts."""
+    learn, holdout = (f"{{{side}_rate}}; 95%: {{{side}_low}} – {{{side}_high}}" for side in ("learn", "holdout"))
+    learn_zh, holdout_zh = (text.replace("; ", "；").replace(": ", "：") for text in (learn, holdout))
+    english = (
+        f"Gap: {{holdout_k}} of {{holdout_n}} tickets labelled {label} that guidance never saw are {done} ({holdout}), "
+        f"of those that it was learnt from {{learn_k}} of {{learn_n}} ({learn}). "
+        "That is beyond noise: do not trust the rules yet."
+    )
+    chinese = (
+        f"差距：准则从未见过的 {{holdout_n}} 个人工{label_zh}工单中 {{holdout_k}} 个被{done_zh}（{holdout_zh}），"
+        f"而学习所用的 {{learn_n}} 个中为 {{learn_k}} 个（{learn_zh}）。差距超出随机波动：请暂勿信任这些规则。"
+    )
+    return english, chinese
+
+
+# All that is reported of verdicts, in the order of every table. A new rate is a line here and a field in VerdictRates,
+# RoundMetrics and SideRates: show, report, diff and the run's metrics read this table.
+RATES = (
+    VerdictRate(
+        "frr", "FRR", _share("fail", "pass"),
+        title=("False release rate", "误放行率"), short=("False release", "误放行"),
+        what=("labelled fail, let through", "人工不通过，模型放行"), gap=_gap("fail", "released", "不通过", "误放行"),
+    ),
+    VerdictRate(
+        "false_block", "false block", _share("pass", "fail"),
+        title=("False block rate", "误拦截率"), short=("False block", "误拦截"),
+        what=("labelled pass, held back", "人工通过，模型拦截"), gap=_gap("pass", "blocked", "通过", "误拦截"),
+    ),
+    VerdictRate(
+        "label_match", "label match", lambda counts: (counts["fail", "fail"] + counts["pass", "pass"], counts.total()),
+        title=("Label match", "标签一致率"), short=("Label match", "标签一致"),
+        what=("verdict equals the label", "判定与人工标签一致"),
+    ),
+)  # fmt: skip
+RATE = {rate.name: rate for rate in RATES}
+
+
 class VerdictRates(NamedTuple):
-    """The three rates over tickets that have a verdict."""
+    """All rates of RATES over some tickets."""
 
     frr: Rate
     false_block: Rate
@@ -76,12 +144,7 @@ class VerdictRates(NamedTuple):
 def verdict_rates(pairs: Iterable[tuple[str, str]]) -> VerdictRates:
     """Rates over (label, verdict) pairs, each ``pass`` or ``fail``."""
     counts = Counter(pairs)
-    fails, passes = ({verdict: counts[label, verdict] for verdict in ("pass", "fail")} for label in ("fail", "pass"))
-    return VerdictRates(
-        frr=wilson(fails["pass"], sum(fails.values())),
-        false_block=wilson(passes["fail"], sum(passes.values())),
-        label_match=wilson(fails["fail"] + passes["pass"], counts.total()),
-    )
+    return VerdictRates(**{rate.name: wilson(*rate.counted(counts)) for rate in RATES})
 
 
 def difference(k1: int, n1: int, k2: int, n2: int) -> tuple[float, float, float]:
