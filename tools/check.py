@@ -18,12 +18,14 @@ from verdicts.command import cli
 def main(run_dir: Annotated[Path, typer.Option(help="runs/<RUN>/<MISSION>.")]) -> None:
     """Check every file of a run and the rules between them."""
     from verdicts.base.errors import UserError, mistake
+    from verdicts.base.run_version import refuse_newer
     from verdicts.records.run_folder import finished_rounds
     from verdicts.runs.checks import WARNINGS, Rules
     from verdicts.runs.reader import PROBLEMS_SHOWN, PlacedRecord, Problems, RunUnderCheck, read_run
 
     if not run_dir.is_dir():
         raise mistake("no such run folder", "check MISSION and RUN", path=run_dir)
+    refuse_newer(run_dir)
     run, problems, files = RunUnderCheck(run_dir), Problems(), 0
     rules = Rules(run)
 

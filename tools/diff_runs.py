@@ -29,11 +29,13 @@ def main(
     """Compare how two runs of one mission ended."""
     from verdicts.base.errors import mistake
     from verdicts.base.plain import plain_lines
+    from verdicts.base.run_version import refuse_newer
     from verdicts.runs.diff import compare_knobs, compare_rules, compare_verdicts, read_end
 
     for folder in (a, b):
         if not folder.is_dir():
             raise mistake("no such run folder", "check A, B and MISSION", path=folder)
+        refuse_newer(folder)
     ends = read_end(a), read_end(b)
     if ends[0].mission != ends[1].mission:
         raise mistake(

@@ -73,15 +73,16 @@ def main(
     answers, review = Answers(selections, tickets, rules.step), Reasons(need_review, tickets)
     said = read_decisions(decisions, tickets) if decisions and used(decisions) else {}
 
-    written = write_corpus(Judging(cfg, rules.experiences, tickets, answers, review, said), output_dir)
     for name in ("gate", "collect"):
-        does_not_use(output_dir / "config" / f"{name}.yaml")  # the sentences below do, no file
-    standing = standing_of(
-        answers, (ticket for _, ticket in stream_review(need_review, {})), said, held_out_of(output_dir)
-    )
-    verdict = training_advice(
-        status, status.rounds, standing.rates.frr, standing.waiting, release_limit(output_dir), standing.gaps
-    )
+        does_not_use(output_dir / "config" / f"{name}.yaml")  # the sentences at the end do, no file
+    held_out, limit = (
+        held_out_of(output_dir),
+        release_limit(output_dir),
+    )  # a mistake in them, before anything is written
+
+    written = write_corpus(Judging(cfg, rules.experiences, tickets, answers, review, said), output_dir)
+    standing = standing_of(answers, (ticket for _, ticket in stream_review(need_review, {})), said, held_out)
+    verdict = training_advice(status, status.rounds, standing.rates.frr, standing.waiting, limit, standing.gaps)
     for line in ending(output_dir, standing, verdict, took(started)):
         cli.say(f"distill: {line}")
     if missing := corpus.read_one_sided(output_dir / "distill.train.jsonl"):

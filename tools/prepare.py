@@ -7,6 +7,7 @@
     configs/base.yaml, models/*.yaml, missions/*.yaml, CONFIG=… ──> config/<tool>.yaml
     tickets.jsonl                                               ──> stage_a.jsonl (and config/tickets.json: where from)
     what was named                                              ──> config/made_with.json
+    the version of the files' forms, of a run that begins       ──> config/run.json
 
 A variable that is not named is what the run was made with; another name for it is refused, unless REMAKE=1 says so. A
 file is rewritten only when its content changes. The run's own stage_a.jsonl may be edited by hand: it is taken anew
@@ -62,11 +63,13 @@ def main(
     command: Annotated[list[str] | None, typer.Argument(help="What to run then, in this process's place.")] = None,
 ) -> None:
     """Write the section files and the run's tickets, then run the command."""
+    from verdicts.base.run_version import begins, refuse_newer, write_version
     from verdicts.runs.freshness import Fresh, refuse_unknown_mix
     from verdicts.runs.naming import RUN_GOALS, SUMMARIES, Choice, remembered, write_made_with
 
     refuse_control_characters(STAGE_A=tickets, CONFIG=overlay, PHOTOS=photos, HELD_OUT=held_out)
     refuse_unknown_mix(fusion)
+    refuse_newer(run_dir)
     choice, wanted = Choice(run_dir, remake), set(goals.split())
     was, source = remembered(run_dir)
     student = not (wanted & RUN_GOALS or any(goal.startswith(f"{run_dir}{os.sep}") for goal in wanted))
@@ -87,7 +90,10 @@ def main(
         for path, why in new.items():
             print(f"{path}: {why}")
     if not dry_run:
+        new_run = begins(run_dir)
         write(texts, taken, mission, run_dir)
+        if new_run:  # tickets that are refused leave no folder behind
+            write_version(run_dir)
         write_made_with(run_dir, made)
         Fresh(run_dir, made.fusion, made.photos).align()
     if command:

@@ -21,11 +21,13 @@ def main(
 ) -> None:
     """Write the report of a run."""
     from verdicts.base.jsonl import write_text
+    from verdicts.base.run_version import refuse_newer
     from verdicts.command.cli import say
     from verdicts.records.synthetic import named
     from verdicts.report.data import read_report
     from verdicts.report.page import report_page
 
+    refuse_newer(run_dir)
     report = read_report(run_dir)
     text = report_page(report)
     write_text(output, text)

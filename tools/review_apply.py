@@ -31,6 +31,7 @@ def main(
     """Bring in what people decided of queued tickets."""
     from verdicts.base.errors import mistake
     from verdicts.base.jsonl import dump, read_json, write_json, write_text, write_text_if_changed
+    from verdicts.base.run_version import refuse_newer
     from verdicts.records.review import NeedReviewFile, read_decisions
     from verdicts.records.synthetic import named
     from verdicts.records.ticket_index import Tickets
@@ -38,6 +39,7 @@ def main(
     from verdicts.review.spreadsheet import read_given, write_table
     from verdicts.runs.standing import read_standing
 
+    refuse_newer(run_dir)
     known = Tickets(run_dir / "stage_a.jsonl")
     queue = [
         ticket

@@ -39,6 +39,7 @@ def main(run_dir: Annotated[Path, typer.Option(help="runs/<RUN>/<MISSION>.")]) -
     """Print what a run has learnt."""
     from verdicts.base.jsonl import read_json, read_rows
     from verdicts.base.plain import plain_lines
+    from verdicts.base.run_version import refuse_newer
     from verdicts.corpus.distill import read_one_sided
     from verdicts.records.review import NeedReviewFile
     from verdicts.records.run import RoundMetrics
@@ -50,6 +51,7 @@ def main(run_dir: Annotated[Path, typer.Option(help="runs/<RUN>/<MISSION>.")]) -
     from verdicts.runs.view import read_learnt
 
     metrics, review = run_dir / "metrics.jsonl", run_dir / "need_review.json"
+    refuse_newer(run_dir)
     learnt = read_learnt(run_dir)
 
     standing, said = read_standing(run_dir), read_said(run_dir)

@@ -185,7 +185,7 @@ def test_the_students_goals_of_a_run_without_tickets_write_the_sections_of_its_t
     run = Run(tmp_path)
     assert call("prepare", models="miniature", mission="bbu_line", run_dir=run.folder, goals="sft").code == 0
     students = {"summarize.yaml", "sft.yaml", "evaluate.yaml", "gate.yaml"}
-    assert {path.name for path in run.folder.rglob("*") if path.is_file()} == students | {"made_with.json"}
+    assert {path.name for path in run.folder.rglob("*") if path.is_file()} == students | {"made_with.json", "run.json"}
     run.age()
     assert run.prepare().code == 0
     assert run.rewritten() == {f"{tool}.yaml" for tool in SECTION_FILES} - students | {"stage_a.jsonl", "tickets.json"}

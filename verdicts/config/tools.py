@@ -10,6 +10,7 @@ import yaml
 from pydantic import BaseModel
 
 from verdicts.base.jsonl import validate
+from verdicts.base.run_version import refuse_newer
 from verdicts.config.base import Section
 from verdicts.config.engine import EngineConfig, without_foreign_knobs
 from verdicts.config.load import read_yaml
@@ -63,7 +64,11 @@ def read_section(path: Path, model: type[Part]) -> Part:
 
 
 def read_told(path: Path) -> dict[str, Any]:
-    """What a section file says, one of an older version in today's form; raises UserError where it is no mapping."""
+    """What a section file says, one of an older version in today's form.
+
+    Raises UserError where it is no mapping, and where a later version made the run.
+    """
+    refuse_newer(path.parent.parent)
     return with_constants_of_before(without_foreign_knobs(read_yaml(path)))
 
 

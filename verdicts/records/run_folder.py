@@ -10,6 +10,7 @@ from pydantic import BaseModel
 
 from verdicts.base.errors import mistake
 from verdicts.base.jsonl import Placed, Row, stream_good, stream_placed
+from verdicts.base.run_version import RunVersion
 from verdicts.records.corpus import AuditRow, ChatRow, DroppedRow, SftRow
 from verdicts.records.evaluation import Answer, Evaluation, GateRecord
 from verdicts.records.guidance import GuidanceFile
@@ -30,6 +31,7 @@ ROUND_FILES: dict[str, type[BaseModel]] = {
 }
 
 RUN_FILES: dict[str, type[BaseModel]] = {
+    "config/run.json": RunVersion,
     "summaries/stage_a.jsonl": StageA,
     "summaries/stage_a.refused.jsonl": Refused,
     "stage_a.jsonl": StageA,
