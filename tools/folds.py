@@ -96,11 +96,11 @@ def halves_of(tickets: Sequence[StageA]) -> tuple[list[StageA], list[StageA]]:
 def read_audit(path: Path) -> dict[str, str]:
     """Category by ticket_key; other fields are left alone."""
     from verdicts.base.errors import mistake
-    from verdicts.base.jsonl import json_value, stream_lines
+    from verdicts.base.jsonl import decode_json, stream_lines
 
     found = {}
     for placed in stream_lines(path):
-        row = json_value(placed.text, path, placed.line)
+        row = decode_json(placed.text, path, placed.line)
         if not isinstance(row, dict) or not all(isinstance(row.get(name), str) for name in ("ticket_key", "category")):
             raise mistake("is no object with ticket_key and category", "give both as text", path=path, line=placed.line)
         found[row["ticket_key"]] = row["category"]

@@ -9,7 +9,7 @@ import pytest
 from tests.support.builders import MISSION, RunFolder, call, guidance, snapshot, ticket
 from verdicts.base.errors import UserError
 from verdicts.base.jsonl import dump, read_json, read_rows, write_rows, write_text
-from verdicts.base.yaml_text import MAX_DEPTH
+from verdicts.base.yaml_text import MAX_YAML_DEPTH
 from verdicts.config.load import read_yaml
 from verdicts.corpus.rows import ImageRow, parse_line
 from verdicts.records.guidance import GuidanceFile
@@ -180,7 +180,7 @@ BOMB = "".join(f"a{n}: &a{n} [{', '.join([f'*a{n - 1}'] * 9) if n else 'x'}]\n" 
         ("a: &a {b: *a}\n", ":1: a.b: refers to itself"),
         (
             "".join(f"a{n}: &a{n} [{f'*a{n - 1}' if n else ''}]\n" for n in range(500)),
-            f":{MAX_DEPTH + 1}: a{MAX_DEPTH}: its aliases unfold",
+            f":{MAX_YAML_DEPTH + 1}: a{MAX_YAML_DEPTH}: its aliases unfold",
         ),
         ("[" * 200000, ":1: nested deeper than 30; correct the brackets"),
         ("- " * 100000, ":1: nested deeper than 30"),

@@ -8,7 +8,7 @@ import pytest
 from tests.support.builders import MISSION, RunFolder, call, candidates, snapshot, ticket
 from verdicts.base.errors import UserError
 from verdicts.base.jsonl import (
-    Places,
+    RowsByPlace,
     json_text,
     numbered_lines,
     read_json,
@@ -176,7 +176,7 @@ def test_the_last_evaluation_is_the_same_in_any_order_of_the_rows(seed, tmp_path
         evaluations.see(known.index(next(of for of in known if of.ticket_key == row.ticket_key)), placed, row)
     for number, of in enumerate(known):
         assert evaluations.unsupported(number) == is_unsupported(whole[of.ticket_key])
-        assert evaluations.candidates(number, of.ticket_key, Places(path)) == whole[of.ticket_key]
+        assert evaluations.candidates(number, of.ticket_key, RowsByPlace(path)) == whole[of.ticket_key]
     assert not evaluations.seen(6)
 
 

@@ -7,7 +7,7 @@ import yaml
 
 from verdicts.base.errors import UserError
 from verdicts.config.base import deep_merge
-from verdicts.config.engine import KINDS, without_foreign_knobs
+from verdicts.config.engine import ENGINE_KINDS, without_foreign_knobs
 from verdicts.config.load import CONFIGS, load
 from verdicts.config.sections import Config
 from verdicts.config.tools import SECTION_FILES, DistillConfig, RolloutConfig, is_older_form, read_section, section_text
@@ -183,8 +183,8 @@ SERVED = {"kind": "openai", "base_url": "http://127.0.0.1:1/v1", "model": "teach
 
 def test_every_kind_of_engine_can_be_opened_and_has_one_value_for_each_of_its_knobs():
     values = yaml.safe_load((ROOT / CONFIGS / "base.yaml").read_text(encoding="utf-8"))["engines"]
-    assert ENGINES.keys() == KINDS.keys() == values.keys()
-    for kind, model in KINDS.items():
+    assert ENGINES.keys() == ENGINE_KINDS.keys() == values.keys()
+    for kind, model in ENGINE_KINDS.items():
         assert list(model.model_validate({"kind": kind} | values[kind]).model_dump()) == ["kind", *values[kind]]
 
 
@@ -262,14 +262,14 @@ OLDER = {
 }  # fmt: skip
 
 
-@pytest.mark.parametrize("kind", list(KINDS))
+@pytest.mark.parametrize("kind", list(ENGINE_KINDS))
 def test_a_section_file_of_an_older_run_is_read_without_the_knobs_of_other_kinds(layers, tmp_path, kind):
     path, text = tmp_path / "rollout.yaml", section_text(load("miniature", "bbu_line"), "rollout")
     own = yaml.safe_load(text) | {"engine": {"kind": kind} | OLDER}
     path.write_text(yaml.safe_dump(own, allow_unicode=True), encoding="utf-8")
     read = read_section(path, RolloutConfig).engine
     assert read.model_dump() == {"kind": kind} | {
-        knob: OLDER[knob] for knob in KINDS[kind].model_fields if knob != "kind"
+        knob: OLDER[knob] for knob in ENGINE_KINDS[kind].model_fields if knob != "kind"
     }
     path.write_text(path.read_text(encoding="utf-8").replace("chunk:", "chunks:"), encoding="utf-8")
     with pytest.raises(UserError, match=r"engine\.chunks: unknown field; did you mean 'chunk'\?"):

@@ -19,7 +19,7 @@ from verdicts.engines.llama.sequences import (
     shared_verdict,
 )
 from verdicts.engines.llama.two_line import TwoLine
-from verdicts.engines.sampling import TOP_K, draw, draw_small, log_softmax, most_likely, two_way
+from verdicts.engines.sampling import TOP_K, draw_small, draw_tokens, log_softmax, most_likely, two_way
 
 
 def plain_draw(row: np.ndarray, temperature: float, top_p: float, uniform: float) -> int:
@@ -50,7 +50,7 @@ def test_draws_equal_those_of_a_plain_sampler(temperature, top_p, spread):
     logits = (rng.standard_normal((200, 300)) * spread).astype(np.float32)
     uniform = rng.random(200)
     expected = [plain_draw(row, temperature, top_p, u) for row, u in zip(logits, uniform, strict=True)]
-    drawn = draw(logits, range(200), np.full(200, temperature, np.float32), np.full(200, top_p), uniform)
+    drawn = draw_tokens(logits, range(200), np.full(200, temperature, np.float32), np.full(200, top_p), uniform)
     same = np.mean(drawn == expected)
     # a number that falls on a border between tokens may go either way
     assert same == 1 if temperature == 0 else same > 0.98
@@ -60,8 +60,10 @@ def test_a_row_is_drawn_alike_in_any_company():
     rng = np.random.default_rng(1)
     logits = (rng.standard_normal((64, 2048)) * 4).astype(np.float32)
     temperature, top_p, uniform = rng.uniform(0, 2, 64).astype(np.float32), rng.uniform(0.5, 1, 64), rng.random(64)
-    together = draw(logits, range(64), temperature, top_p, uniform)
-    alone = [draw(logits, [i], temperature[i : i + 1], top_p[i : i + 1], uniform[i : i + 1])[0] for i in range(64)]
+    together = draw_tokens(logits, range(64), temperature, top_p, uniform)
+    alone = [
+        draw_tokens(logits, [i], temperature[i : i + 1], top_p[i : i + 1], uniform[i : i + 1])[0] for i in range(64)
+    ]
     assert list(together) == alone
 
 
@@ -69,9 +71,9 @@ def test_of_a_large_vocabulary_only_the_most_likely_tokens_are_drawn_with_or_wit
     rng = np.random.default_rng(2)
     logits = rng.standard_normal((6, 40_000)).astype(np.float32)
     settings = np.full(6, 1.0, np.float32), np.full(6, 1.0), rng.random(6)
-    drawn = draw(logits, range(6), *settings)
+    drawn = draw_tokens(logits, range(6), *settings)
     with ThreadPoolExecutor(3) as pool:
-        assert list(draw(logits, range(6), *settings, pool)) == list(drawn)
+        assert list(draw_tokens(logits, range(6), *settings, pool)) == list(drawn)
     for row, token, uniform in zip(logits, drawn, settings[2], strict=True):
         best = np.sort(np.argsort(-row, kind="stable")[:TOP_K])
         assert token == best[draw_small(row[best], 1.0, 1.0, uniform)]

@@ -11,7 +11,7 @@ from tests.support.builders import call
 from tests.support.fusing import Bench as FuseBench
 from tests.support.judging import Bench as GateBench
 from tests.support.report_runs import learnt_run
-from verdicts.base.jsonl import json_value, read_json, write_json, write_rows, write_text
+from verdicts.base.jsonl import decode_json, read_json, write_json, write_rows, write_text
 from verdicts.base.part_file import PartFile
 from verdicts.config.load import load, mission_name
 from verdicts.config.tools import SECTION_FILES, read_section, section_text
@@ -258,7 +258,7 @@ def json_lines(path: Path) -> object:
     """A file's lines as values, whatever they hold."""
     from verdicts.base.jsonl import numbered_lines
 
-    return [json_value(text, path, line) for line, text in numbered_lines(path)]
+    return [decode_json(text, path, line) for line, text in numbered_lines(path)]
 
 
 def check(samples: Samples):

@@ -1,7 +1,7 @@
 """Decoding JSON without surprises: what Python's decoder would take in silence, or die of, is a flaw with its place.
 
 Refused beside broken syntax: a name that stands twice in one object (the first value would be lost), NaN and infinities
-(RFC 8259, §6: not JSON), integers beyond 64 bits, half surrogates (§8.2: not text), and nesting beyond ``MAX_DEPTH``.
+(RFC 8259, §6: not JSON), integers beyond 64 bits, half surrogates (§8.2: not text), and nesting beyond ``MAX_JSON_DEPTH``.
 """
 
 import json
@@ -10,7 +10,7 @@ import re
 from collections.abc import Iterator
 from typing import Any, NamedTuple
 
-MAX_DEPTH = 50  # records nest 7 deep
+MAX_JSON_DEPTH = 50  # records nest 7 deep
 _MAX_INT = 2**63
 _HALF = re.compile("[\ud800-\udfff]")
 _HALF_ESCAPED = re.compile(r"\\u[dD][89a-fA-F]")
@@ -45,7 +45,7 @@ def decode(text: str) -> Any:
         ) from None
     except RecursionError:
         raise _too_deep(()) from None
-    if _HALF_ESCAPED.search(text) or _LONG_INTEGER.search(text) or text.count("[") + text.count("{") > MAX_DEPTH:
+    if _HALF_ESCAPED.search(text) or _LONG_INTEGER.search(text) or text.count("[") + text.count("{") > MAX_JSON_DEPTH:
         refuse_flaws(value)
     return value
 
@@ -76,12 +76,12 @@ def refuse_flaws(value: Any) -> None:
             raise Flaw(loc, f"{part} is no number", "write a number")
         if isinstance(part, int) and abs(part) >= _MAX_INT:
             raise Flaw(loc, "an integer beyond 64 bits", "correct the number")
-        if len(loc) > MAX_DEPTH:
+        if len(loc) > MAX_JSON_DEPTH:
             raise _too_deep(loc)
 
 
 def _too_deep(loc: tuple[int | str, ...]) -> Flaw:
-    return Flaw(loc[:3], f"nested deeper than {MAX_DEPTH}", "correct the brackets")
+    return Flaw(loc[:3], f"nested deeper than {MAX_JSON_DEPTH}", "correct the brackets")
 
 
 def _parts(value: Any) -> Iterator[tuple[tuple[int | str, ...], Any]]:
@@ -90,7 +90,7 @@ def _parts(value: Any) -> Iterator[tuple[tuple[int | str, ...], Any]]:
     while left:
         loc, part = left.pop()
         yield loc, part
-        if len(loc) > MAX_DEPTH:
+        if len(loc) > MAX_JSON_DEPTH:
             continue
         if isinstance(part, dict):
             left += [(loc, name) for name in part]

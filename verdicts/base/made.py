@@ -71,7 +71,7 @@ class Note:
         for name in noted["outputs"] if noted else ():
             os.utime(_at(name, self.run))
 
-    def write(self, seen: "Seen") -> None:
+    def write(self, seen: "SeenFiles") -> None:
         """Write the note, where the call wrote a result."""
         wrote = [path for path in list(seen.wrote) if os.path.exists(path)]  # a part file is gone again
         if not wrote:
@@ -96,7 +96,7 @@ class Note:
         return [word.replace(run, "{run}", 1) if word.startswith(run) else word for word in self.arguments]
 
 
-class Seen:
+class SeenFiles:
     """What this process reads and writes, noted while it does. One a process: an audit hook cannot be taken back."""
 
     def __init__(self) -> None:
@@ -127,14 +127,14 @@ class Seen:
         return self.said.get(path) or digest_of_path(Path(path))
 
 
-_seen: Seen | None = None
+_seen: SeenFiles | None = None
 
 
-def watch() -> Seen:
+def watch() -> SeenFiles:
     """Begin to note what this process reads and writes."""
     global _seen
     if _seen is None:
-        _seen = Seen()
+        _seen = SeenFiles()
         sys.addaudithook(_seen.hook)
     return _seen
 

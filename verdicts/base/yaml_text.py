@@ -16,7 +16,7 @@ from verdicts.base.errors import UserError, mistake
 from verdicts.base.plain import plain
 from verdicts.base.text_files import read_text
 
-MAX_CHARS, MAX_DEPTH, MAX_PARTS = 1_000_000, 30, 50_000  # parts: scalars, lists and mappings, aliases unfolded
+MAX_CHARS, MAX_YAML_DEPTH, MAX_PARTS = 1_000_000, 30, 50_000  # parts: scalars, lists and mappings, aliases unfolded
 _Loader = getattr(yaml, "CSafeLoader", yaml.SafeLoader)  # the C one where PyYAML has it: five times as fast
 _CONTROL = re.compile("[\x00-\x08\x0b\x0c\x0e-\x1f\x7f\ud800-\udfff\ufffe\uffff]")
 _TAGS = {f"tag:yaml.org,2002:{name}" for name in ("null", "bool", "int", "float", "str", "seq", "map", "merge")}
@@ -31,7 +31,7 @@ _BOOLS = {"yes", "no", "true", "false", "on", "off"}
 def read_value(path: Path) -> Any:
     """The value of a YAML file; raises UserError with path and line for everything that is not plain configuration."""
     text = read_text(path)
-    node = compose(text, path)
+    node = yaml_nodes(text, path)
     if node is None:
         return None
     _Check(path).measure(node, ())
@@ -44,7 +44,7 @@ def read_value(path: Path) -> Any:
         loader.dispose()
 
 
-def compose(text: str, path: Path) -> yaml.Node | None:
+def yaml_nodes(text: str, path: Path) -> yaml.Node | None:
     """The nodes of a YAML text; raises UserError for what is no YAML, too long or too deep."""
     if len(text) > MAX_CHARS:
         raise mistake(f"{len(text):,} characters are no configuration", f"keep it below {MAX_CHARS:,}", path=path)
@@ -56,8 +56,10 @@ def compose(text: str, path: Path) -> yaml.Node | None:
         # Events come first, for they cost no stack: the C composer dies of deep nesting.
         for at, event in enumerate(yaml.parse(text, Loader=_Loader)):
             depth += isinstance(event, yaml.CollectionStartEvent) - isinstance(event, yaml.CollectionEndEvent)
-            if depth > MAX_DEPTH:
-                raise mistake(f"nested deeper than {MAX_DEPTH}", "correct the brackets", path=path, line=_line(event))
+            if depth > MAX_YAML_DEPTH:
+                raise mistake(
+                    f"nested deeper than {MAX_YAML_DEPTH}", "correct the brackets", path=path, line=_line(event)
+                )
             if at > 2 * MAX_PARTS:
                 what = f"more than {MAX_PARTS:,} parts are no configuration"
                 raise mistake(what, "shorten it", path=path, line=_line(event))
@@ -99,11 +101,11 @@ class _Check:
             )
             self.within.remove(id(node))
         parts, depth = self.sizes[id(node)]
-        if parts > MAX_PARTS or depth > MAX_DEPTH:
+        if parts > MAX_PARTS or depth > MAX_YAML_DEPTH:
             raise self._refuse(
                 node,
                 loc,
-                f"its aliases unfold to more than {MAX_PARTS:,} parts or {MAX_DEPTH} levels",
+                f"its aliases unfold to more than {MAX_PARTS:,} parts or {MAX_YAML_DEPTH} levels",
                 "write the value out",
             )
         return parts, depth

@@ -13,12 +13,12 @@ from verdicts.base import processes
 from verdicts.command.stopping import tool_name
 
 PR_SET_PDEATHSIG = 1  # linux/prctl.h
-ENGINES = {"llama.cpp": "`CMAKE_ARGS=-DGGML_NATIVE=OFF make setup`", "torch": "`make setup-student`"}
+REBUILDS = {"llama.cpp": "`CMAKE_ARGS=-DGGML_NATIVE=OFF make setup`", "torch": "`make setup-student`"}
 GOES_ON = "the same command goes on where it stopped"
 
 
 def supervise(engine: str, complain: Callable[[str], None]) -> None:
-    """Go on in a child process; this call returns there alone. ``engine``: what may die, a key of ENGINES."""
+    """Go on in a child process; this call returns there alone. ``engine``: what may die, a key of REBUILDS."""
     parent = os.getpid()
     signal.pthread_sigmask(signal.SIG_BLOCK, processes.ENDING)
     child = os.fork()
@@ -49,7 +49,7 @@ def sentence(engine: str, died_of: signal.Signals) -> str:
         what = "the model file changed while it was read, or its disk fails"
         return f"{died}: {what}; put the whole file there again, and {GOES_ON}"
     what = "this build does not fit this processor, or the model file is damaged or changed while it was read"
-    return f"{died}: {what}; run {ENGINES[engine]}, and check the file"
+    return f"{died}: {what}; run {REBUILDS[engine]}, and check the file"
 
 
 def _pass_on(child: int, number: int) -> None:

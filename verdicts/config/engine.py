@@ -67,7 +67,7 @@ class TransformersConfig(Section):
 
 
 EngineConfig = Annotated[LlamaCppConfig | OpenAIConfig | TransformersConfig, Field(discriminator="kind")]
-KINDS: dict[str, type[Section]] = {
+ENGINE_KINDS: dict[str, type[Section]] = {
     get_args(model.model_fields["kind"].annotation)[0]: model for model in get_args(get_args(EngineConfig)[0])
 }
 
@@ -87,7 +87,7 @@ def engine_section(layers: Mapping[Path, Mapping[str, Any]], defaults: Any) -> d
         if part.get("kind", kind) != kind:
             kind, knobs = part["kind"], {}
         for knob in part:
-            if (obeys := _kinds_with(knob)) and kind in KINDS.keys() - obeys:
+            if (obeys := _kinds_with(knob)) and kind in ENGINE_KINDS.keys() - obeys:
                 raise _not_obeyed(path, knob, kind, obeys)
         knobs = deep_merge(knobs, part)
     own = defaults.get(kind) if isinstance(defaults, dict) and isinstance(kind, str) else None
@@ -95,7 +95,7 @@ def engine_section(layers: Mapping[Path, Mapping[str, Any]], defaults: Any) -> d
 
 
 def _kinds_with(knob: str) -> set[str]:
-    return {kind for kind, model in KINDS.items() if knob in model.model_fields}
+    return {kind for kind, model in ENGINE_KINDS.items() if knob in model.model_fields}
 
 
 def _not_obeyed(path: Path, knob: str, kind: str, obeys: set[str]) -> UserError:
@@ -110,7 +110,7 @@ def without_foreign_knobs(sections: dict[str, Any]) -> dict[str, Any]:
     """
     engine = sections.get("engine")
     kind = engine.get("kind") if isinstance(engine, dict) else None
-    if not isinstance(engine, dict) or not isinstance(kind, str) or kind not in KINDS:
+    if not isinstance(engine, dict) or not isinstance(kind, str) or kind not in ENGINE_KINDS:
         return sections
     foreign = {knob for knob in engine if kind not in (obeys := _kinds_with(knob)) and obeys}
     return sections | {"engine": {knob: value for knob, value in engine.items() if knob not in foreign}}

@@ -6,7 +6,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from verdicts.base.errors import mistake
-from verdicts.base.jsonl import Places, dump, stream_placed, stream_rows, whole_files
+from verdicts.base.jsonl import RowsByPlace, dump, stream_placed, stream_rows, whole_files
 from verdicts.config.tools import DistillConfig
 from verdicts.corpus.distill import FILES, Fate, Item, Sample, Validation, chat_row, dropped_row, fate, sft_row
 from verdicts.records.review import ReviewDecision, ReviewReason
@@ -30,7 +30,7 @@ class Answers:
         for placed, row in stream_placed(path, Selection):
             number = self._checked(row, placed.line, step)
             self._line[number], self._offset[number], self._length[number] = placed.line, placed.offset, placed.length
-        self._places = Places(path)
+        self._places = RowsByPlace(path)
 
     def _checked(self, row: Selection, line: int, step: int) -> int:
         """The ticket's number; raises UserError for an answer that no corpus may hold."""

@@ -12,9 +12,9 @@ from pydantic import Field, ValidationError, ValidationInfo, field_validator, mo
 from verdicts.base.errors import UserError, mistake
 from verdicts.base.jsonl import validate
 from verdicts.base.text_files import read_text
-from verdicts.base.yaml_text import compose
-from verdicts.config.load import read_yaml
+from verdicts.base.yaml_text import yaml_nodes
 from verdicts.config.base import Count, Section, Share
+from verdicts.config.load import read_yaml
 from verdicts.corpus.rows import TEMPLATES
 from verdicts.records.corpus import Task
 
@@ -201,7 +201,7 @@ def wrong(config: Path, loc: tuple[int | str, ...], what: str, todo: str) -> Use
 
 def line_of(path: Path, loc: tuple[int | str, ...]) -> int:
     """The line, from 1, of the key or item at ``loc`` in a YAML file, or of the nearest thing around it that exists."""
-    node = compose(read_text(path), path)
+    node = yaml_nodes(read_text(path), path)
     line = 1
     for part in loc:
         if isinstance(node, yaml.MappingNode):

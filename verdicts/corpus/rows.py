@@ -18,15 +18,12 @@ from pydantic import BaseModel, Field, ValidationInfo, field_validator
 from verdicts.base.errors import mistake
 from verdicts.base.jsonl import parse_row
 from verdicts.base.record import Record
-from verdicts.base.text_files import line_text, open_bytes
+from verdicts.base.text_files import BOM, line_text, open_bytes
 from verdicts.records.corpus import Message, SftRow, Task
 from verdicts.records.tickets import Verdict
 from verdicts.stage_b.protocol import parse
 
 Row = TypeVar("Row", bound=BaseModel)
-
-
-BOM = b"\xef\xbb\xbf"
 
 
 PHOTO = "<image>"

@@ -24,7 +24,7 @@ def log_softmax(row: np.ndarray) -> np.ndarray:
     return logp
 
 
-def draw(
+def draw_tokens(
     logits: np.ndarray,
     rows: Sequence[int],
     temperature: np.ndarray,

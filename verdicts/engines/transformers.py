@@ -13,7 +13,7 @@ import numpy as np
 
 from verdicts.base.errors import mistake
 from verdicts.engines import LENGTH, NO_VERDICT, OVER_LENGTH, STOP, Completion, Decode, check_calls
-from verdicts.engines.sampling import draw, log_softmax
+from verdicts.engines.sampling import draw_tokens, log_softmax
 from verdicts.models import chat_template as chat
 from verdicts.models.checkpoints import (
     LOCAL,
@@ -153,7 +153,7 @@ class TransformersEngine:
         cache.batch_repeat_interleave(len(decodes))
         logits = np.repeat(logits, len(decodes), axis=0)
         for _ in range(most):
-            tokens = draw(
+            tokens = draw_tokens(
                 logits, range(len(decodes)), temperature, top_p, np.array([stream.random() for stream in random])
             )
             for i, token in enumerate(tokens):

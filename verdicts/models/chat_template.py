@@ -31,7 +31,7 @@ def pieces(template: str | None, *, bos: str, eos: str, thinking: bool, source: 
     """
     messages = [{"role": "system", "content": _SYSTEM}, {"role": "user", "content": _USER}]
     return Pieces(
-        *cut(
+        *text_around(
             template,
             messages,
             (_SYSTEM, _USER),
@@ -44,7 +44,7 @@ def pieces(template: str | None, *, bos: str, eos: str, thinking: bool, source: 
     )
 
 
-def cut(
+def text_around(
     template: str | None, messages: Sequence[Mapping[str, Any]], marks: Sequence[str], *, source: str, **values: Any
 ) -> list[str]:
     """Render ``template`` on messages whose texts are ``marks`` and return the text before, between and behind these.

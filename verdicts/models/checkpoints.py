@@ -197,7 +197,7 @@ def ends_of_turn(checkpoint: Checkpoint, tokenizer: Any, template: str | None) -
     if not template:
         raise checkpoint.wrong("no chat template in it (chat_template.jinja)")
     marks = [message["content"] for message in messages]
-    behind = chat.cut(
+    behind = chat.text_around(
         template,
         messages,
         marks,

@@ -10,7 +10,7 @@ from pathlib import Path
 import numpy as np
 
 from verdicts.base.errors import mistake
-from verdicts.base.jsonl import Places, stream_lines, stream_placed, stream_rows
+from verdicts.base.jsonl import RowsByPlace, stream_lines, stream_placed, stream_rows
 from verdicts.records.tickets import StageA
 
 LABELS = ("pass", "fail")
@@ -83,7 +83,7 @@ class Tickets(Mapping[str, StageA]):
         self.missions = list(known)
         self._keys = Keys(digests)
         self._refuse(mission)
-        self._places = Places(path)
+        self._places = RowsByPlace(path)
 
     def _refuse(self, mission: str | None) -> None:
         """Raise UserError at the first line that repeats a key or is of a foreign mission."""
@@ -106,7 +106,7 @@ class Tickets(Mapping[str, StageA]):
             raise mistake(what, "run it under its own MISSION", path=self.path, line=lines[foreign], field="mission")
 
     def _read(self, number: int) -> StageA:
-        return Places(self.path).row(self._offset[number], self._length[number], StageA)
+        return RowsByPlace(self.path).row(self._offset[number], self._length[number], StageA)
 
     def __len__(self) -> int:
         return len(self._offset)

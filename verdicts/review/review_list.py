@@ -13,7 +13,7 @@ from typing import get_args
 
 import numpy as np
 
-from verdicts.base.jsonl import Placed, Places, parse_row
+from verdicts.base.jsonl import Placed, RowsByPlace, parse_row
 from verdicts.records.review import MissionReview, NeedReviewEntry, ReviewReason, ReviewTicket
 from verdicts.records.rollout import Selection, Trajectory
 from verdicts.records.run_folder import stream_file
@@ -55,7 +55,7 @@ class Evaluations:
         """As review.is_unsupported of the last evaluation's candidates."""
         return self._found[number] == _SEEN | _VALID
 
-    def candidates(self, number: int, key: str, file: Places) -> list[Trajectory]:
+    def candidates(self, number: int, key: str, file: RowsByPlace) -> list[Trajectory]:
         """The last evaluation's candidates, read again."""
         start = self._start[number]
         lines = file.text(start, self._end[number] - start).replace("\r", "\n").split("\n")
@@ -97,7 +97,7 @@ class ReviewQueue:
         for placed, row in stream_file(trajectories, Trajectory):
             if (number := tickets.number(row.ticket_key)) is not None:
                 self._evaluations.see(number, placed, row)
-        self._trajectories, self._selections = Places(trajectories), Places(selections)
+        self._trajectories, self._selections = RowsByPlace(trajectories), RowsByPlace(selections)
 
     def missions(self) -> Iterator[tuple[str, MissionReview, Iterator[ReviewTicket]]]:
         """Each mission, by name: its review without tickets, and its tickets, the likeliest label error first."""

@@ -204,7 +204,7 @@ class Encoder:
                 parts += [{"type": "image"}, {"type": "text", "text": mark}]
             messages.append({"role": role, "content": parts if photos else mine[0]})
         special = {"bos_token": self.tokenizer.bos_token or "", "eos_token": self.tokenizer.eos_token or ""}
-        return chat.cut(
+        return chat.text_around(
             self.template,
             messages,
             marks,

@@ -38,19 +38,19 @@ SMALL_MODEL = 256 * 2**20  # bytes: below this a CPU core has a context of its o
 MAX_CONTEXTS = 8
 MAX_CANDIDATES = 64  # of a ticket, where engine.slots asks for no more
 _OVER_LENGTH = Completion("", NO_VERDICT, OVER_LENGTH)
-Answer = TypeVar("Answer")
-Asked = TypeVar("Asked")  # what a ticket is asked with: decode settings, or nothing but its text
+_Answer = TypeVar("_Answer")
+_Asked = TypeVar("_Asked")  # what a ticket is asked with: decode settings, or nothing but its text
 
 
 @dataclass
-class _Ticket(Generic[Answer]):
+class _Ticket(Generic[_Answer]):
     """A ticket to run: its program, where its answers appear, and the most tokens that one of them may have.
 
     ``width``: the sequences that it is expected to grow to; ``max_width``: the most that it can grow to.
     """
 
     program: programs.Program
-    answers: list[Answer]
+    answers: list[_Answer]
     max_new_tokens: int
     width: int = 1
     max_width: int = 1
@@ -147,7 +147,7 @@ class LlamaCppEngine:
     def rollout(
         self, system: str, users: Sequence[str], decodes: Sequence[Sequence[Decode]]
     ) -> Iterator[list[Completion]]:
-        """Answer each ticket once for each of its decode settings; see ``Engine.rollout``."""
+        """_Answer each ticket once for each of its decode settings; see ``Engine.rollout``."""
         check_calls(users, decodes)
         return self._run(system, users, decodes, self._rollout_ticket, self.config.slots)
 
@@ -211,7 +211,7 @@ class LlamaCppEngine:
         )
         return _Ticket(program, answers, decode.max_new_tokens)
 
-    def _job(self, context: Context, prefix_tokens: int, prompt: Sequence[int], ticket: _Ticket[Answer]) -> Job | None:
+    def _job(self, context: Context, prefix_tokens: int, prompt: Sequence[int], ticket: _Ticket[_Answer]) -> Job | None:
         """The job of a ticket; None where it does not fit in the cells, or in the length the model was trained for."""
         thinking = self.vocabulary.thinking
         branch = self.vocabulary.protocol.longest + ticket.max_new_tokens
@@ -253,23 +253,23 @@ class LlamaCppEngine:
         self,
         system: str,
         users: Sequence[str],
-        asked: Sequence[Asked],
-        make: Callable[[list[int], Asked], _Ticket[Answer]],
+        asked: Sequence[_Asked],
+        make: Callable[[list[int], _Asked], _Ticket[_Answer]],
         unit_tickets: int,
-    ) -> Iterator[list[Answer]]:
+    ) -> Iterator[list[_Answer]]:
         """Run tickets chunk by chunk, a chunk ahead of the reader; yields each ticket's answers in order.
 
         A chunk is put in the order of its token ids, so that neighbours share beginnings. On a small model's contexts
         it is cut into units of ``unit_tickets``: more would scan each other's cells.
         """
         prefix = self._prefix(system)
-        waiting: deque[list[_Unit[Answer]]] = deque()
+        waiting: deque[list[_Unit[_Answer]]] = deque()
         try:
             for part in chunks(len(users), self.config.chunk):
                 prompts = {i: self._prompt(users[i]) for i in part}
                 order = sorted(part, key=prompts.__getitem__)
                 size = unit_tickets if self.context_per_core else len(order)
-                units: list[_Unit[Answer]] = []
+                units: list[_Unit[_Answer]] = []
                 for start in range(0, len(order), size):
                     unit = order[start : start + size]
                     own_prompts, own_asked = [prompts[i] for i in unit], [asked[i] for i in unit]
@@ -288,9 +288,9 @@ class LlamaCppEngine:
         self,
         prefix: list[int],
         prompts: Sequence[list[int]],
-        asked: Sequence[Asked],
-        make: Callable[[list[int], Asked], _Ticket[Answer]],
-    ) -> list[list[Answer]]:
+        asked: Sequence[_Asked],
+        make: Callable[[list[int], _Asked], _Ticket[_Answer]],
+    ) -> list[list[_Answer]]:
         """Run tickets on one context from its canonical state: the prefix in the first cells, all else free."""
         context = self.contexts.get()
         try:
@@ -317,14 +317,14 @@ class LlamaCppEngine:
 
 
 @dataclass
-class _Unit(Generic[Answer]):
+class _Unit(Generic[_Answer]):
     """Tickets that run together on one context, by their indices, and what comes of them."""
 
     tickets: list[int]
-    future: Future[list[list[Answer]]]
+    future: Future[list[list[_Answer]]]
 
 
-def _in_order(units: Sequence[_Unit[Answer]]) -> Iterator[list[Answer]]:
+def _in_order(units: Sequence[_Unit[_Answer]]) -> Iterator[list[_Answer]]:
     """Answers of one chunk in the order of its tickets, when all its units have ended."""
     answers = {i: answer for unit in units for i, answer in zip(unit.tickets, unit.future.result(), strict=True)}
     return (answers[i] for i in sorted(answers))

@@ -15,7 +15,7 @@ import numpy as np
 
 from verdicts.engines.llama.runtime import Context, Span
 from verdicts.engines.llama.sequences import NO_TOKEN, Feed, Program
-from verdicts.engines.sampling import draw
+from verdicts.engines.sampling import draw_tokens
 
 
 @dataclass(eq=False)
@@ -190,7 +190,7 @@ class Scheduler:
         temperature = np.array([sampler.decode.temperature for sampler in samplers], np.float32)
         top_p = np.array([sampler.decode.top_p for sampler in samplers])
         uniform = np.array([sampler.random.random() for sampler in samplers])
-        return draw(logits, rows, temperature, top_p, uniform, self.pool)
+        return draw_tokens(logits, rows, temperature, top_p, uniform, self.pool)
 
     def _advance(self, sequence: _Sequence, row: np.ndarray, token: int) -> None:
         try:
