@@ -2,11 +2,52 @@
 
 import os
 import sys
+from pathlib import Path
 
 import pytest
 
 # Fixtures that several test modules use. A test module imports no other test module.
 pytest_plugins = ["tests.support.browser", "tests.support.edited_runs", "tests.support.report_runs"]
+
+TESTS = Path(__file__).parent
+# Modules that took more than four seconds of an idle core, measured folder by folder. All of chain/ starts make.
+SLOW = {
+    "command/test_lock",
+    "command/test_signals",
+    "corpus/test_fuse",
+    "corpus/test_fuse_loaders",
+    "engines/test_json_grammar",
+    "engines/test_llama",
+    "engines/test_openai_bad_servers",
+    "engines/test_transformers",
+    "engines/test_trust",
+    "evaluation/test_evaluate",
+    "guidance/test_pretrained",
+    "measure/test_chaos_inputs",
+    "measure/test_chaos_kills",
+    "measure/test_rehearsal",
+    "miniature/test_student_data",
+    "models/test_checkpoints",
+    "report/test_report",
+    "runs/test_make_graph",
+    "runs/test_plan",
+    "runs/test_why",
+    "sft/test_sft",
+    "student/test_student",
+    "student/test_summarize",
+}
+
+
+def pytest_collection_modifyitems(items):
+    """Mark each test as slow, browser or gpu; what is none of them is a unit test (`make test-fast`)."""
+    for item in items:
+        name = item.path.relative_to(TESTS).with_suffix("").as_posix()
+        if name in SLOW or name.startswith("chain/"):
+            item.add_marker("slow")
+        if "chromium" in item.fixturenames:
+            item.add_marker("browser")
+        if not {"slow", "browser", "gpu", "pretrained"} & {mark.name for mark in item.iter_markers()}:
+            item.add_marker("unit")
 
 
 @pytest.fixture(autouse=True)
