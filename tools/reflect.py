@@ -119,7 +119,7 @@ def take_down(decided: Path, decisions: Path, tickets: Mapping) -> None:
 
 def read_selections(path: Path, tickets: Mapping) -> "list[Selection]":
     """The round's selections. Raises UserError at the first that contradicts its ticket or itself, as an edit may."""
-    from verdicts.base.errors import mistake
+    from verdicts.base.errors import mistake, stands_twice
     from verdicts.base.jsonl import read_numbered
     from verdicts.records.rollout import Selection
 
@@ -131,8 +131,7 @@ def read_selections(path: Path, tickets: Mapping) -> "list[Selection]":
             what, to_do = f"{selection.ticket_key!r} is no ticket of stage_a", "remove the line, or run rollout again"
             raise mistake(what, to_do, path=path, line=line, field="ticket_key")
         if first != line:
-            what = f"{selection.ticket_key!r} stands on line {first} already"
-            raise mistake(what, "keep one of the two", path=path, line=line, field="ticket_key")
+            raise stands_twice(repr(selection.ticket_key), first, path=path, line=line, field="ticket_key")
         if selection.label != ticket.label:
             what = f"{selection.label!r}, but its ticket's label is {ticket.label!r}"
             raise mistake(what, "correct it, or edit stage_a", path=path, line=line, field="label")

@@ -18,3 +18,10 @@ def mistake(
     """
     place = "" if path is None else f"{path}:{line}: " if line is not None else f"{path}: "
     return UserError(plain(f"{place}{f'{field}: ' if field else ''}{what}; {todo}"))
+
+
+def stands_twice(
+    name: str, first: int, *, path: Path, line: int, field: str, todo: str = "keep one of the two"
+) -> UserError:
+    """The error for a row of which another stands on line ``first``. ``name``: what the two have in common."""
+    return mistake(f"{name} stands on line {first} already", todo, path=path, line=line, field=field)

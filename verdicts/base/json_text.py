@@ -1,7 +1,7 @@
 """Decoding JSON without surprises: what Python's decoder would take in silence, or die of, is a flaw with its place.
 
 Refused beside broken syntax: a name that stands twice in one object (the first value would be lost), NaN and infinities
-(RFC 8259, §6: not JSON), integers beyond 64 bits, half surrogates (§8.2: not text), and nesting beyond ``MAX_JSON_DEPTH``.
+(RFC 8259, §6: not JSON), integers beyond 64 bits, half surrogates (§8.2: not text), and deeper nesting than 50.
 """
 
 import json

@@ -23,7 +23,7 @@ from verdicts.base.made import makes
 from verdicts.base.text_files import BOM, line_text, open_bytes, read_text
 from verdicts.base.whole_file import beside
 
-_Model = TypeVar("_Model", bound=BaseModel)
+RowT = TypeVar("RowT", bound=BaseModel)
 
 # JSON allows these inside a string, yet str.splitlines takes each for a line end. Escaped, a record stays one line.
 _LINE_ENDS = ("\x85", "\u2028", "\u2029")
@@ -31,7 +31,7 @@ _HALF = re.compile("[\ud800-\udfff]")
 _ARRAY_MB = 64  # a file beyond this is not read whole to say what it holds instead of lines
 
 
-def read_rows(path: Path, model: type[_Model], *, allow_empty: bool = False) -> list[_Model]:
+def read_rows(path: Path, model: type[RowT], *, allow_empty: bool = False) -> list[RowT]:
     """Read a JSONL file into records.
 
     Raises UserError for a missing or (unless ``allow_empty``) empty file and for the first bad line.
@@ -39,7 +39,7 @@ def read_rows(path: Path, model: type[_Model], *, allow_empty: bool = False) -> 
     return [row for _, row in read_numbered(path, model, allow_empty=allow_empty)]
 
 
-def read_numbered(path: Path, model: type[_Model], *, allow_empty: bool = False) -> list[tuple[int, _Model]]:
+def read_numbered(path: Path, model: type[RowT], *, allow_empty: bool = False) -> list[tuple[int, RowT]]:
     """Read a JSONL file into (line number, record) pairs, for a caller that names mistakes of its own.
 
     Raises as read_rows does.
@@ -47,7 +47,7 @@ def read_numbered(path: Path, model: type[_Model], *, allow_empty: bool = False)
     return parse_rows(read_text(path), model, path, allow_empty=allow_empty)
 
 
-def parse_rows(text: str, model: type[_Model], path: Path, *, allow_empty: bool = False) -> list[tuple[int, _Model]]:
+def parse_rows(text: str, model: type[RowT], path: Path, *, allow_empty: bool = False) -> list[tuple[int, RowT]]:
     """The text of a JSONL file as (line number, record) pairs. Raises as read_rows does."""
     rows = [
         (number, parse_row(line, model, path, number))
@@ -64,7 +64,7 @@ def numbered_lines(path: Path) -> list[tuple[int, str]]:
     return [(number, text) for number, text in enumerate(read_text(path).split("\n"), start=1) if text.strip()]
 
 
-def read_json(path: Path, model: type[_Model]) -> _Model:
+def read_json(path: Path, model: type[RowT]) -> RowT:
     """Read a file that is one JSON object."""
     text = read_text(path)
     if not text.strip():
@@ -72,7 +72,7 @@ def read_json(path: Path, model: type[_Model]) -> _Model:
     return parse_row(text, model, path, None)
 
 
-def parse_row(text: str, model: type[_Model], path: Path, line: int | None) -> _Model:
+def parse_row(text: str, model: type[RowT], path: Path, line: int | None) -> RowT:
     """Parse one JSON object as a record; raises UserError naming path, line and field."""
     return validate(decode_json(text, path, line), model, path, line)
 
@@ -105,8 +105,8 @@ def _instead_of_lines(text: str, path: Path) -> tuple[str, str] | None:
 
 
 def validate(
-    value: Any, model: type[_Model], path: Path | Callable[[tuple[int | str, ...]], Path], line: int | None = None
-) -> _Model:
+    value: Any, model: type[RowT], path: Path | Callable[[tuple[int | str, ...]], Path], line: int | None = None
+) -> RowT:
     """Check a decoded value against a record model; raises UserError naming path, line and field.
 
     ``path`` may be a function from the place of a mistake to the file it comes from, where a value has several sources.
@@ -266,7 +266,7 @@ def stream_lines(path: Path) -> Iterator[Placed]:
                 offset += len(piece)
 
 
-def stream_placed(path: Path, model: type[_Model], *, allow_empty: bool = False) -> Iterator[tuple[Placed, _Model]]:
+def stream_placed(path: Path, model: type[RowT], *, allow_empty: bool = False) -> Iterator[tuple[Placed, RowT]]:
     """Yield (place, record) pairs of a JSONL file. Raises as read_rows does, but only once it comes to the mistake.
 
     A caller that writes while it reads must therefore write beside its place until the end.
@@ -279,12 +279,12 @@ def stream_placed(path: Path, model: type[_Model], *, allow_empty: bool = False)
         raise mistake("the file holds no record", "give a file with at least one JSON object a line", path=path)
 
 
-def stream_rows(path: Path, model: type[_Model], *, allow_empty: bool = False) -> Iterator[_Model]:
+def stream_rows(path: Path, model: type[RowT], *, allow_empty: bool = False) -> Iterator[RowT]:
     """Yield the records of a JSONL file. Raises as stream_placed does."""
     return (row for _, row in stream_placed(path, model, allow_empty=allow_empty))
 
 
-def stream_good(path: Path, model: type[_Model]) -> Iterator[tuple[int, _Model]]:
+def stream_good(path: Path, model: type[RowT]) -> Iterator[tuple[int, RowT]]:
     """Yield (line number, record) pairs of a file's good lines."""
     for placed in stream_lines(path):
         try:
@@ -307,7 +307,7 @@ class RowsByPlace:
             raise mistake("changed while it was read", "run the tool again", path=self.path)
         return os.pread(self._file.fileno(), length, offset).decode("utf-8")
 
-    def row(self, offset: int, length: int, model: type[_Model]) -> _Model:
+    def row(self, offset: int, length: int, model: type[RowT]) -> RowT:
         """The record that stands there."""
         return parse_row(self.text(offset, length), model, self.path, None)
 

@@ -5,7 +5,7 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from verdicts.base.errors import mistake
+from verdicts.base.errors import mistake, stands_twice
 from verdicts.base.jsonl import RowsByPlace, dump, stream_placed, stream_rows, whole_files
 from verdicts.config.tools import DistillConfig
 from verdicts.corpus.distill import FILES, Fate, Item, Sample, Validation, chat_row, dropped_row, fate, sft_row
@@ -44,13 +44,7 @@ class Answers:
                 field="ticket_key",
             )
         if first := self._line[number]:
-            raise mistake(
-                f"{key!r} stands on line {first} already",
-                "keep one of the two",
-                path=self.path,
-                line=line,
-                field="ticket_key",
-            )
+            raise stands_twice(repr(key), first, path=self.path, line=line, field="ticket_key")
         if row.guidance_step != step:
             what = f"answered under step {row.guidance_step}, guidance.json is at step {step}"
             raise mistake(what, "make the run's view again (collect)", path=self.path, line=line, field="guidance_step")

@@ -6,7 +6,7 @@ The gate judges nothing that was edited, is of another student, or was asked oth
 from collections.abc import Sequence
 from pathlib import Path
 
-from verdicts.base.errors import mistake
+from verdicts.base.errors import mistake, stands_twice
 from verdicts.base.jsonl import read_json, read_numbered, read_rows
 from verdicts.evaluation.questions import Question
 from verdicts.evaluation.scores import answers_path, score, tally
@@ -34,7 +34,7 @@ def refuse_edited(path: Path) -> None:
     for line, row in read_numbered(beside, Answer):
         first = seen.setdefault((row.task, row.key), line)
         if first != line:
-            raise mistake(f"{row.key!r} stands on line {first} already", again, path=beside, line=line, field="key")
+            raise stands_twice(repr(row.key), first, path=beside, line=line, field="key", todo=again)
         right = score(
             Question(row.task, row.key, row.group_id, (), label=row.label, expected=row.expected), row.text, row.whole
         )

@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import NamedTuple, TypeVar
 
-from verdicts.base.errors import mistake
+from verdicts.base.errors import mistake, stands_twice
 from verdicts.base.jsonl import read_numbered, read_rows
 from verdicts.base.split import hash_share
 from verdicts.corpus.rows import FusedRow, ImageRow, check_photos, parse_line, stream
@@ -113,15 +113,8 @@ def read_photo_questions(path: Path, task: Task, trained: Trained) -> list[Quest
     for line, row in read_numbered(path, ImageRow):
         check_photos(row.images, path.parent, path, line)
         key = " ".join(row.images)
-        if key in seen:
-            raise mistake(
-                f"{key!r} stands on line {seen[key]} already",
-                "keep one of the two",
-                path=path,
-                line=line,
-                field="images",
-            )
-        seen[key] = line
+        if (first := seen.setdefault(key, line)) != line:
+            raise stands_twice(repr(key), first, path=path, line=line, field="images")
         group = row.group_id or row.images[0]
         _refuse_trained(key, row.group_id, [str(path.parent / image) for image in row.images], trained, path, line)
         *asked, answer = row.messages

@@ -8,8 +8,8 @@ from typing import Any
 import numpy as np
 from pydantic import BaseModel
 
-from verdicts.base.errors import mistake
-from verdicts.base.jsonl import Placed, Row, stream_good, stream_placed
+from verdicts.base.errors import stands_twice
+from verdicts.base.jsonl import Placed, RowT, stream_good, stream_placed
 from verdicts.base.run_version import RunVersion
 from verdicts.records.corpus import AuditRow, ChatRow, DroppedRow, SftRow
 from verdicts.records.evaluation import Answer, Evaluation, GateRecord
@@ -154,7 +154,7 @@ def stream_round_rows(rounds: Path, number: int, name: str) -> Iterator[Any]:
     return (row for _, row in stream_file(round_folder(rounds, number) / name, ROUND_FILES[name]))
 
 
-def stream_file(path: Path, model: type[Row]) -> Iterator[tuple[Placed, Row]]:
+def stream_file(path: Path, model: type[RowT]) -> Iterator[tuple[Placed, RowT]]:
     """The records of one JSONL file of a run or a round, one in memory at a time.
 
     Raises UserError for a bad row and, at the end, for one that stands twice.
@@ -164,13 +164,7 @@ def stream_file(path: Path, model: type[Row]) -> Iterator[tuple[Placed, Row]]:
         once.see(row)
         yield placed, row
     for line, first, names in once.twice():
-        raise mistake(
-            f"{names} stands on line {first} already",
-            "keep one of the two",
-            path=path,
-            line=line,
-            field=ROW_NAMES[path.name][-1],
-        )
+        raise stands_twice(names, first, path=path, line=line, field=ROW_NAMES[path.name][-1])
 
 
 def finished_rounds(rounds: Path) -> int:

@@ -9,7 +9,7 @@ from pathlib import Path
 
 import numpy as np
 
-from verdicts.base.errors import mistake
+from verdicts.base.errors import mistake, stands_twice
 from verdicts.base.jsonl import RowsByPlace, stream_lines, stream_placed, stream_rows
 from verdicts.records.tickets import StageA
 
@@ -99,8 +99,8 @@ class Tickets(Mapping[str, StageA]):
         lines = [placed.line for placed in stream_lines(self.path)]
         if repeated and (foreign is None or repeated[1] <= foreign):
             first, again = (lines[number] for number in repeated)
-            what = f"ticket_key {self._read(repeated[1]).ticket_key!r} stands on line {first} already"
-            raise mistake(what, "keep one of the two", path=self.path, line=again, field="group_id")
+            name = f"ticket_key {self._read(repeated[1]).ticket_key!r}"
+            raise stands_twice(name, first, path=self.path, line=again, field="group_id")
         if foreign is not None:
             what = f"{self.missions[self._mission[foreign]]!r} is not this run's mission {mission!r}"
             raise mistake(what, "run it under its own MISSION", path=self.path, line=lines[foreign], field="mission")

@@ -5,7 +5,7 @@ from typing import Annotated, Literal
 
 from pydantic import AfterValidator, Field, model_validator
 
-from verdicts.base.errors import mistake
+from verdicts.base.errors import mistake, stands_twice
 from verdicts.base.jsonl import read_numbered
 from verdicts.base.record import Line, Record
 
@@ -115,11 +115,9 @@ def read_tickets(path: Path, mission: str | None = None) -> list[StageA]:
     tickets = read_numbered(path, StageA)
     seen: dict[str, int] = {}
     for line, ticket in tickets:
-        if ticket.ticket_key in seen:
-            what = f"ticket_key {ticket.ticket_key!r} stands on line {seen[ticket.ticket_key]} already"
-            raise mistake(what, "keep one of the two", path=path, line=line, field="group_id")
+        if (first := seen.setdefault(ticket.ticket_key, line)) != line:
+            raise stands_twice(f"ticket_key {ticket.ticket_key!r}", first, path=path, line=line, field="group_id")
         if mission is not None and ticket.mission != mission:
             what = f"{ticket.mission!r} is not this run's mission {mission!r}"
             raise mistake(what, "run it under its own MISSION", path=path, line=line, field="mission")
-        seen[ticket.ticket_key] = line
     return [ticket for _, ticket in tickets]
