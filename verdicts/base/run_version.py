@@ -10,7 +10,7 @@ from typing import Annotated
 from pydantic import Field
 
 from verdicts.base.errors import mistake
-from verdicts.base.jsonl import json_value, write_json
+from verdicts.base.jsonl import decode_json, write_json
 from verdicts.base.made import does_not_use
 from verdicts.base.record import Record
 from verdicts.base.text_files import read_text
@@ -43,7 +43,7 @@ def refuse_newer(run_dir: Path) -> None:
     if not path.exists():
         return
     does_not_use(path)  # results follow the forms of files, which their own digests stand for
-    told = json_value(read_text(path), path)
+    told = decode_json(read_text(path), path)
     version = told.get("schema_version") if isinstance(told, dict) else None
     if type(version) is int and version > SCHEMA_VERSION:
         what = f"the run was made by a later version (its files are of version {version}, known is {SCHEMA_VERSION})"
