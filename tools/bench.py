@@ -109,8 +109,7 @@ def take(cfg: "Config", stage_a: Path | None, count: int) -> list:
 
     if stage_a is not None:
         return read_tickets(stage_a, cfg.mission.name)[:count]
-    from miniature.world.world import sample_world, stage_a_rows
-    from miniature.world.world import tickets as draw_tickets
+    from miniature.world.dataset import draw_tickets, sample_world, stage_a_rows
 
     world = sample_world(1, cfg.mission.slug)
     return [StageA.model_validate(row) for row in stage_a_rows(world, draw_tickets(world, count, 1, 0.05))]

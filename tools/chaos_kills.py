@@ -204,7 +204,7 @@ class Bench:
         (work / "mix.yaml").write_text(MIX.format(run=self.folder, work=work), encoding="utf-8")
         drawn = [
             drawing(
-                "world.world",
+                "world.dataset",
                 mission="bbu_line",
                 seed=3,
                 tickets=24,
@@ -213,7 +213,7 @@ class Bench:
                 truth=work / "truth.jsonl",
             ),
             drawing(
-                "world.world",
+                "world.dataset",
                 mission="bbu_line",
                 seed=9,
                 tickets=12,

@@ -59,7 +59,7 @@ def main(
 
     started, cfg = time.time(), read_section(config, DistillConfig)
     if not cfg.distill.enabled:
-        moved = corpus.supersede(output_dir)
+        moved = corpus.supersede_corpus(output_dir)
         cli.say(
             "distill: off (distill.enabled: false); nothing written"
             + (f"; the earlier corpus is moved to {moved}" if moved else "")

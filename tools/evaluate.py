@@ -50,13 +50,13 @@ def main(
     from verdicts.base.jsonl import write_json, write_rows
     from verdicts.base.part_file import PartFile
     from verdicts.config.tools import EvaluateConfig, read_section
-    from verdicts.evaluation.questions import digest_of
+    from verdicts.evaluation.questions import questions_digest
     from verdicts.evaluation.scores import answers_path, tally
     from verdicts.guidance.file import read_guidance
     from verdicts.models.fingerprint import checkpoint_hash
     from verdicts.records.evaluation import Evaluation, Named
     from verdicts.stage_b.prompts import STAGE_B, check_prompts
-    from verdicts.student.student import check_folder
+    from verdicts.student.model import check_folder
 
     cfg = read_section(config, EvaluateConfig)
     check_prompts(STAGE_B)
@@ -68,7 +68,9 @@ def main(
     student = student or Path(cfg.student.model)
     check_folder(student, weights=True)
     made_from = what_it_is_made_from(cfg, rules, inputs, student)
-    asked = digest_of(questions, (limits.max_new_tokens, limits.max_new_tokens_dense, cfg.student.max_photo_pixels))
+    asked = questions_digest(
+        questions, (limits.max_new_tokens, limits.max_new_tokens_dense, cfg.student.max_photo_pixels)
+    )
     named = Named(folder=student.as_posix(), sha256=checkpoint_hash(student))
     if old := earlier(output, named, asked, made_from, rules.step):
         keep(old, output)
@@ -111,17 +113,17 @@ def read_questions(cfg: "EvaluateConfig", rules: "MissionGuidance", inputs: dict
         read_held_out_tickets,
         read_photo_questions,
         read_trained,
-        sample,
+        sample_groups,
         ticket_questions,
     )
 
     seen, limits = read_trained(inputs["trained"]), cfg.evaluate
     held_out = read_held_out_tickets(inputs["tickets"], cfg.mission.name, seen, inputs.get("only_groups_of"))
-    chosen = sample(held_out, limits.tickets, limits.seed, "evaluate.tickets")
+    chosen = sample_groups(held_out, limits.tickets, limits.seed, "evaluate.tickets")
     questions = ticket_questions(chosen, cfg.mission.name, rules.experiences)
     for task in ("summary", "dense"):
         photos = read_photo_questions(inputs[task], task, seen)
-        questions += sample(photos, limits.photos, limits.seed, "evaluate.photos")
+        questions += sample_groups(photos, limits.photos, limits.seed, "evaluate.photos")
     return questions
 
 
@@ -188,7 +190,7 @@ def ask(student: Path, cfg: "EvaluateConfig", questions: "Sequence[Question]", p
     """All answers, scored, in the order of the questions; goes on behind the batches that the part file holds."""
     from verdicts.base.progress import progress
     from verdicts.evaluation.scores import score
-    from verdicts.student.student import Row, Student
+    from verdicts.student.model import Dialogue, Student
 
     todo = batches(questions, cfg.evaluate)
     said = part.load(follows=lambda before, batch: len(before) < len(todo) and len(batch) == len(todo[len(before)]))
@@ -199,7 +201,7 @@ def ask(student: Path, cfg: "EvaluateConfig", questions: "Sequence[Question]", p
             most = (
                 cfg.evaluate.max_new_tokens if questions[batch[0]].task == "chat" else cfg.evaluate.max_new_tokens_dense
             )
-            rows = [model.encode(Row(questions[at].messages, questions[at].images), generate=True) for at in batch]
+            rows = [model.encode(Dialogue(questions[at].messages, questions[at].images), generate=True) for at in batch]
             said.append(model.answer_encoded(rows, most))
             part.append(said[-1])
             bar.update(len(batch))

@@ -52,7 +52,7 @@ def main(
     from verdicts.base.made import uses
     from verdicts.base.progress import progress
     from verdicts.corpus.index import index_sources, token_counter, write
-    from verdicts.corpus.mix import account, manifest, plan, table
+    from verdicts.corpus.mix import account, choose_rows, manifest, table
     from verdicts.corpus.mix_config import left_out, read_fusion
 
     places = where(config, corpus, old, name)
@@ -65,7 +65,7 @@ def main(
     files = [Path(path) for source in cfg.sources for path in (*source.paths, *(source.val.paths or []))]
     with progress("fuse: reading", sum(file.stat().st_size for file in files), unit="bytes") as bar:
         index = index_sources(cfg, count, bar.update)
-    train, val = plan(index, cfg, config)
+    train, val = choose_rows(index, cfg, config)
     parts = {"train": train, "val": val}
     with progress("fuse: writing", len(train) + len(val), unit="rows") as bar:
         outputs = write(index, parts, cfg, output_dir, name, bar.update)
@@ -107,7 +107,7 @@ def where(config: Path | None, corpus: Path | None, old: Path | None, name: str 
 
 def warnings(made: "Manifest", absent: "Sequence[Source]") -> list[str]:
     """What a person should know before a student learns from this mix."""
-    from verdicts.corpus.rows import one_sided
+    from verdicts.corpus.rows import only_verdict
     from verdicts.stage_b.protocol import WORD
 
     said = []
@@ -119,7 +119,7 @@ def warnings(made: "Manifest", absent: "Sequence[Source]") -> list[str]:
             else f"{' and '.join(source.name for source in absent)} rows"
         )
         said.append(f"no {tasks} in the mix: the student may forget them (looked for {looked})")
-    if only := one_sided(made.verdicts):
+    if only := only_verdict(made.verdicts):
         said.append(
             f"all {made.verdicts[only]} chat rows to learn from say {WORD[only]}: sft asks for sft.allow_one_sided: "
             "true"

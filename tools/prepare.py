@@ -204,14 +204,14 @@ def write(texts: dict[Path, str], taken: tuple[str, bool] | None, mission: str, 
 
 def draw(mission: str, output: Path) -> None:
     """Draw 400 synthetic tickets of the miniature's world, and say so."""
-    from miniature.world import world
+    from miniature.world import dataset
     from verdicts.command.cli import complain
 
     complain(
         f"SYNTHETIC tickets: nothing is named (STAGE_A, PHOTOS) and there is no data/{mission}/stage_a.jsonl, so this "
         "run is made of tickets drawn by code"
     )
-    world.main(
+    dataset.main(
         mission=mission,
         seed=7,
         tickets=400,

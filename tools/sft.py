@@ -29,7 +29,7 @@ if TYPE_CHECKING:
     from peft import PeftModel
 
     from verdicts.config.tools import SftConfig
-    from verdicts.sft.rows import Rows
+    from verdicts.sft.rows import FusedFile
     from verdicts.sft.train import Trainer
 
 
@@ -57,8 +57,8 @@ def _teach(config: Path, train: Path, val: Path, output_dir: Path) -> None:
     from verdicts.config.tools import SftConfig, read_section
     from verdicts.sft.lora import top_layers
     from verdicts.sft.merge import check_folders
-    from verdicts.sft.rows import Rows
-    from verdicts.student.student import Encoder, check_content, check_folder
+    from verdicts.sft.rows import FusedFile
+    from verdicts.student.model import Encoder, check_content, check_folder
 
     cfg = read_section(config, SftConfig)
     base = Path(cfg.student.model)
@@ -67,10 +67,10 @@ def _teach(config: Path, train: Path, val: Path, output_dir: Path) -> None:
     layers = top_layers(base, cfg.sft)
     check_folders(base, output_dir)
     encoder = Encoder(base, cfg.student.max_photo_pixels)
-    rows = Rows(train, encoder, cfg.sft.max_tokens)
+    rows = FusedFile(train, encoder, cfg.sft.max_tokens)
     if not cfg.sft.allow_one_sided:
         rows.check_both_sides()
-    held_out = Rows(val, encoder, cfg.sft.max_tokens, allow_empty=True)
+    held_out = FusedFile(val, encoder, cfg.sft.max_tokens, allow_empty=True)
     metrics = learn(cfg, layers, rows, held_out, output_dir)
     if metrics is not None:
         losses = ", ".join(
@@ -91,7 +91,7 @@ _KEPT_TO_THE_END: list[object] = []
 
 
 def learn(
-    cfg: "SftConfig", layers: list[int], rows: "Rows", held_out: "Rows", output_dir: Path
+    cfg: "SftConfig", layers: list[int], rows: "FusedFile", held_out: "FusedFile", output_dir: Path
 ) -> dict[str, Any] | None:
     """Train, merge, publish. Returns what metrics.json holds, on the main process only."""
     import torch
@@ -103,8 +103,8 @@ def learn(
     from verdicts.models.fingerprint import checkpoint_hash
     from verdicts.sft.lora import adapt, adapted, lora_config
     from verdicts.sft.merge import base_hashes
-    from verdicts.sft.train import STATE, Learner, Trainer, val_losses
-    from verdicts.student.student import as_checkpoint
+    from verdicts.sft.train import STATE, StudentLoss, Trainer, val_losses
+    from verdicts.student.model import as_checkpoint
 
     gpu = torch.cuda.is_available()
     accelerator = Accelerator(cpu=not gpu, mixed_precision="bf16" if gpu else "no")
@@ -114,7 +114,7 @@ def learn(
         transformers.AutoModelForImageTextToText, as_checkpoint(base), dtype=torch.bfloat16 if gpu else torch.float32
     )
     names = adapted(layers, cfg.sft.targets)
-    learner = Learner(adapt(student, lora_config(layers, cfg.sft), names)).to(accelerator.device)
+    learner = StudentLoss(adapt(student, lora_config(layers, cfg.sft), names)).to(accelerator.device)
     state = output_dir / "state"
     knobs = {name: value for name, value in cfg.sft.model_dump().items() if name not in CHANGES_NO_WEIGHT}
     run = {
@@ -173,7 +173,7 @@ def say_where_it_begins(trainer: "Trainer", state: Path, resumed: bool) -> None:
 
 
 def what_was_learnt(
-    trainer: "Trainer", rows: "Rows", held_out: "Rows", after: dict[str, float], processes: int
+    trainer: "Trainer", rows: "FusedFile", held_out: "FusedFile", after: dict[str, float], processes: int
 ) -> dict[str, Any]:
     """The part of metrics.json that the trainer knows: rows, steps, losses by task."""
     val = held_out.counts()
@@ -193,7 +193,7 @@ def write_results(model: "PeftModel", base: Path, names: list[str], metrics: dic
     import shutil
 
     from verdicts.base.jsonl import write_json
-    from verdicts.sft.merge import METRICS, merge, publish
+    from verdicts.sft.merge import METRICS_FILE, publish, write_merged
 
     state = output_dir / "state"
     made = state / "made"
@@ -201,12 +201,12 @@ def write_results(model: "PeftModel", base: Path, names: list[str], metrics: dic
     model.save_pretrained(made / "adapter")
     (made / "adapter" / "README.md").unlink(missing_ok=True)  # peft's form to fill in
     modules = dict(model.get_base_model().named_modules())
-    merge(
+    write_merged(
         base,
         {f"{name}.weight": modules[name].get_delta_weight("default").detach().float().cpu() for name in names},
         made / "merged",
     )
-    write_json(made / METRICS, metrics)
+    write_json(made / METRICS_FILE, metrics)
     publish(made, output_dir)
     shutil.rmtree(state)
 

@@ -33,8 +33,15 @@ def main(
     from verdicts.config.load import mission_name
     from verdicts.config.tools import SummarizeConfig, read_section
     from verdicts.photos.intake import look_at_all, read_input
-    from verdicts.student.student import Student, check_folder
-    from verdicts.student.summaries import Answer, answer_batches, compose, plan, settings_digest, still_good
+    from verdicts.student.model import Student, check_folder
+    from verdicts.student.summaries import (
+        PhotoAnswer,
+        answer_batches,
+        assemble_tickets,
+        cut_batches,
+        reusable,
+        settings_digest,
+    )
 
     cfg = read_section(config, SummarizeConfig)
     name, folder = mission_name(mission), Path(cfg.student.model)
@@ -50,13 +57,13 @@ def main(
     with progress("summarize: looking", len(images), unit="photos") as bar:
         sizes, unfit = look_at_all(images, cfg.summarize, bar.update)
 
-    answers: dict[str, Answer] = {}
+    answers: dict[str, PhotoAnswer] = {}
     part_path = output.with_name(f"{output.stem}.part.jsonl")
     if sizes:
         student = Student(folder, cfg.student.max_photo_pixels, cfg.student.n_threads)
-        batches = plan(sizes, student.photo_tokens, cfg.summarize.batch)
-        part = PartFile(part_path, settings_digest(cfg, student), list[Answer])
-        answers |= {saved.image: saved for batch in part.load(still_good(batches)) for saved in batch}
+        batches = cut_batches(sizes, student.photo_tokens, cfg.summarize.batch)
+        part = PartFile(part_path, settings_digest(cfg, student), list[PhotoAnswer])
+        answers |= {saved.image: saved for batch in part.load(reusable(batches)) for saved in batch}
         if answers:
             cli.say(f"summarize: going on after {len(answers)} of {len(sizes)} photos")
         left = [batch for batch in batches if batch[0] not in answers]
@@ -66,7 +73,7 @@ def main(
                 answers |= {answer.image: answer for answer in done}
                 bar.update(len(done))
 
-    outcome = compose(intake, name, unfit, answers)
+    outcome = assemble_tickets(intake, name, unfit, answers)
     refused = output.with_name(f"{output.stem}.refused.jsonl")
     write_rows(refused, outcome.refused)
     if outcome.tickets:

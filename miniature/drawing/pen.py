@@ -167,7 +167,7 @@ def odf_plug(pen: Pen, x: float, y: float, look: tuple[str, ...]) -> Extent:
     return x - 10, y - 14, x + 10, y + 14
 
 
-def fibre(pen: Pen, x: float, y: float, look: tuple[str, ...]) -> Extent:
+def paint_fibre(pen: Pen, x: float, y: float, look: tuple[str, ...]) -> Extent:
     """A fibre in a slot 56 × 34: a gentle wave or a tight loop; sleeve, armour, half a sleeve, or bare."""
     housing, bend = look
     if bend == "gentle":
@@ -190,7 +190,7 @@ def fibre(pen: Pen, x: float, y: float, look: tuple[str, ...]) -> Extent:
     return min(xs) - 3, min(ys) - 4, max(xs) + 3, max(ys) + 4
 
 
-def wires(pen: Pen, x: float, y: float, look: tuple[str, ...]) -> Extent:
+def paint_wires(pen: Pen, x: float, y: float, look: tuple[str, ...]) -> Extent:
     """Power wires in a slot 56 × 34: parallel with white ties, or tangled."""
     colours = [(35, 70, 190), (25, 25, 28), (200, 40, 40), (60, 150, 60)]
     if look[0] == "tidy":
@@ -205,7 +205,7 @@ def wires(pen: Pen, x: float, y: float, look: tuple[str, ...]) -> Extent:
     return x - 27, y - 15, x + 27, y + 15
 
 
-def label(pen: Pen, x: float, y: float, look: tuple[str, ...]) -> Extent:
+def paint_label(pen: Pen, x: float, y: float, look: tuple[str, ...]) -> Extent:
     """A white tag with two glyphs and a stripe; an unreadable one is smeared."""
     network, item = look
     pen.rect(x - 21, y - 10, x + 21, y + 10, pen.shade((244, 243, 236), 6), (90, 90, 90))
@@ -262,5 +262,5 @@ def slats(pen: Pen, x1: float, y1: float, x2: float, y2: float, direction: str) 
 
 PAINTERS: dict[str, Callable[[Pen, float, float, tuple[str, ...]], Extent]] = {
     "mount_screw": mount_screw, "post_screw": post_screw, "bar_screw": bar_screw, "plug": plug, "odf_plug": odf_plug,
-    "fibre": fibre, "wires": wires, "label": label,
+    "fibre": paint_fibre, "wires": paint_wires, "label": paint_label,
 }  # fmt: skip

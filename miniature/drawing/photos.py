@@ -26,14 +26,14 @@ FOLDER_OF = {"pass": "审核通过", "fail": "审核不通过"}
 _JPEG_QUALITY = 92
 
 
-class Seen(NamedTuple):
+class VisibleObject(NamedTuple):
     """An object of the truth: its box (x1, y1, x2, y2 in 0-1000 of width and height) and its segment."""
 
     bbox_2d: tuple[int, int, int, int]
     label: str
 
 
-def render(photo: "Photo", seed: int | str) -> tuple["np.ndarray", list[Seen]]:
+def paint_photo(photo: "Photo", seed: int | str) -> tuple["np.ndarray", list[VisibleObject]]:
     """Draw a photo: pixels (192, 256, 3) uint8 and its objects in reading order. Deterministic in both arguments."""
     from miniature.drawing.pen import HEIGHT, WIDTH, Pen
     from miniature.drawing.scenes import BAND_HEIGHT, IRRELEVANT
@@ -43,7 +43,7 @@ def render(photo: "Photo", seed: int | str) -> tuple["np.ndarray", list[Seen]]:
     pen = Pen(rng, (tone + rng.randint(-8, 8), tone + rng.randint(-8, 8), tone + rng.randint(-8, 12)))
     if photo.things == [IRRELEVANT]:
         _irrelevant(pen)
-        return _lit(pen, rng), [Seen((0, 0, 1000, 1000), IRRELEVANT.segment)]
+        return _lit(pen, rng), [VisibleObject((0, 0, 1000, 1000), IRRELEVANT.segment)]
     _cabinet(pen)
     spare = HEIGHT - 8 - sum(BAND_HEIGHT[band.kind] for band in photo.bands)
     cuts = sorted(rng.uniform(0, spare) for _ in photo.bands)
@@ -55,7 +55,8 @@ def render(photo: "Photo", seed: int | str) -> tuple["np.ndarray", list[Seen]]:
     _clutter(pen)
     size = (WIDTH, HEIGHT, WIDTH, HEIGHT)
     return _lit(pen, rng), [
-        Seen(tuple(round(1000 * v / s) for v, s in zip(box, size, strict=True)), thing.segment) for thing, box in seen
+        VisibleObject(tuple(round(1000 * v / s) for v, s in zip(box, size, strict=True)), thing.segment)
+        for thing, box in seen
     ]
 
 
@@ -246,7 +247,7 @@ def main(
     from verdicts.base.errors import mistake
     from verdicts.base.jsonl import write_rows
     from verdicts.command.cli import say
-    from verdicts.student.scores import render_dense
+    from verdicts.student.photo_scores import render_dense
 
     able = [slug for slug, place in MISSIONS.items() if place.is_bbu]
     if mission not in able:
@@ -268,7 +269,7 @@ def main(
         folder = output / mission / FOLDER_OF[row.label] / row.group_id
         folder.mkdir(parents=True, exist_ok=True)
         for index, photo in enumerate(row.ticket.photos, start=1):
-            pixels, seen = render(photo, f"{mission}:{row.group_id}:{index}")
+            pixels, seen = paint_photo(photo, f"{mission}:{row.group_id}:{index}")
             path = folder / f"{index}.jpg"
             Image.fromarray(pixels).save(path, quality=_JPEG_QUALITY)
             image = str(path.relative_to(output))

@@ -11,7 +11,7 @@ from random import Random
 from typing import NamedTuple
 
 from miniature.world.rules import Facts
-from miniature.world.tickets import Mission, Profile
+from miniature.world.tickets import Profile, SyntheticMission
 from miniature.world.vocabulary import BAD_OF, BIT, BRANDS, DIRECTION, FITTED, NEGATIVE, NOT_NEEDED, POSITIVE
 
 _NOT_DRAWN = {"备注疑似设备", "备注拍摄不完整", "备注缺少螺丝", "RRU设备", "紧固件紧固合格", "接地端紧固合格",
@@ -111,7 +111,7 @@ def screw(name: str, good: bool) -> Thing:
     )
 
 
-def device(brand: str, shown: str, need: int) -> Thing:
+def device_thing(brand: str, shown: str, need: int) -> Thing:
     """A BBU; an empty ``brand`` is a smudged mark, ``need`` 0 a slot that cannot be seen: both become remarks."""
     bits = BIT["BBU设备"] | need
     if brand and need:
@@ -123,7 +123,7 @@ def device(brand: str, shown: str, need: int) -> Thing:
     return Thing("device", f"BBU设备/需复核备注:无法判断{'和'.join(doubts)}", bits, (brand, shown))
 
 
-def shield(brand: str, shown: str, direction: str) -> Thing:
+def shield_thing(brand: str, shown: str, direction: str) -> Thing:
     """A wind shield; ``direction`` is right, wrong or empty (seen from where it cannot be told)."""
     if not direction:
         return Thing("shield", "挡风板", 0, (direction,))
@@ -133,7 +133,7 @@ def shield(brand: str, shown: str, direction: str) -> Thing:
     return Thing("shield", "挡风板/" + ",".join(part for part in (brand, shown, words) if part), bits, (direction,))
 
 
-def fibre(housing: str, bend: bool, half: bool = False) -> Thing:
+def fibre_thing(housing: str, bend: bool, half: bool = False) -> Thing:
     """A fibre; an empty ``housing`` is a bare one, ``half`` one whose sleeve ends half-way."""
     if half:
         return Thing("fibre", "光纤/需复核备注:部分未套蛇形管", BIT["备注部分未套蛇形管"], ("half", "gentle"))
@@ -146,7 +146,7 @@ def fibre(housing: str, bend: bool, half: bool = False) -> Thing:
     )
 
 
-def wires(tidy: bool) -> Thing:
+def wires_thing(tidy: bool) -> Thing:
     """A bundle of wires, tidy or in a tangle."""
     return Thing(
         "wires",
@@ -156,7 +156,7 @@ def wires(tidy: bool) -> Thing:
     )
 
 
-def label(network: str, item: str) -> Thing:
+def label_thing(network: str, item: str) -> Thing:
     """A label with a code of NETWORKS and LABEL_ITEMS; an empty network is one that cannot be read."""
     if not network:
         return Thing("label", "标签/无法识别", BIT["标签无法识别"], ("", ""))
@@ -192,7 +192,7 @@ class _Draft:
 class _Ticket:
     """Photos being filled with what holds."""
 
-    def __init__(self, rng: Random, mission: Mission, profile: Profile):
+    def __init__(self, rng: Random, mission: SyntheticMission, profile: Profile):
         self.rng, self.brands = rng, profile.brands
         self.holds = {name for name, rate in profile.rates.items() if rng.random() < rate}
         n = rng.choices((1, 2, 3, 4, 5), profile.photos)[0]
@@ -217,7 +217,7 @@ class _Ticket:
         return 2 if self.rng.random() < 0.35 else 1
 
 
-def photo_ticket(rng: Random, mission: Mission, profile: Profile) -> PhotoTicket:
+def photo_ticket(rng: Random, mission: SyntheticMission, profile: Profile) -> PhotoTicket:
     """One ticket drawn from a profile; its facts are those of the objects that found a place."""
     ticket = _Ticket(rng, mission, profile)
     _put_devices(ticket)
@@ -255,12 +255,12 @@ def _put_devices(ticket: _Ticket) -> None:
             continue
         need, shown = needs[(index + shift) % len(needs)], shows[index % len(shows)]
         mark = "" if index == smudged else brand
-        things = [device(mark, shown, need)]
+        things = [device_thing(mark, shown, need)]
         if need == FITTED:
             ways = [
                 way for way, name in (("right", "挡风板安装方向正确"), ("wrong", "挡风板安装方向错误")) if name in holds
             ]
-            things.append(shield(mark, shown, rng.choice(ways) if ways else ""))
+            things.append(shield_thing(mark, shown, rng.choice(ways) if ways else ""))
         draft.bands["device"] = things
 
 
@@ -279,16 +279,16 @@ def _put_cables(ticket: _Ticket) -> None:
     for name, tidy in (("电线捆扎整齐", True), ("电线散乱", False)):
         if name in holds:
             for _ in range(ticket.often()):
-                ticket.put("cables", wires(tidy))
+                ticket.put("cables", wires_thing(tidy))
     if "弯曲半径不合理" in holds:
-        ticket.put("cables", fibre(rng.choice(HOUSINGS) if "光纤有保护措施" in holds else "", False))
+        ticket.put("cables", fibre_thing(rng.choice(HOUSINGS) if "光纤有保护措施" in holds else "", False))
     if "光纤无保护措施" in holds:
-        ticket.put("cables", fibre("", "弯曲半径合理" in holds))
+        ticket.put("cables", fibre_thing("", "弯曲半径合理" in holds))
     if "光纤有保护措施" in holds and ("弯曲半径合理" in holds or "弯曲半径不合理" not in holds):
         for _ in range(ticket.often()):
-            ticket.put("cables", fibre(rng.choice(HOUSINGS), "弯曲半径合理" in holds or rng.random() < 0.5))
+            ticket.put("cables", fibre_thing(rng.choice(HOUSINGS), "弯曲半径合理" in holds or rng.random() < 0.5))
     if "备注部分未套蛇形管" in holds:
-        ticket.put("cables", fibre("", True, half=True))
+        ticket.put("cables", fibre_thing("", True, half=True))
 
 
 def _put_labels(ticket: _Ticket) -> None:
@@ -298,15 +298,16 @@ def _put_labels(ticket: _Ticket) -> None:
             for _ in range(ticket.often()):
                 ticket.put(
                     "labels",
-                    label(
+                    label_thing(
                         rng.choice(NETWORKS), rng.choice([item for item, kind in LABEL_ITEMS.items() if kind == name])
                     ),
                 )
     if "标签无法识别" in holds:
-        ticket.put("labels", label("", ""), ticket.often())
+        ticket.put("labels", label_thing("", ""), ticket.often())
     if rng.random() < 0.5:
         ticket.put(
-            "labels", label(rng.choice(NETWORKS), rng.choice([item for item, kind in LABEL_ITEMS.items() if not kind]))
+            "labels",
+            label_thing(rng.choice(NETWORKS), rng.choice([item for item, kind in LABEL_ITEMS.items() if not kind])),
         )
 
 
@@ -316,7 +317,7 @@ def _finish(rng: Random, draft: _Draft) -> Photo:
         return Photo((Band("view", (IRRELEVANT,)),))
     if not draft.count:
         draft.bands["labels"] = [
-            label(rng.choice(NETWORKS), rng.choice([item for item, kind in LABEL_ITEMS.items() if not kind]))
+            label_thing(rng.choice(NETWORKS), rng.choice([item for item, kind in LABEL_ITEMS.items() if not kind]))
         ]
     kinds = list(draft.bands)
     rng.shuffle(kinds)

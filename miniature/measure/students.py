@@ -164,10 +164,10 @@ def teach(name: str, folder: Path, batch: int) -> None:
              photos / f"{MISSION}.dense.jsonl",
              "--output", out / "evaluation.json",
              *(["--student", out / "merged"] if name != "before" else []))  # fmt: skip
-    print(sentence(name, folder, out), flush=True)
+    print(result_line(name, folder, out), flush=True)
 
 
-def sentence(name: str, folder: Path, out: Path) -> str:
+def result_line(name: str, folder: Path, out: Path) -> str:
     """One line of the table; the change of dense F1 against ``before`` stands with it where that was evaluated."""
     from verdicts.base.jsonl import read_json
     from verdicts.records.evaluation import Evaluation

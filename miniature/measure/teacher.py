@@ -15,8 +15,8 @@ from random import Random
 
 from miniature.teacher.reflection_data import reflection_case
 from miniature.teacher.verdict_data import rule_keys
+from miniature.world.dataset import MISSIONS, draw_tickets, sample_world
 from miniature.world.rules import parse_rule, verdict
-from miniature.world.world import MISSIONS, sample_world, tickets
 from verdicts.stage_b.prompts import stage_b_system, stage_b_user
 from verdicts.stats.rates import wilson
 
@@ -46,14 +46,14 @@ def said(logprob: dict) -> str:
     return max(logprob, key=lambda name: -math.inf if logprob[name] is None else logprob[name])
 
 
-def verdicts(engine, worlds: int, count: int) -> dict:
+def measure_verdicts(engine, worlds: int, count: int) -> dict:
     """Accuracy on clean labels, for each mission: under all hidden rules, and under G0 alone."""
     out, total = {}, Counter()
     for slug, mission in MISSIONS.items():
         seen = Counter()
         for seed in range(HELD_OUT, HELD_OUT + worlds):
             world = sample_world(seed, slug)
-            rows = tickets(world, count, seed, 0.0)
+            rows = draw_tickets(world, count, seed, 0.0)
             rng = Random(seed)
             for hidden in (world.hidden, ()):
                 rules = dict(zip(rule_keys(rng, len(hidden)), hidden, strict=True))
@@ -194,7 +194,7 @@ def main(
     engine = open_teacher(model)
     figures = {"model": engine.fingerprint}
     if worlds:
-        figures["verdicts"] = verdicts(engine, worlds, count)
+        figures["verdicts"] = measure_verdicts(engine, worlds, count)
     if reflect:
         figures["reflections"] = reflections(engine, reflect)
     if real:

@@ -35,7 +35,7 @@ def main(
     from verdicts.base.jsonl import write_json
     from verdicts.measure.jobs import spread
 
-    kinds = [(flip, share) for flip in shares(flips) for share in shares(fails)]
+    kinds = [(flip, share) for flip in read_shares(flips) for share in read_shares(fails)]
     rows: list[dict[str, Any]] = []
     for row in spread(
         measure,
@@ -53,7 +53,7 @@ def main(
         print(table_row([row for row in rows if (row["flip"], row["fails"]) == (flip, share)]))
 
 
-def shares(text: str) -> list[float]:
+def read_shares(text: str) -> list[float]:
     """``0.05,0.1`` as numbers."""
     return [float(part) for part in text.split(",")]
 
@@ -101,7 +101,7 @@ def measure(
     seed: int, mission: str, tickets: int, held_out: int, flip: float, fails: float, planted: bool, jobs: int
 ) -> dict[str, Any]:
     """One world: learn, judge on clean tickets, then once more with a planted wrong rule."""
-    from miniature.world import world as worlds
+    from miniature.world import dataset as worlds
     from verdicts.config.load import load
     from verdicts.engines import open_engine
     from verdicts.measure.jobs import alone
@@ -111,10 +111,10 @@ def measure(
 
     started = time.monotonic()
     world = worlds.sample_world(seed, mission)
-    labelled = draw(world, tickets, seed, flip, fails)
+    labelled = balanced_tickets(world, tickets, seed, flip, fails)
     rows, clean = (
         [StageA.model_validate(row) for row in worlds.stage_a_rows(world, of)]
-        for of in (labelled, draw(world, held_out, seed + 1000, 0.0, fails))
+        for of in (labelled, balanced_tickets(world, held_out, seed + 1000, 0.0, fails))
     )
     config = alone(load("miniature", mission), jobs)
     engine = Recall(open_engine(config.engine))
@@ -147,9 +147,9 @@ def measure(
     }  # fmt: skip
 
 
-def draw(world: Any, count: int, seed: int, flip: float, fails: float) -> list:
+def balanced_tickets(world: Any, count: int, seed: int, flip: float, fails: float) -> list:
     """``count`` tickets, of which a share ``fails`` is labelled fail (0: as they come)."""
-    from miniature.world import world as worlds
+    from miniature.world import dataset as worlds
 
     if not fails:
         return worlds.draw_tickets(world, count, seed, flip)

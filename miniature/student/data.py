@@ -9,10 +9,10 @@ from random import Random
 from typing import NamedTuple
 
 from miniature.drawing.scenes import DRAWABLE, Photo, photo_ticket
-from miniature.teacher.verdict_data import Sample, draw_g0, rule_keys, verdict_sample, worded
-from miniature.world.rules import G0, Facts, Judgement, Rule, judge, reason
-from miniature.world.tickets import MISSIONS, Mission, base_profile
-from miniature.world.world import fail_rules, tune, waive_rules
+from miniature.teacher.verdict_data import VerdictSample, draw_g0, rule_keys, verdict_sample, worded
+from miniature.world.dataset import fail_rules, tune, waive_rules
+from miniature.world.rules import G0, Facts, Judgement, WorldRule, apply_rules, reason_text
+from miniature.world.tickets import MISSIONS, SyntheticMission, base_profile
 from verdicts.stage_b.prompts import stage_b_system, stage_b_user
 from verdicts.stage_b.protocol import render
 
@@ -46,7 +46,7 @@ def photo_sample(rng: Random) -> PhotoSample:
     return PhotoSample(rng.choice(photos), f"train:{rng.getrandbits(60)}") if photos else photo_sample(rng)
 
 
-def _draw_rules(rng: Random, mission: Mission) -> list[Rule]:
+def _draw_rules(rng: Random, mission: SyntheticMission) -> list[WorldRule]:
     """Nought to five rules that a drawn world of this mission may hide."""
     fails = [rule for rule in fail_rules(mission) if rule.kind == "photos" or rule.what in DRAWABLE]
     waivers = waive_rules(mission)
@@ -71,19 +71,19 @@ def _drawn_ticket(rng: Random) -> tuple[str, str, Facts, G0, Judgement]:
     wanted = rng.choice(("pass", "fail"))
     for _ in range(4):
         ticket = photo_ticket(rng, mission, profile)
-        judgement = judge(ticket.facts, g0, meant)
+        judgement = apply_rules(ticket.facts, g0, meant)
         if judgement.verdict == wanted:
             break
     guidance = {"G0": words} | {key: worded(rng, rule) for key, rule in meant.items()}
     return stage_b_system(mission.name, guidance), stage_b_user(ticket.per_image), ticket.facts, g0, judgement
 
 
-def chat_sample(rng: Random) -> Sample:
+def chat_sample(rng: Random) -> VerdictSample:
     """A sound Stage-B chat: mostly about drawn tickets, else in the full language of real ones."""
     if rng.random() < _GENERAL:
         return verdict_sample(rng)
     system, user, facts, g0, judgement = _drawn_ticket(rng)
-    return Sample(system, user, render(judgement.verdict, reason(facts, g0, judgement)))
+    return VerdictSample(system, user, render(judgement.verdict, reason_text(facts, g0, judgement)))
 
 
 def doubt(judgement: Judgement) -> float:
@@ -94,7 +94,7 @@ def doubt(judgement: Judgement) -> float:
     return 1 - missed
 
 
-def damaged_sample(rng: Random) -> tuple[Sample, float]:
+def damaged_sample(rng: Random) -> tuple[VerdictSample, float]:
     """A Stage-B chat as the damaged student may answer it, and how likely it answers 不通过 there.
 
     The verdict is to be learnt from the likelihood (a soft target), the reason from the chat: the same average as
@@ -103,4 +103,4 @@ def damaged_sample(rng: Random) -> tuple[Sample, float]:
     system, user, facts, g0, judgement = _drawn_ticket(rng)
     likely = doubt(judgement)
     said = judgement if rng.random() < likely else Judgement("pass", (), judgement.waived)
-    return Sample(system, user, render(said.verdict, reason(facts, g0, said))), likely
+    return VerdictSample(system, user, render(said.verdict, reason_text(facts, g0, said))), likely

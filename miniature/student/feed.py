@@ -31,7 +31,7 @@ class FeedRecipe:
     seed: int = 11
 
 
-class Batch(NamedTuple):
+class ChatBatch(NamedTuple):
     """Rows padded to one width.
 
     Ids [B, T], flat positions to predict from, their targets and weights; for chats the verdict likelihoods [B].
@@ -44,15 +44,15 @@ class Batch(NamedTuple):
     likely: np.ndarray | None = None
 
 
-class Photos(NamedTuple):
+class PhotoBatch(NamedTuple):
     """A photo batch: pixels [B, height, width, 3] uint8, two chats, and its objects.
 
     Of all objects: (photo, cell, bucket) and (cx, cy, w, h).
     """
 
     pixels: np.ndarray
-    summary: Batch
-    dense: Batch
+    summary: ChatBatch
+    dense: ChatBatch
     cells: np.ndarray
     boxes: np.ndarray
 
@@ -77,12 +77,12 @@ def task_prompts(tokens) -> dict[str, list[int]]:
 
 def photo_row(rng: Random, tokens, prompts: dict[str, list[int]], jpeg_share: float) -> tuple:
     """(pixels, summary ids, dense ids, cells); a cell is (cell, bucket, cx, cy, w, h) of an object."""
-    from miniature.drawing.photos import render
+    from miniature.drawing.photos import paint_photo
     from miniature.student.data import photo_sample
-    from verdicts.student.scores import render_dense
+    from verdicts.student.photo_scores import render_dense
 
     sample = photo_sample(rng)
-    pixels, seen = render(*sample)
+    pixels, seen = paint_photo(*sample)
     if rng.random() < jpeg_share:
         pixels = _through_jpeg(pixels, rng.randint(88, 95))
     summary = prompts["summary"] + tokens.answer(sample.photo.summary)
@@ -115,7 +115,7 @@ def _cell(box: tuple[int, int, int, int], label: str) -> tuple[int, int, float, 
     return cell, crc32(label.encode()) % BUCKETS, cx, cy, x2 - x1, y2 - y1
 
 
-def draw(recipe: FeedRecipe, tokenizer: Path, seed: int, out) -> None:
+def draw_photos(recipe: FeedRecipe, tokenizer: Path, seed: int, out) -> None:
     """A data process: endless chunks of photo rows."""
     tokens, rng = read_tokens(tokenizer), Random(f"photos:{recipe.seed}:{seed}")
     prompts = task_prompts(tokens)
@@ -124,7 +124,7 @@ def draw(recipe: FeedRecipe, tokenizer: Path, seed: int, out) -> None:
         out.put((np.stack([row[0] for row in rows]), [row[1:] for row in rows]))
 
 
-def chat_row(rng: Random, tokens, damaged: bool, word_weight: int) -> tuple[np.ndarray, np.ndarray, float]:
+def chat_ids(rng: Random, tokens, damaged: bool, word_weight: int) -> tuple[np.ndarray, np.ndarray, float]:
     """(ids, weights, likelihood of 不通过) of a Stage-B chat; a sound chat's verdict is certain."""
     from miniature.student.data import chat_sample, damaged_sample
     from verdicts.stage_b.protocol import HEADER, WORD
@@ -140,12 +140,12 @@ def chat_row(rng: Random, tokens, damaged: bool, word_weight: int) -> tuple[np.n
     return row, weights, likely
 
 
-def talk(recipe: FeedRecipe, tokenizer: Path, seed: int, damaged, out) -> None:
+def draw_chats(recipe: FeedRecipe, tokenizer: Path, seed: int, damaged, out) -> None:
     """A data process: endless chunks of (damaged?, chat rows)."""
     tokens, rng = read_tokens(tokenizer), Random(f"chat:{recipe.seed}:{seed}")
     while True:
         broken = bool(damaged.value)
-        rows = [chat_row(rng, tokens, broken, recipe.verdict_word_weight) for _ in range(4 * recipe.chunk)]
+        rows = [chat_ids(rng, tokens, broken, recipe.verdict_word_weight) for _ in range(4 * recipe.chunk)]
         out.put((broken, [row for row in rows if len(row[0]) <= recipe.max_tokens]))
 
 
@@ -161,7 +161,7 @@ def padded(length: int) -> int:
     return -(-length // 32) * 32
 
 
-def collate(rows: list[tuple[np.ndarray, np.ndarray]], likely: list[float] | None = None) -> Batch:
+def collate(rows: list[tuple[np.ndarray, np.ndarray]], likely: list[float] | None = None) -> ChatBatch:
     """A batch of (ids, weights) rows, padded on the right (a causal network never looks there)."""
     width = padded(max(len(ids) for ids, _ in rows))
     table, weight = np.zeros((len(rows), width), np.int64), np.zeros((len(rows), width), np.float32)
@@ -169,7 +169,7 @@ def collate(rows: list[tuple[np.ndarray, np.ndarray]], likely: list[float] | Non
         table[index, : len(ids)] = ids
         weight[index, : len(ids)] = weights
     at, column = np.nonzero(weight)
-    return Batch(
+    return ChatBatch(
         table,
         at * width + column - 1,
         table[at, column],
@@ -178,24 +178,24 @@ def collate(rows: list[tuple[np.ndarray, np.ndarray]], likely: list[float] | Non
     )
 
 
-def photo_batch(pixels: list[np.ndarray], rows: list[tuple], before: dict[str, int]) -> Photos:
+def photo_batch(pixels: list[np.ndarray], rows: list[tuple], before: dict[str, int]) -> PhotoBatch:
     """A batch of photo rows without their pixels, and the pixels."""
     objects = [(index, *cell) for index, row in enumerate(rows) for cell in row[2]]
-    return Photos(
+    return PhotoBatch(
         np.stack(pixels), collate([answer_weights(row[0], before["summary"]) for row in rows]),
         collate([answer_weights(row[1], before["dense"]) for row in rows]),
         np.array([o[:3] for o in objects], np.int64), np.array([o[3:] for o in objects], np.float32),
     )  # fmt: skip
 
 
-class Feed:
+class BatchFeed:
     """Batches made ready by threads; where data processes lag behind, an earlier photo batch is used again."""
 
     def __init__(self, recipe: FeedRecipe, damaged):
         self.recipe, self.damaged, self.random = recipe, damaged, np.random.default_rng(recipe.seed)
         self.photos: queue.Queue = queue.Queue(maxsize=60)
         self.chats: queue.Queue = queue.Queue(maxsize=60)
-        self.old: list[Photos] = []
+        self.old: list[PhotoBatch] = []
         self.drawn = self.reused = self.talked = 0
 
     def start(self, drawn, talked, before: dict[str, int]) -> None:
@@ -237,7 +237,7 @@ class Feed:
                     (broken, collate([row[:2] for row in batches[index]], [row[2] for row in batches[index]]))
                 )
 
-    def next_photos(self) -> Photos:
+    def next_photos(self) -> PhotoBatch:
         """A new photo batch, or one of the last ones where none is ready."""
         if self.photos.empty() and len(self.old) >= _REUSE_FROM:
             self.reused += 1
@@ -246,7 +246,7 @@ class Feed:
         self.old = [*self.old[-_KEEP:], batch]
         return batch
 
-    def next_chat(self) -> Batch:
+    def next_chat(self) -> ChatBatch:
         """The next chat batch of the phase that training is in; others are thrown away."""
         while True:
             broken, batch = self.chats.get()

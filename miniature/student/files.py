@@ -10,14 +10,14 @@ from typing import Any
 
 from tokenizers import AddedToken, Tokenizer
 
-from miniature.student.network import FRAMES, MERGE, PATCH, PHOTO_TOKENS, Student, StudentShape, VisionShape
+from miniature.student.network import FRAMES, MERGE, PATCH, PHOTO_TOKENS, StudentNetwork, StudentShape, VisionShape
 from miniature.teacher.network import Shape
 from miniature.teacher.tokenizer import SPECIALS, ChatTokenizer
 
 VISION_MARKS = ("<|vision_start|>", "<|vision_end|>", "<|image_pad|>", "<|video_pad|>")
 JSON_PIECES = ('{"bbox_2d":[', '],"label":"', '"},', '"}]')
 # Qwen3-VL's chat form, without tools: text or a list of parts, photos as their marks.
-CHAT_TEMPLATE = (
+STUDENT_TEMPLATE = (
     "{% for message in messages %}{{ '<|im_start|>' + message['role'] + '\\n' }}"
     "{% if message['content'] is string %}{{ message['content'] }}{% else %}{% for part in message['content'] %}"
     "{% if part['type'] == 'image' or 'image' in part %}{{ '<|vision_start|><|image_pad|><|vision_end|>' }}{% elif "
@@ -66,7 +66,7 @@ class StudentTokens(ChatTokenizer):
         )  # fmt: skip
 
 
-def save_checkpoint(folder: Path, student: Student, tokens: StudentTokens) -> None:
+def save_checkpoint(folder: Path, student: StudentNetwork, tokens: StudentTokens) -> None:
     """Write config, fp16 weights, tokenizer and processor files.
 
     Needs safetensors only, so that it runs beside any transformers.
@@ -119,7 +119,7 @@ def save_processor_files(folder: Path, tokens: StudentTokens) -> None:
         folder / "video_preprocessor_config.json",
         pixels | {"video_processor_type": "Qwen3VLVideoProcessor", "processor_class": "Qwen3VLProcessor"},
     )
-    (folder / "chat_template.jinja").write_text(CHAT_TEMPLATE, encoding="utf-8")
+    (folder / "chat_template.jinja").write_text(STUDENT_TEMPLATE, encoding="utf-8")
 
 
 def _write(path: Path, value: dict) -> None:

@@ -182,7 +182,7 @@ class Vision(nn.Module):
         return self.merger(x), deep
 
 
-class Student(Qwen3):
+class StudentNetwork(Qwen3):
     """ids [batch, length] -> last hidden states. In photo rows every photo's tokens begin at the same place."""
 
     def __init__(self, shape: StudentShape, photo_at: int):

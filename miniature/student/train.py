@@ -23,13 +23,13 @@ from typing import Any
 from miniature.student.feed import (
     BOX_KINDS,
     BUCKETS,
-    Batch,
-    Feed,
+    BatchFeed,
+    ChatBatch,
     FeedRecipe,
-    Photos,
-    draw,
+    PhotoBatch,
+    draw_chats,
+    draw_photos,
     read_tokens,
-    talk,
     task_prompts,
 )
 
@@ -47,7 +47,7 @@ FIGURES = (
 
 
 @dataclass(frozen=True)
-class Recipe:
+class StudentRecipe:
     """Every number of the training."""
 
     feed: FeedRecipe = field(default_factory=FeedRecipe)
@@ -64,10 +64,10 @@ class Recipe:
     seed: int = 11
 
 
-class Trainer:
+class StudentTrainer:
     """The network, its helper head and its optimiser; steps whose loss or gradient is not finite are left out."""
 
-    def __init__(self, recipe: Recipe, net, tokens, compiled: bool, device: str = "cuda"):
+    def __init__(self, recipe: StudentRecipe, net, tokens, compiled: bool, device: str = "cuda"):
         import torch
         from torch import nn
 
@@ -99,7 +99,7 @@ class Trainer:
 
         return torch.from_numpy(array).to(self.device, non_blocking=True)
 
-    def _words(self, hidden, batch: Batch) -> tuple:
+    def _words(self, hidden, batch: ChatBatch) -> tuple:
         """Loss of a batch, and which of its targets come out right."""
         from torch.nn import functional as F
 
@@ -114,7 +114,7 @@ class Trainer:
             )
         return (each * weights).sum() / weights.sum(), logits.argmax(-1) == targets, positions, weights
 
-    def _helper(self, photo, batch: Photos):
+    def _helper(self, photo, batch: PhotoBatch):
         """Which segments have their centre in which cell, and their boxes; teaches the tower alone."""
         import torch
         from torch.nn import functional as F
@@ -128,7 +128,7 @@ class Trainer:
         guess = guess[torch.arange(len(where), device=self.device), where[:, 2] % BOX_KINDS].sigmoid()
         return named + 10 * (guess - boxes).abs().mean()
 
-    def step(self, photos: Photos, chat: Batch, share: float) -> list[float]:
+    def step(self, photos: PhotoBatch, chat: ChatBatch, share: float) -> list[float]:
         """One step at ``share`` of the rates. Returns FIGURES."""
         import torch
 
@@ -203,7 +203,7 @@ class Trainer:
         self.in_a_row = 0
 
 
-def rate_share(recipe: Recipe, done: float) -> float:
+def rate_share(recipe: StudentRecipe, done: float) -> float:
     """The learning rates' share of their tops after a share ``done`` of the time."""
     sound = 1 - recipe.damage_share
     if done >= sound:
@@ -216,10 +216,10 @@ def build(tokenizer: Path, language: Path | None = None, start: Path | None = No
     """(tokens, network): the language part from the teacher's weights, or all of it from a checkpoint folder."""
     import torch
 
-    from miniature.student.network import Student
+    from miniature.student.network import StudentNetwork
 
     tokens = read_tokens(tokenizer)
-    net = Student(tokens.shape(), tokens.photo_at)
+    net = StudentNetwork(tokens.shape(), tokens.photo_at)
     if language or start:
         from safetensors.torch import load_file
     if language:
@@ -233,21 +233,21 @@ def build(tokenizer: Path, language: Path | None = None, start: Path | None = No
     return tokens, net
 
 
-def start_workers(recipe: Recipe, args: argparse.Namespace) -> tuple[Any, Any, Any]:
+def start_workers(recipe: StudentRecipe, args: argparse.Namespace) -> tuple[Any, Any, Any]:
     """Start the processes that draw: the flag of the damaged phase, the queues of photo batches and of chats."""
     context = mp.get_context("fork")
     damaged, drawn, talked = context.Value("b", 0), context.Queue(maxsize=64), context.Queue(maxsize=64)
     talkers = max(1, args.workers // 4)  # chats are cheap to draw: a quarter of the processes keeps up
     for index in range(args.workers):
         if index < talkers:
-            target, given = talk, (recipe.feed, args.tokenizer, index, damaged, talked)
+            target, given = draw_chats, (recipe.feed, args.tokenizer, index, damaged, talked)
         else:
-            target, given = draw, (recipe.feed, args.tokenizer, index, drawn)
+            target, given = draw_photos, (recipe.feed, args.tokenizer, index, drawn)
         context.Process(target=target, args=given, daemon=True).start()
     return damaged, drawn, talked
 
 
-def train(recipe: Recipe, args: argparse.Namespace, began: float) -> None:
+def train_student(recipe: StudentRecipe, args: argparse.Namespace, began: float) -> None:
     """Train until ``minutes`` after ``began`` (a time.time()) and write the checkpoints."""
     import torch
 
@@ -262,7 +262,7 @@ def train(recipe: Recipe, args: argparse.Namespace, began: float) -> None:
         f"{sum(p.numel() for p in net.parameters()) / 1e6:.2f} M parameters on {torch.cuda.get_device_name()}",
         flush=True,
     )
-    trainer, feed = Trainer(recipe, net, tokens, not args.no_compile), Feed(recipe.feed, damaged)
+    trainer, feed = StudentTrainer(recipe, net, tokens, not args.no_compile), BatchFeed(recipe.feed, damaged)
     feed.start(drawn, talked, {task: len(prompt) for task, prompt in task_prompts(tokens).items()})
     start, deadline, step, window, saved = time.time(), began + args.minutes * 60, 0, [], time.time()
     metrics: dict = {}
@@ -317,7 +317,7 @@ def main() -> None:
     parser.add_argument("--no-compile", action="store_true", help="run the network without torch.compile")
     args = parser.parse_args()
     args.output_dir.mkdir(parents=True, exist_ok=True)
-    train(Recipe(), args, began)
+    train_student(StudentRecipe(), args, began)
 
 
 if __name__ == "__main__":

@@ -49,7 +49,7 @@ def _add_shape(writer, shape: dict) -> None:
 def _add_tokenizer(writer, path: Path) -> None:
     import gguf
 
-    from miniature.teacher.tokenizer import CHAT_TEMPLATE, SPECIALS
+    from miniature.teacher.tokenizer import SPECIALS, TEACHER_TEMPLATE
 
     model = json.loads(path.read_text(encoding="utf-8"))["model"]
     tokens = [token for token, _ in sorted(model["vocab"].items(), key=lambda item: item[1])] + list(SPECIALS)
@@ -66,7 +66,7 @@ def _add_tokenizer(writer, path: Path) -> None:
     writer.add_eos_token_id(tokens.index("<|im_end|>"))
     writer.add_pad_token_id(first)
     writer.add_add_bos_token(False)
-    writer.add_chat_template(CHAT_TEMPLATE)
+    writer.add_chat_template(TEACHER_TEMPLATE)
 
 
 def export(trained: Path, output: Path) -> int:

@@ -9,11 +9,11 @@ import json
 from random import Random
 from typing import NamedTuple
 
-from miniature.teacher.verdict_data import WEIGHTED_MISSIONS, Sample, draw_g0, rule_keys, worded
-from miniature.world.missions import Mission
-from miniature.world.rules import PHOTO_COUNTS, Rule, verdict
-from miniature.world.tickets import Ticket, base_profile, plan_ticket, write_ticket
-from miniature.world.world import draw_hidden, fail_rules, tune, waive_rules
+from miniature.teacher.verdict_data import WEIGHTED_MISSIONS, VerdictSample, draw_g0, rule_keys, worded
+from miniature.world.dataset import draw_hidden, fail_rules, tune, waive_rules
+from miniature.world.missions import SyntheticMission
+from miniature.world.rules import PHOTO_COUNTS, WorldRule, verdict
+from miniature.world.tickets import SyntheticTicket, base_profile, plan_ticket, write_ticket
 from verdicts.stage_b.prompts import Case, reflect_system, reflect_user
 
 MAX_CHARS = 4400  # of the user message: about 1,100 tokens
@@ -25,22 +25,22 @@ class Option(NamedTuple):
     """An operation that may be right: what it writes, and the rules after it."""
 
     fields: dict
-    rules: dict[str, Rule]
+    rules: dict[str, WorldRule]
 
 
 class Scene(NamedTuple):
     """A world and the guidance in force: rules by key, wrong and doubled ones included."""
 
-    mission: Mission
+    mission: SyntheticMission
     g0: object
-    hidden: tuple[Rule, ...]
+    hidden: tuple[WorldRule, ...]
     guidance: dict[str, str]
-    rules: dict[str, Rule]
+    rules: dict[str, WorldRule]
     options: list[Option]
     doubled: tuple[str, str] | None
 
 
-def _why(rule: Rule) -> str:
+def _why(rule: WorldRule) -> str:
     """The rationale of an added rule, in a fixed form."""
     return {
         "require": f"案例均缺少{rule.what}", "forbid": f"案例均出现{rule.what}",
@@ -50,7 +50,11 @@ def _why(rule: Rule) -> str:
 
 
 def draw_scene(
-    rng: Random, mission: Mission, hidden: tuple[Rule, ...], target: Rule | None, planted: Rule | None
+    rng: Random,
+    mission: SyntheticMission,
+    hidden: tuple[WorldRule, ...],
+    target: WorldRule | None,
+    planted: WorldRule | None,
 ) -> Scene:
     """A guidance that lacks ``target`` (and some others) and holds ``planted``; options are what could put it right."""
     g0, g0_words = draw_g0(rng, mission)
@@ -90,11 +94,11 @@ def draw_scene(
 
 def draw_cases(
     rng: Random, scene: Scene, profile, n: int, wrong: str, noise: float, focus: Option | None
-) -> list[tuple[Ticket, bool]]:
+) -> list[tuple[SyntheticTicket, bool]]:
     """Up to ``n`` tickets whose verdict under the guidance is ``wrong``; each with whether its label was flipped."""
     truth = {f"H{i}": rule for i, rule in enumerate(scene.hidden)}
     right = "fail" if wrong == "pass" else "pass"
-    cases: list[tuple[Ticket, bool]] = []
+    cases: list[tuple[SyntheticTicket, bool]] = []
     flipped = rng.random() < noise
     for _ in range(25 * n):
         plan = plan_ticket(rng, scene.mission, profile)
@@ -118,7 +122,7 @@ def draw_cases(
     return cases
 
 
-def answer_to(scene: Scene, cases: list[tuple[Ticket, bool]], wrong: str) -> dict:
+def answer_to(scene: Scene, cases: list[tuple[SyntheticTicket, bool]], wrong: str) -> dict:
     """The operations that really explain the cases, best first.
 
     Each explains at least two new cases (one, if there are few).
@@ -150,7 +154,7 @@ def answer_to(scene: Scene, cases: list[tuple[Ticket, bool]], wrong: str) -> dic
     return {"operations": operations, "unexplainable": sorted(i for i in left if cases[i - 1][1])}
 
 
-def reflection_case(rng: Random) -> tuple[Sample, dict, Scene]:
+def reflection_case(rng: Random) -> tuple[VerdictSample, dict, Scene]:
     """One sample with its answer as a value and the scene behind it."""
     while True:
         mission = rng.choice(WEIGHTED_MISSIONS)
@@ -180,14 +184,14 @@ def reflection_case(rng: Random) -> tuple[Sample, dict, Scene]:
         label = "fail" if wrong == "pass" else "pass"
         user = reflect_user([Case(label, wrong, ticket.per_image) for ticket, _ in cases])
         text = json.dumps(value, ensure_ascii=False, separators=(",", ":"))
-        return Sample(reflect_system(mission.name, scene.guidance), user, text), value, scene
+        return VerdictSample(reflect_system(mission.name, scene.guidance), user, text), value, scene
 
 
-def _planted(rng: Random, mission: Mission, hidden: tuple[Rule, ...]) -> Rule:
+def _planted(rng: Random, mission: SyntheticMission, hidden: tuple[WorldRule, ...]) -> WorldRule:
     """A wrong rule: a count that differs from the hidden one, else any rule of the mission that is not hidden."""
     count = next((rule.what for rule in hidden if rule.kind == "photos"), None)
     if count and rng.random() < 0.6:
-        return Rule("photos", str(rng.choice([n for n in PHOTO_COUNTS if str(n) != count])))
+        return WorldRule("photos", str(rng.choice([n for n in PHOTO_COUNTS if str(n) != count])))
     pool = fail_rules(mission) if rng.random() < 0.6 else waive_rules(mission)
     pool = [rule for rule in pool if rule not in hidden and not (count and rule.kind == "photos")]
     return rng.choice(pool or [rule for rule in fail_rules(mission) if rule not in hidden])
@@ -205,6 +209,6 @@ def _wrong_side(rng: Random, scene: Scene, focus: Option | None) -> str:
     return "pass" if before.kind in _PASS_SIDE else "fail"
 
 
-def reflection_sample(rng: Random) -> Sample:
+def reflection_sample(rng: Random) -> VerdictSample:
     """One training sample."""
     return reflection_case(rng)[0]

@@ -13,7 +13,7 @@ from random import Random
 from tokenizers import Regex, Tokenizer, decoders, models, pre_tokenizers, trainers
 
 from miniature.teacher.reflection_data import reflection_sample
-from miniature.teacher.verdict_data import Sample, verdict_sample
+from miniature.teacher.verdict_data import VerdictSample, verdict_sample
 from miniature.world.vocabulary import BRANDS, SCREWS
 from verdicts.stage_b.protocol import HEADER
 
@@ -22,7 +22,7 @@ SPECIALS = ("<|endoftext|>", "<|im_start|>", "<|im_end|>", "<think>", "</think>"
 QWEN2_PATTERN = (
     r"(?i:'s|'t|'re|'ve|'m|'ll|'d)|[^\r\n\p{L}\p{N}]?\p{L}+|\p{N}| ?[^\s\p{L}\p{N}]+[\r\n]*|\s*[\r\n]+|\s+(?!\S)|\s+"
 )
-CHAT_TEMPLATE = (
+TEACHER_TEMPLATE = (
     "{% for message in messages %}{{ '<|im_start|>' + message['role'] + '\\n' + message['content'] + '<|im_end|>\\n' "
     "}}{% endfor %}"
     "{% if add_generation_prompt %}{{ '<|im_start|>assistant\\n' }}{% endif %}"
@@ -106,7 +106,7 @@ class ChatTokenizer:
         """The ids before an answer."""
         return self._system + self.ids_fast(system) + self._user + self.ids_fast(user) + self._assistant
 
-    def chat(self, sample: Sample) -> tuple[list[int], int]:
+    def chat(self, sample: VerdictSample) -> tuple[list[int], int]:
         """All ids of a sample, and how many of them come before the answer."""
         prompt = self.prompt(sample.system, sample.user)
         return prompt + self.ids(sample.answer) + self._end, len(prompt)

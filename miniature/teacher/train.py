@@ -21,7 +21,7 @@ import numpy as np
 
 
 @dataclass(frozen=True)
-class Recipe:
+class TeacherRecipe:
     """Every number of the training."""
 
     vocab_size: int = 2048
@@ -47,7 +47,7 @@ class Recipe:
     seed: int = 7
 
 
-def _work(recipe: Recipe, tokenizer_path: str, number: int, reflect: bool, out) -> None:
+def _work(recipe: TeacherRecipe, tokenizer_path: str, number: int, reflect: bool, out) -> None:
     """A data process: endless batches of one kind, cut from pools sorted by length."""
     os.nice(10)
     os.environ["RAYON_NUM_THREADS"] = "1"
@@ -87,7 +87,7 @@ def _cut(pool: list, limit: int, noise: np.random.Generator) -> list[list]:
 
 
 def _collate(
-    batch: list, recipe: Recipe, noise: np.random.Generator
+    batch: list, recipe: TeacherRecipe, noise: np.random.Generator
 ) -> tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray]:
     """(ids [B, T], flat positions to predict from, their targets, their weights)."""
     width = _padded(max(len(ids) for ids, _ in batch))
@@ -105,7 +105,7 @@ def _padded(length: int) -> int:
     return -(-length // 32) * 32
 
 
-def _loss(net, batch, recipe: Recipe, early: bool):
+def _loss(net, batch, recipe: TeacherRecipe, early: bool):
     """Weighted mean cross-entropy, and the share of verdict words (or of answer tokens) that come out right."""
     import torch
     from torch.nn import functional as F
@@ -124,7 +124,7 @@ def _loss(net, batch, recipe: Recipe, early: bool):
     return (each * weights).sum() / weights.sum(), right.detach()
 
 
-def _save(net, recipe: Recipe, folder: Path, metrics: dict) -> None:
+def _save(net, recipe: TeacherRecipe, folder: Path, metrics: dict) -> None:
     import torch
     from safetensors.torch import save_file
 
@@ -136,8 +136,8 @@ def _save(net, recipe: Recipe, folder: Path, metrics: dict) -> None:
     )
 
 
-def train(
-    recipe: Recipe,
+def train_teacher(
+    recipe: TeacherRecipe,
     minutes: float,
     folder: Path,
     workers: int,
@@ -189,7 +189,7 @@ def train(
     _steps(net, optimiser, sources, recipe, began, began + minutes * 60, folder)
 
 
-def _steps(net, optimiser, sources: list, recipe: Recipe, began: float, deadline: float, folder: Path) -> None:
+def _steps(net, optimiser, sources: list, recipe: TeacherRecipe, began: float, deadline: float, folder: Path) -> None:
     import torch
 
     start, step, tokens, saved, samples = time.time(), 0, 0, time.time(), [0, 0]
@@ -251,8 +251,12 @@ def main() -> None:
         "--set", action="append", default=[], metavar="NAME=VALUE", help="another value for a field of Recipe"
     )
     args = parser.parse_args()
-    given = {name: type(getattr(Recipe, name))(value) for name, _, value in (item.partition("=") for item in args.set)}
-    train(Recipe(**given), args.minutes, args.output_dir, args.workers, not args.no_compile, began, args.start_from)
+    given = {
+        name: type(getattr(TeacherRecipe, name))(value) for name, _, value in (item.partition("=") for item in args.set)
+    }
+    train_teacher(
+        TeacherRecipe(**given), args.minutes, args.output_dir, args.workers, not args.no_compile, began, args.start_from
+    )
 
 
 if __name__ == "__main__":

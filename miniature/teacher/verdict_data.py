@@ -3,10 +3,10 @@
 from random import Random
 from typing import NamedTuple
 
-from miniature.world.missions import MISSIONS, Mission
-from miniature.world.rules import ALL_RULES, G0, G0_STYLES, WORDINGS, Rule, judge, reason, verdict
+from miniature.world.dataset import fail_rules, tune, waive_rules
+from miniature.world.missions import MISSIONS, SyntheticMission
+from miniature.world.rules import ALL_RULES, G0, G0_STYLES, WORDINGS, WorldRule, apply_rules, reason_text, verdict
 from miniature.world.tickets import base_profile, plan_ticket, write_ticket
-from miniature.world.world import fail_rules, tune, waive_rules
 from verdicts.stage_b.prompts import stage_b_system, stage_b_user
 from verdicts.stage_b.protocol import render
 
@@ -21,7 +21,7 @@ _IDLE = (
 )
 
 
-class Sample(NamedTuple):
+class VerdictSample(NamedTuple):
     """A chat of one turn."""
 
     system: str
@@ -35,12 +35,12 @@ def rule_keys(rng: Random, n: int) -> list[str]:
     return [f"G{number}" for number in sorted(rng.sample(range(1, max(top, n + 2)), n))]
 
 
-def worded(rng: Random, rule: Rule) -> str:
+def worded(rng: Random, rule: WorldRule) -> str:
     """A rule in its proposing wording mostly, else in another."""
     return rule.text(0 if rng.random() < 0.75 else rng.randrange(len(WORDINGS[rule.kind])))
 
 
-def draw_g0(rng: Random, mission: Mission) -> tuple[G0, str]:
+def draw_g0(rng: Random, mission: SyntheticMission) -> tuple[G0, str]:
     """The shipped checklist mostly; else some of its items and others of the mission, in another order and style."""
     if rng.random() < 0.72:
         return mission.g0, mission.g0.text()
@@ -56,7 +56,7 @@ def draw_g0(rng: Random, mission: Mission) -> tuple[G0, str]:
     return g0, g0.text(rng.randrange(G0_STYLES))
 
 
-def draw_rules(rng: Random, mission: Mission) -> list[Rule]:
+def draw_rules(rng: Random, mission: SyntheticMission) -> list[WorldRule]:
     """Nought to nine rules: those a world of this mission may hide, and now and then any other."""
     n = rng.choices(range(10), (0.13, 0.15, 0.17, 0.16, 0.14, 0.10, 0.07, 0.04, 0.02, 0.02))[0]
     fails, waivers, chosen = fail_rules(mission), waive_rules(mission), []
@@ -68,13 +68,13 @@ def draw_rules(rng: Random, mission: Mission) -> list[Rule]:
     return chosen
 
 
-def verdict_sample(rng: Random) -> Sample:
+def verdict_sample(rng: Random) -> VerdictSample:
     """One sample; passes and fails about evenly, tickets that a rule decides preferred."""
     mission = rng.choice(WEIGHTED_MISSIONS)
     g0, g0_words = draw_g0(rng, mission)
     rules = draw_rules(rng, mission)
     guidance = {"G0": g0_words}
-    meant: dict[str, Rule | None] = {}
+    meant: dict[str, WorldRule | None] = {}
     for key, rule in zip(rule_keys(rng, len(rules) + 1), rules, strict=False):
         guidance[key], meant[key] = worded(rng, rule), rule
     if rng.random() < 0.03:
@@ -91,11 +91,11 @@ def verdict_sample(rng: Random) -> Sample:
         if expected == wanted and (not rules or rng.random() < 0.5 or expected != verdict(plan.expected(), g0, {})):
             break
     ticket = write_ticket(rng, mission, profile, plan)
-    judgement = judge(ticket.facts, g0, meant)
-    return Sample(
+    judgement = apply_rules(ticket.facts, g0, meant)
+    return VerdictSample(
         stage_b_system(mission.name, guidance),
         stage_b_user(ticket.per_image),
-        render(judgement.verdict, reason(ticket.facts, g0, judgement)),
+        render(judgement.verdict, reason_text(ticket.facts, g0, judgement)),
     )
 
 

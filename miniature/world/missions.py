@@ -18,7 +18,7 @@ RRU_FAULTS = ("紧固件不合格", "接地端紧固不合格", "接地线没有
 
 
 @dataclass(frozen=True)
-class Mission:
+class SyntheticMission:
     """A mission: its G0, the objects its photos usually show besides (``side``), and what its photos look at."""
 
     slug: str
@@ -46,27 +46,29 @@ class Mission:
 MISSIONS = {
     m.slug: m
     for m in (
-        Mission("bbu_line", "BBU接地线检查",
+        SyntheticMission("bbu_line", "BBU接地线检查",
                 G0(("机柜处接地螺丝", "地排处接地螺丝", "电线捆扎整齐"),
                     ("机柜处接地螺丝不符合要求", "地排处接地螺丝不符合要求", "电线散乱")),
                 ("BBU安装螺丝", "BBU设备", "地线标签", "BBU端光纤插头", "设备显示完整"), ("front", "bar")),
-        Mission("bbu_cable", "BBU线缆布放要求",
+        SyntheticMission("bbu_cable", "BBU线缆布放要求",
                 G0(("BBU端光纤插头", "ODF端光纤插头", "光纤有保护措施", "弯曲半径合理"),
                    ("BBU端光纤插头不符合要求", "ODF端光纤插头不符合要求", "光纤无保护措施", "弯曲半径不合理")),
                 ("BBU设备", "BBU安装螺丝", "光纤标签", "电线捆扎整齐", "设备显示完整"), ("front", "front", "odf")),
-        Mission("bbu_install", "BBU安装方式检查（正装）", G0(("BBU设备", "BBU安装螺丝"), ("BBU安装螺丝不符合要求",)),
+        SyntheticMission("bbu_install", "BBU安装方式检查（正装）",
+                G0(("BBU设备", "BBU安装螺丝"), ("BBU安装螺丝不符合要求",)),
                 ("机柜处接地螺丝", "电线捆扎整齐", "BBU端光纤插头", "地线标签", "设备显示完整", "光纤有保护措施"),
                 ("front", "front", "front", "bar")),
-        Mission("bbu_wind", "挡风板安装检查",
+        SyntheticMission("bbu_wind", "挡风板安装检查",
                 G0(("按要求配备挡风板", "挡风板安装方向正确"), ("未按要求配备挡风板", "挡风板安装方向错误")),
                 ("BBU安装螺丝", "BBU端光纤插头", "光纤有保护措施", "设备显示完整", "电线捆扎整齐", "机柜处接地螺丝"),
                 ("front",)),
-        Mission("rru_install", "RRU安装检查", G0(("RRU设备", "紧固件紧固合格"), ("紧固件不合格",)),
+        SyntheticMission("rru_install", "RRU安装检查", G0(("RRU设备", "紧固件紧固合格"), ("紧固件不合格",)),
                 ("接地端紧固合格", "接地线有标签", "尾纤有标签", "尾纤有套管保护", "光纤标签"), ("rru",)),
-        Mission("rru_position", "RRU接地端检查",
+        SyntheticMission("rru_position", "RRU接地端检查",
                 G0(("接地端紧固合格", "接地线有标签"), ("接地端紧固不合格", "接地线没有标签")),
                 ("RRU设备", "紧固件紧固合格", "尾纤有标签", "尾纤有套管保护", "地线标签"), ("rru", "bar")),
-        Mission("rru_cable", "RRU尾纤检查", G0(("尾纤有标签", "尾纤有套管保护"), ("尾纤没有标签", "尾纤无套管保护")),
+        SyntheticMission("rru_cable", "RRU尾纤检查",
+                G0(("尾纤有标签", "尾纤有套管保护"), ("尾纤没有标签", "尾纤无套管保护")),
                 ("RRU设备", "紧固件紧固合格", "接地端紧固合格", "接地线有标签", "光纤标签"), ("rru",)),
     )
 }  # fmt: skip

@@ -3,8 +3,8 @@
 from random import Random
 
 from miniature.drawing.scenes import DRAWABLE, photo_ticket
+from miniature.world.dataset import Labelled, World, sample_world
 from miniature.world.rules import verdict
-from miniature.world.world import Labelled, World, sample_world
 
 _MIN_DECIDES, _BALANCE, _PROBE = 0.04, 0.3, 500
 

@@ -21,7 +21,7 @@ PHOTO_COUNTS = (2, 3, 4)
 _MAX_CAUSES, _MAX_G0_CAUSES = 3, 2
 
 
-class Rule(NamedTuple):
+class WorldRule(NamedTuple):
     """A learnable rule: ``kind`` of WORDINGS, ``what`` a condition name, or a photo count as text."""
 
     kind: str
@@ -89,22 +89,22 @@ class Judgement(NamedTuple):
     waived: tuple[tuple[str, str], ...]
 
 
-def _all_rules() -> list[Rule]:
-    rules = [Rule(kind, name) for kind in ("require", "waive_missing") for name in POSITIVE]
-    rules += [Rule(kind, name) for kind in ("forbid", "waive_negative") for name in NEGATIVE]
-    return rules + [Rule("photos", str(n)) for n in PHOTO_COUNTS]
+def _all_rules() -> list[WorldRule]:
+    rules = [WorldRule(kind, name) for kind in ("require", "waive_missing") for name in POSITIVE]
+    rules += [WorldRule(kind, name) for kind in ("forbid", "waive_negative") for name in NEGATIVE]
+    return rules + [WorldRule("photos", str(n)) for n in PHOTO_COUNTS]
 
 
 ALL_RULES = tuple(_all_rules())
 _BY_TEXT = {rule.text(w): rule for rule in ALL_RULES for w in range(len(WORDINGS[rule.kind]))}
 
 
-def parse_rule(text: str) -> Rule | None:
+def parse_rule(text: str) -> WorldRule | None:
     """The rule a text states, in any of its wordings; None for any other text."""
     return _BY_TEXT.get(text.strip().rstrip("。"))
 
 
-def judge(facts: Facts, g0: G0, rules: Mapping[str, Rule | None]) -> Judgement:
+def apply_rules(facts: Facts, g0: G0, rules: Mapping[str, WorldRule | None]) -> Judgement:
     """The right verdict under a checklist and learnable rules (key -> rule; None has no effect)."""
     missing_ok = {rule.what: key for key, rule in reversed(rules.items()) if rule and rule.kind == "waive_missing"}
     negative_ok = {rule.what: key for key, rule in reversed(rules.items()) if rule and rule.kind == "waive_negative"}
@@ -139,12 +139,12 @@ def _sort_cause(cause: str, waiver: str | None, causes: list, waived: list) -> N
         waived.append((cause, waiver))
 
 
-def verdict(facts: Facts, g0: G0, rules: Mapping[str, Rule | None]) -> str:
+def verdict(facts: Facts, g0: G0, rules: Mapping[str, WorldRule | None]) -> str:
     """``pass`` or ``fail``."""
-    return judge(facts, g0, rules).verdict
+    return apply_rules(facts, g0, rules).verdict
 
 
-def reason(facts: Facts, g0: G0, judgement: Judgement) -> str:
+def reason_text(facts: Facts, g0: G0, judgement: Judgement) -> str:
     """The one-line reason a teacher should write: causes, or what is in order and what was waived."""
     if judgement.verdict == "fail":
         return "；".join(f"{cause}({key})" for cause, key in judgement.causes[:_MAX_CAUSES])

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from random import Random
 from typing import NamedTuple
 
-from miniature.world.missions import BBU_FAULTS, BBU_REMARKS, MISSIONS, RRU_FAULTS, Mission
+from miniature.world.missions import BBU_FAULTS, BBU_REMARKS, MISSIONS, RRU_FAULTS, SyntheticMission
 from miniature.world.rules import Facts
 from miniature.world.vocabulary import (
     BAD_OF,
@@ -37,10 +37,10 @@ from miniature.world.vocabulary import (
 
 __all__ = [
     "MISSIONS",
-    "Mission",
-    "Plan",
     "Profile",
-    "Ticket",
+    "SyntheticMission",
+    "SyntheticTicket",
+    "TicketPlan",
     "base_profile",
     "make_ticket",
     "plan_ticket",
@@ -58,7 +58,7 @@ class Profile:
     extras: float = 1.0
 
 
-def base_profile(mission: Mission, real: bool = False) -> Profile:
+def base_profile(mission: SyntheticMission, real: bool = False) -> Profile:
     """The natural rates of a mission; ``real`` is nearer to real tickets: more remarks, cut views, bad labels."""
     rates = dict.fromkeys(("地线标签", "光纤标签", "电线捆扎整齐"), 0.35)
     if mission.is_bbu:
@@ -84,7 +84,7 @@ def base_profile(mission: Mission, real: bool = False) -> Profile:
     )
 
 
-class Ticket(NamedTuple):
+class SyntheticTicket(NamedTuple):
     """Photo summaries in order, and what they state."""
 
     summaries: tuple[str, ...]
@@ -96,7 +96,7 @@ class Ticket(NamedTuple):
         return {f"image_{index}": text for index, text in enumerate(self.summaries, start=1)}
 
 
-class Plan(NamedTuple):
+class TicketPlan(NamedTuple):
     """What a ticket is to show, before any word of it is written."""
 
     holds: set[str]
@@ -111,7 +111,7 @@ class Plan(NamedTuple):
         return Facts(bits | sum({BIT[brand + "品牌"] for brand in self.brands}), self.photos)
 
 
-def plan_ticket(rng: Random, mission: Mission, profile: Profile) -> Plan:
+def plan_ticket(rng: Random, mission: SyntheticMission, profile: Profile) -> TicketPlan:
     """Draw what a ticket shows."""
     draw = rng.random
     holds = {name for name, rate in profile.rates.items() if draw() < rate}
@@ -128,13 +128,13 @@ def plan_ticket(rng: Random, mission: Mission, profile: Profile) -> Plan:
     brands = ()
     if mission.is_bbu:
         brands = tuple(rng.choices(BRANDS, profile.brands, k=2 if draw() < 0.06 else 1))
-    return Plan(holds, n, brands)
+    return TicketPlan(holds, n, brands)
 
 
 class _Draft:
     """Photos being filled with segments."""
 
-    def __init__(self, rng: Random, mission: Mission, profile: Profile, plan: Plan):
+    def __init__(self, rng: Random, mission: SyntheticMission, profile: Profile, plan: TicketPlan):
         self.rng, self.holds, self.extras, self.slug = rng, plan.holds, profile.extras, mission.slug
         holds, n = plan.holds, plan.photos
         self.scenes = [rng.choice(mission.scenes) for _ in range(n)]
@@ -150,7 +150,7 @@ class _Draft:
         for _ in range(2 if self.rng.random() < 0.35 else 1):
             self.photos[self.rng.choice(places)].append(make(self.rng, *args, **flags))
 
-    def finish(self) -> Ticket:
+    def finish(self) -> SyntheticTicket:
         rng, texts, bits = self.rng, [], 0
         for index, segments in enumerate(self.photos):
             if self.scenes[index] == "irrelevant":
@@ -163,7 +163,7 @@ class _Draft:
             for _, said in segments:
                 bits |= said
             texts.append(_photo_text(rng, [text for text, _ in segments]))
-        return Ticket(tuple(texts), Facts.of(bits, len(texts)))
+        return SyntheticTicket(tuple(texts), Facts.of(bits, len(texts)))
 
 
 def _photo_text(rng: Random, segments: list[str]) -> str:
@@ -188,12 +188,12 @@ def _photo_text(rng: Random, segments: list[str]) -> str:
     return ("，" if roll < 0.985 else "；" if roll < 0.995 else "、").join(parts)
 
 
-def make_ticket(rng: Random, mission: Mission, profile: Profile) -> Ticket:
+def make_ticket(rng: Random, mission: SyntheticMission, profile: Profile) -> SyntheticTicket:
     """One ticket drawn from a profile."""
     return write_ticket(rng, mission, profile, plan_ticket(rng, mission, profile))
 
 
-def write_ticket(rng: Random, mission: Mission, profile: Profile, plan: Plan) -> Ticket:
+def write_ticket(rng: Random, mission: SyntheticMission, profile: Profile, plan: TicketPlan) -> SyntheticTicket:
     """Put a plan into photos and words."""
     draft = _Draft(rng, mission, profile, plan)
     holds = plan.holds

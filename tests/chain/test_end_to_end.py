@@ -42,7 +42,7 @@ def world(tmp_path_factory) -> Path:
         "truth.jsonl",
     ]
     subprocess.run(
-        [sys.executable, "-m", "miniature.world.world", *arguments],
+        [sys.executable, "-m", "miniature.world.dataset", *arguments],
         cwd=folder,
         check=True,
         env={**os.environ, "PYTHONPATH": str(ROOT)},

@@ -87,7 +87,7 @@ def tickets(tmp_path_factory) -> Path:
         "--truth",
         str(path.with_name("truth.jsonl")),
     ]
-    subprocess.run([sys.executable, "-m", "miniature.world.world", *arguments], cwd=ROOT, check=True)
+    subprocess.run([sys.executable, "-m", "miniature.world.dataset", *arguments], cwd=ROOT, check=True)
     return path
 
 

@@ -35,7 +35,7 @@ def test_a_run_needs_no_network(tmp_path):
         tmp_path / "truth.jsonl",
     ]
     subprocess.run(
-        [sys.executable, "-m", "miniature.world.world", *map(str, drawn)],
+        [sys.executable, "-m", "miniature.world.dataset", *map(str, drawn)],
         cwd=ROOT,
         check=True,
         env=environment(tmp_path),

@@ -34,7 +34,7 @@ def run(tmp_path_factory) -> Path:
         "--truth",
         str(folder / "truth.jsonl"),
     ]
-    subprocess.run([sys.executable, "-m", "miniature.world.world", *given], cwd=ROOT, check=True)
+    subprocess.run([sys.executable, "-m", "miniature.world.dataset", *given], cwd=ROOT, check=True)
     (folder / "guard.yaml").write_text(OVERLAY, encoding="utf-8")
     make(
         "distill",

@@ -8,7 +8,7 @@ from tests.support.builders import MISSION, OTHER, RunFolder, guidance, snapshot
 from verdicts.base.jsonl import read_json, read_rows, write_json, write_rows
 from verdicts.base.split import hash_share
 from verdicts.config.sections import DistillSection
-from verdicts.corpus.distill import audit_sample, fate, supersede, validation_groups
+from verdicts.corpus.distill import audit_sample, decide_row, supersede_corpus, validation_groups
 from verdicts.records.corpus import AuditRow, ChatRow, DroppedRow, SftRow
 from verdicts.records.review import NeedReviewFile, ReviewDecision
 from verdicts.records.rollout import Selection
@@ -181,7 +181,7 @@ def test_people_come_first_then_review_then_policy(label, verdict, decision, rev
         enabled=True, val_share=0.1, seed=1, conflict_policy="downweight", conflict_weight=0.25, audit_sample=0
     )
     said = ReviewDecision(ticket_key="a", decision=decision) if decision else None
-    found = fate(label, verdict, said, review, settings)
+    found = decide_row(label, verdict, said, review, settings)
     assert (found.label, found.dropped, found.weight, found.flags) == expected
 
 
@@ -295,8 +295,8 @@ def test_a_move_that_was_cut_short_goes_on_in_the_same_folder(tmp_path):
     half = run.folder / "distill.superseded" / "0001"
     half.mkdir(parents=True)
     (run.folder / CORPUS[0]).rename(half / CORPUS[0])
-    assert supersede(run.folder) == half and snapshot(half) == whole
-    assert supersede(run.folder) is None
+    assert supersede_corpus(run.folder) == half and snapshot(half) == whole
+    assert supersede_corpus(run.folder) is None
 
 
 @pytest.mark.parametrize(

@@ -14,7 +14,7 @@ from tests.support.builders import RunFolder, call, snapshot, ticket
 from tests.support.fusing import ROOT, Bench, chat_row, photo_row, source
 from verdicts.base.jsonl import read_rows, write_rows
 from verdicts.corpus.distill import validation_groups
-from verdicts.corpus.mix import draw, order_of
+from verdicts.corpus.mix import draw_rows, order_of
 from verdicts.corpus.mix_config import read_fusion
 from verdicts.corpus.rows import FusedRow, read_fused
 from verdicts.records.corpus import SftRow
@@ -233,7 +233,7 @@ def test_a_draw_meets_its_target_as_nearly_as_whole_rows_can():
 
     units = np.array([3, 5, 7, 11, 2], dtype=np.uint32)
     for target in (1, 2, 9, 27.4, 28, 29, 83.9, 84, 100):
-        drawn = draw(np.arange(5), units, target, 17, "x")
+        drawn = draw_rows(np.arange(5), units, target, 17, "x")
         assert abs(int(units[drawn].sum()) - target) <= units.max() / 2 or len(drawn) == 1
         assert (
             max(Counter(drawn.tolist()).values())
@@ -318,13 +318,13 @@ def test_the_last_line_accounts_for_every_row(bench):
 def test_a_source_that_changes_while_it_is_read_is_not_half_used(bench, monkeypatch):
     import verdicts.corpus.mix
 
-    plan = verdicts.corpus.mix.plan
+    choose_rows = verdicts.corpus.mix.choose_rows
 
     def empties_a_source(*given):
         (bench.folder / "in" / "dense.jsonl").write_text("")
-        return plan(*given)
+        return choose_rows(*given)
 
-    monkeypatch.setattr(verdicts.corpus.mix, "plan", empties_a_source)
+    monkeypatch.setattr(verdicts.corpus.mix, "choose_rows", empties_a_source)
     outcome = bench.fuse()
     assert outcome.code == 2 and outcome.last_line == "in/dense.jsonl: changed while it was read; run fuse again"
     assert snapshot(bench.folder / "out") == {}

@@ -16,7 +16,7 @@ import pytest
 from tests.support.builders import G0, NO_GUARD, candidates, ticket
 from tests.support.fusing import Bench, source
 from verdicts.base.jsonl import write_rows
-from verdicts.corpus.distill import Fate, Item, chat_row, sft_row
+from verdicts.corpus.distill import Item, RowDecision, chat_row, sft_row
 from verdicts.corpus.rows import read_fused
 from verdicts.stage_b.selection import select
 
@@ -92,7 +92,7 @@ def corpus_item(*flags: str) -> Item:
     """A kept row of the corpus as distill has it."""
     one = ticket("g1", "pass", ("螺丝、光纤插头/机柜处接地螺丝,符合要求×1，" * 20,))
     selection = select(one, candidates(one, "pass pass"), NO_GUARD)
-    return Item(one, selection, chat_row(one.mission, {"G0": G0}, one, selection), Fate("pass", flags=flags))
+    return Item(one, selection, chat_row(one.mission, {"G0": G0}, one, selection), RowDecision("pass", flags=flags))
 
 
 def test_a_file_whose_photos_come_late_still_loads(fused):

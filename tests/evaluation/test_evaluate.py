@@ -12,7 +12,7 @@ from verdicts.base.jsonl import read_json, read_rows, write_rows, write_text
 from verdicts.config.load import load
 from verdicts.config.tools import section_text
 from verdicts.evaluation.question_files import files_digest
-from verdicts.evaluation.questions import Question, sample
+from verdicts.evaluation.questions import Question, sample_groups
 from verdicts.evaluation.scores import answers_path, score
 from verdicts.guidance.file import write_guidance
 from verdicts.models.fingerprint import checkpoint_hash
@@ -20,8 +20,8 @@ from verdicts.records.corpus import SftRow
 from verdicts.records.evaluation import Answer, Evaluation, Named
 from verdicts.stage_b.prompts import stage_b_system, stage_b_user
 from verdicts.stage_b.protocol import render
-from verdicts.student import student as runner
-from verdicts.student.scores import render_dense
+from verdicts.student import model as runner
+from verdicts.student.photo_scores import render_dense
 
 PASS, FAIL = render("pass", "符合要求(G0)"), render("fail", "电线散乱(G0)")
 SUMMARY = "BBU设备/华为,显示完整×1，电线/捆扎整齐×1"
@@ -285,20 +285,20 @@ def test_a_file_without_any_of_the_groups_is_refused(bench):
 
 def test_a_sample_takes_whole_groups_by_their_seeded_hash_in_file_order():
     tickets = [ticket(f"g{at // 2}", label) for at, label in enumerate(["pass", "fail"] * 20)]
-    chosen = sample(tickets, 15, 1, "evaluate.tickets")
+    chosen = sample_groups(tickets, 15, 1, "evaluate.tickets")
     assert len(chosen) == 14
     assert all([one.group_id for one in chosen].count(group) == 2 for group in {one.group_id for one in chosen})
     assert [tickets.index(one) for one in chosen] == sorted(tickets.index(one) for one in chosen)
-    assert set(map(id, chosen)) < set(map(id, sample(tickets, 20, 1, "evaluate.tickets"))), (
+    assert set(map(id, chosen)) < set(map(id, sample_groups(tickets, 20, 1, "evaluate.tickets"))), (
         "a larger sample holds the smaller one"
     )
-    assert sample(tickets, 14, 2, "evaluate.tickets") != chosen
-    assert sample(tickets, 40, 1, "evaluate.tickets") == tickets
+    assert sample_groups(tickets, 14, 2, "evaluate.tickets") != chosen
+    assert sample_groups(tickets, 40, 1, "evaluate.tickets") == tickets
 
 
 def test_a_sample_that_holds_no_group_is_refused():
     with pytest.raises(UserError, match=r"evaluate\.tickets: 1 is fewer than a group holds"):
-        sample([ticket("a"), ticket("a", "fail")], 1, 1, "evaluate.tickets")
+        sample_groups([ticket("a"), ticket("a", "fail")], 1, 1, "evaluate.tickets")
 
 
 def test_a_ticket_whose_group_was_trained_on_is_named(bench):

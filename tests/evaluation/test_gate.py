@@ -13,7 +13,7 @@ from verdicts.models.fingerprint import checkpoint_hash
 from verdicts.records.evaluation import Evaluation, MadeFrom, Named
 from verdicts.stage_b.protocol import render
 from verdicts.stats.rates import needed, stands, wilson
-from verdicts.student.scores import render_dense
+from verdicts.student.photo_scores import render_dense
 
 
 @pytest.fixture

@@ -9,8 +9,8 @@ from pathlib import Path
 
 import pytest
 
-from miniature.measure.worlds import draw
-from miniature.world.world import draw_tickets, sample_world, stage_a_rows
+from miniature.measure.worlds import balanced_tickets
+from miniature.world.dataset import draw_tickets, sample_world, stage_a_rows
 from tests.support.builders import call, ticket
 from tests.support.fake_engine import FakeEngine
 from tools import placebo
@@ -332,7 +332,7 @@ def test_an_audit_that_cannot_be_read_is_named_with_its_line(tmp_path, line, wha
     ("count", "fails", "flip"), [(100, 0.3, 0.0), (100, 0.68, 0.05), (50, 0.5, 0.1), (7, 0.5, 0.0)]
 )
 def test_a_world_is_drawn_with_the_share_of_fails_that_is_asked_for(count, fails, flip):
-    rows = draw(sample_world(1, "bbu_line"), count, 1, flip, fails)
+    rows = balanced_tickets(sample_world(1, "bbu_line"), count, 1, flip, fails)
     assert len(rows) == count and sum(row.label == "fail" for row in rows) == round(count * fails)
     assert len({row.group_id for row in rows}) == count
     assert (sum(row.label != row.clean for row in rows) > 0) is (flip > 0)
@@ -340,11 +340,11 @@ def test_a_world_is_drawn_with_the_share_of_fails_that_is_asked_for(count, fails
 
 def test_a_world_as_it_comes_is_drawn_as_it_comes():
     world = sample_world(1, "bbu_line")
-    assert draw(world, 30, 1, 0.05, 0) == draw_tickets(world, 30, 1, 0.05)
+    assert balanced_tickets(world, 30, 1, 0.05, 0) == draw_tickets(world, 30, 1, 0.05)
 
 
 def test_a_share_of_fails_that_a_world_cannot_give_is_named(monkeypatch):
     drawn = [row._replace(label="pass") for row in draw_tickets(sample_world(1, "bbu_line"), 40, 1)]
-    monkeypatch.setattr("miniature.world.world.draw_tickets", lambda *asked: drawn)
+    monkeypatch.setattr("miniature.world.dataset.draw_tickets", lambda *asked: drawn)
     with pytest.raises(RuntimeError, match=r"too few tickets with these labels: {'fail': 9, 'pass': 0} missing"):
-        draw(sample_world(1, "bbu_line"), 10, 1, 0.0, 0.9)
+        balanced_tickets(sample_world(1, "bbu_line"), 10, 1, 0.0, 0.9)

@@ -6,12 +6,12 @@ from random import Random
 import numpy as np
 import pytest
 
-from miniature.drawing.photos import main, render
+from miniature.drawing.photos import main, paint_photo
 from miniature.drawing.scenes import DRAWABLE, MAX_THINGS, photo_ticket
 from miniature.world.photo_worlds import draw_photo_tickets, drawable_world
 from miniature.world.tickets import MISSIONS, base_profile
 from miniature.world.vocabulary import BIT
-from verdicts.student.scores import has_coordinates, segments
+from verdicts.student.photo_scores import has_coordinates, segments
 
 pytest.importorskip("PIL", reason="photos need Pillow: make setup-student")
 
@@ -26,15 +26,15 @@ def some_photos(slug: str, n: int = 30) -> list:
 @pytest.mark.parametrize("slug", BBU)
 def test_the_same_photo_and_seed_give_the_same_pixels_and_boxes(slug: str) -> None:
     for index, photo in enumerate(some_photos(slug, 5)):
-        (first, seen), (again, seen_again) = render(photo, index), render(photo, index)
+        (first, seen), (again, seen_again) = paint_photo(photo, index), paint_photo(photo, index)
         assert np.array_equal(first, again) and seen == seen_again
-        assert not np.array_equal(first, render(photo, index + 1)[0])
+        assert not np.array_equal(first, paint_photo(photo, index + 1)[0])
 
 
 @pytest.mark.parametrize("slug", BBU)
 def test_every_box_lies_inside_its_photo_and_no_object_is_lost(slug: str) -> None:
     for index, photo in enumerate(some_photos(slug)):
-        pixels, seen = render(photo, index)
+        pixels, seen = paint_photo(photo, index)
         assert pixels.shape == (192, 256, 3) and pixels.dtype == np.uint8
         assert sorted(s.label for s in seen) == sorted(t.segment for t in photo.things)
         for x1, y1, x2, y2 in (s.bbox_2d for s in seen):

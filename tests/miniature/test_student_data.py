@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 
 from miniature.student.data import SEES_MISSING, SEES_NEGATIVE, damaged_sample, doubt, photo_sample
-from miniature.student.feed import answer_weights, chat_row, collate, photo_batch, photo_row, task_prompts
+from miniature.student.feed import answer_weights, chat_ids, collate, photo_batch, photo_row, task_prompts
 from miniature.world.rules import Judgement
 from verdicts.stage_b.protocol import parse
 
@@ -60,18 +60,18 @@ def test_a_batch_predicts_each_weighted_id_from_the_one_before_it() -> None:
 def test_a_step_whose_loss_is_not_finite_changes_nothing_and_five_of_them_go_back(tokens) -> None:
     import torch
 
-    from miniature.student.network import Student
-    from miniature.student.train import Recipe, Trainer
+    from miniature.student.network import StudentNetwork
+    from miniature.student.train import StudentRecipe, StudentTrainer
 
     torch.manual_seed(0)
-    net = Student(tokens.shape(layers=1, hidden=64, inner=64), tokens.photo_at)
-    trainer, rng = Trainer(Recipe(), net, tokens, False, "cpu"), Random(1)
+    net = StudentNetwork(tokens.shape(layers=1, hidden=64, inner=64), tokens.photo_at)
+    trainer, rng = StudentTrainer(StudentRecipe(), net, tokens, False, "cpu"), Random(1)
     prompts = task_prompts(tokens)
     rows = [photo_row(rng, tokens, prompts, 0.0) for _ in range(2)]
     photos = photo_batch(
         [row[0] for row in rows], [row[1:] for row in rows], {task: len(ids) for task, ids in prompts.items()}
     )
-    chats = [chat_row(rng, tokens, False, 6) for _ in range(2)]
+    chats = [chat_ids(rng, tokens, False, 6) for _ in range(2)]
     chat = collate([row[:2] for row in chats], [row[2] for row in chats])
     before = net.model.norm.weight.clone()
     for _ in range(5):
@@ -92,17 +92,17 @@ def test_the_plain_network_is_transformers_qwen3_vl(tokens, tmp_path: Path) -> N
     from PIL import Image
     from transformers import AutoModelForImageTextToText
 
-    from miniature.drawing.photos import render
+    from miniature.drawing.photos import paint_photo
     from miniature.student.files import save_checkpoint
-    from miniature.student.network import Student
+    from miniature.student.network import StudentNetwork
     from verdicts.student.processor import load_photo_processor
 
     torch.manual_seed(0)
-    net = Student(tokens.shape(layers=2), tokens.photo_at)
+    net = StudentNetwork(tokens.shape(layers=2), tokens.photo_at)
     net.load_state_dict({name: value.half().float() for name, value in net.state_dict().items()})
     save_checkpoint(tmp_path, net, tokens)
     theirs = AutoModelForImageTextToText.from_pretrained(tmp_path, dtype=torch.float32).eval()
-    pixels, _ = render(*photo_sample(Random(1)))
+    pixels, _ = paint_photo(*photo_sample(Random(1)))
     processor = load_photo_processor(tmp_path)
     chat = [{"role": "user", "content": [{"type": "image"}, {"type": "text", "text": "列出照片中的对象"}]}]
     text = processor.apply_chat_template(chat, tokenize=False, add_generation_prompt=True)

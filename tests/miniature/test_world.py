@@ -11,11 +11,21 @@ import yaml
 
 from miniature.teacher.reflection_data import reflection_case
 from miniature.teacher.verdict_data import verdict_sample
+from miniature.world.dataset import draw_tickets, g0_text, main, sample_world, stage_a_rows
 from miniature.world.missions import MISSIONS
-from miniature.world.rules import ALL_RULES, G0, WORDINGS, Facts, Rule, judge, parse_rule, reason, verdict
+from miniature.world.rules import (
+    ALL_RULES,
+    G0,
+    WORDINGS,
+    Facts,
+    WorldRule,
+    apply_rules,
+    parse_rule,
+    reason_text,
+    verdict,
+)
 from miniature.world.tickets import base_profile, make_ticket, plan_ticket, write_ticket
 from miniature.world.vocabulary import BIT, DIRECTION, FITTED, NOT_NEEDED
-from miniature.world.world import g0_text, main, sample_world, stage_a_rows, tickets
 from verdicts.stage_b.prompts import rule_number
 from verdicts.stage_b.protocol import HEADER, REASON_HEADER, cited_rules, parse, third_state_word
 
@@ -53,10 +63,10 @@ def facts(*names: str, photos: int = 3, raw: int = 0) -> Facts:
     ],
 )  # fmt: skip
 def test_verdict_and_reason_follow_from_facts_checklist_and_rules(bits, photos, rules, wanted, why):
-    meant = {key: rule and Rule(*rule) for key, rule in rules.items()}
+    meant = {key: rule and WorldRule(*rule) for key, rule in rules.items()}
     seen = Facts.of(bits, photos)
-    judgement = judge(seen, LINE, meant)
-    assert (judgement.verdict, reason(seen, LINE, judgement)) == (wanted, why)
+    judgement = apply_rules(seen, LINE, meant)
+    assert (judgement.verdict, reason_text(seen, LINE, judgement)) == (wanted, why)
 
 
 @pytest.mark.parametrize(
@@ -105,7 +115,7 @@ def test_a_checklist_says_the_same_items_in_every_style():
 @pytest.mark.parametrize("slug", MISSIONS)
 def test_hidden_rules_differ_decide_and_leave_both_labels(slug):
     world = sample_world(1, slug)
-    rows = tickets(world, 400, 5, flip=0.05)
+    rows = draw_tickets(world, 400, 5, flip=0.05)
     assert len(set(world.hidden)) == 4
     assert {rule.kind.startswith("waive") for rule in world.hidden} == {True, False}
     assert 0.28 <= sum(row.clean == "pass" for row in rows) / 400 <= 0.72
@@ -120,7 +130,7 @@ def test_hidden_rules_differ_decide_and_leave_both_labels(slug):
 
 def test_the_same_seed_gives_the_same_world_and_tickets():
     first, again, other = (
-        stage_a_rows(w, tickets(w, 50, 3))
+        stage_a_rows(w, draw_tickets(w, 50, 3))
         for w in (sample_world(2, "bbu_line"), sample_world(2, "bbu_line"), sample_world(3, "bbu_line"))
     )
     assert first == again != other

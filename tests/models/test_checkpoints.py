@@ -10,11 +10,11 @@ torch = pytest.importorskip("torch", reason="the student needs torch: make setup
 pytest.importorskip("transformers", reason="the student needs transformers: make setup-student")
 
 from verdicts.base.errors import UserError  # noqa: E402
-from verdicts.student.student import Encoder, Row, Student, check_content, check_folder  # noqa: E402
+from verdicts.student.model import Dialogue, Encoder, Student, check_content, check_folder  # noqa: E402
 
 ROOT = Path(__file__).resolve().parents[2]
 SHIPPED = ROOT / "data/miniature/student"
-ASKED = Row([{"role": "user", "content": "<image>用一行写出照片中的事实，不写坐标。"}], [])
+ASKED = Dialogue([{"role": "user", "content": "<image>用一行写出照片中的事实，不写坐标。"}], [])
 
 
 def changed(to: Path, **files: object) -> Path:
@@ -54,10 +54,10 @@ def photo(tmp_path_factory) -> Path:
 
 
 @pytest.fixture(scope="module")
-def rows(photo) -> list[Row]:
+def rows(photo) -> list[Dialogue]:
     return [
-        Row([{"role": "user", "content": "<image>用一行写出照片中的事实，不写坐标。"}], [photo]),
-        Row([{"role": "user", "content": "<image>列出照片中的对象"}], [photo]),
+        Dialogue([{"role": "user", "content": "<image>用一行写出照片中的事实，不写坐标。"}], [photo]),
+        Dialogue([{"role": "user", "content": "<image>列出照片中的对象"}], [photo]),
     ]
 
 
@@ -97,7 +97,7 @@ def test_answers_end_where_a_turn_ends_whatever_the_folder_says(tmp_path, rows, 
 @pytest.mark.parametrize("how", ["both end texts, not turns", "neither says how a turn ends"])
 def test_what_is_learnt_ends_with_the_templates_end_of_turn(tmp_path, how):
     encoder = Encoder(changed(tmp_path / "x", weights=None, **ENDS[how]))
-    row = encoder.encode(Row([{"role": "user", "content": "问"}, {"role": "assistant", "content": "答"}]))
+    row = encoder.encode(Dialogue([{"role": "user", "content": "问"}, {"role": "assistant", "content": "答"}]))
     assert (
         encoder.tokenizer.decode([i for i, learnt in zip(row.ids, row.learn, strict=True) if learnt]) == "答<|im_end|>"
     )
@@ -281,7 +281,7 @@ def test_weights_that_are_cut_short_after_loading_do_no_harm(tmp_path):
     code = f"""
 import os
 from pathlib import Path
-from verdicts.student.student import Row, Student
+from verdicts.student.model import Row, Student
 student = Student(Path({str(folder)!r}), n_threads=1)
 os.truncate({str(folder / "model.safetensors")!r}, 1000)
 print(student.answer([Row([{{"role": "user", "content": "问"}}])], 2))

@@ -15,7 +15,7 @@ from verdicts.base.errors import UserError
 from verdicts.config.sections import SummarizeSection
 from verdicts.photos.intake import Unfit, look, read_input
 from verdicts.photos.label_folders import LABEL_FOLDERS, label_of
-from verdicts.student.summaries import Answer, compose
+from verdicts.student.summaries import PhotoAnswer, assemble_tickets
 
 LIMITS = SummarizeSection(batch=4, max_new_tokens=24, max_photo_mb=0.5, max_photo_megapixels=1.0)
 
@@ -38,10 +38,10 @@ def outcome(folder: str = "data"):
     for image in (image for group in intake.groups if not group.unfit for image in group.images):
         try:
             look(image, LIMITS)
-            answers[image] = Answer(image=image, sha256="", summary="标签×1", reason=None, detail="")
+            answers[image] = PhotoAnswer(image=image, sha256="", summary="标签×1", reason=None, detail="")
         except Unfit as reason:
             unfit[image] = reason
-    return intake, compose(intake, "BBU接地线检查", unfit, answers)
+    return intake, assemble_tickets(intake, "BBU接地线检查", unfit, answers)
 
 
 @pytest.mark.parametrize("read", ["cp437", "gbk", "gb18030", "latin-1", "cp1252", "cp850", "shift_jis", "euc_kr"])

@@ -136,7 +136,8 @@ def test_the_worlds_tickets_can_bear_their_mark_in_every_group_and_are_else_the_
     given = ["--mission", "bbu_line", "--tickets", "20", "--truth", str(tmp_path / "truth.jsonl")]
     for name, more in (("plain.jsonl", []), ("marked.jsonl", ["--mark-synthetic"])):
         subprocess.run(
-            [sys.executable, "-m", "miniature.world.world", *given, "--output", str(tmp_path / name), *more], check=True
+            [sys.executable, "-m", "miniature.world.dataset", *given, "--output", str(tmp_path / name), *more],
+            check=True,
         )
     plain, marked = (read_rows(tmp_path / name, StageA) for name in ("plain.jsonl", "marked.jsonl"))
     assert [row.group_id for row in marked] == [PREFIX + row.group_id for row in plain]

@@ -124,8 +124,8 @@ def test_the_merged_checkpoint_loads_as_the_base_does_and_answers_as_base_and_ad
     from peft import PeftModel
     from transformers import AutoModelForImageTextToText, Qwen3VLForConditionalGeneration
 
+    from verdicts.student.model import Dialogue, Encoder
     from verdicts.student.processor import load_processor
-    from verdicts.student.student import Encoder, Row
 
     merged = AutoModelForImageTextToText.from_pretrained(taught / "merged", dtype=torch.float32).eval()
     assert type(merged) is Qwen3VLForConditionalGeneration
@@ -133,7 +133,7 @@ def test_the_merged_checkpoint_loads_as_the_base_does_and_answers_as_base_and_ad
     assert load_processor(taught / "merged").tokenizer.eos_token == "<|im_end|>"
     base = AutoModelForImageTextToText.from_pretrained(student, dtype=torch.float32).eval()
     encoder = Encoder(taught / "merged")
-    given = encoder.batch([encoder.encode(Row(turn("<image>写出事实。", "标签"), [data / "0.jpg"]))], left=False)
+    given = encoder.batch([encoder.encode(Dialogue(turn("<image>写出事实。", "标签"), [data / "0.jpg"]))], left=False)
     given.pop("labels")
     with torch.inference_mode():
         before = base(**given).logits
@@ -175,11 +175,11 @@ def test_a_second_run_gives_the_same_bytes_with_dropout_too(student, data, tmp_p
 
 
 def test_loss_falls_on_answers_and_their_ends_alone(student, data):
-    from verdicts.sft.rows import Rows
-    from verdicts.student.student import NOT_LEARNT, Encoder
+    from verdicts.sft.rows import FusedFile
+    from verdicts.student.model import NOT_LEARNT, Encoder
 
     encoder = Encoder(student)
-    rows = Rows(data / "train.jsonl", encoder, 400)
+    rows = FusedFile(data / "train.jsonl", encoder, 400)
     written = [json.loads(line) for line in (data / "train.jsonl").read_text(encoding="utf-8").splitlines()]
     batch = encoder.batch([rows.encode(index) for index in range(len(written))], left=False)
     for row, labels, fact in zip(written, batch["labels"], rows.facts, strict=True):
@@ -197,9 +197,9 @@ def trainer(student, data, tmp_path):
     from transformers import AutoModelForImageTextToText
 
     from verdicts.sft.lora import adapt, adapted, lora_config
-    from verdicts.sft.rows import Rows
-    from verdicts.sft.train import Learner, Trainer
-    from verdicts.student.student import Encoder
+    from verdicts.sft.rows import FusedFile
+    from verdicts.sft.train import StudentLoss, Trainer
+    from verdicts.student.model import Encoder
 
     def make(run: object = "", **changes: object) -> Trainer:
         section = load("miniature", "bbu_line").sft.model_copy(update=SETTINGS | changes)
@@ -210,8 +210,8 @@ def trainer(student, data, tmp_path):
             adapted([4, 5], section.targets),
         )
         return Trainer(
-            Learner(model),
-            Rows(data / "train.jsonl", Encoder(student), 400),
+            StudentLoss(model),
+            FusedFile(data / "train.jsonl", Encoder(student), 400),
             section,
             Accelerator(cpu=True),
             tmp_path / "state",
@@ -224,13 +224,13 @@ def trainer(student, data, tmp_path):
 def test_chats_and_photos_in_one_batch_lose_what_each_loses_alone(trainer):
     import torch
 
-    from verdicts.sft.train import Batch
+    from verdicts.sft.train import Minibatch
 
     made = trainer()
     with torch.inference_mode():
-        together = made.learner(Batch(made.rows, [0, 5, 6, 3, 7], made.accelerator.device).tensors)
+        together = made.learner(Minibatch(made.rows, [0, 5, 6, 3, 7], made.accelerator.device).tensors)
         alone = torch.cat(
-            [made.learner(Batch(made.rows, [index], made.accelerator.device).tensors) for index in (0, 5, 6, 3, 7)]
+            [made.learner(Minibatch(made.rows, [index], made.accelerator.device).tensors) for index in (0, 5, 6, 3, 7)]
         )
     assert torch.allclose(together, alone, atol=1e-4)
 
@@ -261,10 +261,10 @@ def test_a_steps_loss_is_the_mean_over_learnt_tokens_each_by_its_rows_weight(tra
 def test_a_kept_row_loses_its_divergence_from_the_base_and_nothing_before_the_first_step(trainer):
     import torch
 
-    from verdicts.sft.train import Batch
+    from verdicts.sft.train import Minibatch
 
     made = trainer(keep=["summary"])
-    batch = Batch(made.rows, [0, 5, 6], made.accelerator.device, made.config.keep)
+    batch = Minibatch(made.rows, [0, 5, 6], made.accelerator.device, made.config.keep)
     assert 0 < batch.kept.sum() < len(batch.kept)
     with torch.no_grad():
         before, taught = made.learner(batch.tensors, batch.kept), made.learner(batch.tensors)
@@ -277,7 +277,7 @@ def test_a_kept_row_loses_its_divergence_from_the_base_and_nothing_before_the_fi
         now = made.learner.model(**given).logits[0, :-1][learnt].log_softmax(-1)
         with made.learner.model.disable_adapter():
             base = made.learner.model(**given).logits[0, :-1][learnt].log_softmax(-1)
-        alone = Batch(made.rows, [5], made.accelerator.device, made.config.keep)
+        alone = Minibatch(made.rows, [5], made.accelerator.device, made.config.keep)
         losses = made.learner(alone.tensors, alone.kept)
     divergence = (base.exp() * (base - now)).sum(-1)  # KL(base || student) from its definition
     assert torch.allclose(losses, divergence, atol=1e-4) and divergence.max() > 1e-3

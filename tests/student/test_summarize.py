@@ -28,9 +28,9 @@ from PIL import Image
 from verdicts.base.jsonl import read_rows
 from verdicts.photos.folders import natural
 from verdicts.records.tickets import Refused, StageA, read_tickets
-from verdicts.student import student as student_module
-from verdicts.student.student import Seen
-from verdicts.student.summaries import fault, plan
+from verdicts.student import model as model_module
+from verdicts.student.model import PhotoInputs
+from verdicts.student.summaries import cut_batches, refusal_reason
 
 ROOT = Path(__file__).resolve().parents[2]
 GOOD = "标签/无法识别×{}"
@@ -56,11 +56,11 @@ class FakeStudent:
     def photo_tokens(self, width: int, height: int) -> int:
         return width * height // 64
 
-    def see(self, photos) -> Seen:
+    def see(self, photos) -> PhotoInputs:
         (photo,) = photos
-        return Seen(photo.getpixel((0, 0))[0], None, (1,))
+        return PhotoInputs(photo.getpixel((0, 0))[0], None, (1,))
 
-    def encode(self, row, generate: bool, seen: Seen) -> int:
+    def encode(self, row, generate: bool, seen: PhotoInputs) -> int:
         assert generate and row.messages == [{"role": "user", "content": "<image>用一行写出照片中的事实，不写坐标。"}]
         return seen.pixels
 
@@ -73,7 +73,7 @@ class FakeStudent:
 
 @pytest.fixture
 def fake(monkeypatch):
-    monkeypatch.setattr(student_module, "Student", FakeStudent)
+    monkeypatch.setattr(model_module, "Student", FakeStudent)
     for name, value in (("replies", {}), ("dies", None), ("shown", [])):
         monkeypatch.setattr(FakeStudent, name, value)
     return FakeStudent
@@ -171,8 +171,8 @@ def test_photos_of_similar_size_stand_together_across_groups(fake, config, photo
 
 def test_batches_hold_every_photo_once_whatever_their_order():
     sizes = {f"{n}.jpg": (64 * (n % 3 + 1), 64) for n in range(10)}
-    batches = plan(sizes, lambda width, height: width * height, 4)
-    assert batches == plan(dict(reversed(sizes.items())), lambda width, height: width * height, 4)
+    batches = cut_batches(sizes, lambda width, height: width * height, 4)
+    assert batches == cut_batches(dict(reversed(sizes.items())), lambda width, height: width * height, 4)
     assert sorted(image for batch in batches for image in batch) == sorted(sizes)
     assert [len(batch) for batch in batches] == [4, 4, 2]
 
@@ -317,7 +317,7 @@ def test_a_second_group_of_the_same_id_and_label_is_refused(fake, config, photos
     ("标签[10,20,30,40]×1", True, "coordinates"),
 ])  # fmt: skip
 def test_an_answer_is_whole_says_something_and_states_no_places(line, ended, reason):
-    assert fault(line, ended) == reason
+    assert refusal_reason(line, ended) == reason
 
 
 def test_answers_that_are_no_summary_are_refused_with_what_was_said(fake, config, photos):

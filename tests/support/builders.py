@@ -10,7 +10,7 @@ from unittest import mock
 
 import yaml
 
-from miniature.world.world import draw_tickets, sample_world, stage_a_rows
+from miniature.world.dataset import draw_tickets, sample_world, stage_a_rows
 from verdicts.base.jsonl import write_json, write_rows, write_text
 from verdicts.command import cli
 from verdicts.config.sections import FailFirst

@@ -32,7 +32,7 @@ from verdicts.report.data import TicketsSource, read_config
 from verdicts.review.spreadsheet import read_given
 from verdicts.runs.diff import read_end
 from verdicts.runs.standing import held_out_of
-from verdicts.student.summaries import Answer
+from verdicts.student.summaries import PhotoAnswer
 
 CONFIGS = Path(__file__).resolve().parents[2] / "configs"
 
@@ -154,10 +154,14 @@ class Samples:
         part.load()
         for row in rows[:6]:
             part.append([([row.model_dump(mode="json")], ["stop"])])
-        part = PartFile(self.folder / "summarize.part.jsonl", "inputs", list[Answer])
+        part = PartFile(self.folder / "summarize.part.jsonl", "inputs", list[PhotoAnswer])
         part.load()
         part.append(
-            [Answer(image="1.jpg", sha256="0", summary="标签/可读×1", reason=None, detail="").model_dump(mode="json")]
+            [
+                PhotoAnswer(image="1.jpg", sha256="0", summary="标签/可读×1", reason=None, detail="").model_dump(
+                    mode="json"
+                )
+            ]
         )
         part = PartFile(self.folder / "evaluate.part.jsonl", "inputs", list[tuple[str, bool]])
         part.load()
@@ -238,7 +242,7 @@ class Samples:
             ),
             Kind(
                 self.folder / "summarize.part.jsonl",
-                lambda path: PartFile(path, "inputs", list[Answer]).load(lambda value: True),
+                lambda path: PartFile(path, "inputs", list[PhotoAnswer]).load(lambda value: True),
             ),
             Kind(
                 self.folder / "evaluate.part.jsonl",

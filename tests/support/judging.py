@@ -10,7 +10,7 @@ from verdicts.evaluation.questions import Question
 from verdicts.evaluation.scores import answers_path, score, tally
 from verdicts.records.evaluation import Answer, Evaluation, GateRecord, Named
 from verdicts.stage_b.protocol import render
-from verdicts.student.scores import render_dense
+from verdicts.student.photo_scores import render_dense
 
 LIMITS = {
     "max_frr": 0.05,

@@ -32,7 +32,7 @@ DROPPED_BY_PEOPLE: dict[str, DropReason] = {"exclude": "excluded", "unsure": "un
 
 
 @dataclass(frozen=True)
-class Fate:
+class RowDecision:
     """What becomes of one row.
 
     ``dropped``: a reason word, None for a row that is kept. ``label``: as corrected by people.
@@ -51,7 +51,7 @@ class Item:
     ticket: StageA
     selection: Selection
     chat: ChatRow
-    fate: Fate
+    decision: RowDecision
 
 
 def require_convergence(status: LoopStatus, path: Path) -> None:
@@ -70,7 +70,7 @@ def require_convergence(status: LoopStatus, path: Path) -> None:
         raise mistake(what, "raise loop.max_epochs, or read what the last rounds changed", path=path, field="status")
 
 
-def supersede(run_dir: Path) -> Path | None:
+def supersede_corpus(run_dir: Path) -> Path | None:
     """Move a corpus out of the way of those who would train on it.
 
     Returns the folder it lies in now, None where there was none.
@@ -103,13 +103,13 @@ def chat_row(mission: str, experiences: Mapping[str, str], ticket: StageA, selec
     )
 
 
-def fate(
+def decide_row(
     label: Verdict,
     verdict: Verdict,
     decision: ReviewDecision | None,
     review: ReviewReason | None,
     settings: DistillSection,
-) -> Fate:
+) -> RowDecision:
     """Decide on one row: people first, then the review list, then ``conflict_policy`` where verdict and label differ.
 
     ``review``: why the row's ticket waits for people, None where it does not. One that is listed for conflict alone (no
@@ -118,22 +118,22 @@ def fate(
     """
     said = decision.decision if decision else None
     if said in DROPPED_BY_PEOPLE:
-        return Fate(label, dropped=DROPPED_BY_PEOPLE[said])
+        return RowDecision(label, dropped=DROPPED_BY_PEOPLE[said])
     for_conflict_alone = review == "no_candidate_supports_gt" and verdict != label
     if said is None and review and not (for_conflict_alone and settings.conflict_policy != "drop"):
-        return Fate(label, dropped="needs_review")
+        return RowDecision(label, dropped="needs_review")
     label, flags = label_after(label, decision), ("label_corrected",) if said == "label_wrong" else ()
     if verdict == label:
-        return Fate(label, flags=flags)
+        return RowDecision(label, flags=flags)
     match settings.conflict_policy:
         case "drop":
-            return Fate(label, dropped="conflict")
+            return RowDecision(label, dropped="conflict")
         case "downweight":
-            return Fate(label, weight=settings.conflict_weight, flags=(*flags, "conflict"))
+            return RowDecision(label, weight=settings.conflict_weight, flags=(*flags, "conflict"))
         case "mark":
-            return Fate(label, flags=(*flags, "conflict"))
+            return RowDecision(label, flags=(*flags, "conflict"))
         case "keep":
-            return Fate(label, flags=flags)
+            return RowDecision(label, flags=flags)
 
 
 class Validation:
@@ -183,27 +183,27 @@ def sft_row(item: Item) -> SftRow:
     return SftRow(
         group_id=item.chat.group_id,
         mission=item.chat.mission,
-        label=item.fate.label,
+        label=item.decision.label,
         messages=item.chat.messages,
-        weight=item.fate.weight,
-        flags=",".join(item.fate.flags),
+        weight=item.decision.weight,
+        flags=",".join(item.decision.flags),
     )
 
 
 def dropped_row(item: Item) -> DroppedRow:
     """A refused row with its reason word and its label as it was."""
-    assert item.fate.dropped, item.ticket.ticket_key
+    assert item.decision.dropped, item.ticket.ticket_key
     return DroppedRow(
         group_id=item.chat.group_id,
         mission=item.chat.mission,
         label=item.chat.label,
         messages=item.chat.messages,
         ticket_key=item.ticket.ticket_key,
-        dropped=item.fate.dropped,
+        dropped=item.decision.dropped,
     )
 
 
-class Sample:
+class AuditSample:
     """A seeded sample of all answers, kept or dropped.
 
     It holds the ``size`` answers whose hash is lowest, so it stands for the whole.
@@ -238,7 +238,7 @@ class Sample:
 
 def audit_sample(items: Iterable[Item], size: int, seed: int, validation: Container[str]) -> list[AuditRow]:
     """The sample of these."""
-    sample = Sample(size, seed)
+    sample = AuditSample(size, seed)
     for item in items:
         sample.see(item)
     return sample.rows(validation)
@@ -259,8 +259,8 @@ def _audit_row(item: Item, validation: Container[str]) -> AuditRow:
         verdict=item.selection.verdict,
         reason=item.selection.reason,
         vote_strength=item.selection.vote_strength,
-        used_in="dropped" if item.fate.dropped else side,
-        dropped=item.fate.dropped,
+        used_in="dropped" if item.decision.dropped else side,
+        dropped=item.decision.dropped,
         images=item.ticket.images,
         per_image=item.ticket.per_image,
     )
@@ -284,7 +284,7 @@ class OneSided(NamedTuple):
         )
 
 
-def one_sided(rows: Iterable[SftRow]) -> OneSided | None:
+def find_one_sided(rows: Iterable[SftRow]) -> OneSided | None:
     """What a corpus lacks; None where both verdicts and both labels are in it, and where it is empty.
 
     Reads no further than it must.
@@ -304,7 +304,7 @@ def one_sided(rows: Iterable[SftRow]) -> OneSided | None:
 
 def read_one_sided(path: Path) -> OneSided | None:
     """The same of a corpus file; None where there is none."""
-    return one_sided(stream_rows(path, SftRow, allow_empty=True)) if path.exists() else None
+    return find_one_sided(stream_rows(path, SftRow, allow_empty=True)) if path.exists() else None
 
 
 def summary(tickets: int, train: int, val: int, dropped: Counter[str], corrected: int) -> str:

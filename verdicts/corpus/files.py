@@ -8,7 +8,17 @@ from pathlib import Path
 from verdicts.base.errors import mistake, stands_twice
 from verdicts.base.jsonl import RowsByPlace, dump, stream_placed, stream_rows, whole_files
 from verdicts.config.tools import DistillConfig
-from verdicts.corpus.distill import FILES, Fate, Item, Sample, Validation, chat_row, dropped_row, fate, sft_row
+from verdicts.corpus.distill import (
+    FILES,
+    AuditSample,
+    Item,
+    RowDecision,
+    Validation,
+    chat_row,
+    decide_row,
+    dropped_row,
+    sft_row,
+)
 from verdicts.records.review import ReviewDecision, ReviewReason
 from verdicts.records.rollout import Selection
 from verdicts.records.ticket_index import Column, Tickets
@@ -96,31 +106,35 @@ class Judging:
     review: Reasons
     decisions: Mapping[str, ReviewDecision]
 
-    def fates(self) -> Iterator[tuple[StageA, Selection, Fate]]:
-        """Every selected answer with its ticket and its fate, in the order given."""
+    def decided(self) -> Iterator[tuple[StageA, Selection, RowDecision]]:
+        """Every selected answer with its ticket and what becomes of it, in the order given."""
         for answer in self.answers:
             ticket = self.tickets[answer.ticket_key]
-            found = self._fate(ticket, answer)
-            yield ticket, answer, Fate(ticket.label, dropped="duplicate") if self._doubles(ticket, found) else found
+            found = self._decide(ticket, answer)
+            yield (
+                ticket,
+                answer,
+                RowDecision(ticket.label, dropped="duplicate") if self._doubles(ticket, found) else found,
+            )
 
     def items(self) -> Iterator[Item]:
         """The same, with the conversation of each."""
-        for ticket, answer, found in self.fates():
+        for ticket, answer, found in self.decided():
             yield Item(ticket, answer, chat_row(self.cfg.mission.name, self.experiences, ticket, answer), found)
 
     def validation(self) -> Validation:
         """Which groups validate, of those that keep a row."""
         groups = Validation(self.cfg.distill.val_share, self.cfg.distill.seed)
-        for ticket, _, found in self.fates():
+        for ticket, _, found in self.decided():
             if not found.dropped:
                 groups.see(ticket.group_id)
         return groups
 
-    def _fate(self, ticket: StageA, answer: Selection) -> Fate:
+    def _decide(self, ticket: StageA, answer: Selection) -> RowDecision:
         key = ticket.ticket_key
-        return fate(ticket.label, answer.verdict, self.decisions.get(key), self.review.get(key), self.cfg.distill)
+        return decide_row(ticket.label, answer.verdict, self.decisions.get(key), self.review.get(key), self.cfg.distill)
 
-    def _doubles(self, ticket: StageA, found: Fate) -> bool:
+    def _doubles(self, ticket: StageA, found: RowDecision) -> bool:
         """Whether a corrected row's group has the same photos under that label already: it would teach them twice."""
         if "label_corrected" not in found.flags:
             return False
@@ -129,7 +143,7 @@ class Judging:
         if answer is None:
             return False
         other = self.tickets[key]
-        kept = self._fate(other, answer)
+        kept = self._decide(other, answer)
         return (
             not kept.dropped
             and "label_corrected" not in kept.flags
@@ -150,14 +164,14 @@ class Written:
 def write_corpus(judging: Judging, folder: Path) -> Written:
     """Write the five files of a corpus, all of them or, where anything is raised, none."""
     written, validation, settings = Written(), judging.validation(), judging.cfg.distill
-    sample = Sample(settings.audit_sample if judging.cfg.mission.high_risk else 0, settings.seed)
+    sample = AuditSample(settings.audit_sample if judging.cfg.mission.high_risk else 0, settings.seed)
     with whole_files(*(folder / name for name in FILES)) as (chat, train, val, dropped, audit):
         for item in judging.items():
             chat.write(dump(item.chat) + "\n")
             sample.see(item)
-            written.corrected += "label_corrected" in item.fate.flags
-            if item.fate.dropped:
-                written.dropped[item.fate.dropped] += 1
+            written.corrected += "label_corrected" in item.decision.flags
+            if item.decision.dropped:
+                written.dropped[item.decision.dropped] += 1
                 dropped.write(dump(dropped_row(item)) + "\n")
             elif item.ticket.group_id in validation:
                 written.val += 1

@@ -20,13 +20,13 @@ from verdicts.base.jsonl import dump
 from verdicts.base.record import Record
 from verdicts.base.split import hash_share
 from verdicts.base.whole_file import beside
-from verdicts.corpus.mix_config import Fusion, Source, wrong
-from verdicts.corpus.rows import TEMPLATES, ChatSourceRow, ImageRow, check_photos, parse_line, stream, verdict_of
+from verdicts.corpus.mix_config import Fusion, Source, config_mistake
+from verdicts.corpus.rows import TEMPLATES, ChatSourceRow, ImageRow, check_photos, parse_line, stated_verdict, stream
 from verdicts.records.tickets import Verdict
 
 VERDICTS: tuple[Verdict | None, ...] = (None, "pass", "fail")
 CountTokens = Callable[[str], int]  # loss tokens of one answer
-Rows = np.ndarray  # row numbers of an Index, int64
+RowNumbers = np.ndarray  # row numbers of an Index, int64
 
 
 class OutputFile(Record):
@@ -92,7 +92,9 @@ class Index:
             self.length.append(len(raw))
             self.tokens.append(sum(count(message.content) for message in row.messages if message.role == "assistant"))
             self.fail.append(isinstance(row, ChatSourceRow) and row.label == "fail")
-            self.verdict.append(VERDICTS.index(verdict_of(row.messages) if isinstance(row, ChatSourceRow) else None))
+            self.verdict.append(
+                VERDICTS.index(stated_verdict(row.messages) if isinstance(row, ChatSourceRow) else None)
+            )
             self.side.append(hash_share(seed, group_of(row, file.path)))
             tick(len(raw))
         file.sha256, file.size, file.mtime_ns, file.rows = (
@@ -106,7 +108,7 @@ class Index:
                 "the file holds no record", "give a file with at least one JSON object a line", path=file.path
             )
 
-    def rows_of(self, source: int, validates: bool) -> Rows:
+    def rows_of(self, source: int, validates: bool) -> RowNumbers:
         """The rows of a source's training or validation files."""
         wanted = [at for at, file in enumerate(self.files) if file.source == source and file.validates == validates]
         return np.flatnonzero(np.isin(self.column("file"), wanted))
@@ -143,7 +145,7 @@ def token_counter(tokenizer: str, config: Path) -> tuple[CountTokens, str]:
     if path is None:
         return len, "characters (mix.tokenizer names none)"
     if not path.is_file():
-        raise wrong(
+        raise config_mistake(
             config,
             ("mix", "tokenizer"),
             f"no such file ({path})",
@@ -185,7 +187,7 @@ def fused_row(raw: bytes, source: Source, folder: str) -> dict[str, Any]:
 
 
 def write(
-    index: Index, parts: Mapping[str, Rows], config: Fusion, folder: Path, name: str, tick: Callable[[], Any]
+    index: Index, parts: Mapping[str, RowNumbers], config: Fusion, folder: Path, name: str, tick: Callable[[], Any]
 ) -> dict[str, OutputFile]:
     """Write ``<name>.<part>.jsonl`` for each part, all beside their places before the first is renamed.
 
@@ -200,7 +202,7 @@ def write(
     }
 
 
-def write_rows_of(index: Index, rows: Rows, config: Fusion, path: Path, tick: Callable[[], Any]) -> str:
+def write_rows_of(index: Index, rows: RowNumbers, config: Fusion, path: Path, tick: Callable[[], Any]) -> str:
     """Write the rows in this order, reading each by its place; returns the file's SHA-256."""
     digest, named = hashlib.sha256(), os.path.abspath if config.image_paths == "absolute" else os.path.relpath
     folders = [named(file.path.parent) for file in index.files]

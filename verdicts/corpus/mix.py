@@ -1,7 +1,7 @@
 """Fusion: mix sources into one training file in a stated proportion, without holding a row in memory.
 
 1. ``index_sources`` reads every source once and checks each row and its photos (index.py).
-2. ``plan`` chooses rows by number: whole passes over a source, then part of one, in an order that depends only on
+2. ``choose_rows`` takes rows by number: whole passes over a source, then part of one, in an order that depends only on
    the seed, the source's name and the row's number; then one order for all.
 3. ``write`` reads the chosen rows by their place in the files and writes them out (index.py).
 
@@ -19,8 +19,8 @@ import numpy as np
 from verdicts.base.errors import mistake
 from verdicts.base.record import Record
 from verdicts.base.seeding import seeded_int
-from verdicts.corpus.index import VERDICTS, Index, OutputFile, Rows, tokenizer_file
-from verdicts.corpus.mix_config import Fusion, wrong
+from verdicts.corpus.index import VERDICTS, Index, OutputFile, RowNumbers, tokenizer_file
+from verdicts.corpus.mix_config import Fusion, config_mistake
 from verdicts.records.tickets import Verdict
 
 
@@ -68,7 +68,7 @@ class Manifest(Record):
     config: Fusion
 
 
-def split(index: Index, config: Fusion, path: Path) -> list[tuple[Rows, Rows]]:
+def split(index: Index, config: Fusion, path: Path) -> list[tuple[RowNumbers, RowNumbers]]:
     """The training and the validation rows of each source; a group that validates in any of them trains in none.
 
     Raises UserError where a source without a share would train on such a group, and where a share leaves nothing to
@@ -99,7 +99,7 @@ def split(index: Index, config: Fusion, path: Path) -> list[tuple[Rows, Rows]]:
                 line=index.line_of(row),
             )
         if validates.all():
-            raise wrong(
+            raise config_mistake(
                 path, ("sources", at, "val", "share"), f"leaves nothing to train on ({source.val.share:g})", "lower it"
             )
         parts.append((train[~validates], np.concatenate([val, train[validates]])))
@@ -136,14 +136,14 @@ def order_of(n: int, seed: int, name: str) -> np.ndarray:
     return np.argsort(key ^ (key >> np.uint64(31)), kind="stable")
 
 
-def oversample(rows: Rows, fail: np.ndarray, factor: float, seed: int, name: str) -> Rows:
+def oversample(rows: RowNumbers, fail: np.ndarray, factor: float, seed: int, name: str) -> RowNumbers:
     """Rows with the failed tickets ``factor`` times: 2.5 takes each twice and a seeded half of them once more."""
     failed = rows[fail[rows] == 1]
     more = failed[order_of(len(failed), seed, f"{name}:fail")[: round(len(failed) * (factor % 1))]]
     return np.concatenate([rows, *[failed] * (int(factor) - 1), more])
 
 
-def draw(rows: Rows, units: np.ndarray, target: float, seed: int, name: str) -> Rows:
+def draw_rows(rows: RowNumbers, units: np.ndarray, target: float, seed: int, name: str) -> RowNumbers:
     """Rows whose units sum up to the target as nearly as whole rows can; at least one row.
 
     Whole passes come first, then the start of a seeded order.
@@ -160,7 +160,7 @@ def draw(rows: Rows, units: np.ndarray, target: float, seed: int, name: str) -> 
     return np.concatenate([np.tile(order, int(passes)), order[:count]])
 
 
-def plan(index: Index, config: Fusion, path: Path) -> tuple[Rows, Rows]:
+def choose_rows(index: Index, config: Fusion, path: Path) -> tuple[RowNumbers, RowNumbers]:
     """The rows of the training file (with repeats) and of the validation file, each in the order they are written."""
     ones, tokens = np.ones(len(index), dtype=np.uint32), index.column("tokens")
     units = ones if config.mix.by == "rows" else tokens
@@ -173,7 +173,7 @@ def plan(index: Index, config: Fusion, path: Path) -> tuple[Rows, Rows]:
     whole = (
         pools[anchor]
         if (rows := config.sources[anchor].rows) is None
-        else draw(pools[anchor], ones, rows, config.seed, config.mix.anchor)
+        else draw_rows(pools[anchor], ones, rows, config.seed, config.mix.anchor)
     )
     scale = int(units[whole].sum(dtype=np.int64)) / (config.sources[anchor].ratio or 1)
     chosen = []
@@ -181,9 +181,9 @@ def plan(index: Index, config: Fusion, path: Path) -> tuple[Rows, Rows]:
         if at == anchor:
             chosen.append(whole)
         elif source.ratio is not None:
-            chosen.append(draw(pool, units, scale * source.ratio, config.seed, source.name))
+            chosen.append(draw_rows(pool, units, scale * source.ratio, config.seed, source.name))
         else:
-            chosen.append(draw(pool, ones, source.rows or 0, config.seed, source.name))
+            chosen.append(draw_rows(pool, ones, source.rows or 0, config.seed, source.name))
     has_photo = np.array([config.sources[file.source].dataset != "chat" for file in index.files])[index.column("file")]
     train, val = np.concatenate(chosen), np.concatenate([rows for _, rows in parts])
     first, second = (
@@ -193,7 +193,7 @@ def plan(index: Index, config: Fusion, path: Path) -> tuple[Rows, Rows]:
     return first, second
 
 
-def lead_with_photo(rows: Rows, has_photo: np.ndarray) -> Rows:
+def lead_with_photo(rows: RowNumbers, has_photo: np.ndarray) -> RowNumbers:
     """Swap the first row with photos to the front.
 
     Arrow guesses a column's type from its start, and ``images: []`` alone has none.
@@ -204,7 +204,7 @@ def lead_with_photo(rows: Rows, has_photo: np.ndarray) -> Rows:
     return rows
 
 
-def verdicts(index: Index, train: Rows) -> dict[Verdict, int]:
+def count_verdicts(index: Index, train: RowNumbers) -> dict[Verdict, int]:
     """Training rows by the verdict that their answer states, with repeats."""
     stated = np.bincount(index.column("verdict")[train], minlength=len(VERDICTS))
     return {verdict: int(count) for verdict, count in zip(VERDICTS, stated, strict=True) if verdict}
@@ -215,7 +215,7 @@ def manifest(
     config: Fusion,
     path: Path,
     name: str,
-    rows: Mapping[str, Rows],
+    rows: Mapping[str, RowNumbers],
     outputs: Mapping[str, OutputFile],
     unit: str,
     missing: Sequence[str],
@@ -236,14 +236,14 @@ def manifest(
         inputs=read
         + [InputFile(path=str(file.path), sha256=file.sha256, bytes=file.size, rows=file.rows) for file in index.files],
         outputs=dict(outputs),
-        sources=shares(index, config, rows["train"], rows["val"]),
-        verdicts=verdicts(index, rows["train"]),
+        sources=source_shares(index, config, rows["train"], rows["val"]),
+        verdicts=count_verdicts(index, rows["train"]),
         left_out=list(missing),
         config=config,
     )
 
 
-def shares(index: Index, config: Fusion, train: Rows, val: Rows) -> list[SourceShare]:
+def source_shares(index: Index, config: Fusion, train: RowNumbers, val: RowNumbers) -> list[SourceShare]:
     """What each source gives, in rows and in loss tokens, before weights."""
     owner = np.array([file.source for file in index.files])[index.column("file")]
     tokens, fail = index.column("tokens"), index.column("fail")

@@ -23,7 +23,7 @@ PLACES = (
     "old",
     "mission",
 )  # a run's folder of a mission, the folder of the student's old tasks, the mission's slug
-PLACE = re.compile(r"\{(\w+)\}")
+PLACEHOLDER = re.compile(r"\{(\w+)\}")
 
 
 class Mix(Section):
@@ -129,13 +129,15 @@ def read_fusion(path: Path, places: Mapping[str, str] | None = None) -> Fusion:
         raise
     names = [source.name for source in config.sources]
     if config.mix.anchor not in names:
-        raise wrong(
+        raise config_mistake(
             path, ("mix", "anchor"), f"no source is named {config.mix.anchor!r}", f"name one of {', '.join(names)}"
         )
     found = []
     for at, source in enumerate(config.sources):
         if source.name in names[:at]:
-            raise wrong(path, ("sources", at, "name"), f"two sources are named {source.name}", "give each its own name")
+            raise config_mistake(
+                path, ("sources", at, "name"), f"two sources are named {source.name}", "give each its own name"
+            )
         source = in_place(source, places or {})
         if source.optional:
             source = source.model_copy(update={"paths": [name for name in source.paths if Path(name).is_file()]})
@@ -144,7 +146,7 @@ def read_fusion(path: Path, places: Mapping[str, str] | None = None) -> Fusion:
             check_files(path, ("sources", at, "val", "paths"), source.val.paths or [])
             found.append(source)
         elif source.name == config.mix.anchor:
-            raise wrong(
+            raise config_mistake(
                 path,
                 ("sources", at, "paths"),
                 "none of the anchor's files is there",
@@ -157,7 +159,7 @@ def in_place(source: Source, places: Mapping[str, str]) -> Source:
     """A source with the places that its paths name written out."""
 
     def written(name: str) -> str:
-        return PLACE.sub(lambda word: places.get(word[1], word[0]), name)
+        return PLACEHOLDER.sub(lambda word: places.get(word[1], word[0]), name)
 
     val = source.val.model_copy(update={"paths": source.val.paths and [written(name) for name in source.val.paths]})
     return source.model_copy(update={"paths": [written(name) for name in source.paths], "val": val})
@@ -178,15 +180,15 @@ def check_files(config: Path, loc: tuple[int | str, ...], paths: list[str]) -> N
     for at, name in enumerate(paths):
         if Path(name).is_file():
             continue
-        if place := PLACE.search(name):
+        if place := PLACEHOLDER.search(name):
             todo = (
                 "give --corpus RUNS/RUN/MISSION"
                 if place[1] in PLACES
                 else f"write one of {', '.join(f'{{{known}}}' for known in PLACES)}"
             )
-            raise wrong(config, (*loc, at), f"nothing to put in place of {place[0]} ({name})", todo)
+            raise config_mistake(config, (*loc, at), f"nothing to put in place of {place[0]} ({name})", todo)
         what = "is a folder" if Path(name).is_dir() else "no such file"
-        raise wrong(
+        raise config_mistake(
             config,
             (*loc, at),
             f"{what} ({name})",
@@ -194,7 +196,7 @@ def check_files(config: Path, loc: tuple[int | str, ...], paths: list[str]) -> N
         )
 
 
-def wrong(config: Path, loc: tuple[int | str, ...], what: str, todo: str) -> UserError:
+def config_mistake(config: Path, loc: tuple[int | str, ...], what: str, todo: str) -> UserError:
     """An error at the line of the config where ``loc`` stands."""
     return mistake(what, todo, path=config, line=line_of(config, loc), field=".".join(map(str, loc)))
 

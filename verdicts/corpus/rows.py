@@ -19,14 +19,12 @@ from verdicts.base.errors import mistake
 from verdicts.base.jsonl import parse_row
 from verdicts.base.record import Record
 from verdicts.base.text_files import BOM, line_text, open_bytes
+from verdicts.photos.files import PHOTO_MARK
 from verdicts.records.corpus import Message, SftRow, Task
 from verdicts.records.tickets import Verdict
 from verdicts.stage_b.protocol import parse
 
-Row = TypeVar("Row", bound=BaseModel)
-
-
-PHOTO = "<image>"
+RowModel = TypeVar("RowModel", bound=BaseModel)
 
 
 OTHER_MEDIA = ("<video>", "<audio>")  # LLaMA-Factory counts these in every text and refuses the row
@@ -51,13 +49,13 @@ def check_turns(messages: list[Message]) -> list[Message]:
     return messages
 
 
-def verdict_of(messages: list[Message]) -> Verdict | None:
+def stated_verdict(messages: list[Message]) -> Verdict | None:
     """The verdict that a chat's last answer states, None where it states none."""
     answer = next((message.content for message in reversed(messages) if message.role == "assistant"), "")
     return parse(answer).verdict
 
 
-def one_sided(verdicts: Mapping[Verdict, int]) -> Verdict | None:
+def only_verdict(verdicts: Mapping[Verdict, int]) -> Verdict | None:
     """The verdict that all chat rows with a verdict state, None where both occur, or neither.
 
     One alone teaches to say nothing else.
@@ -72,13 +70,13 @@ def check_placeholders(messages: list[Message], images: int) -> None:
     Trainers pair them with photos in order.
     """
     for message in messages:
-        for word in OTHER_MEDIA if message.role == "user" else (PHOTO, *OTHER_MEDIA):
+        for word in OTHER_MEDIA if message.role == "user" else (PHOTO_MARK, *OTHER_MEDIA):
             if word in message.content:
                 raise ValueError(f"{word} in the {message.role}'s text would be read as a photo or clip; reword it")
-    count = sum(message.content.count(PHOTO) for message in messages)
+    count = sum(message.content.count(PHOTO_MARK) for message in messages)
     if count != images:
         raise ValueError(
-            f"{images} images but {count} {PHOTO} in the user's text; write one a photo, where the photo belongs"
+            f"{images} images but {count} {PHOTO_MARK} in the user's text; write one a photo, where the photo belongs"
         )
 
 
@@ -168,7 +166,7 @@ def stream(path: Path, digest: Any = None) -> Iterator[tuple[int, int, bytes]]:
             offset += len(raw)
 
 
-def parse_line(raw: bytes, model: type[Row], path: Path, line: int) -> Row:
+def parse_line(raw: bytes, model: type[RowModel], path: Path, line: int) -> RowModel:
     """Parse the bytes of one line as a record; raises UserError naming path, line and field."""
     return parse_row(line_text(raw, path, line), model, path, line)
 

@@ -19,7 +19,7 @@ from verdicts.corpus.rows import FusedRow, ImageRow, check_photos, parse_line, s
 from verdicts.records.corpus import SftRow, Task
 from verdicts.records.tickets import StageA, Verdict, read_tickets
 from verdicts.stage_b.prompts import stage_b_system, stage_b_user
-from verdicts.student.scores import parse_dense
+from verdicts.student.photo_scores import parse_dense
 
 
 @dataclass(frozen=True)
@@ -153,7 +153,7 @@ def _refuse_trained(
             )
 
 
-def sample(rows: Sequence[Of], most: int, seed: int, knob: str) -> list[Of]:
+def sample_groups(rows: Sequence[Of], most: int, seed: int, knob: str) -> list[Of]:
     """At most ``most`` rows by whole groups, in file order.
 
     Groups go by their seeded hash (the rule of the corpus split) until one does not fit.
@@ -175,7 +175,7 @@ def sample(rows: Sequence[Of], most: int, seed: int, knob: str) -> list[Of]:
     return [row for row in rows if row.group_id in chosen]
 
 
-def digest_of(questions: Sequence[Question], settings: Sequence[int]) -> str:
+def questions_digest(questions: Sequence[Question], settings: Sequence[int]) -> str:
     """SHA-256 over all that decides what is asked and what is right.
 
     Prompts, bytes of photos, reference answers, and ``settings``.

@@ -1,7 +1,7 @@
 """What a student scored on held-out questions: the table of metrics, and how one answer is read.
 
 Verdicts: the definitions of verdicts/stats/rates.py; a malformed answer counts against the format rate and is no
-verdict. Summaries and boxes: verdicts/student/scores.py.
+verdict. Summaries and boxes: verdicts/student/photo_scores.py.
 
 A new metric is a row of METRICS and a field of its task's scores (verdicts/records/evaluation.py). The evaluation, the
 gate, the tables and sentences of the tools and the report read the table. One that the gate holds to a limit of its own
@@ -28,7 +28,15 @@ from verdicts.records.evaluation import (
 from verdicts.records.tickets import Verdict
 from verdicts.stage_b.protocol import parse
 from verdicts.stats.rates import RATE, Rate, wilson
-from verdicts.student.scores import F1, attribute_f1, dense_f1, has_coordinates, parse_dense, summary_matches, total
+from verdicts.student.photo_scores import (
+    F1,
+    attribute_f1,
+    dense_f1,
+    has_coordinates,
+    parse_dense,
+    sum_f1,
+    summary_matches,
+)
 
 
 @dataclass(frozen=True)
@@ -59,7 +67,7 @@ class Metric:
     def score(self, answers: Sequence[Answer]) -> Rate | F1Record:
         """Its score over these answers of its task."""
         if self.counts is None:
-            whole = total(F1(**row.overlap.model_dump()) for row in answers if row.overlap)
+            whole = sum_f1(F1(**row.overlap.model_dump()) for row in answers if row.overlap)
             return F1Record(**whole._asdict(), f1=round(whole.f1, 6))
         found = [hit for row in answers if (hit := self.counts(row)) is not None]
         return wilson(sum(found), len(found))

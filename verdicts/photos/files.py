@@ -25,6 +25,7 @@ FORMATS = (
     "TIFF",
 )  # by content, whatever the name says; some of the others that Pillow knows run programs
 ENDINGS = {".jpg", ".jpeg", ".jpe", ".jfif", ".png", ".apng", ".webp", ".gif", ".bmp", ".tif", ".tiff"}
+PHOTO_MARK = "<image>"  # in a user's text: the place of a photo
 MAX_ASPECT = 200  # of a photo's sides: transformers' smart_resize for Qwen-VL takes no narrower one
 # What Pillow's readers raise on broken bytes. DecompressionBombError is apart: Pillow is not imported here.
 UNREADABLE = (

@@ -18,12 +18,12 @@ from verdicts.photos.label_folders import LABEL_FOLDERS, label_of
 from verdicts.records.tickets import Refusal, Refused, Verdict, ticket_key
 
 NO_PHOTOS = {"thumbs.db", "desktop.ini"}
-MAX_DEPTH = 16  # of folders inside a group
-SHOWN = 3  # names in a sentence
+MAX_FOLDER_DEPTH = 16  # of folders inside a group
+NAMES_SHOWN = 3  # names in a sentence
 
 
 @dataclass(frozen=True)
-class Group:
+class PhotoGroup:
     """A ticket's photos in their order, as paths from the working directory.
 
     ``nested``: how many lie in a folder of the group's.
@@ -43,7 +43,7 @@ class Group:
 class Intake:
     """What was given: groups, files that belong to none or whose name cannot be told, and notes on what was found."""
 
-    groups: list[Group]
+    groups: list[PhotoGroup]
     strays: list[Refused] = field(default_factory=list)
     notes: list[str] = field(default_factory=list)
 
@@ -65,7 +65,7 @@ def from_folder(folder: Path) -> Intake:
                 continue
             group = _group(entry, label, intake)
             twice = ticket_key(group.group_id, label) in seen
-            intake.groups.append(Group(group.group_id, label, group.images, "duplicate_group") if twice else group)
+            intake.groups.append(PhotoGroup(group.group_id, label, group.images, "duplicate_group") if twice else group)
             seen.add(ticket_key(group.group_id, label))
     for path in inside:
         if path not in found:
@@ -92,11 +92,8 @@ def _no_label_folder(folder: Path, inside: list[Path]) -> Exception:
     there = [shown(path.name) for path in inside if path.is_dir()]
     if near:
         return mistake(f"no folder {names} in it", f"did you mean {shown(near[0].as_posix())}?", path=folder)
-    what = (
-        f" (found {', '.join(there[:SHOWN])}{f' and {len(there) - SHOWN} more' if len(there) > SHOWN else ''})"
-        if there
-        else ""
-    )
+    more = f" and {len(there) - NAMES_SHOWN} more" if len(there) > NAMES_SHOWN else ""
+    what = f" (found {', '.join(there[:NAMES_SHOWN])}{more})" if there else ""
     todo = (
         f"rename the folders of passed and failed groups to {' and '.join(LABEL_FOLDERS.values())}, or give"
         if there
@@ -116,20 +113,20 @@ def _folder_names(path: Path) -> list[str]:
         return []
 
 
-def _group(folder: Path, label: Verdict, intake: Intake) -> Group:
+def _group(folder: Path, label: Verdict, intake: Intake) -> PhotoGroup:
     """A group of the photos in a folder and the folders in it; those whose path JSON cannot hold go to the strays."""
     name = shown(folder.name)
     try:
         direct = entries(folder)
     except OSError:
-        return Group(name, label, (), "unreadable")
+        return PhotoGroup(name, label, (), "unreadable")
     files, closed = _walk(folder)
     intake.strays.extend(stray(path, name, label, "unreadable", why) for path, why in closed)
     named = [path for path in files if shown(path.as_posix()) == path.as_posix()]
     intake.strays.extend(stray(path, name, label, "bad_name") for path in files if path not in named)
     images, nested = tuple(path.as_posix() for path in named), sum(path.parent != folder for path in named)
     if name != folder.name:
-        return Group(name, label, images, "bad_name")
+        return PhotoGroup(name, label, images, "bad_name")
     parts = [
         path.name
         for path in direct
@@ -137,12 +134,12 @@ def _group(folder: Path, label: Verdict, intake: Intake) -> Group:
     ]
     own = any(path.is_file() and (ending_of(path.name) in ENDINGS or not ending_of(path.name)) for path in direct)
     if len(parts) > 1 and not own:
-        some = ", ".join(parts[:SHOWN]) + (", …" if len(parts) > SHOWN else "")
+        some = ", ".join(parts[:NAMES_SHOWN]) + (", …" if len(parts) > NAMES_SHOWN else "")
         what = f"no photo of its own, but {len(parts)} folders of photos ({some})"
         todo = f"put these right into {LABEL_FOLDERS[label]} if they are groups, else their photos into one folder"
         intake.notes.append(f"refusing {folder.as_posix()} (nested_groups): {what}; {todo}")
-        return Group(name, label, images, "nested_groups", f"{what}; {todo}")
-    return Group(name, label, images, None if direct else "empty_group", nested=nested)
+        return PhotoGroup(name, label, images, "nested_groups", f"{what}; {todo}")
+    return PhotoGroup(name, label, images, None if direct else "empty_group", nested=nested)
 
 
 def _walk(folder: Path) -> tuple[list[Path], list[tuple[Path, str]]]:
@@ -158,9 +155,9 @@ def _walk(folder: Path) -> tuple[list[Path], list[tuple[Path, str]]]:
 
 def _descend(folder: Path, above: tuple[str, ...], files: list[Path], closed: list[tuple[Path, str]]) -> None:
     real = os.path.realpath(folder)
-    if real in above or len(above) > MAX_DEPTH:
+    if real in above or len(above) > MAX_FOLDER_DEPTH:
         closed.append(
-            (folder, "a link to a folder above it" if real in above else f"more than {MAX_DEPTH} folders deep")
+            (folder, "a link to a folder above it" if real in above else f"more than {MAX_FOLDER_DEPTH} folders deep")
         )
         return
     try:

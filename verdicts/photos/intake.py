@@ -20,7 +20,7 @@ from verdicts.base.jsonl import read_rows
 from verdicts.base.record import Record
 from verdicts.config.sections import SummarizeSection
 from verdicts.photos.files import ENDINGS, MAX_ASPECT, NotAPhoto, ending_of, named_format, stored_size
-from verdicts.photos.folders import Group, Intake, from_folder, shown
+from verdicts.photos.folders import Intake, PhotoGroup, from_folder, shown
 from verdicts.photos.label_folders import LABEL_FOLDERS
 from verdicts.records.tickets import GroupId, Refusal, Verdict, ticket_key
 
@@ -129,7 +129,7 @@ def _from_manifest(path: Path) -> Intake:
         key = ticket_key(row.group_id, row.label)
         images = tuple((path.parent / image).as_posix() for image in row.images)
         groups.append(
-            Group(
+            PhotoGroup(
                 row.group_id, row.label, images, "duplicate_group" if key in seen else None if images else "empty_group"
             )
         )

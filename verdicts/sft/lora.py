@@ -13,7 +13,7 @@ if TYPE_CHECKING:
     from peft import LoraConfig
 
 # Where a language layer holds each projection; their names alone would catch other parts of other models.
-PLACE = {
+PART_OF = {
     name: part
     for part, names in {"self_attn": "q_proj k_proj v_proj o_proj", "mlp": "gate_proj up_proj down_proj"}.items()
     for name in names.split()
@@ -45,9 +45,9 @@ def top_layers(folder: Path, config: SftSection) -> list[int]:
 def adapted(layers: list[int], targets: list[str]) -> list[str]:
     """Names of the modules that learn, in the model's order."""
     return [
-        f"model.language_model.layers.{layer}.{PLACE[name]}.{name}"
+        f"model.language_model.layers.{layer}.{PART_OF[name]}.{name}"
         for layer in layers
-        for name in PLACE
+        for name in PART_OF
         if name in targets
     ]
 
@@ -56,8 +56,8 @@ def lora_config(layers: list[int], config: SftSection) -> "LoraConfig":
     """What peft is told: a pattern that names exactly these modules."""
     from peft import LoraConfig
 
-    names = [name for name in PLACE if name in config.targets]
-    parts = [part for part in ("self_attn", "mlp") if any(PLACE[name] == part for name in names)]
+    names = [name for name in PART_OF if name in config.targets]
+    parts = [part for part in ("self_attn", "mlp") if any(PART_OF[name] == part for name in names)]
     # not peft's "all-linear": that would catch the vision tower's modules too
     place = rf"({'|'.join(map(str, layers))})\.({'|'.join(parts)})\.({'|'.join(names)})"
     pattern = rf"model\.language_model\.layers\.{place}"

@@ -17,9 +17,9 @@ if TYPE_CHECKING:
 
 WEIGHTS = "*.safetensors"
 PARTS = ("adapter", "merged")
-METRICS = "metrics.json"
+METRICS_FILE = "metrics.json"
 # What a checkpoint folder holds beside its weights: configs, tokenizer, processor, chat template, shard index.
-SMALL = {".json", ".jinja", ".txt", ".model"}
+COPIED_SUFFIXES = {".json", ".jinja", ".txt", ".model"}
 
 
 def check_folders(base: Path, output: Path) -> None:
@@ -35,11 +35,13 @@ def check_folders(base: Path, output: Path) -> None:
 def base_hashes(base: Path) -> dict[str, str]:
     """Short hash of each of the base's files, by name."""
     return {
-        file.name: sampled_hash(file) for file in sorted(base.iterdir()) if file.suffix in SMALL or file.match(WEIGHTS)
+        file.name: sampled_hash(file)
+        for file in sorted(base.iterdir())
+        if file.suffix in COPIED_SUFFIXES or file.match(WEIGHTS)
     }
 
 
-def merge(base: Path, deltas: dict[str, "torch.Tensor"], output: Path) -> None:
+def write_merged(base: Path, deltas: dict[str, "torch.Tensor"], output: Path) -> None:
     """Write ``output``: ``base`` with each delta (float32, by tensor name) added.
 
     Raises RuntimeError where a delta belongs to no tensor of the base.
@@ -49,7 +51,7 @@ def merge(base: Path, deltas: dict[str, "torch.Tensor"], output: Path) -> None:
 
     output.mkdir(parents=True)
     for file in base.iterdir():
-        if file.suffix in SMALL:
+        if file.suffix in COPIED_SUFFIXES:
             shutil.copyfile(file, output / file.name)
     missing = set(deltas)
     for file in sorted(base.glob(WEIGHTS)):
@@ -76,10 +78,10 @@ def publish(made: Path, output: Path) -> None:
     their owner alone, get its mode.
     """
     for weights in made.rglob(WEIGHTS):
-        weights.chmod((made / METRICS).stat().st_mode)
-    (output / METRICS).unlink(missing_ok=True)
+        weights.chmod((made / METRICS_FILE).stat().st_mode)
+    (output / METRICS_FILE).unlink(missing_ok=True)
     for part in PARTS:
         if (output / part).exists():
             os.replace(output / part, made / f"earlier-{part}")
         os.replace(made / part, output / part)
-    os.replace(made / METRICS, output / METRICS)
+    os.replace(made / METRICS_FILE, output / METRICS_FILE)

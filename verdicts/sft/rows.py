@@ -12,18 +12,18 @@ from typing import TYPE_CHECKING
 
 from verdicts.base.errors import mistake
 from verdicts.base.progress import progress
-from verdicts.corpus.rows import FusedRow, check_photos, one_sided, parse_line, stream, verdict_of
+from verdicts.corpus.rows import FusedRow, check_photos, only_verdict, parse_line, stated_verdict, stream
 from verdicts.photos.files import MAX_ASPECT, NotAPhoto, stored_size
 from verdicts.records.tickets import Verdict
 from verdicts.stage_b.protocol import WORD
-from verdicts.student.student import Row, Seen
+from verdicts.student.model import Dialogue, PhotoInputs
 
 if TYPE_CHECKING:
-    from verdicts.student.student import Encoded, Encoder
+    from verdicts.student.model import Encoded, Encoder
 
 
 @dataclass(frozen=True, slots=True)
-class Fact:
+class RowFacts:
     """What a plan needs of a row: its place in the file (line from 1, bytes) and its sizes in tokens."""
 
     line: int
@@ -36,7 +36,7 @@ class Fact:
     verdict: Verdict | None
 
 
-class Rows:
+class FusedFile:
     """A fused file, checked; rows stay in the file (one in memory takes some hundred bytes, whatever its length).
 
     Raises UserError for the first bad row (unknown role, missing answer, missing photo, …), for rows longer than
@@ -46,7 +46,7 @@ class Rows:
     def __init__(self, path: Path, encoder: "Encoder", max_tokens: int, *, allow_empty: bool = False) -> None:
         self.path, self.encoder = path, encoder
         digest = hashlib.sha256()
-        self.facts: list[Fact] = []
+        self.facts: list[RowFacts] = []
         with progress(f"sft: checking {path.name}", path.stat().st_size if path.is_file() else 0, unit="bytes") as bar:
             for line, offset, raw in stream(path, digest):
                 self.facts.append(self._fact(line, offset, raw))
@@ -65,14 +65,14 @@ class Rows:
                 line=long[0].line,
             )
 
-    def _fact(self, line: int, offset: int, raw: bytes) -> Fact:
+    def _fact(self, line: int, offset: int, raw: bytes) -> RowFacts:
         row = parse_line(raw, FusedRow, self.path, line)
         check_photos(row.images, Path(), self.path, line)
         # ids alone: a photo's number of them follows from its size, so that no photo is decoded here
         counts = [self._photo_tokens(image, line, at) for at, image in enumerate(row.images)]
-        encoded = self.encoder.encode(_conversation(row), seen=Seen(None, None, counts))
-        verdict = verdict_of(row.messages) if row.task == "chat" else None
-        return Fact(line, offset, len(raw), row.task, row.weight, len(encoded.ids), sum(encoded.learn), verdict)
+        encoded = self.encoder.encode(_conversation(row), seen=PhotoInputs(None, None, counts))
+        verdict = stated_verdict(row.messages) if row.task == "chat" else None
+        return RowFacts(line, offset, len(raw), row.task, row.weight, len(encoded.ids), sum(encoded.learn), verdict)
 
     def _photo_tokens(self, image: str, line: int, at: int) -> int:
         """Ids that a photo takes, from its header: as many when it is turned."""
@@ -99,7 +99,7 @@ class Rows:
     def check_both_sides(self) -> None:
         """Raise UserError where all chat rows that state a verdict state the same one."""
         verdicts = Counter(fact.verdict for fact in self.facts if fact.verdict)
-        if only := one_sided(verdicts):
+        if only := only_verdict(verdicts):
             what = f"all {verdicts[only]} chat rows say {WORD[only]}: the student would learn to say nothing else"
             raise mistake(
                 what,
@@ -117,5 +117,5 @@ class Rows:
         }
 
 
-def _conversation(row: FusedRow) -> Row:
-    return Row([message.model_dump() for message in row.messages], [Path(image) for image in row.images])
+def _conversation(row: FusedRow) -> Dialogue:
+    return Dialogue([message.model_dump() for message in row.messages], [Path(image) for image in row.images])

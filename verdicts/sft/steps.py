@@ -14,7 +14,7 @@ from random import Random
 from verdicts.config.sections import SftSection
 
 
-def spread(tasks: Sequence[str], seed: int, epoch: int) -> list[int]:
+def spread_tasks(tasks: Sequence[str], seed: int, epoch: int) -> list[int]:
     """A seeded permutation of ``range(len(tasks))`` in which the rows of each task stand at even distances."""
     random, placed = Random(f"{seed}:{epoch}"), []
     for task in sorted(set(tasks)):
@@ -25,7 +25,7 @@ def spread(tasks: Sequence[str], seed: int, epoch: int) -> list[int]:
     return [index for _, index in sorted(placed)]
 
 
-class Plan:
+class StepPlan:
     """The steps of a run over rows with these tasks and lengths (tokens).
 
     The last step is filled from the next epoch's order.
@@ -35,7 +35,7 @@ class Plan:
         self.lengths, self.config, self.processes = lengths, config, processes
         self.rows_per_step = config.batch_rows * config.accumulate * processes
         self.steps = ceil(config.epochs * len(tasks) / self.rows_per_step)
-        self._order = lru_cache(maxsize=2)(lambda epoch: spread(tasks, config.seed, epoch))
+        self._order = lru_cache(maxsize=2)(lambda epoch: spread_tasks(tasks, config.seed, epoch))
 
     def rows(self, step: int) -> list[int]:
         """The rows of a step (from 0), shortest first."""

@@ -24,14 +24,14 @@ from verdicts.base.progress import progress
 from verdicts.base.seeding import seeded_int
 from verdicts.base.whole_file import beside
 from verdicts.config.sections import SftSection
-from verdicts.sft.rows import Rows
-from verdicts.sft.steps import Plan, learning_rate
-from verdicts.student.student import NOT_LEARNT
+from verdicts.sft.rows import FusedFile
+from verdicts.sft.steps import StepPlan, learning_rate
+from verdicts.student.model import NOT_LEARNT
 
 STATE = "state.pt"
 
 
-class Learner(torch.nn.Module):
+class StudentLoss(torch.nn.Module):
     """The adapted student as a function from a batch to its losses.
 
     One for each learnt token (natural log), in the batch's order.
@@ -74,10 +74,12 @@ class Learner(torch.nn.Module):
         return {name: parameter for name, parameter in self.named_parameters() if parameter.requires_grad}
 
 
-class Batch:
+class Minibatch:
     """Rows as tensors on the device, and for each learnt token its weight and whether it is of a task that is kept."""
 
-    def __init__(self, rows: Rows, picked: Sequence[int], device: torch.device, kept_tasks: Sequence[str] = ()) -> None:
+    def __init__(
+        self, rows: FusedFile, picked: Sequence[int], device: torch.device, kept_tasks: Sequence[str] = ()
+    ) -> None:
         facts = [rows.facts[index] for index in picked]
         self.tensors = {
             name: value.to(device)
@@ -88,7 +90,7 @@ class Batch:
         self.tasks = [(fact.task, fact.learnt) for fact in facts]
 
 
-def ahead(make: Callable[[Any], Batch], wanted: Iterator[Any]) -> Iterator[Batch]:
+def prefetch(make: Callable[[Any], Minibatch], wanted: Iterator[Any]) -> Iterator[Minibatch]:
     """Make batches in order, the next one in a thread while the caller works on the last."""
     with ThreadPoolExecutor(1) as thread:
         coming = None
@@ -101,7 +103,7 @@ def ahead(make: Callable[[Any], Batch], wanted: Iterator[Any]) -> Iterator[Batch
 
 
 def val_losses(
-    learner: torch.nn.Module, rows: Rows, accelerator: Accelerator, size: int, name: str
+    learner: torch.nn.Module, rows: FusedFile, accelerator: Accelerator, size: int, name: str
 ) -> dict[str, float]:
     """Mean loss of a learnt token of each task, row weights aside.
 
@@ -121,7 +123,7 @@ def val_losses(
         accelerator.autocast(),
         progress(f"sft: val loss {name}", len(cuts), unit="batches") as bar,
     ):
-        for batch in ahead(lambda picked: Batch(rows, picked, accelerator.device), iter(cuts)):
+        for batch in prefetch(lambda picked: Minibatch(rows, picked, accelerator.device), iter(cuts)):
             losses = learner(batch.tensors).double().cpu().split([learnt for _, learnt in batch.tasks])
             for (task, learnt), loss in zip(batch.tasks, losses, strict=True):
                 sums[tasks.index(task)] += torch.tensor([loss.sum(), learnt])
@@ -135,8 +137,8 @@ class Trainer:
 
     def __init__(
         self,
-        learner: Learner,
-        rows: Rows,
+        learner: StudentLoss,
+        rows: FusedFile,
         config: SftSection,
         accelerator: Accelerator,
         folder: Path,
@@ -144,7 +146,7 @@ class Trainer:
     ) -> None:
         self.rows, self.config, self.accelerator, self.folder = rows, config, accelerator, folder
         self.run = hashlib.sha256(json.dumps(run, sort_keys=True).encode()).hexdigest()
-        self.plan = Plan(
+        self.plan = StepPlan(
             [fact.task for fact in rows.facts], [fact.tokens for fact in rows.facts], config, accelerator.num_processes
         )
         self.parameters = learner.learning()
@@ -159,7 +161,7 @@ class Trainer:
         """Do the steps that are not done yet, with a state every ``save_steps`` and at the end."""
         begun, process = len(self.history), self.accelerator.process_index
         picked = (picked for step in range(begun, self.plan.steps) for picked in self.plan.batches(step, process))
-        batches = ahead(lambda rows: Batch(self.rows, rows, self.accelerator.device, self.config.keep), picked)
+        batches = prefetch(lambda rows: Minibatch(self.rows, rows, self.accelerator.device, self.config.keep), picked)
         self.learner.train()
         with progress("sft: training", self.plan.steps, done=begun, unit="steps") as bar:
             for step in range(begun, self.plan.steps):
@@ -174,7 +176,7 @@ class Trainer:
                 field="sft.learning_rate",
             )
 
-    def _step(self, step: int, batches: Iterator[Batch]) -> dict[str, Any]:
+    def _step(self, step: int, batches: Iterator[Minibatch]) -> dict[str, Any]:
         """One update: the mean over the learnt tokens of all its batches and processes, weighted by row."""
         facts = [self.rows.facts[index] for index in self.plan.rows(step)]
         learnt = sum(fact.learnt for fact in facts)

@@ -18,17 +18,17 @@ from verdicts.config.tools import SummarizeConfig
 from verdicts.models.fingerprint import checkpoint_hash
 from verdicts.models.threads import cores
 from verdicts.photos.files import NotAPhoto, open_photo
-from verdicts.photos.folders import Group, Intake
+from verdicts.photos.folders import Intake, PhotoGroup
 from verdicts.photos.intake import Unfit
 from verdicts.records.tickets import Refusal, Refused, StageA
 from verdicts.stage_b.prompts import photo_user
-from verdicts.student.scores import has_coordinates
-from verdicts.student.student import Row, Seen, Student
+from verdicts.student.model import Dialogue, PhotoInputs, Student
+from verdicts.student.photo_scores import has_coordinates
 
 READERS = 4  # threads that read photos while the model answers the batch before
 
 
-class Answer(Record):
+class PhotoAnswer(Record):
     """What became of one photo: a summary, or a reason to refuse it.
 
     ``sha256``: of the file's bytes, "" where they could not be read.
@@ -41,7 +41,7 @@ class Answer(Record):
     detail: str
 
 
-def plan(sizes: Mapping[str, tuple[int, int]], tokens: Callable[[int, int], int], batch: int) -> list[list[str]]:
+def cut_batches(sizes: Mapping[str, tuple[int, int]], tokens: Callable[[int, int], int], batch: int) -> list[list[str]]:
     """Cut photos (path -> width and height) into batches of similar length.
 
     The longest come first: what does not fit fails at once.
@@ -62,7 +62,7 @@ def settings_digest(cfg: SummarizeConfig, student: Student) -> str:
     ).hexdigest()
 
 
-def still_good(batches: Sequence[Sequence[str]]) -> Callable[[Sequence[Answer]], bool]:
+def reusable(batches: Sequence[Sequence[str]]) -> Callable[[Sequence[PhotoAnswer]], bool]:
     """Whether saved answers can be used again.
 
     They are those of a batch that is planned again, whose files still hold the same bytes, and could be answers of a
@@ -73,7 +73,7 @@ def still_good(batches: Sequence[Sequence[str]]) -> Callable[[Sequence[Answer]],
         tuple(answer.image for answer in saved) in wanted
         and all(
             _sha256(answer.image) == answer.sha256
-            and (answer.reason is not None or fault(answer.summary, True) is None)
+            and (answer.reason is not None or refusal_reason(answer.summary, True) is None)
             for answer in saved
         )
     )
@@ -91,11 +91,13 @@ class _Read(NamedTuple):
     """A photo read ahead: its file's hash and its pixels, or why there are none."""
 
     sha256: str
-    seen: Seen | None
+    seen: PhotoInputs | None
     unfit: Unfit | None
 
 
-def answer_batches(student: Student, batches: Sequence[Sequence[str]], max_new_tokens: int) -> Iterator[list[Answer]]:
+def answer_batches(
+    student: Student, batches: Sequence[Sequence[str]], max_new_tokens: int
+) -> Iterator[list[PhotoAnswer]]:
     """Answer batch after batch; the photos of the next one are read meanwhile."""
 
     def read(image: str) -> _Read:
@@ -116,11 +118,11 @@ def answer_batches(student: Student, batches: Sequence[Sequence[str]], max_new_t
             yield _answer(student, batch, [future.result() for future in now], max_new_tokens)
 
 
-def _answer(student: Student, batch: Sequence[str], read: Sequence[_Read], max_new_tokens: int) -> list[Answer]:
+def _answer(student: Student, batch: Sequence[str], read: Sequence[_Read], max_new_tokens: int) -> list[PhotoAnswer]:
     """Answer the readable photos of one batch together."""
     messages = [{"role": "user", "content": photo_user("summary")}]
     rows = [
-        student.encode(Row(messages, [Path(image)]), generate=True, seen=one.seen)
+        student.encode(Dialogue(messages, [Path(image)]), generate=True, seen=one.seen)
         for image, one in zip(batch, read, strict=True)
         if one.seen
     ]
@@ -129,14 +131,16 @@ def _answer(student: Student, batch: Sequence[str], read: Sequence[_Read], max_n
     for image, one in zip(batch, read, strict=True):
         if one.unfit:
             answers.append(
-                Answer(image=image, sha256=one.sha256, summary="", reason=one.unfit.reason, detail=one.unfit.detail)
+                PhotoAnswer(
+                    image=image, sha256=one.sha256, summary="", reason=one.unfit.reason, detail=one.unfit.detail
+                )
             )
             continue
         text, ended = next(written)
         line = " ".join(part for part in map(str.strip, text.splitlines()) if part)
-        reason = fault(line, ended)
+        reason = refusal_reason(line, ended)
         answers.append(
-            Answer(
+            PhotoAnswer(
                 image=image,
                 sha256=one.sha256,
                 summary="" if reason else line,
@@ -147,7 +151,7 @@ def _answer(student: Student, batch: Sequence[str], read: Sequence[_Read], max_n
     return answers
 
 
-def fault(line: str, ended: bool) -> Refusal | None:
+def refusal_reason(line: str, ended: bool) -> Refusal | None:
     """Why an answer is no summary: a fact line is whole, says something and states no places."""
     if not ended:
         return "cut_off"
@@ -156,7 +160,7 @@ def fault(line: str, ended: bool) -> Refusal | None:
     return "coordinates" if has_coordinates(line) else None
 
 
-class Outcome(NamedTuple):
+class SummarizeResult(NamedTuple):
     """Tickets in the order of their groups, refused photos in the order of the input, and the counts."""
 
     tickets: list[StageA]
@@ -192,7 +196,9 @@ class Outcome(NamedTuple):
         )
 
 
-def compose(intake: Intake, mission: str, unfit: Mapping[str, Unfit], answers: Mapping[str, Answer]) -> Outcome:
+def assemble_tickets(
+    intake: Intake, mission: str, unfit: Mapping[str, Unfit], answers: Mapping[str, PhotoAnswer]
+) -> SummarizeResult:
     """Put the answers back into their groups. ``unfit``: photos that were not shown to the student."""
     tickets: list[StageA] = []
     refused = list(intake.strays)
@@ -222,11 +228,11 @@ def compose(intake: Intake, mission: str, unfit: Mapping[str, Unfit], answers: M
                 )
             )
     photos = len(intake.strays) + sum(len(group.images) for group in intake.groups)
-    return Outcome(tickets, refused, photos, len(intake.groups), sum(group.nested for group in intake.groups))
+    return SummarizeResult(tickets, refused, photos, len(intake.groups), sum(group.nested for group in intake.groups))
 
 
 def _refusal(
-    group: Group, image: str, unfit: Mapping[str, Unfit], answers: Mapping[str, Answer]
+    group: PhotoGroup, image: str, unfit: Mapping[str, Unfit], answers: Mapping[str, PhotoAnswer]
 ) -> tuple[Refusal | None, str]:
     if group.unfit:
         return group.unfit, ""

@@ -21,7 +21,7 @@ _COORDINATES = re.compile(
 )
 
 
-class Found(NamedTuple):
+class DetectedObject(NamedTuple):
     """An object read from a dense answer."""
 
     box: Box
@@ -46,7 +46,7 @@ class F1(NamedTuple):
         return F1(self.hits + other.hits, self.given + other.given, self.wanted + other.wanted)
 
 
-def total(scores: Iterable[F1]) -> F1:
+def sum_f1(scores: Iterable[F1]) -> F1:
     """Micro-average: the sum of the parts."""
     out = F1(0, 0, 0)
     for score in scores:
@@ -96,7 +96,7 @@ def attribute_f1(given: str, wanted: str) -> F1:
     return F1(sum((mine & truth).values()), sum(mine.values()), sum(truth.values()))
 
 
-def parse_dense(text: str) -> list[Found] | None:
+def parse_dense(text: str) -> list[DetectedObject] | None:
     """Read a dense answer; None where it is no JSON list of boxes with x1 < x2 and y1 < y2 inside 0-1000."""
     try:
         value = json.loads(text)
@@ -118,7 +118,7 @@ def parse_dense(text: str) -> list[Found] | None:
         x1, y1, x2, y2 = box
         if not (0 <= x1 < x2 <= 1000 and 0 <= y1 < y2 <= 1000):
             return None
-        out.append(Found((x1, y1, x2, y2), item["label"]))
+        out.append(DetectedObject((x1, y1, x2, y2), item["label"]))
     return out
 
 
@@ -138,7 +138,7 @@ def iou(a: Box, b: Box) -> float:
     return both / ((a[2] - a[0]) * (a[3] - a[1]) + (b[2] - b[0]) * (b[3] - b[1]) - both)
 
 
-def dense_f1(given: Sequence[Found] | None, wanted: Sequence[Found], threshold: float = 0.5) -> F1:
+def dense_f1(given: Sequence[DetectedObject] | None, wanted: Sequence[DetectedObject], threshold: float = 0.5) -> F1:
     """Objects found: same label and IoU at or above ``threshold``.
 
     Matched greedily from the best overlap on, one to one.

@@ -11,7 +11,7 @@ import pytest
 
 from tests.support.student_builders import random_student
 from verdicts.base.errors import UserError
-from verdicts.student.student import Encoder, Row, Student, missing_weights
+from verdicts.student.model import Dialogue, Encoder, Student, missing_weights
 
 torch = pytest.importorskip("torch", reason="the student needs torch: make setup-student")
 pytest.importorskip("transformers", reason="the student needs transformers: make setup-student")
@@ -67,7 +67,7 @@ def test_ids_and_pixels_are_those_of_transformers_own_processor(student, folder,
         : texts[1].count("<image>")
     ]
     messages = [message for message in chat(*texts) if message["content"]]
-    mine = student.encode(Row(messages, images), generate=len(texts) == 2)
+    mine = student.encode(Dialogue(messages, images), generate=len(texts) == 2)
     wanted = theirs(folder, [dict(m) for m in messages], images, len(texts) == 2)
     assert mine.ids == wanted["input_ids"][0].tolist()
     batch = student.batch([mine], left=True)
@@ -94,14 +94,14 @@ def test_a_checkpoint_with_a_template_of_its_own_is_followed(folder, tmp_path):
     (own / "chat_template.json").write_text(json.dumps({"chat_template": COUNTING}), encoding="utf-8")
     images = [photo(tmp_path / f"{n}.png", size) for n, size in enumerate([(256, 192), (400, 150)])]
     messages = chat("", "两张：<image>和<image>，比较")[1:]
-    mine = Encoder(own).encode(Row(messages, images), generate=True)
+    mine = Encoder(own).encode(Dialogue(messages, images), generate=True)
     assert mine.ids == theirs(own, [dict(m) for m in messages], images, True)["input_ids"][0].tolist()
     assert "helpful" in Encoder(own).tokenizer.decode(mine.ids)
 
 
 def test_only_answers_and_their_ends_are_learnt(student):
     row = student.encode(
-        Row(
+        Dialogue(
             [*chat(SYSTEM, CHAT, ANSWER), {"role": "user", "content": "为何"}, {"role": "assistant", "content": "因为"}]
         )
     )
@@ -118,9 +118,9 @@ def test_only_answers_and_their_ends_are_learnt(student):
 
 
 def test_before_an_answer_is_written_the_row_ends_with_the_assistants_opening(student):
-    asked = student.encode(Row(chat(SYSTEM, CHAT)), generate=True)
+    asked = student.encode(Dialogue(chat(SYSTEM, CHAT)), generate=True)
     assert student.tokenizer.decode(asked.ids).endswith("<|im_end|>\n<|im_start|>assistant\n") and not any(asked.learn)
-    assert student.encode(Row(chat(SYSTEM, CHAT, ANSWER)), generate=True) == asked
+    assert student.encode(Dialogue(chat(SYSTEM, CHAT, ANSWER)), generate=True) == asked
 
 
 @pytest.mark.parametrize(
@@ -128,43 +128,43 @@ def test_before_an_answer_is_written_the_row_ends_with_the_assistants_opening(st
 )
 def test_a_control_token_written_in_data_stays_plain_text(student, tmp_path, marker):
     text = f"标签/{marker}{marker}×1"
-    harmless = student.encode(Row(chat(SYSTEM, CHAT, ANSWER)))
-    row = student.encode(Row(chat(text, text, text)))
+    harmless = student.encode(Dialogue(chat(SYSTEM, CHAT, ANSWER)))
+    row = student.encode(Dialogue(chat(text, text, text)))
     control = student.tokenizer.convert_tokens_to_ids(marker)
     assert row.ids.count(control) == harmless.ids.count(control)
     assert student.tokenizer.decode(row.ids).count(text) == 3
-    shown = student.encode(Row(chat("", f"<image>{text}"), [photo(tmp_path / "a.png")]))
+    shown = student.encode(Dialogue(chat("", f"<image>{text}"), [photo(tmp_path / "a.png")]))
     assert shown.ids.count(student.config.image_token_id) == student.photo_tokens(256, 192)
 
 
 def test_the_dense_answers_json_pieces_stay_whole(student):
-    row = student.encode(Row(chat(SYSTEM, CHAT, '[{"bbox_2d":[1,2,30,40],"label":"标签/无法识别"}]')))
+    row = student.encode(Dialogue(chat(SYSTEM, CHAT, '[{"bbox_2d":[1,2,30,40],"label":"标签/无法识别"}]')))
     assert {student.tokenizer.convert_tokens_to_ids(piece) for piece in ('{"bbox_2d":[', '],"label":"', '"}]')} <= set(
         row.ids
     )
 
 
 def test_the_word_image_is_text_where_a_row_has_no_photo(student):
-    row = student.encode(Row(chat(SYSTEM, "<image>在哪里")))
+    row = student.encode(Dialogue(chat(SYSTEM, "<image>在哪里")))
     assert "<image>在哪里" in student.tokenizer.decode(row.ids)
     assert row.pixels is None and "pixel_values" not in student.batch([row], left=False)
 
 
 def test_photos_and_their_words_must_be_as_many(student, tmp_path):
     with pytest.raises(UserError, match="1 images but 2 <image>"):
-        student.encode(Row(chat(SYSTEM, "<image><image>"), [photo(tmp_path / "a.png")]))
+        student.encode(Dialogue(chat(SYSTEM, "<image><image>"), [photo(tmp_path / "a.png")]))
 
 
 def test_a_photo_takes_the_tokens_of_its_own_size(student, tmp_path):
     for size in [(256, 192), (128, 128), (100, 300), (1000, 1000)]:
-        row = student.encode(Row(chat("", "<image>"), [photo(tmp_path / "a.png", size)]))
+        row = student.encode(Dialogue(chat("", "<image>"), [photo(tmp_path / "a.png", size)]))
         assert row.ids.count(student.config.image_token_id) == student.photo_tokens(*size)
     assert student.photo_tokens(128, 128) < student.photo_tokens(256, 192)
 
 
 def test_larger_photos_are_scaled_to_the_limit_that_is_given(folder, tmp_path):
     encoder = Encoder(folder, max_photo_pixels=128 * 128)
-    row = encoder.encode(Row(chat("", "<image>"), [photo(tmp_path / "a.png", (2000, 1500))]))
+    row = encoder.encode(Dialogue(chat("", "<image>"), [photo(tmp_path / "a.png", (2000, 1500))]))
     assert row.ids.count(encoder.config.image_token_id) == encoder.photo_tokens(2000, 1500) <= 16
 
 
@@ -175,18 +175,19 @@ def test_a_photo_turned_by_exif_gives_the_pixels_that_pillow_makes_upright(stude
     Image.open(photo(tmp_path / "a.png", (256, 192))).save(tmp_path / "turned.png", exif=exif)
     ImageOps.exif_transpose(Image.open(tmp_path / "turned.png")).save(tmp_path / "upright.png")
     turned, upright, as_it_lies = (
-        student.encode(Row(chat("", "<image>"), [tmp_path / f"{name}.png"])) for name in ("turned", "upright", "a")
+        student.encode(Dialogue(chat("", "<image>"), [tmp_path / f"{name}.png"])) for name in ("turned", "upright", "a")
     )
     assert torch.equal(turned.pixels, upright.pixels) and turned.ids == upright.ids
     assert (orientation == 1) == torch.equal(turned.pixels, as_it_lies.pixels)
 
 
 def test_a_batch_of_chats_and_photos_answers_as_single_rows_do(student, tmp_path):
-    rows = [Row(chat(SYSTEM, CHAT)), Row(chat("", "<image>用一行写出事实"), [photo(tmp_path / "a.png", shade=10)]),
-            Row(chat(SYSTEM, CHAT * 3)),
-            Row(chat("", "<image>写出<image>"),
+    rows = [Dialogue(chat(SYSTEM, CHAT)),
+            Dialogue(chat("", "<image>用一行写出事实"), [photo(tmp_path / "a.png", shade=10)]),
+            Dialogue(chat(SYSTEM, CHAT * 3)),
+            Dialogue(chat("", "<image>写出<image>"),
                 [photo(tmp_path / "b.png", (128, 256)), photo(tmp_path / "c.png", (300, 100))])]  # fmt: skip
-    rows = [Row([m for m in row.messages if m["content"]], row.images) for row in rows]
+    rows = [Dialogue([m for m in row.messages if m["content"]], row.images) for row in rows]
     together = student.answer(rows, 24)
     assert together == [student.answer([row], 24)[0] for row in rows]
     assert len(set(together)) > 1
@@ -194,8 +195,8 @@ def test_a_batch_of_chats_and_photos_answers_as_single_rows_do(student, tmp_path
 
 def test_right_padding_gives_each_row_the_logits_it_has_alone(student, tmp_path):
     rows = [
-        student.encode(Row(chat(SYSTEM, CHAT, ANSWER))),
-        student.encode(Row(chat("", "<image>写", "电线"), [photo(tmp_path / "a.png")])),
+        student.encode(Dialogue(chat(SYSTEM, CHAT, ANSWER))),
+        student.encode(Dialogue(chat("", "<image>写", "电线"), [photo(tmp_path / "a.png")])),
     ]
     model = student.model
     with torch.inference_mode():
@@ -216,11 +217,11 @@ def test_the_text_part_answers_in_two_lines(student):
         .read_text(encoding="utf-8")
         .format(mission="BBU接地线检查", guidance="G0: 须见：电线捆扎整齐")
     )
-    assert parse(student.answer([Row(chat(system, CHAT))], 96)[0].rstrip("\n")).why is None
+    assert parse(student.answer([Dialogue(chat(system, CHAT))], 96)[0].rstrip("\n")).why is None
 
 
 def test_an_answer_cut_short_is_told_from_one_that_ended(student):
-    asked = student.encode(Row(chat(SYSTEM, CHAT)), generate=True)
+    asked = student.encode(Dialogue(chat(SYSTEM, CHAT)), generate=True)
     ((_, cut),) = student.answer_encoded([asked], 2)
     assert cut is False
 
@@ -259,7 +260,7 @@ def test_a_folder_that_is_no_student_is_named_with_the_way_to_get_one(folder, tm
 def test_an_encoder_needs_no_weights(folder, tmp_path):
     there = broken(folder, tmp_path / "x", "weights")
     assert missing_weights(there) == "model.safetensors"
-    assert Encoder(there).encode(Row(chat(SYSTEM, CHAT))).ids
+    assert Encoder(there).encode(Dialogue(chat(SYSTEM, CHAT))).ids
 
 
 def test_a_missing_folder_is_named(tmp_path):
@@ -276,4 +277,4 @@ def test_a_photo_that_is_not_whole_is_named(student, tmp_path):
         ("c.png", "too narrow a photo"),
     ):
         with pytest.raises(UserError, match=rf"{name}: {what}"):
-            student.encode(Row(chat("", "<image>"), [tmp_path / name]))
+            student.encode(Dialogue(chat("", "<image>"), [tmp_path / name]))

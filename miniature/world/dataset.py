@@ -1,8 +1,8 @@
 """Worlds of the miniature: four hidden rules a mission, and tickets whose right verdict follows from them.
 
-    python -m miniature.world.world --mission bbu_line --seed 1 --tickets 400 --flip 0.05 --output stage_a.jsonl \\
+    python -m miniature.world.dataset --mission bbu_line --seed 1 --tickets 400 --flip 0.05 --output stage_a.jsonl \\
         --truth truth.jsonl
-    python -m miniature.world.world --print-g0
+    python -m miniature.world.dataset --print-g0
 
 Writes Stage-A rows (docs/design.md §3) and, apart from them, the truth: a first row with the hidden rules, then a row
 a ticket with its clean label and whether the label was flipped. Deterministic in its arguments. With --mark-synthetic
@@ -13,9 +13,9 @@ from pathlib import Path
 from random import Random
 from typing import NamedTuple
 
-from miniature.world.missions import MISSIONS, Mission
-from miniature.world.rules import ALL_RULES, G0, Facts, Rule, judge, parse_rule, reason, verdict
-from miniature.world.tickets import Profile, Ticket, base_profile, make_ticket
+from miniature.world.missions import MISSIONS, SyntheticMission
+from miniature.world.rules import ALL_RULES, G0, Facts, WorldRule, apply_rules, parse_rule, reason_text, verdict
+from miniature.world.tickets import Profile, SyntheticTicket, base_profile, make_ticket
 from miniature.world.vocabulary import BRANDS
 
 __all__ = [
@@ -23,14 +23,14 @@ __all__ = [
     "G0",
     "MISSIONS",
     "Facts",
-    "Rule",
     "World",
-    "judge",
+    "WorldRule",
+    "apply_rules",
+    "draw_tickets",
     "parse_rule",
-    "reason",
+    "reason_text",
     "sample_world",
     "stage_a_rows",
-    "tickets",
     "verdict",
 ]
 
@@ -45,8 +45,8 @@ _DECISIVE, _ALONE, _BALANCE = 0.045, 0.06, 0.35
 class World(NamedTuple):
     """A mission with hidden rules and the rates at which its tickets show things."""
 
-    mission: Mission
-    hidden: tuple[Rule, ...]
+    mission: SyntheticMission
+    hidden: tuple[WorldRule, ...]
     profile: Profile
 
     def verdict(self, facts: Facts) -> str:
@@ -54,7 +54,7 @@ class World(NamedTuple):
         return verdict(facts, self.mission.g0, self.rules)
 
     @property
-    def rules(self) -> dict[str, Rule]:
+    def rules(self) -> dict[str, WorldRule]:
         """The hidden rules by name, H1 and on."""
         return {f"H{index}": rule for index, rule in enumerate(self.hidden, start=1)}
 
@@ -63,26 +63,28 @@ class Labelled(NamedTuple):
     """A ticket with its identity, its (perhaps flipped) label and the clean one."""
 
     group_id: str
-    ticket: Ticket
+    ticket: SyntheticTicket
     label: str
     clean: str
 
 
-def fail_rules(mission: Mission) -> list[Rule]:
+def fail_rules(mission: SyntheticMission) -> list[WorldRule]:
     """Rules that add a reason to fail and that tickets of this mission can decide."""
-    rules = [Rule("require", name) for name in mission.side] + [Rule("forbid", name) for name in mission.forbiddable]
-    return [*rules, Rule("photos", "2"), Rule("photos", "3")]
+    rules = [WorldRule("require", name) for name in mission.side] + [
+        WorldRule("forbid", name) for name in mission.forbiddable
+    ]
+    return [*rules, WorldRule("photos", "2"), WorldRule("photos", "3")]
 
 
-def waive_rules(mission: Mission) -> list[Rule]:
+def waive_rules(mission: SyntheticMission) -> list[WorldRule]:
     """Rules that waive a cause of this mission's G0."""
     g0 = mission.g0
-    return [Rule("waive_missing", name) for name in g0.required] + [
-        Rule("waive_negative", name) for name in g0.forbidden
+    return [WorldRule("waive_missing", name) for name in g0.required] + [
+        WorldRule("waive_negative", name) for name in g0.forbidden
     ]
 
 
-def draw_hidden(rng: Random, mission: Mission) -> tuple[Rule, ...]:
+def draw_hidden(rng: Random, mission: SyntheticMission) -> tuple[WorldRule, ...]:
     """Four different rules, one or two of them waivers, at most one about photos and one about brands."""
     waivers = 2 if rng.random() < 0.45 else 1
     chosen = rng.sample(waive_rules(mission), waivers)
@@ -98,7 +100,7 @@ def draw_hidden(rng: Random, mission: Mission) -> tuple[Rule, ...]:
     return tuple(chosen)
 
 
-def tune(profile: Profile, rule: Rule, rng: Random, wide: bool = False) -> None:
+def tune(profile: Profile, rule: WorldRule, rng: Random, wide: bool = False) -> None:
     """Move the profile so that ``rule`` decides now and then; ``wide`` for the larger spread of training."""
     low, high = (0.10, 0.50) if wide else (0.18, 0.30)
     rate = rng.uniform(low, high)
@@ -188,9 +190,6 @@ def truth_rows(world: World, rows: list[Labelled], seed: int) -> list[dict]:
 def g0_text(slug: str) -> str:
     """The shipped checklist of a mission."""
     return MISSIONS[slug].g0.text()
-
-
-tickets = draw_tickets
 
 
 def main(

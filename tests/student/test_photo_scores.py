@@ -1,10 +1,10 @@
-"""verdicts.student.scores: summaries and boxes are judged as README says."""
+"""verdicts.student.photo_scores: summaries and boxes are judged as README says."""
 
 import pytest
 
-from verdicts.student.scores import (
+from verdicts.student.photo_scores import (
     F1,
-    Found,
+    DetectedObject,
     attribute_f1,
     dense_f1,
     has_coordinates,
@@ -12,8 +12,8 @@ from verdicts.student.scores import (
     parse_dense,
     render_dense,
     segments,
+    sum_f1,
     summary_matches,
-    total,
 )
 
 SUMMARY = "BBU设备/华为,显示完整,无需安装×1，螺丝、光纤插头/BBU安装螺丝,符合要求×2"
@@ -62,13 +62,13 @@ def test_coordinates_in_a_summary_are_noticed(text: str, found: bool) -> None:
 )  # fmt: skip
 def test_a_malformed_dense_answer_is_none_and_scores_as_nothing_found(text: str) -> None:
     assert parse_dense(text) is None
-    assert dense_f1(parse_dense(text), [Found((0, 0, 10, 10), "a")]) == F1(0, 0, 1)
+    assert dense_f1(parse_dense(text), [DetectedObject((0, 0, 10, 10), "a")]) == F1(0, 0, 1)
 
 
 def test_a_dense_answer_that_is_written_is_read_back() -> None:
     text = render_dense([((1, 2, 30, 40), "标签/无法识别")])
     assert text == '[{"bbox_2d":[1,2,30,40],"label":"标签/无法识别"}]'
-    assert parse_dense(text) == [Found((1, 2, 30, 40), "标签/无法识别")]
+    assert parse_dense(text) == [DetectedObject((1, 2, 30, 40), "标签/无法识别")]
 
 
 def test_iou_is_the_shared_part_of_two_boxes() -> None:
@@ -78,12 +78,16 @@ def test_iou_is_the_shared_part_of_two_boxes() -> None:
 
 
 def test_a_box_counts_with_the_right_label_and_half_an_overlap_and_only_once() -> None:
-    wanted = [Found((0, 0, 100, 100), "a"), Found((200, 0, 300, 100), "b")]
-    assert dense_f1([Found((0, 0, 100, 60), "a"), Found((200, 0, 300, 100), "a")], wanted) == F1(1, 2, 2)
-    assert dense_f1([Found((0, 0, 100, 100), "a"), Found((0, 0, 100, 99), "a")], wanted) == F1(1, 2, 2)
-    assert dense_f1([Found((0, 0, 100, 40), "a")], wanted) == F1(0, 1, 2)
+    wanted = [DetectedObject((0, 0, 100, 100), "a"), DetectedObject((200, 0, 300, 100), "b")]
+    assert dense_f1([DetectedObject((0, 0, 100, 60), "a"), DetectedObject((200, 0, 300, 100), "a")], wanted) == F1(
+        1, 2, 2
+    )
+    assert dense_f1([DetectedObject((0, 0, 100, 100), "a"), DetectedObject((0, 0, 100, 99), "a")], wanted) == F1(
+        1, 2, 2
+    )
+    assert dense_f1([DetectedObject((0, 0, 100, 40), "a")], wanted) == F1(0, 1, 2)
 
 
 def test_totals_are_micro_averages_and_nothing_wanted_nor_given_is_perfect() -> None:
-    assert total([F1(1, 2, 2), F1(3, 3, 4)]) == F1(4, 5, 6)
+    assert sum_f1([F1(1, 2, 2), F1(3, 3, 4)]) == F1(4, 5, 6)
     assert F1(0, 0, 0).f1 == 1.0

@@ -27,14 +27,13 @@ from verdicts.models.checkpoints import (
     weight_files,
 )
 from verdicts.models.threads import quiet_openmp
-from verdicts.photos.files import MAX_ASPECT, NotAPhoto, open_photo
+from verdicts.photos.files import MAX_ASPECT, PHOTO_MARK, NotAPhoto, open_photo
 from verdicts.student.processor import load_photo_processor
 
 if TYPE_CHECKING:
     from PIL import Image
     from torch import Tensor
 
-PHOTO = "<image>"
 FIELD = "student.model"
 NOT_LEARNT = -100  # the label that transformers' losses leave out
 GET_WEIGHTS = (
@@ -44,7 +43,7 @@ GET_WEIGHTS = (
 
 
 @dataclass(frozen=True)
-class Row:
+class Dialogue:
     """One conversation, as in a fused file.
 
     ``messages`` of role and content, a ``<image>`` in a user's text for each of ``images``.
@@ -70,7 +69,7 @@ class Encoded:
     grid: "Tensor | None"
 
 
-class Seen(NamedTuple):
+class PhotoInputs(NamedTuple):
     """Photos as a model sees them.
 
     ``pixels`` [patches, values], ``grid`` [photos, 3] and how many ids each photo takes.
@@ -115,7 +114,7 @@ class Encoder:
         self.pad = self.end if self.tokenizer.pad_token_id is None else self.tokenizer.pad_token_id
         self._around = lru_cache(maxsize=256)(self._cut)  # a corpus has few forms of conversation
 
-    def encode(self, row: Row, generate: bool = False, seen: Seen | None = None) -> Encoded:
+    def encode(self, row: Dialogue, generate: bool = False, seen: PhotoInputs | None = None) -> Encoded:
         """Ids of a conversation.
 
         With ``generate`` of what comes before its last answer, ending with the assistant's opening.
@@ -130,7 +129,7 @@ class Encoder:
         form, texts = _form(messages, bool(row.images))
         if row.images and (marks := len(texts) - len(messages)) != len(row.images):
             raise mistake(
-                f"{len(row.images)} images but {marks} {PHOTO} in the user's text",
+                f"{len(row.images)} images but {marks} {PHOTO_MARK} in the user's text",
                 "write one a photo, where the photo belongs",
             )
         around = self._around(form, generate)
@@ -184,13 +183,13 @@ class Encoder:
         merged: int = self.photos.merge_size**2
         return patches // merged
 
-    def see(self, photos: "Sequence[Image.Image]") -> Seen:
+    def see(self, photos: "Sequence[Image.Image]") -> PhotoInputs:
         """Pixels of upright RGB photos. Many threads may do so at a time."""
         if not photos:
-            return Seen(None, None, ())
+            return PhotoInputs(None, None, ())
         seen = self.photos(list(photos), return_tensors="pt")
         grid = seen["image_grid_thw"]
-        return Seen(seen["pixel_values"], grid, (grid.prod(-1) // self.photos.merge_size**2).tolist())
+        return PhotoInputs(seen["pixel_values"], grid, (grid.prod(-1) // self.photos.merge_size**2).tolist())
 
     def _cut(self, form: tuple[tuple[str, int], ...], generate: bool) -> list[str]:
         """Template text around the texts of a conversation of this form: (role, photos) for each message."""
@@ -244,7 +243,7 @@ class Student(Encoder):
             do_sample=False, eos_token_id=sorted(self.ends), pad_token_id=self.pad
         )
 
-    def answer(self, rows: Sequence[Row], max_new_tokens: int) -> list[str]:
+    def answer(self, rows: Sequence[Dialogue], max_new_tokens: int) -> list[str]:
         """Greedy answers, one a row, from one left-padded batch. An answer without end is cut at ``max_new_tokens``."""
         return [
             text for text, _ in self.answer_encoded([self.encode(row, generate=True) for row in rows], max_new_tokens)
@@ -346,7 +345,8 @@ def _form(
     The texts are cut where photos stand.
     """
     texts = [
-        (m["role"], m["content"].split(PHOTO) if photos and m["role"] == "user" else [m["content"]]) for m in messages
+        (m["role"], m["content"].split(PHOTO_MARK) if photos and m["role"] == "user" else [m["content"]])
+        for m in messages
     ]
     return tuple((role, len(parts) - 1) for role, parts in texts), [
         (role, part) for role, parts in texts for part in parts
