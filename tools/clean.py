@@ -23,6 +23,7 @@ def main(
     import shutil
 
     from verdicts.base.errors import UserError, mistake
+    from verdicts.base.made import is_run
     from verdicts.command.cli import say
 
     if not run_name or not mission:
@@ -30,7 +31,7 @@ def main(
     folder = runs / run_name / mission
     if folder.is_symlink() or folder.resolve().parent.parent != runs.resolve() or not folder.is_dir():
         raise mistake("is no folder of a run", "check RUN, MISSION and RUNS", path=folder)
-    if not any((folder / "config" / f"{tool}.yaml").is_file() for tool in ("rollout", "summarize")):
+    if not is_run(folder):
         raise mistake(
             "was not made by a run (it has no config/rollout.yaml)", "delete it yourself, if you mean to", path=folder
         )

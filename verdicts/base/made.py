@@ -224,6 +224,13 @@ def run_folder(folder: Path) -> Path:
     return next((above for above in (folder, *list(folder.parents)[:3]) if (above / "config").is_dir()), folder)
 
 
+def is_run(folder: Path) -> bool:
+    """Whether a folder is a run's: its config/ holds section files, of all tools or of the student's alone."""
+    return any(
+        (folder / "config" / f"{tool}.yaml").is_file() for tool in ("rollout", "distill", "summarize", "evaluate")
+    )
+
+
 def code_digest(tool: str) -> str:
     """A digest of a tool's script (``rollout``) and of the project's modules that it can come to import."""
     paths = reached(_PROJECT / "tools" / f"{tool}.py")
@@ -282,6 +289,7 @@ __all__ = [
     "code_digest",
     "does_not_use",
     "inputs_of",
+    "is_run",
     "makes",
     "notes_below",
     "outputs_of",

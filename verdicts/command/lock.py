@@ -19,11 +19,11 @@ from typing import Any
 
 from verdicts.base import processes
 from verdicts.base.errors import UserError, mistake
+from verdicts.base.made import is_run
 from verdicts.base.whole_file import sweep_all
 
 PATIENCE_S = 3.0  # tools of a command that was just stopped are gone by then
 DEPTH = 3  # a tool's output lies at most so far below the run folder
-SECTIONS = ("rollout.yaml", "distill.yaml", "evaluate.yaml")  # one of them is in every run folder's config/
 NO_LOCKS = (errno.ENOLCK, errno.EOPNOTSUPP, errno.ENOSYS, errno.EBADF, errno.EINVAL)
 _held: list[int] = []  # open files, whose locks end with this process
 
@@ -47,14 +47,7 @@ def writes(main: Callable[..., None], where: str | Callable[..., Path]) -> Calla
 def folder_of(output: Path) -> Path:
     """What is held for an output: the run folder that it lies in, else the output itself."""
     path = output.resolve()
-    return next(
-        (
-            folder
-            for folder in (path, *path.parents[:DEPTH])
-            if any((folder / "config" / name).is_file() for name in SECTIONS)
-        ),
-        path,
-    )
+    return next((folder for folder in (path, *path.parents[:DEPTH]) if is_run(folder)), path)
 
 
 def hold(place: Path) -> None:
