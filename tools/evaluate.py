@@ -27,7 +27,7 @@ if TYPE_CHECKING:
     from verdicts.config.sections import EvaluateSection
     from verdicts.config.tools import EvaluateConfig
     from verdicts.evaluation.questions import Question
-    from verdicts.records.evaluation import Answer, Evaluation, MadeFrom, Named
+    from verdicts.records.evaluation import Evaluation, MadeFrom, Named, ScoredAnswer
     from verdicts.records.guidance import MissionGuidance
 
 
@@ -186,7 +186,9 @@ def batches(questions: "Sequence[Question]", limits: "EvaluateSection") -> list[
     return out
 
 
-def ask(student: Path, cfg: "EvaluateConfig", questions: "Sequence[Question]", part: "PartFile") -> "list[Answer]":
+def ask(
+    student: Path, cfg: "EvaluateConfig", questions: "Sequence[Question]", part: "PartFile"
+) -> "list[ScoredAnswer]":
     """All answers, scored, in the order of the questions; goes on behind the batches that the part file holds."""
     from verdicts.base.progress import progress
     from verdicts.evaluation.scores import score

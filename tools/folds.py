@@ -43,7 +43,7 @@ def main(
     from verdicts.base.jsonl import write_json
     from verdicts.command.cli import say
     from verdicts.config.load import load
-    from verdicts.measure.jobs import alone, spread
+    from verdicts.measure.jobs import alone, in_processes
     from verdicts.measure.rehearsal import with_seed
     from verdicts.records.tickets import read_tickets
     from verdicts.stage_b.prompts import REFLECT, STAGE_B, check_prompts
@@ -58,7 +58,7 @@ def main(
         for seed in range(seeds)
     ]
     done = []
-    for at, found in enumerate(spread(learn_and_judge, pieces, jobs)):
+    for at, found in enumerate(in_processes(learn_and_judge, pieces, jobs)):
         done.append({"learnt_on": at // seeds, "seed": at % seeds} | found)
         print(line_of(done[-1]), flush=True)
     recurring = {

@@ -47,7 +47,7 @@ def main(
     from verdicts.base.jsonl import write_json
     from verdicts.command.cli import say
     from verdicts.config.load import load
-    from verdicts.measure.jobs import alone, spread
+    from verdicts.measure.jobs import alone, in_processes
     from verdicts.records.tickets import read_tickets
     from verdicts.stage_b.prompts import REFLECT, STAGE_B, check_prompts
 
@@ -55,7 +55,7 @@ def main(
     check_prompts((*REFLECT, *STAGE_B))
     rows = read_tickets(tickets, config.mission.name)
     pieces = [(config, rows, way, range(first, runs, jobs), most) for way in WAYS for first in range(min(jobs, runs))]
-    done = [row for found in spread(play_seeds, pieces, jobs) for row in found]
+    done = [row for found in in_processes(play_seeds, pieces, jobs) for row in found]
     for way in WAYS:
         print(line_of(way, [row for row in done if row["within"] == way], config.reflect.words), flush=True)
     write_json(output, {"mission": mission, "tickets": min(most, len(rows)), "loops": done})

@@ -33,11 +33,11 @@ def main(
 ) -> None:
     """Run the worlds and print the table."""
     from verdicts.base.jsonl import write_json
-    from verdicts.measure.jobs import spread
+    from verdicts.measure.jobs import in_processes
 
     kinds = [(flip, share) for flip in read_shares(flips) for share in read_shares(fails)]
     rows: list[dict[str, Any]] = []
-    for row in spread(
+    for row in in_processes(
         measure,
         [
             (seed, mission, tickets, held_out, flip, share, planted, jobs)

@@ -23,7 +23,7 @@ from verdicts.base.split import hash_share
 from verdicts.corpus.distill import Validation, validation_groups
 from verdicts.records.review import MissionReview, NeedReviewFile, ReviewCandidate, ReviewTicket
 from verdicts.records.rollout import Selection, Trajectory
-from verdicts.records.ticket_index import Keys, Tickets, digest_of
+from verdicts.records.ticket_index import Keys, Tickets, key_digest
 from verdicts.records.tickets import StageA, read_tickets
 from verdicts.review import review_list_file as review_list
 from verdicts.review.review_list import Evaluations
@@ -150,10 +150,10 @@ def test_what_read_tickets_refuses_is_refused_in_the_same_words(rows, tmp_path):
 
 def test_keys_are_found_whatever_their_digest_ends_with_and_repeated_ones_are_known():
     keys = [f"k{number}" for number in range(5000)]  # some twenty of their digests end with a zero byte
-    assert any(digest_of(key).endswith(b"\0") for key in keys)
-    index = Keys(bytearray(b"".join(map(digest_of, keys))))
+    assert any(key_digest(key).endswith(b"\0") for key in keys)
+    index = Keys(bytearray(b"".join(map(key_digest, keys))))
     assert [index.number(key) for key in keys] == list(range(5000)) and index.number("k5000") is None
-    repeated = Keys(bytearray(b"".join(map(digest_of, "abcbca"))))
+    repeated = Keys(bytearray(b"".join(map(key_digest, "abcbca"))))
     assert repeated.firsts().tolist() == [0, 1, 2, 1, 2, 0]
     assert len(Keys(bytearray()).firsts()) == 0 and Keys(bytearray()).number("a") is None
 

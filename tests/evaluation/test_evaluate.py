@@ -17,7 +17,7 @@ from verdicts.evaluation.scores import answers_path, score
 from verdicts.guidance.file import write_guidance
 from verdicts.models.fingerprint import checkpoint_hash
 from verdicts.records.corpus import SftRow
-from verdicts.records.evaluation import Answer, Evaluation, Named
+from verdicts.records.evaluation import Evaluation, Named, ScoredAnswer
 from verdicts.stage_b.prompts import stage_b_system, stage_b_user
 from verdicts.stage_b.protocol import render
 from verdicts.student import model as runner
@@ -140,8 +140,8 @@ class Bench:
     def found(self) -> Evaluation:
         return read_json(self.output, Evaluation)
 
-    def answers(self) -> list[Answer]:
-        return read_rows(answers_path(self.output), Answer)
+    def answers(self) -> list[ScoredAnswer]:
+        return read_rows(answers_path(self.output), ScoredAnswer)
 
 
 @pytest.fixture

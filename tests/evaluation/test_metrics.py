@@ -2,16 +2,16 @@
 
 from verdicts.config.sections import GateSection
 from verdicts.evaluation.scores import METRICS
-from verdicts.records.evaluation import Answer, ChatScores, DenseScores, F1Record, Overlap, SummaryScores
+from verdicts.records.evaluation import ChatScores, DenseScores, F1Record, Overlap, ScoredAnswer, SummaryScores
 from verdicts.stats.rates import Rate, wilson
 
 SCORES = {"chat": ChatScores, "summary": SummaryScores, "dense": DenseScores}
 
 
-def answer(**fields: object) -> Answer:
+def answer(**fields: object) -> ScoredAnswer:
     plain = dict.fromkeys(("label", "expected", "verdict", "overlap"))
     said = {"task": "chat", "key": "a", "group_id": "a", "text": "", "whole": True, "format_ok": True, "right": True}
-    return Answer(**(plain | said | fields))
+    return ScoredAnswer(**(plain | said | fields))
 
 
 def test_every_score_of_the_records_is_a_metric_and_every_metric_has_its_field():

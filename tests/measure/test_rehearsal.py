@@ -21,7 +21,7 @@ from verdicts.config.sections import Config
 from verdicts.engines import Decode, open_engine
 from verdicts.guidance.file import read_guidance
 from verdicts.guidance.replay import start
-from verdicts.measure.jobs import alone, spread
+from verdicts.measure.jobs import alone, in_processes
 from verdicts.measure.rehearsal import Recall, Rehearsed, judge, play, rates_of, rehearse, with_seed
 from verdicts.records.reflection import Reflection
 from verdicts.records.rollout import Selection
@@ -196,7 +196,7 @@ def sum_of(one: int, other: int) -> int:
 @pytest.mark.parametrize("jobs", [1, 2])
 def test_pieces_come_back_in_their_order_however_many_processes_work(jobs, monkeypatch):
     monkeypatch.setenv("OMP_NUM_THREADS", os.environ.get("OMP_NUM_THREADS", "1"))
-    assert list(spread(sum_of, [(1, 2), (3, 4), (5, 6)], jobs)) == [3, 7, 11]
+    assert list(in_processes(sum_of, [(1, 2), (3, 4), (5, 6)], jobs)) == [3, 7, 11]
 
 
 def test_one_of_several_processes_takes_one_thread(config):

@@ -8,7 +8,7 @@ from tests.support.builders import Outcome, call
 from verdicts.base.jsonl import read_json, read_rows, write_json, write_rows, write_text
 from verdicts.evaluation.questions import Question
 from verdicts.evaluation.scores import answers_path, score, tally
-from verdicts.records.evaluation import Answer, Evaluation, GateRecord, Named
+from verdicts.records.evaluation import Evaluation, GateRecord, Named, ScoredAnswer
 from verdicts.stage_b.protocol import render
 from verdicts.student.photo_scores import render_dense
 
@@ -26,7 +26,7 @@ GOOD = {"fail": ["fail"] * 80, "pass": ["pass"] * 40, "summary": [SUMMARY] * 40,
 BASE = GOOD | {"fail": ["pass"] * 40 + ["fail"] * 40}
 
 
-def answers(fail: list[str], passed: list[str], summary: list[str], dense: list[str]) -> list[Answer]:
+def answers(fail: list[str], passed: list[str], summary: list[str], dense: list[str]) -> list[ScoredAnswer]:
     """Answers to ``fail`` and ``pass`` tickets (verdicts; anything else is said as it is) and to photos."""
     out = []
     for label, said in (("fail", fail), ("pass", passed)):
@@ -61,7 +61,7 @@ class Bench:
         said = BASE | said
         self.write_answers(side, answers(said["fail"], said["pass"], said["summary"], said["dense"]))
 
-    def write_answers(self, side: str, rows: list[Answer], **fields: object) -> None:
+    def write_answers(self, side: str, rows: list[ScoredAnswer], **fields: object) -> None:
         tickets, chat, summary, dense = tally(rows)
         shared = {
             "student": Named(folder=side, sha256="0"),
@@ -74,8 +74,8 @@ class Bench:
             self.path(side), Evaluation(tickets=tickets, chat=chat, summary=summary, dense=dense, **(shared | fields))
         )
 
-    def answers(self, side: str) -> list[Answer]:
-        return read_rows(answers_path(self.path(side)), Answer)
+    def answers(self, side: str) -> list[ScoredAnswer]:
+        return read_rows(answers_path(self.path(side)), ScoredAnswer)
 
     def gate(self, **options: object) -> Outcome:
         return call(

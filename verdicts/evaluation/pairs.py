@@ -11,14 +11,14 @@ from verdicts.base.jsonl import read_json, read_numbered, read_rows
 from verdicts.evaluation.questions import Question
 from verdicts.evaluation.scores import answers_path, score, tally
 from verdicts.models.fingerprint import checkpoint_hash
-from verdicts.records.evaluation import Answer, Evaluation
+from verdicts.records.evaluation import Evaluation, ScoredAnswer
 
-Pairs = Sequence[tuple[Answer, Answer]]  # of each question the answer before and after
+Pairs = Sequence[tuple[ScoredAnswer, ScoredAnswer]]  # of each question the answer before and after
 
 
-def read_evaluation(path: Path) -> tuple[Evaluation, list[Answer]]:
+def read_evaluation(path: Path) -> tuple[Evaluation, list[ScoredAnswer]]:
     """An evaluation and the answers beside it; raises UserError where the scores are not those of the answers."""
-    evaluation, answers = read_json(path, Evaluation), read_rows(answers_path(path), Answer)
+    evaluation, answers = read_json(path, Evaluation), read_rows(answers_path(path), ScoredAnswer)
     if tally(answers) != (evaluation.tickets, evaluation.chat, evaluation.summary, evaluation.dense):
         raise mistake(f"its scores are not those of {answers_path(path).name}", "make both again (evaluate)", path=path)
     return evaluation, answers
@@ -31,7 +31,7 @@ def refuse_edited(path: Path) -> None:
     """
     seen: dict[tuple[str, str], int] = {}
     again, beside = "make both again (evaluate)", answers_path(path)
-    for line, row in read_numbered(beside, Answer):
+    for line, row in read_numbered(beside, ScoredAnswer):
         first = seen.setdefault((row.task, row.key), line)
         if first != line:
             raise stands_twice(repr(row.key), first, path=beside, line=line, field="key", todo=again)
@@ -39,7 +39,7 @@ def refuse_edited(path: Path) -> None:
             Question(row.task, row.key, row.group_id, (), label=row.label, expected=row.expected), row.text, row.whole
         )
         if wrong := next(
-            (field for field in Answer.model_fields if getattr(row, field) != getattr(right, field)), None
+            (field for field in ScoredAnswer.model_fields if getattr(row, field) != getattr(right, field)), None
         ):
             raise mistake(
                 f"not what its text gives ({getattr(right, wrong)})", again, path=beside, line=line, field=wrong
@@ -67,7 +67,9 @@ def refuse_other_questions(evaluation: Evaluation, path: Path, questions: str) -
         )
 
 
-def pair_answers(before: tuple[Evaluation, list[Answer]], after: tuple[Evaluation, list[Answer]], path: Path) -> Pairs:
+def pair_answers(
+    before: tuple[Evaluation, list[ScoredAnswer]], after: tuple[Evaluation, list[ScoredAnswer]], path: Path
+) -> Pairs:
     """Each question's answers before and after.
 
     Raises UserError, naming the file of after, where the questions, what the students were told or the base are not the

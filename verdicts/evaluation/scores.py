@@ -16,13 +16,13 @@ from pathlib import Path
 from verdicts.evaluation.questions import Question
 from verdicts.records.corpus import Task
 from verdicts.records.evaluation import (
-    Answer,
     ChatScores,
     DenseScores,
     Evaluation,
     F1Record,
     Named,
     Overlap,
+    ScoredAnswer,
     SummaryScores,
 )
 from verdicts.records.tickets import Verdict
@@ -52,7 +52,7 @@ class Metric:
     name: str
     task: Task
     field: str
-    counts: Callable[[Answer], bool | None] | None
+    counts: Callable[[ScoredAnswer], bool | None] | None
     title: str
     page: tuple[str, str]
     brief: str = ""
@@ -64,7 +64,7 @@ class Metric:
         found: Rate | F1Record = getattr(getattr(evaluation, self.task), self.field)  # a task's scores bear its name
         return found
 
-    def score(self, answers: Sequence[Answer]) -> Rate | F1Record:
+    def score(self, answers: Sequence[ScoredAnswer]) -> Rate | F1Record:
         """Its score over these answers of its task."""
         if self.counts is None:
             whole = sum_f1(F1(**row.overlap.model_dump()) for row in answers if row.overlap)
@@ -72,7 +72,7 @@ class Metric:
         found = [hit for row in answers if (hit := self.counts(row)) is not None]
         return wilson(sum(found), len(found))
 
-    def adds(self, row: Answer) -> tuple[float, float]:
+    def adds(self, row: ScoredAnswer) -> tuple[float, float]:
         """What an answer adds to numerator and denominator: hits of those that count, or the two sums of an F1."""
         if self.counts is None:
             return (2 * row.overlap.hits, row.overlap.given + row.overlap.wanted) if row.overlap else (0, 0)
@@ -80,7 +80,7 @@ class Metric:
         return (0, 0) if hit is None else (hit, 1)
 
 
-def _wrong(label: Verdict) -> Callable[[Answer], bool | None]:
+def _wrong(label: Verdict) -> Callable[[ScoredAnswer], bool | None]:
     """Wrong verdicts among the tickets of a label that have one (stats.rates.verdict_rates)."""
     return lambda row: None if row.label != label or row.verdict is None else not row.right
 
@@ -108,7 +108,7 @@ def answers_path(evaluation: Path) -> Path:
     return evaluation.with_suffix(".answers.jsonl")
 
 
-def score(question: Question, text: str, whole: bool) -> Answer:
+def score(question: Question, text: str, whole: bool) -> ScoredAnswer:
     """Read and score one answer. Of a chat answer that was cut off nothing counts, as in a rollout."""
     verdict, overlap, expected = None, None, question.expected or ""
     if question.task == "chat":
@@ -121,7 +121,7 @@ def score(question: Question, text: str, whole: bool) -> Answer:
         found = parse_dense(text)
         overlap = dense_f1(found, parse_dense(expected) or [])
         format_ok, right = found is not None, overlap.hits == overlap.given == overlap.wanted
-    return Answer(
+    return ScoredAnswer(
         task=question.task, key=question.key, group_id=question.group_id, label=question.label,
         expected=question.expected, text=text, whole=whole,
         format_ok=format_ok, verdict=verdict, right=right, overlap=overlap and Overlap(**overlap._asdict()),
@@ -137,7 +137,7 @@ def taught_from(student: Path) -> Named | None:
         return None
 
 
-def tally(answers: Sequence[Answer]) -> tuple[int, ChatScores, SummaryScores, DenseScores]:
+def tally(answers: Sequence[ScoredAnswer]) -> tuple[int, ChatScores, SummaryScores, DenseScores]:
     """Tickets, and the scores of each task: its metrics, and counts that are shown beside them."""
     rows = {task: [row for row in answers if row.task == task] for task in ("chat", "summary", "dense")}
     chat, summary, dense = (

@@ -10,7 +10,7 @@ from verdicts.config.tools import ReflectConfig
 from verdicts.engines import Completion, Decode, Engine
 from verdicts.guidance.credit import leaving, tallies_of
 from verdicts.guidance.past import Past
-from verdicts.guidance.proposals import Outcome, Trials, consider_all
+from verdicts.guidance.proposals import CallOutcome, Trials, consider_all
 from verdicts.guidance.reflection import ErrorGroup, ReflectionAnswer, answer_schema, groups_of, read_completion
 from verdicts.guidance.rules import credit, end_round, remove
 from verdicts.records.guidance import MissionGuidance
@@ -22,7 +22,7 @@ from verdicts.rounds.windows import Place
 from verdicts.stage_b.prompts import reflect_system
 
 
-class Round(NamedTuple):
+class LearningRound(NamedTuple):
     """Where a round of learning stands and what it works with; ``selections``: of tickets that are not held out."""
 
     cfg: ReflectConfig
@@ -45,7 +45,7 @@ class Round(NamedTuple):
         return list({row.ticket_key: row for row in reversed([*self.selections, *older])}.values())
 
 
-class Asked(NamedTuple):
+class ReflectionCall(NamedTuple):
     """One reflection call: its system message, what was shown, and what came back."""
 
     system: str
@@ -68,7 +68,7 @@ def learn(
 
     Returns its reflection records (life cycle first, then one a call) and the guidance after it.
     """
-    this = Round(cfg, engine, tickets, to_learn_from(selections, cfg.learn), past, place, round_number)
+    this = LearningRound(cfg, engine, tickets, to_learn_from(selections, cfg.learn), past, place, round_number)
     life, now = _live(this, guidance)
     calls = _reflect(this, now)
     groups, answers = [call.group for call in calls], [call.answer for call in calls]
@@ -80,7 +80,7 @@ def learn(
     return [life, *records], end_round(guidance, trials.guidance)
 
 
-def _live(this: Round, guidance: MissionGuidance) -> tuple[Reflection, MissionGuidance]:
+def _live(this: LearningRound, guidance: MissionGuidance) -> tuple[Reflection, MissionGuidance]:
     """The life-cycle record of a round, and the guidance with its rules credited and those that fail taken out."""
     cfg, before = this.cfg, guidance.step
     tallies = tallies_of(
@@ -101,7 +101,7 @@ def _live(this: Round, guidance: MissionGuidance) -> tuple[Reflection, MissionGu
     return life.model_copy(update={"cleaned_up": list(left), "left": left, "after_step": guidance.step}), guidance
 
 
-def _reflect(this: Round, guidance: MissionGuidance) -> list[Asked]:
+def _reflect(this: LearningRound, guidance: MissionGuidance) -> list[ReflectionCall]:
     """Show groups of errors to the model and read what it proposes."""
     section = this.cfg.reflect
     system = reflect_system(this.cfg.mission.name, guidance.experiences)
@@ -117,12 +117,14 @@ def _reflect(this: Round, guidance: MissionGuidance) -> list[Asked]:
         schema = answer_schema(list(guidance.metadata), cases, section.max_rule_chars)
     completions = this.engine.complete(system, [group.user for group in groups], decodes, json_schema=schema)
     return [
-        Asked(system, group, completion, read_completion(completion, [ticket.ticket_key for ticket in group.tickets]))
+        ReflectionCall(
+            system, group, completion, read_completion(completion, [ticket.ticket_key for ticket in group.tickets])
+        )
         for group, completion in zip(groups, completions, strict=True)
     ]
 
 
-def _record(this: Round, reflection_id: str, call: Asked, outcome: Outcome) -> Reflection:
+def _record(this: LearningRound, reflection_id: str, call: ReflectionCall, outcome: CallOutcome) -> Reflection:
     """The record of one reflection call."""
     system, group, completion, answer = call
     return Reflection(

@@ -145,7 +145,7 @@ class Trials:
         return level * (limits.foreign if foreign else 1)
 
 
-class Outcome(NamedTuple):
+class CallOutcome(NamedTuple):
     """What became of the proposals of one reflection call: steps of the guidance, and ``trials`` after it."""
 
     applied: list[AppliedOperation]
@@ -157,7 +157,7 @@ class Outcome(NamedTuple):
 
 def consider_all(
     trials: Trials, groups: Sequence[ErrorGroup], answers: Sequence[ReflectionAnswer], reflection_ids: Sequence[str]
-) -> list[Outcome]:
+) -> list[CallOutcome]:
     """Consider every proposal in call order, each text once, at most ``max_operations`` trials a round."""
     section = trials.cfg.reflect
     details = details_of((ticket for group in groups for ticket in group.tickets), section.details)
@@ -167,7 +167,7 @@ def consider_all(
         f"reflect {trials.round:04d}", sum(len(answer.operations) for answer in answers), unit="proposals"
     ) as bar:
         for reflection_id, group, answer in zip(reflection_ids, groups, answers, strict=True):
-            outcome = Outcome([], [], trials.guidance.step, 0, 0)
+            outcome = CallOutcome([], [], trials.guidance.step, 0, 0)
             for record in answer.operations:
                 bar.update()
                 same = _name(record, group.direction)

@@ -8,7 +8,7 @@ from typing import NamedTuple
 from verdicts.config.sections import TrialSection
 from verdicts.records.rollout import Selection
 
-Standing = Callable[[Sequence[Selection]], list[Selection]]
+KeepStanding = Callable[[Sequence[Selection]], list[Selection]]
 
 
 class TrialSample(NamedTuple):
@@ -31,7 +31,7 @@ def draw_sample(
     limits: TrialSection,
     seed: str,
     shown: Collection[str],
-    standing: Standing,
+    standing: KeepStanding,
 ) -> TrialSample:
     """Draw up to ``limits.errors`` wrong and ``limits.corrects`` right tickets whose verdict is ``verdict``.
 
@@ -60,7 +60,7 @@ def draw_sample(
 
 
 def _draw(
-    pool: Sequence[Selection], most: int, rng: random.Random, standing: Standing
+    pool: Sequence[Selection], most: int, rng: random.Random, standing: KeepStanding
 ) -> tuple[list[Selection], float]:
     """Up to ``most`` of a pool that still stand, and how many of the whole pool do by that."""
     order = rng.sample(pool, len(pool))

@@ -11,7 +11,7 @@ from verdicts.config.sections import Config
 Result = TypeVar("Result")
 
 
-def spread(work: Callable[..., Result], pieces: Sequence[tuple[Any, ...]], jobs: int) -> Iterator[Result]:
+def in_processes(work: Callable[..., Result], pieces: Sequence[tuple[Any, ...]], jobs: int) -> Iterator[Result]:
     """``work(*piece)`` for each piece, in their order, up to ``jobs`` at a time.
 
     ``work`` is a function of a module, and every piece can be pickled.

@@ -58,7 +58,7 @@ def flip(data: bytes, rng: random.Random) -> bytes:
     return data[:at] + bytes([rng.randrange(256)]) + data[at + 1 :]
 
 
-def cut(data: bytes, rng: random.Random) -> bytes:
+def cut_short(data: bytes, rng: random.Random) -> bytes:
     """The end is missing."""
     return data[: _at(data, rng)]
 
@@ -203,7 +203,7 @@ def in_value(value: Any, rng: random.Random, donor: Any = None) -> Any:
     return value
 
 
-def json_value(data: bytes, rng: random.Random) -> bytes:
+def json_part(data: bytes, rng: random.Random) -> bytes:
     """A row or object whose parts are not what they should be, in JSON that is none the worse."""
     text = data.decode("utf-8", "replace")
     try:
@@ -236,10 +236,10 @@ def yaml_text(data: bytes, rng: random.Random) -> bytes:
     return rng.choice([text + data, data + text, data + data])
 
 
-ANY: list[Mutation] = [flip, cut, drop, insert, double_line, lose_line, swap_lines, encode, other_file]
+ANY: list[Mutation] = [flip, cut_short, drop, insert, double_line, lose_line, swap_lines, encode, other_file]
 BY_SUFFIX: dict[str, list[Mutation]] = {
-    ".jsonl": [*ANY, json_value, json_value, json_value, json_value, raw_value, raw_value],
-    ".json": [*ANY, json_value, json_value, json_value, json_value, raw_value, raw_value],
+    ".jsonl": [*ANY, json_part, json_part, json_part, json_part, raw_value, raw_value],
+    ".json": [*ANY, json_part, json_part, json_part, json_part, raw_value, raw_value],
     ".yaml": [*ANY, yaml_value, yaml_value, yaml_value, yaml_value, yaml_text, yaml_text, yaml_text],
     ".csv": [*ANY, insert, insert, flip, flip],
 }

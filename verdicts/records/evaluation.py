@@ -20,7 +20,7 @@ class F1Record(Overlap):
     f1: float
 
 
-class Answer(Record):
+class ScoredAnswer(Record):
     """One line of an answers file: a question's name, what was wanted, what the student said and how it scores.
 
     ``whole``: the answer came to its end within the tokens it may have. ``format_ok``: two whole lines for chat, a list

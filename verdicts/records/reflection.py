@@ -27,7 +27,7 @@ class Operation(Record):
     evidence: list[str]
 
 
-Counts = Annotated[list[Annotated[int, Field(ge=0)]], Field(min_length=4, max_length=4)]
+FourCounts = Annotated[list[Annotated[int, Field(ge=0)]], Field(min_length=4, max_length=4)]
 
 
 class Trial(Record):
@@ -48,7 +48,7 @@ class Trial(Record):
     level: float | None = None
     harm: float | None = None
     foreign: str | None = None
-    strata: list[Counts] = []
+    strata: list[FourCounts] = []
     tickets: list[str] = []
 
 
@@ -93,7 +93,7 @@ class Tally(Record):
     misses: Annotated[int, Field(ge=0)]
     errors: Annotated[int, Field(ge=0)] = 0
     corrects: Annotated[int, Field(ge=0)] = 0
-    by_photos: dict[str, Counts] = {}
+    by_photos: dict[str, FourCounts] = {}
 
 
 class RuleTally(Tally):

@@ -12,7 +12,7 @@ from verdicts.base.errors import stands_twice
 from verdicts.base.jsonl import Placed, RowT, stream_good, stream_placed
 from verdicts.base.run_version import RunVersion
 from verdicts.records.corpus import AuditRow, ChatRow, DroppedRow, SftRow
-from verdicts.records.evaluation import Answer, Evaluation, GateRecord
+from verdicts.records.evaluation import Evaluation, GateRecord, ScoredAnswer
 from verdicts.records.guidance import GuidanceFile
 from verdicts.records.reflection import Reflection
 from verdicts.records.review import NeedReviewEntry, NeedReviewFile, ReviewDecision, ReviewSummary
@@ -52,9 +52,9 @@ RUN_FILES: dict[str, type[BaseModel]] = {
     "distill.audit.jsonl": AuditRow,
     # a folder for each student and its questions; an older run has the files in evaluation/ itself
     "evaluation/*/before.json": Evaluation,
-    "evaluation/*/before.answers.jsonl": Answer,
+    "evaluation/*/before.answers.jsonl": ScoredAnswer,
     "evaluation/*/after.json": Evaluation,
-    "evaluation/*/after.answers.jsonl": Answer,
+    "evaluation/*/after.answers.jsonl": ScoredAnswer,
     "evaluation/*/gate.json": GateRecord,
 }
 

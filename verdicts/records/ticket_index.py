@@ -34,7 +34,7 @@ class Keys:
     def number(self, key: str) -> int | None:
         """The number of a key, None where it was not added."""
         if self._last[0] != key:  # a ticket's candidates follow each other
-            wanted = digest_of(key)
+            wanted = key_digest(key)
             at = int(np.searchsorted(self._digests, wanted))
             # numpy shows S16 without its last zero bytes
             found = at < len(self._digests) and self._digests[at] == wanted.rstrip(b"\0")
@@ -55,7 +55,7 @@ class Keys:
 DIGEST = 16
 
 
-def digest_of(key: str) -> bytes:
+def key_digest(key: str) -> bytes:
     """What stands for a key."""
     return hashlib.blake2b(key.encode("utf-8", "surrogatepass"), digest_size=DIGEST).digest()
 
@@ -75,7 +75,7 @@ class Tickets(Mapping[str, StageA]):
         self.missions: list[str] = []
         known: dict[str, int] = {}
         for placed, ticket in stream_placed(path, StageA):
-            digests += digest_of(ticket.ticket_key)
+            digests += key_digest(ticket.ticket_key)
             self._offset.append(placed.offset)
             self._length.append(placed.length)
             self._label.append(LABELS.index(ticket.label))

@@ -23,7 +23,7 @@ REFLECT_SYSTEM, REFLECT_USER = "reflect.system.txt", "reflect.user.txt"
 STAGE_B, REFLECT = (STAGE_B_SYSTEM, STAGE_B_USER), (REFLECT_SYSTEM, REFLECT_USER)
 
 
-class Places(NamedTuple):
+class Placeholders(NamedTuple):
     """The placeholders of a template: the one that it needs, and those that it may have."""
 
     needed: str
@@ -32,10 +32,10 @@ class Places(NamedTuple):
 
 # A template without the mission's name still works; one without the rest asks about nothing.
 _PLACES = {
-    STAGE_B_SYSTEM: Places("guidance", ("guidance", "mission")),
-    STAGE_B_USER: Places("summaries", ("summaries",)),
-    REFLECT_SYSTEM: Places("guidance", ("guidance", "mission")),
-    REFLECT_USER: Places("cases", ("cases",)),
+    STAGE_B_SYSTEM: Placeholders("guidance", ("guidance", "mission")),
+    STAGE_B_USER: Placeholders("summaries", ("summaries",)),
+    REFLECT_SYSTEM: Placeholders("guidance", ("guidance", "mission")),
+    REFLECT_USER: Placeholders("cases", ("cases",)),
 }
 
 

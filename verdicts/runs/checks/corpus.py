@@ -7,7 +7,7 @@ import numpy as np
 
 from verdicts.records.corpus import ChatRow
 from verdicts.records.rollout import Selection
-from verdicts.records.ticket_index import Column, Keys, digest_of
+from verdicts.records.ticket_index import Column, Keys, key_digest
 from verdicts.records.tickets import ticket_key
 from verdicts.runs.checks.rule import REMAKE, Rule, wrong, wrong_row
 from verdicts.runs.reader import PlacedRecord, RunUnderCheck
@@ -52,7 +52,7 @@ class SamePhotosSamePrompt(Rule):
         if ticket is None:
             self.looked += 1
             return
-        self.photos += digest_of(repr(list(ticket.per_image.items())))
+        self.photos += key_digest(repr(list(ticket.per_image.items())))
         self.prompt.append(_short(said.messages[0].content + "\0" + said.messages[1].content))
         self.line.append(row.line or 0)
 
@@ -79,7 +79,7 @@ class TrainAndValShareNoGroup(Rule):
 
     def see(self, row: PlacedRecord) -> None:
         if row.name == "distill.train.jsonl":
-            self.digests += digest_of(row.record.group_id)
+            self.digests += key_digest(row.record.group_id)
             return
         if self.train is None:
             self.train = Keys(self.digests)
