@@ -2,15 +2,13 @@
 
 import pytest
 
-from tests.support.builders import G0, MISSION, reflection, rule_meta, ticket
+from tests.support.builders import G0, rule_meta
 from tests.support.builders import guidance as guidance_of
 from verdicts.config.load import CONFIGS, load
-from verdicts.config.sections import Mission
-from verdicts.guidance import replay, rules
+from verdicts.guidance import rules
 from verdicts.guidance.operations import of_record
-from verdicts.guidance.rule_text import details_of
 from verdicts.records.guidance import MissionGuidance
-from verdicts.records.reflection import AppliedOperation, Operation, RejectedOperation, RuleTally
+from verdicts.records.reflection import Operation, RuleTally
 
 REFLECT = load("miniature", "bbu_line", configs=CONFIGS).reflect
 ONE = "出现标签无法识别则不通过"
@@ -50,13 +48,6 @@ def refusal(
 ) -> str | None:
     section = REFLECT.model_copy(update={"max_rule_chars": 40, "max_rules": max_rules})
     return of_record(operation).refusal(guidance, details, section)
-
-
-def test_a_run_starts_from_the_checklist_and_the_missions_own_rules():
-    mission = Mission(slug="bbu_line", name=MISSION, g0=G0, rules=[ONE, TWO], high_risk=True)
-    start = replay.start(mission)
-    assert start.experiences == {"G0": G0, "G1": ONE, "G2": TWO}
-    assert set(start.metadata) == {"G1", "G2"} and start.metadata["G1"].created_round == 0
 
 
 def test_each_operation_is_one_step_and_names_the_rule_it_changed():
@@ -284,17 +275,6 @@ def test_the_number_of_trials_is_no_step_and_every_other_change_keeps_it():
     assert kept.trials == 3 and rules.tried(kept, 0).trials == 0
 
 
-def test_replay_takes_the_number_of_trials_from_each_record_that_has_one():
-    tried = rules.tried(guidance_of(G1=ONE), 5)
-    assert replay.replay(tried, [reflection()]).trials == 5
-    assert (
-        replay.replay(
-            tried, [reflection(), reflection(number="01", trials=7), reflection(number="02", trials=0)]
-        ).trials
-        == 0
-    )
-
-
 def test_rules_that_leave_together_are_one_step_and_each_keeps_its_own_reason():
     gone = rules.remove(guidance_of(step=4, G1=ONE, G2=TWO, G3="第三条"), {"G1": "no_lift", "G3": "does_harm"}, 7)
     assert (gone.step, list(gone.experiences), gone.last_applied_rule_keys) == (5, ["G0", "G2"], [])
@@ -302,47 +282,3 @@ def test_rules_that_leave_together_are_one_step_and_each_keeps_its_own_reason():
         "G1": (ONE, "no_lift", 7),
         "G3": ("第三条", "does_harm", 7),
     }
-
-
-def test_a_key_that_a_record_cleans_up_twice_leaves_once():
-    after = replay.replay(guidance_of(G1=ONE, G2=TWO), [reflection(cleaned_up=["G1", "G1"])])
-    assert (after.step, list(after.experiences), list(after.removed)) == (1, ["G0", "G2"], ["G1"])
-
-
-def test_a_round_settles_once_at_its_end():
-    """A text refused after another was accepted in the same round is forgotten like one refused before it."""
-    new = AppliedOperation(op=add("新规则"), key="G1", trial=None)
-    old = RejectedOperation(op={"op": "add", "text": "有害的规则"}, why="fixes_too_few: 0", remembered=True)
-    records = [reflection(number="01", applied=[new]), reflection(number="02", rejected=[old])]
-    after = guidance_of()
-    for record in records:
-        after = replay.replay_record(after, record)
-    assert after.refused == {"有害的规则": "fixes_too_few: 0"}
-    assert (
-        replay.replay(guidance_of(), records)
-        == rules.end_round(guidance_of(), after)
-        == after.model_copy(update={"refused": {}})
-    )
-
-
-def test_replay_keeps_why_each_rule_left_and_an_older_record_says_no_more_than_it_did():
-    both = guidance_of(G1=ONE, G2=TWO)
-    after = replay.replay(
-        both, [reflection(cleaned_up=["G1", "G2"], left={"G1": "no_lift: 2 right, 3 wrong, 40% by chance"})]
-    )
-    assert {key: gone.why for key, gone in after.removed.items()} == {
-        "G1": "no_lift: 2 right, 3 wrong, 40% by chance",
-        "G2": "confidence below threshold",
-    }
-    assert after.step == both.step + 1
-
-
-def test_the_details_of_tickets_are_their_ids_and_the_labels_that_name_one_site_or_port():
-    shown = ticket(
-        "QC-7",
-        summaries=(
-            "BBU设备/华为×1，标签/5G-BBU-接地线×2，标签/无法识别×1",
-            "标签锦原机房；标签:RRU×1，标签/GPS×1，标签/合格证×1，标签/A7×1",
-        ),
-    )
-    assert details_of([shown], REFLECT.details) == {"QC-7", "5G-BBU-接地线", "锦原机房"}
