@@ -269,10 +269,9 @@ def test_a_rule_that_no_round_ran_under_is_not_judged_yet(weighed):
 def test_a_trial_says_what_it_had_to_meet_its_harm_and_what_it_names(weighed, tmp_path):
     story = Page(report(weighed)).texts["rule-G1"]
     assert "Fixed 4 of 9 wrong" in story
-    assert (
-        "p = 0.0012 (at most 0.012 wanted) Harm: the other error rises by 3.5% beyond wrong labels Names “挡风板”, which the checklist does not"
-        in story
-    )
+    harm = "Harm: the other error rises by 3.5% beyond wrong labels"
+    foreign = "Names “挡风板”, which the checklist does not"
+    assert f"p = 0.0012 (at most 0.012 wanted) {harm} {foreign}" in story
     old = Page(report(learnt_run(tmp_path / "old").complete())).texts["rule-G1"]
     assert "p = 0.0012" in old and not any(word in old for word in ("wanted", "Harm", "Names"))
 
@@ -431,8 +430,10 @@ def test_every_pair_of_student_and_questions_is_listed_and_the_runs_own_is_shown
     pair(run, "z-01", "checkpoints/zz/merged")
     page = Page(report(run))
     assert [(row[0], row[1], row[2]) for row in page.rows["pairs"]] == [
-        ("checkpoints/other/merged", "– a-01", "0.0% 0/80"), ("checkpoints/one/merged", "– one-01", "0.0% 0/80"), ("checkpoints/zz/merged", "– z-01", "0.0% 0/80")
-    ]  # fmt: skip
+        ("checkpoints/other/merged", "– a-01", "0.0% 0/80"),
+        ("checkpoints/one/merged", "– one-01", "0.0% 0/80"),
+        ("checkpoints/zz/merged", "– z-01", "0.0% 0/80"),
+    ]
     assert [row[3] for row in page.rows["pairs"]] == [
         "The gate lets it pass.",
         "The gate refuses it. (shown below)",

@@ -51,8 +51,9 @@ def test_decisions_are_merged_sorted_and_counted(run):
     )
     rate = wilson(1, 3)
     assert outcome.last_line == (
-        f"review_apply: 3 given = 1 new + 1 changed + 1 unchanged; 0 others kept; 3 of 4 queued tickets decided; label errors {rate}"
-    )  # fmt: skip
+        "review_apply: 3 given = 1 new + 1 changed + 1 unchanged; 0 others kept; "
+        f"3 of 4 queued tickets decided; label errors {rate}"
+    )
     assert list(decided(run)) == ["a::fail", "b::fail", "d::fail"]
     assert decided(run)["b::fail"].decision == "model_wrong" and decided(run)["a::fail"].note == "看得见"
     assert decide(run, line("c::pass", "unsure")).last_line.startswith(
@@ -111,7 +112,8 @@ def test_the_same_decisions_again_leave_the_file_untouched_so_that_nothing_is_re
         ("ticket_key,decision\na::fail,\n", "given.jsonl: holds no decision; fill in at least one"),
         (
             "ticket_key,decision\na::fail,wrong\n",
-            ":2: decision: unknown decision 'wrong'; write one of label_wrong, model_wrong, exclude, unsure (标签错、模型错、排除、不确定)",
+            ":2: decision: unknown decision 'wrong'; write one of label_wrong, model_wrong, exclude, unsure "
+            "(标签错、模型错、排除、不确定)",
         ),
         ("ticket_key,decision,note\na::fail,,看\n", ":2: decision: empty, though there is a note"),
         (
@@ -142,7 +144,10 @@ def test_a_wrong_line_is_named_in_one_line_and_nothing_is_written(run, text, mes
     assert snapshot(run.folder) == before
 
 
-TABLE = '工单,决定,备注,人工标签\r\na::fail,标签错,"第一行\r\n第二行, 完",不通过\r\nb::fail,,,不通过\r\nc::pass,unsure,,通过\r\n'
+TABLE = (
+    '工单,决定,备注,人工标签\r\na::fail,标签错,"第一行\r\n第二行, 完",不通过\r\n'
+    "b::fail,,,不通过\r\nc::pass,unsure,,通过\r\n"
+)
 
 
 @pytest.mark.parametrize(
@@ -199,7 +204,7 @@ def test_an_existing_table_is_not_written_over(run):
     assert outcome.code == 2 and "exists already" in outcome.err and snapshot(run.folder) == before
 
 
-@pytest.mark.parametrize("start", list("=+-@\t\r'") + ["＝"])
+@pytest.mark.parametrize("start", [*"=+-@\t\r'", "＝"])
 def test_no_cell_of_the_table_begins_as_a_formula_and_every_key_comes_back(tmp_path, start):
     group = f"{start}cmd|' /C calc'!A0"
     run = (

@@ -57,9 +57,8 @@ def queue_of(run: RunFolder) -> list:
 
 def stored(opened) -> dict:
     """The decisions that the browser keeps: ticket key -> [decision, note]."""
-    return opened.page.evaluate(
-        "JSON.parse(Object.entries(localStorage).find(([k]) => /^ticket-review\\/.*[0-9a-f]{16}$/.test(k))?.[1] ?? '{}')"
-    )
+    ours = "([key]) => /^ticket-review\\/.*[0-9a-f]{16}$/.test(key)"
+    return opened.page.evaluate(f"JSON.parse(Object.entries(localStorage).find({ours})?.[1] ?? '{{}}')")
 
 
 def saved(opened, path: Path, button: str = "#save") -> Path:
@@ -70,7 +69,7 @@ def saved(opened, path: Path, button: str = "#save") -> Path:
 
 
 def wait_for(opened, selector: str, text: str) -> None:
-    """Wait until an element holds a text (playwright's wait_for_function needs eval, which the page's policy refuses)."""
+    """Wait until an element holds a text. The page's policy refuses eval, which wait_for_function needs."""
     opened.page.locator(selector, has_text=re.compile(text)).first.wait_for(state="attached", timeout=10_000)
 
 
@@ -335,18 +334,33 @@ def test_a_phone_shows_it_without_scrolling_sideways_and_with_room_for_thumbs(ru
 
 def many(one: dict, count: int) -> list[dict]:
     """That many tickets of five photos, each with summaries of its own."""
-    facts = "BBU设备/华为,只显示部分,无需安装×1，光纤/有保护措施,弯曲半径合理/蛇形管×{0}，标签/5G-AAU{0}-光纤×1，电线/捆扎整齐×2，螺丝、光纤插头/BBU端光纤插头,符合要求×{0}"
+    facts = (
+        "BBU设备/华为,只显示部分,无需安装×1，光纤/有保护措施,弯曲半径合理/蛇形管×{0}，标签/5G-AAU{0}-光纤×1，"
+        "电线/捆扎整齐×2，螺丝、光纤插头/BBU端光纤插头,符合要求×{0}"
+    )
     photos = [f"image_{photo}" for photo in range(1, 6)]
-    return [
-        one | {"ticket_key": f"t{number}::fail", "group_id": f"t{number}", "images": [f"t{number}_{photo}.jpeg" for photo in photos],
-               "per_image": {photo: facts.format(number + place) for place, photo in enumerate(photos)}}
-        for number in range(count)
-    ]  # fmt: skip
+
+    def ticket_of(number: int) -> dict:
+        images = [f"t{number}_{photo}.jpeg" for photo in photos]
+        per_image = {photo: facts.format(number + place) for place, photo in enumerate(photos)}
+        named = {"ticket_key": f"t{number}::fail", "group_id": f"t{number}"}
+        return one | named | {"images": images, "per_image": per_image}
+
+    return [ticket_of(number) for number in range(count)]
 
 
-SCROLL = """async () => { const list = document.getElementById('list'), times = []; let last = performance.now();
-  for (let step = 0; step < 120; step++) { list.scrollTop += 4900; await new Promise(requestAnimationFrame); const now = performance.now(); times.push(now - last); last = now; }
-  return times.sort((a, b) => a - b)[60]; }"""
+SCROLL = """async () => {
+  const list = document.getElementById('list'), times = [];
+  let last = performance.now();
+  for (let step = 0; step < 120; step++) {
+    list.scrollTop += 4900;
+    await new Promise(requestAnimationFrame);
+    const now = performance.now();
+    times.push(now - last);
+    last = now;
+  }
+  return times.sort((a, b) => a - b)[60];
+}"""
 
 
 def test_ten_thousand_tickets_draw_no_more_than_is_in_sight(run, open_page):
@@ -365,7 +379,8 @@ def test_ten_thousand_tickets_draw_no_more_than_is_in_sight(run, open_page):
     wait_for(opened, ".row:visible .name", "^t9999$")
     assert opened.page.evaluate("document.querySelectorAll('*').length") < 600
     print(
-        f"10,000 tickets, {path.stat().st_size / 1e6:.1f} MB: first ticket after {opened_ms:.0f} ms; median frame while scrolling {frame_ms:.0f} ms"
+        f"10,000 tickets, {path.stat().st_size / 1e6:.1f} MB: first ticket after {opened_ms:.0f} ms; "
+        f"median frame while scrolling {frame_ms:.0f} ms"
     )  # pytest -s shows it
 
 
@@ -376,9 +391,11 @@ def test_photos_are_found_by_name_or_group_linked_lazily_and_missing_ones_are_sa
         (photos / name).parent.mkdir(parents=True, exist_ok=True)
         (photos / name).write_bytes(pixel)
     opened = open_page(make_page(run, photos=photos))
-    found = lambda: opened.page.eval_on_selector_all(
-        ".picture", "all => all.map(one => one.querySelector('img')?.getAttribute('src') ?? one.textContent)"
-    )
+
+    def found() -> list[str]:
+        source = "all => all.map(one => one.querySelector('img')?.getAttribute('src') ?? one.textContent)"
+        return opened.page.eval_on_selector_all(".picture", source)
+
     assert found() == ["../../photos%20%231/b_1.jpeg", "../../photos%20%231/deep/b_2.jpeg"]
     assert opened.page.get_attribute(".picture img", "loading") == "lazy"
     assert opened.page.evaluate("document.querySelector('.picture img').decode().then(() => true)")

@@ -18,15 +18,15 @@ from verdicts.stage_b.selection import select
 def queued(
     answers: list[tuple[StageA, str]],
     policy: str = "unsupported",
-    suspects: dict[str, str] = {},
-    shown: dict[str, str] = {},
+    suspects: dict[str, str] | None = None,
+    shown: dict[str, str] | None = None,
 ) -> list[NeedReviewEntry]:
     """The entries of one round in which these tickets got these candidates."""
     found = [candidates(of, words) for of, words in answers]
     chosen = [
         selection for (of, _), rows in zip(answers, found, strict=True) if (selection := select(of, rows, NO_GUARD))
     ]
-    return review_entries([row for rows in found for row in rows], chosen, policy, suspects, shown)
+    return review_entries([row for rows in found for row in rows], chosen, policy, suspects or {}, shown or {})
 
 
 @pytest.mark.parametrize(

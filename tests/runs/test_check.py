@@ -73,7 +73,8 @@ def test_a_run_under_way_is_checked_as_far_as_it_is(tmp_path):
             "rounds/0002/guidance.json",
             '"G2"',
             '"G3"',
-            "0002/guidance.json: BBU接地线检查: experiences and metadata disagree on G2; give every learnable rule both or neither",
+            "0002/guidance.json: BBU接地线检查: experiences and metadata disagree on G2; "
+            "give every learnable rule both or neither",
         ),
         (
             "metrics.jsonl",

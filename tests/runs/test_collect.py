@@ -133,9 +133,9 @@ def test_a_ticket_that_stage_a_no_longer_holds_is_named(run):
     before = snapshot(run.folder)
     outcome = run.collect()
     assert outcome.code == 2
-    assert (
-        outcome.err
-        == f"{run.rounds}/0001/trajectories.jsonl: ticket_key: 'c::pass' is not a ticket of this stage_a.jsonl; make the rounds again from it\n"
+    assert outcome.err == (
+        f"{run.rounds}/0001/trajectories.jsonl: ticket_key: 'c::pass' is not a ticket of this stage_a.jsonl; "
+        "make the rounds again from it\n"
     )
     assert snapshot(run.folder) == before
 

@@ -139,7 +139,7 @@ def test_a_new_run_plays_round_after_round_keeps_every_file_and_is_then_finished
     for name in ("need_review_queue.jsonl", "reflection.jsonl", "guidance.json"):
         (folder / "rounds" / "0002" / name).unlink()
     shutil.rmtree(folder / "rounds" / "0003")
-    resumed = rounds(2, after="rollout", last=2) + ["next_round", *rounds(3, last=3), "next_round"]
+    resumed = [*rounds(2, after="rollout", last=2), "next_round", *rounds(3, last=3), "next_round"]
     assert project.made(*new) == resumed + TAIL[1:]
 
 

@@ -18,8 +18,10 @@ WHOLE = load(
     "miniature", "bbu_line", configs=ROOT / "configs"
 )  # 4 groups of 4, 8 operations, trials of 96 + 96 from 4 windows, a fifth held out
 PROBE = Probe(
-    tickets=20, wrong={"pass": 4, "fail": 0}, right={"pass": 8, "fail": 8}, open_s=3.0, start_s=1.0, rollout_s=10.0, rollout_read=2000, rollout_written=400,
-    system_tokens=100, calls=1, calls_s=5.0, calls_read=300, calls_written=50, operations=2, judge_s=4.0, judge_read=2000, round_bytes=20_000, ticket_bytes=8_000,
+    tickets=20, wrong={"pass": 4, "fail": 0}, right={"pass": 8, "fail": 8}, open_s=3.0, start_s=1.0,
+    rollout_s=10.0, rollout_read=2000, rollout_written=400, system_tokens=100,
+    calls=1, calls_s=5.0, calls_read=300, calls_written=50, operations=2,
+    judge_s=4.0, judge_read=2000, round_bytes=20_000, ticket_bytes=8_000,
 )  # fmt: skip
 RIGHT, WRONG = "Verdict: 通过\nReason: 符合要求(G0)", "Verdict: 不通过\nReason: 缺少螺丝(G0)"
 
@@ -40,8 +42,8 @@ def trial(**limits: int) -> TrialSection:
 def test_a_round_is_rollout_reflection_and_starting():
     cost = round_cost(PROBE, 5, 2, config(100))
     # 100 tickets are 5 probes, of which 4 are learnt from: 16 false releases, all shown in 4 calls, 8 proposals.
-    # Each is tried on two windows: 32 errors less the 16 shown are 16 of the 96 wanted, less than a quarter, so all 32, and 64
-    # right passes. These 96 are judged 1 + 8 times, and 48 tickets labelled fail once: 912.
+    # Each is tried on two windows: 32 errors less the 16 shown are 16 of the 96 wanted, less than a quarter, so all 32,
+    # and 64 right passes. These 96 are judged 1 + 8 times, and 48 tickets labelled fail once: 912.
     rollout, calls, judging = 5 * 10.0, 4 * 5.0, 912 / 20 * 4.0
     assert cost.seconds == pytest.approx(rollout + calls + judging + 2 * 3.0 + 4 * 1.0)
     assert cost.reflect_s == pytest.approx(calls + judging + 3.0 + 1.0)
@@ -82,13 +84,15 @@ def test_what_a_round_of_learning_asks_follows_the_configuration(changed, calls,
 
 @pytest.mark.parametrize(("windows", "judged"), [(1, 16 + 32), (2, 32 + 64), (3, 32 + 96), (4, 48 + 96), (7, 96 + 96)])
 def test_more_windows_have_more_tickets_to_try_on(windows, judged):
-    # 16 errors a window, those of the last one shown: the 0 and 16 unseen of one and two windows are too few, so all errors are tried on
+    # 16 errors a window, those of the last one shown: the 0 and 16 unseen of one and two windows are too few, so all
+    # errors are tried on
     assert learning_of(PROBE, 5, windows, config(100)).judged == pytest.approx(9 * judged + 48)
 
 
 def test_proposals_are_shared_out_by_the_calls_of_each_direction():
     both = replace(PROBE, wrong={"pass": 4, "fail": 2}, right={"pass": 8, "fail": 6}, calls=2)
-    # 16 and 8 errors, all shown in 4 calls and 2, so 4 and 2 of 6 proposals; 32 and 16 errors of two windows, 64 and 48 right ones; 40 labelled fail
+    # 16 and 8 errors, all shown in 4 calls and 2, so 4 and 2 of 6 proposals; 32 and 16 errors of two windows, 64 and 48
+    # right ones; 40 labelled fail
     assert learning_of(both, 5, 2, config(100)) == pytest.approx((6, 5 * (32 + 64) + 3 * (16 + 48) + 40, 8))
 
 

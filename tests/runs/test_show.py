@@ -76,9 +76,9 @@ def test_guidance_reads_as_a_diff_with_its_reasons(run):
     assert f"round 1 (epoch 1), step 0 -> 1\n  + G1: {OLD}\n      r0001-01: 标签要能读\n" in text
     assert f"round 2 (epoch 2), step 1 -> 2\n  ~ G1: {NEW}\n      was: {OLD}\n" in text
     assert (
-        f"round 3 (epoch 3), step 2 -> 3\n  - G1: {NEW}\n      r0003-life: confidence below threshold\n      when it left: 1 hits, 5 misses, confidence 0.25\n"
-        in text
-    )
+        f"round 3 (epoch 3), step 2 -> 3\n  - G1: {NEW}\n      r0003-life: confidence below threshold\n"
+        "      when it left: 1 hits, 5 misses, confidence 0.25\n"
+    ) in text
     assert "round 4" not in text
 
 
@@ -120,12 +120,13 @@ def test_a_gap_is_the_first_thing_said_of_now_and_no_run_with_one_is_ready(weigh
 
 def test_rules_in_force_and_rules_that_left_stand_with_their_evidence(weighed):
     text = show(weighed)
+    learnt, fresh = "        rounds 3 to 4, learn tickets:", "        rounds 3 to 4, tickets it was not learnt from:"
     assert (
         f"    G1: {WORKS}\n"
-        "        rounds 3 to 4, learn tickets: 20 hits, 2 misses, 91% right, 50% by chance: lift +41 points [+24, +50]\n"
-        "        rounds 3 to 4, tickets it was not learnt from: 15 hits, 1 misses, 94% right, 48% by chance: lift +46 points [+25, +55]\n"
+        f"{learnt} 20 hits, 2 misses, 91% right, 50% by chance: lift +41 points [+24, +50]\n"
+        f"{fresh} 15 hits, 1 misses, 94% right, 48% by chance: lift +46 points [+25, +55]\n"
         f"    G2: {RIDES}\n"
-        "        rounds 3 to 4, learn tickets: 12 hits, 10 misses, 55% right, 50% by chance: lift +5 points [-13, +21]\n"
+        f"{learnt} 12 hits, 10 misses, 55% right, 50% by chance: lift +5 points [-13, +21]\n"
         "        rounds 3 to 4, tickets it was not learnt from: 0 hits, 0 misses\n"
         "        LIVES ON THE BASE RATE: nothing shows that it does better than chance\n"
     ) in text
@@ -156,9 +157,11 @@ def test_a_trial_says_what_it_had_to_meet_its_harm_and_what_it_names(weighed):
 def test_what_more_tickets_would_decide_is_listed_the_nearest_first(weighed, tmp_path):
     found = show(weighed).partition("What more tickets would decide")[2].partition("\n\n")[0].splitlines()[1:]
     assert found == [
-        "  须见线夹", "      p = 0.11, at most 0.02 wanted: about 2 times as many tickets like these would settle it",
-        "  须见扎带。", "      p = 0.11, at most 0.001 wanted: about 3 times as many tickets like these would settle it",
-    ]  # fmt: skip
+        "  须见线夹",
+        "      p = 0.11, at most 0.02 wanted: about 2 times as many tickets like these would settle it",
+        "  须见扎带。",
+        "      p = 0.11, at most 0.001 wanted: about 3 times as many tickets like these would settle it",
+    ]
     assert "What more tickets" not in show(weighed_run(tmp_path / "none", near=NEAR[3:]))
 
 
@@ -179,9 +182,9 @@ def test_a_run_under_way_is_shown_as_far_as_it_is(run):
 def test_a_run_that_has_not_started_says_so(tmp_path):
     outcome = call("show", run_dir=tmp_path)
     assert outcome.code == 2
-    assert (
-        outcome.err
-        == f"{tmp_path}/rounds/0000/guidance.json: no such file: this run has not started; check MISSION and RUN, or start it with make distill\n"
+    assert outcome.err == (
+        f"{tmp_path}/rounds/0000/guidance.json: no such file: this run has not started; "
+        "check MISSION and RUN, or start it with make distill\n"
     )
 
 

@@ -197,13 +197,13 @@ def answers_of(groups: list[str], label: str, wrong: int, right: int) -> dict[st
 
 
 def standing(
-    answers: dict[str, str], learn: LearnSection | None = LEARN, said: dict[str, ReviewDecision] = {}
+    answers: dict[str, str], learn: LearnSection | None = LEARN, said: dict[str, ReviewDecision] | None = None
 ) -> Standing:
     of = [ticket(*key.split("::"), SUMMARY) for key in answers]
     return standing_of(
         [select(one, candidates(one, verdict), NO_GUARD) for one, verdict in zip(of, answers.values(), strict=True)],
         [],
-        said,
+        said or {},
         learn,
     )
 
@@ -250,8 +250,11 @@ def test_an_error_that_is_more_frequent_on_hold_out_tickets_than_noise_explains_
         found = standing(answers_of(LEARNT, label, *learnt) | answers_of(HELD, label, *held))
         assert [one.rate for one in found.gaps] == ([rate] if gap else [])
         if gap:
-            sides = f"{wilson(held[0], sum(held))} on tickets that guidance never saw, {wilson(learnt[0], sum(learnt))} on those that it was learnt from"
-            assert str(found.gaps[0]) == f"GAP: {name} is {sides}: beyond noise; do not trust the rules yet"
+            assert str(found.gaps[0]) == (
+                f"GAP: {name} is {wilson(held[0], sum(held))} on tickets that guidance never saw, "
+                f"{wilson(learnt[0], sum(learnt))} on those that it was learnt from: "
+                "beyond noise; do not trust the rules yet"
+            )
 
 
 def test_a_side_without_tickets_of_a_label_has_no_gap_and_says_so():
@@ -276,7 +279,8 @@ def test_distill_and_show_say_both_sides_and_a_gap_first(tmp_path):
     run.play({key: f"{verdict} {verdict}" for key, verdict in answers.items()}).finish().complete()
     assert held_out_of(run.folder) == LEARN
     expected = [
-        f"GAP: FRR is {wilson(6, 10)} on tickets that guidance never saw, {wilson(1, 30)} on those that it was learnt from: beyond noise; do not trust the rules yet",
+        f"GAP: FRR is {wilson(6, 10)} on tickets that guidance never saw, {wilson(1, 30)} on those that it was "
+        "learnt from: beyond noise; do not trust the rules yet",
         f"FRR {wilson(7, 40)}; 7 tickets wait for review",
         f"FRR: learn {wilson(1, 30)}, hold-out {wilson(6, 10)}",
         "false block: learn n/a (n=0), hold-out n/a (n=0)",
