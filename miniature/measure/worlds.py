@@ -148,21 +148,25 @@ def measure(
 
 
 def balanced_tickets(world: Any, count: int, seed: int, flip: float, fails: float) -> list:
-    """``count`` tickets, of which a share ``fails`` is labelled fail (0: as they come)."""
+    """``count`` tickets, of which a share ``fails`` is labelled fail (0: as they come), but for what flips.
+
+    Tickets are chosen by their right verdict, never by their label. To choose by label would take more of the flipped
+    ones than ``flip`` wherever a label is rarer in the world than in ``fails``.
+    """
     from miniature.world import dataset as worlds
 
     if not fails:
         return worlds.draw_tickets(world, count, seed, flip)
-    drawn = worlds.draw_tickets(world, 4 * count, seed, flip)
-    wanted = {"fail": round(count * fails), "pass": count - round(count * fails)}
-    kept = []
-    for row in drawn:
-        if wanted[row.label]:
-            wanted[row.label] -= 1
-            kept.append(row)
-    if any(wanted.values()):
-        raise RuntimeError(f"too few tickets with these labels: {wanted} missing")
-    return kept
+    right_fails = round(count * (fails - flip) / (1 - 2 * flip))
+    left = {"fail": right_fails, "pass": count - right_fails}
+    chosen = []
+    for row in worlds.draw_tickets(world, 6 * count, seed, flip):
+        if left[row.clean] > 0:
+            left[row.clean] -= 1
+            chosen.append(row)
+    if any(left.values()):
+        raise RuntimeError(f"too few tickets with these verdicts: {left} missing")
+    return chosen
 
 
 def wrong_rule(seed: int, worlds: Any, world: Any) -> str:
