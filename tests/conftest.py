@@ -33,7 +33,7 @@ SLOW = {
     "runs/test_plan",
     "runs/test_why",
     "sft/test_sft",
-    "student/test_student",
+    "student/test_model",
     "student/test_summarize",
 }
 

@@ -1,7 +1,8 @@
 """A little run with everything that tools read, for tools/chaos_inputs.py: good files, and how each is read."""
 
 import shutil
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from functools import partial
 from pathlib import Path
 from typing import NamedTuple
 
@@ -173,33 +174,28 @@ class Samples:
 
     def kinds(self) -> list[Kind]:
         """Every kind of file with its readers."""
-        run, made = self.run.folder, []
+        made = [*self.records(), *self.read_otherwise(), *self.configurations(), *self.of_student()]
+        return [kind for kind in made if kind.path.exists()]
+
+    def records(self) -> Iterator[Kind]:
+        """Files of a run and of a round by their record models, and each tool's section."""
+        run = self.run.folder
         whole = (check, show, report, diff, collect, aggregate, distill, review_page, review_apply)
         for name, model in RUN_FILES.items():
-            read = (
-                (lambda path, model=model: read_json(path, model))
-                if name.endswith(".json")
-                else (lambda path, model=model: read_file_rows(path, model))
-            )
-            made.append(Kind(run / name, read, whole))
+            yield Kind(run / name, reader_of(name, model), whole)
         for name, model in ROUND_FILES.items():
-            read = (
-                (lambda path, model=model: read_json(path, model))
-                if name.endswith(".json")
-                else (lambda path, model=model: read_file_rows(path, model))
-            )
-            made.append(Kind(run / "rounds" / "0002" / name, read, (*whole, apply)))
+            yield Kind(run / "rounds" / "0002" / name, reader_of(name, model), (*whole, apply))
         for tool, section in SECTION_FILES.items():
-            made.append(
-                Kind(run / "config" / f"{tool}.yaml", lambda path, section=section: read_section(path, section), whole)
-            )
+            read = partial(read_section, model=section)
+            yield Kind(run / "config" / f"{tool}.yaml", read, whole)
+
+    def read_otherwise(self) -> list[Kind]:
+        """Files of a run as readers of their own see them, decisions, and photos."""
+        run = self.run.folder
         tickets = {ticket.ticket_key: ticket for ticket in read_tickets(run / "stage_a.jsonl")}
-        keys, rules = (
-            set(tickets),
-            read_guidance(run / "rounds" / "0002" / "guidance.json", mission_name("bbu_line", CONFIGS)),
-        )
-        questions = Trained(Path("trained"), frozenset(), frozenset())
-        made += [
+        keys = set(tickets)
+        rules = read_guidance(run / "rounds" / "0002" / "guidance.json", mission_name("bbu_line", CONFIGS))
+        return [
             *(
                 Kind(
                     run / "rounds" / "0002" / name, lambda path: read_past(path.parents[1], 3, rules, 4, 1, tickets, {})
@@ -212,6 +208,11 @@ class Samples:
             Kind(self.folder / "review.csv", lambda path: read_given(path, keys), (review_apply_table,)),
             Kind(self.folder / "manifest.jsonl", read_input),
             Kind(self.folder / "overlay.yaml", lambda path: load("miniature", "bbu_line", path, CONFIGS)),
+        ]
+
+    def configurations(self) -> list[Kind]:
+        """Layers of the configuration."""
+        return [
             Kind(self.folder / "configs" / "base.yaml", lambda path: load("miniature", "bbu_line", None, path.parent)),
             Kind(
                 self.folder / "configs" / "missions" / "bbu_line.yaml",
@@ -225,6 +226,14 @@ class Samples:
                 lambda path: load("miniature", "bbu_line", None, path.parents[1]),
             ),
             Kind(self.folder / "mix.yaml", read_fusion, (Samples.fuse,)),
+        ]
+
+    def of_student(self) -> list[Kind]:
+        """What the student's tools read and write, unfinished files, and files that a second reader reads."""
+        run = self.run.folder
+        keys = {ticket.ticket_key for ticket in read_tickets(run / "stage_a.jsonl")}
+        questions = Trained(Path("trained"), frozenset(), frozenset())
+        return [
             *(
                 Kind(self.folder / "in" / f"{name}.jsonl", json_lines, (Samples.fuse,))
                 for name in ("chat", "dense", "summary")
@@ -255,7 +264,12 @@ class Samples:
             Kind(run / "config" / "rollout.yaml", lambda path: read_config(path.parents[1]), (report,)),
             Kind(run / "selections.jsonl", lambda path: read_end(path.parent), (diff,)),
         ]
-        return [kind for kind in made if kind.path.exists()]
+
+
+def reader_of(name: str, model: type) -> Callable[[Path], object]:
+    """How a file of these records is read: one object, or one a line."""
+    read = read_json if name.endswith(".json") else read_file_rows
+    return lambda path: read(path, model)
 
 
 def json_lines(path: Path) -> object:
