@@ -4,7 +4,7 @@ from math import comb
 
 import pytest
 
-from tests.guidance.test_sample import LIMITS, drawn, passes, released, selected
+from tests.support.trial_samples import LIMITS, drawn, passes, released, selected
 from verdicts.config.sections import LifeCycle
 from verdicts.guidance.sample import TrialSample
 from verdicts.guidance.trial import (

@@ -43,6 +43,7 @@ TESTED_IN = {
     "report/evidence": "report/test_report",
     "review/decisions": "review/test_review_apply",
     "review/page": "review/test_review_page",
+    "sft/merge": "sft/test_sft",
     "runs/checks/answers": "runs/test_check",
     "runs/checks/corpus": "runs/test_check",
     "runs/checks/review": "runs/test_check",
