@@ -31,6 +31,7 @@ def advice_of(report: Report) -> Advice:
             "reasons": len(gate.reasons),
         }
         return Advice("good", "verdict.ship", said) if gate.passed else Advice("stop", "verdict.no_ship", said)
+    # Labels as people corrected them come first: the last epoch's figures still hold the labels as given.
     frr = report.standing.rates.frr if report.standing else now.frr if now else None
     return training_advice(status, report.learnt.rounds, frr, report.undecided, report.limit, report.gaps)
 
@@ -49,7 +50,7 @@ def gap_sentence(gap: Gap) -> Advice:
 
 def report_page(report: Report) -> str:
     """The whole page as text."""
-    marker = Marker(report.learnt.states[-1].experiences["G0"], report.guard)
+    marker = Marker(report.learnt.states[-1].experiences["G0"], report.guard)  # marks what the guard looks at
     return render_page(
         "report",
         texts=rate_texts(),
@@ -125,7 +126,7 @@ def rate_texts() -> dict[str, list[str]]:
 def story_life(report: Report, story: Story) -> Markup:
     """A rule's hits and misses on the run's rounds."""
     last = report.learnt.rounds
-    per_epoch = report.status.rounds_per_epoch if report.status else last or 1
+    per_epoch = report.status.rounds_per_epoch if report.status else last or 1  # not judged yet: no epoch is drawn
     return svg.rule_life(story.tallies, story.born, story.died, max(1, last), range(per_epoch, last, per_epoch))
 
 

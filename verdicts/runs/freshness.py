@@ -35,6 +35,7 @@ class Fresh:
 
     def changed(self) -> dict[Path, list[str]]:
         """Results of this run and of its student that were made from other inputs -> what changed."""
+        # The mix lies outside the run, in a folder that other mixes share: its note is looked at by itself.
         results = self._without_a_note() | stale([self.run_dir, CHECKPOINTS / self.student]) | self._of_other_photos()
         for folder, noted in self._fused():
             if found := changes(noted, run_folder(folder)):
@@ -49,7 +50,7 @@ class Fresh:
         rounds = self.run_dir / "rounds"
         noted = {path for folder, note in notes_below([rounds]) for path in outputs_of(folder, note)}
         if rounds / "0000" / "guidance.json" not in noted:
-            return {}
+            return {}  # the first file that a loop writes has no note: the run is older than notes
         there = {path for name in ROUND_FILES for path in rounds.glob(f"*/{name}")}
         return {path: ["no note of what it was made from"] for path in sorted(there - noted)}
 
@@ -79,6 +80,7 @@ class Fresh:
             names += [str(path) for folder, noted in notes for path in outputs_of(folder, noted)]
             names += [str(path) for path in self.run_dir.glob("rounds/*/*.json*")]
             names += [str(path) for path in FUSED.glob(f"{self.student}.*")]
+        # The list goes through the environment and make's own parser: a name with a blank or a $ would be another one.
         return sorted({name for name in names if _PLAIN.fullmatch(name)})
 
     def align(self) -> None:
@@ -119,7 +121,7 @@ class Fresh:
         if not path.exists():
             return []
 
-        from verdicts.config.load import read_yaml
+        from verdicts.config.load import read_yaml  # YAML costs start-up time, and most calls have no mix
 
         words = [
             word.replace("{corpus}", str(self.run_dir)) for word in _words(read_yaml(path)) if word.endswith(".jsonl")

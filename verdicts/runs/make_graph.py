@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 STALE = "stale "  # begins the cause of a file that was made from other inputs, whatever its times
+# What GNU make prints under --trace from 4.3 on. The words follow the locale, so make is asked under LC_ALL=C.
 _UPDATE = re.compile(r"^\S+:\d+: update target '(?P<target>[^']+)' due to: (?P<newer>.+)$", re.MULTILINE)
 _ABSENT = re.compile(r"^\S+:\d+: target '(?P<target>[^']+)' does not exist$", re.MULTILINE)
 _TOOL = re.compile(r"-m tools\.(?P<tool>[\w.]+)(?:[^\n]* (?:--round |--output \S*rounds/)(?P<round>\d+))?")
@@ -29,15 +30,17 @@ class DryRun:
 class Graph:
     """The Makefile of the working directory under some variables (``RUN=demo``). Asking runs no recipe.
 
-    ``settled``: what prepare would put into the environment (tools/prepare.py), STALE among it.
+    ``environment``: what prepare would put into it (tools/prepare.py), STALE among it.
     """
 
-    def __init__(self, make: str, variables: Iterable[str], settled: Mapping[str, str]):
-        self.command, self.settled = [make, "-n", "GRAPH=1", *variables], dict(settled)
+    def __init__(self, make: str, variables: Iterable[str], environment: Mapping[str, str]):
+        self.command, self.environment = [make, "-n", "GRAPH=1", *variables], dict(environment)
 
     def ask(self, goals: Sequence[str], as_new: Iterable[str] = ()) -> DryRun:
         """What making ``goals`` would take, with the files of ``as_new`` taken for edited this moment."""
+        # GRAPH=1 shows the plain rules: without it a goal would call prepare, which calls make again.
         done = self._run("--trace", *(word for name in as_new for word in ("-W", name)), *goals)
+        # The Makefile makes a stale file depend on FORCE, which says nothing to a person: its cause is the staleness.
         newer = {
             found["target"]: [name if name != "FORCE" else STALE + found["target"] for name in found["newer"].split()]
             for found in _UPDATE.finditer(done.stdout)
@@ -56,7 +59,10 @@ class Graph:
 
     def _run(self, *words: str) -> subprocess.CompletedProcess[str]:
         return subprocess.run(
-            [*self.command, *words], capture_output=True, text=True, env={**os.environ, **self.settled, "LC_ALL": "C"}
+            [*self.command, *words],
+            capture_output=True,
+            text=True,
+            env={**os.environ, **self.environment, "LC_ALL": "C"},
         )
 
 
@@ -65,7 +71,7 @@ def chains(answer: DryRun, file: str) -> list[list[str]]:
 
     A cause is a file that nothing would make first, or a file (``file`` too) that is not there: it ends its chain.
     """
-    ways, queue, found = {file: [file]}, [file], []
+    ways, queue, found = {file: [file]}, [file], []  # breadth first: the first way to a file is a shortest one
     while queue:
         target = queue.pop(0)
         if target not in answer.newer or not Path(target).exists():

@@ -168,6 +168,7 @@ class Choice:
             if was and not same and sha256_of(Path(named)) != was.sha256:
                 self._refuse("STAGE_A", was.source, named)
             return named, same is not None and same.synthetic
+        # STAGE_A= (named, and empty) with REMAKE=1 lets go of the tickets of before; a run without a name keeps them.
         if was and (named is None or not self.remake):
             return was.source, was.synthetic
         mission = self.run_dir.name
