@@ -108,6 +108,7 @@ def read_pair(folder: Path, name: str) -> StudentResult | None:
 
 
 def _says(evaluation: Evaluation) -> tuple[object, ...]:
+    """What the gate judged of an evaluation: two that agree in it are the same to a reader of the page."""
     return (
         evaluation.student.sha256,
         evaluation.questions,

@@ -67,7 +67,7 @@ def page_data(
     rules: dict[str, dict[str, str | int | None]]
     rules = {key: {"text": text, "removed": None} for key, text in guidance.experiences.items()}
     rules |= {key: {"text": rule.text, "removed": rule.round} for key, rule in guidance.removed.items()}
-    table: dict[Piece, int] = {}
+    table: dict[Piece, int] = {}  # filled by _ticket, in the order in which pieces are first met
     shown = [_ticket(ticket, marker, photos, table) for ticket in tickets]
     return {
         "run": run,

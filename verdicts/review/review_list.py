@@ -38,7 +38,7 @@ class Evaluations:
         """Take in one candidate of a ticket; without its place it cannot be read again."""
         found, at = self._found[number], _held(row.round)
         if found and at < self._round[number]:
-            return
+            return  # rows may stand in any order: this one is of an older round
         if not found or at > self._round[number]:
             self._round[number], found = at, _SEEN
             if placed:
@@ -64,7 +64,7 @@ class Evaluations:
 
 
 def _held(number: int) -> int:
-    """A round's number as a column can hold it."""
+    """A round's number as a column of 64 bits can hold it: a file edited by hand may say anything."""
     return max(-(2**62), min(number, 2**62))
 
 
@@ -129,7 +129,7 @@ class ReviewQueue:
             odds.append(float("inf") if against is None else -against)
             keys.append(ticket.ticket_key)
         by_key = np.array(sorted(range(len(keys)), key=keys.__getitem__), dtype=np.int64)
-        del keys
+        del keys  # the only column of texts: a million keys weigh more than all else here
         times = np.frombuffer(self._times, dtype=np.uint32)[listed].astype(np.int64)
         return listed[by_key[np.lexsort((-times[by_key], np.array(odds)[by_key]))]]
 

@@ -119,7 +119,7 @@ def _read_stage_a(run: RunUnderCheck, see: See) -> FileReport:
     """The tickets: one file that has to be there, for all others are checked against it."""
     path = run.folder / "stage_a.jsonl"
     records, problems = _rows(path, "stage_a.jsonl", None, StageA, see)
-    if not problems.count:
+    if not problems.count:  # Tickets stops at the first mistake, and here all are counted
         try:
             run.tickets = Tickets(path)
             run.numbers = Numbers(run.tickets)

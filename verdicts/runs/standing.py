@@ -103,7 +103,7 @@ def standing_of(
         verdict_rates(counts.elements())
         for counts in (sum(pairs.values(), Counter()), pairs["learn"], pairs["holdout"])
     )
-    listed = Counter(ticket.ticket_key not in said for ticket in queue)
+    listed = Counter(ticket.ticket_key not in said for ticket in queue)  # True: nobody has decided it
     held = learn is not None and learn.holdout > 0
     return Standing(rates, learnt if held else None, kept if held else None, len(said), listed.total(), listed[True])
 
@@ -169,6 +169,7 @@ def training_advice(
 
     A run whose rules do worse on tickets that they were not learnt from (``gaps``) is never ready.
     """
+    # How the loop ended comes first: figures under guidance that did not converge hold for nothing that is kept.
     if status is None or status.status == "running":
         return Advice("wait", "verdict.running", {"rounds": rounds})
     if status.status == "unreadable":
@@ -182,6 +183,8 @@ def training_advice(
         return Advice("wait", "verdict.no_limit", said)
     said["limit"] = percent(limit)
     how = stands(frr, limit)
+    # A rate above its limit is worse news than one that is not sure yet, and both are worse than a gap: a gap is told
+    # beside the verdict anyhow.
     if how == "above":
         return Advice("stop", "verdict.over" if waiting else "verdict.over_reviewed", said)
     if how == "unsure":
