@@ -16,7 +16,12 @@ from verdicts.config.load import load
 
 ROOT = Path(__file__).resolve().parents[2]
 README = (ROOT / "README.md").read_text(encoding="utf-8")
-PAGES = [ROOT / "README.md", *sorted((ROOT / "docs").glob("*.md")), *sorted((ROOT / "data/miniature").glob("*.md"))]
+PAGES = [
+    ROOT / "README.md",
+    ROOT / "CONTRIBUTING.md",
+    *sorted((ROOT / "docs").glob("*.md")),
+    *sorted((ROOT / "data/miniature").glob("*.md")),
+]
 TOOLS = sorted(path.stem for path in (ROOT / "tools").glob("*.py") if path.stem != "__init__")
 MISSIONS = sorted(path.stem for path in (ROOT / "configs/missions").glob("*.yaml"))
 MODELS = sorted(path.stem for path in (ROOT / "configs/models").glob("*.yaml"))
