@@ -58,6 +58,7 @@ class Index:
     of one group.
     """
 
+    # arrays of C numbers, not lists: a list's entry takes 8 bytes for its place and 28 for its int
     files: list[IndexedFile] = field(default_factory=list)
     file: "array[int]" = field(default_factory=lambda: array("H"))
     offset: "array[int]" = field(default_factory=lambda: array("Q"))
@@ -73,6 +74,7 @@ class Index:
     def column(self, name: str) -> np.ndarray:
         """A column as a numpy array over the same memory."""
         column = getattr(self, name)
+        # A view: while one is alive the array cannot grow (BufferError), so columns are taken when all is read.
         return np.frombuffer(column, dtype=column.typecode)
 
     def add(self, file: IndexedFile, template: str, count: CountTokens, seed: int, tick: Callable[[int], Any]) -> None:
@@ -80,7 +82,7 @@ class Index:
 
         Raises UserError at the first bad row and for an empty file.
         """
-        state, digest = os.stat(file.path), hashlib.sha256()
+        state, digest = os.stat(file.path), hashlib.sha256()  # before reading: a change meanwhile is seen later
         self.files.append(file)
         before = len(self)
         for line, offset, raw in stream(file.path, digest):
@@ -209,7 +211,7 @@ def write_rows_of(index: Index, rows: RowNumbers, config: Fusion, path: Path, ti
     with opened(index.files) as handles, open(path, "wb") as out:
         for row in rows.tolist():
             at = index.file[row]
-            raw = os.pread(handles[at], index.length[row], index.offset[row])
+            raw = os.pread(handles[at], index.length[row], index.offset[row])  # no seek: rows come in any order
             line = (dump(fused_row(raw, config.sources[index.files[at].source], folders[at])) + "\n").encode()
             digest.update(line)
             out.write(line)

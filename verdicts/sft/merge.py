@@ -54,16 +54,17 @@ def write_merged(base: Path, deltas: dict[str, "torch.Tensor"], output: Path) ->
         if file.suffix in COPIED_SUFFIXES:
             shutil.copyfile(file, output / file.name)
     missing = set(deltas)
-    for file in sorted(base.glob(WEIGHTS)):
+    for file in sorted(base.glob(WEIGHTS)):  # one shard in memory at a time
         with safe_open(file, framework="pt") as held:
             mine = missing.intersection(held.keys())
             if mine:
                 tensors = {name: held.get_tensor(name) for name in held.keys()}  # noqa: SIM118  not a dict: keys() alone
                 metadata = held.metadata()
-        if not mine:
+        if not mine:  # a file of which nothing learnt keeps its bytes
             shutil.copyfile(file, output / file.name)
             continue
         for name in mine:
+            # bf16 has 8 bits: the sum in it would round twice, and lose small deltas
             tensors[name] = (tensors[name].float() + deltas[name]).to(tensors[name].dtype)
         save_file(tensors, output / file.name, metadata=metadata)
         missing -= mine
@@ -81,7 +82,7 @@ def publish(made: Path, output: Path) -> None:
         weights.chmod((made / METRICS_FILE).stat().st_mode)
     (output / METRICS_FILE).unlink(missing_ok=True)
     for part in PARTS:
-        if (output / part).exists():
+        if (output / part).exists():  # a folder cannot be renamed over one that holds files
             os.replace(output / part, made / f"earlier-{part}")
         os.replace(made / part, output / part)
     os.replace(made / METRICS_FILE, output / METRICS_FILE)

@@ -50,12 +50,13 @@ class StudentLoss(torch.nn.Module):
 
     def forward(self, batch: dict[str, torch.Tensor], kept: torch.Tensor | None = None) -> torch.Tensor:
         """Losses [learnt tokens] of a batch of ``Encoder.batch``, padded right; ``kept``: which of them are kept."""
-        targets = batch["labels"][:, 1:]
+        targets = batch["labels"][:, 1:]  # a position predicts the id behind it
         learnt = targets != NOT_LEARNT
         logits = self._logits(batch, learnt)
         losses = F.cross_entropy(logits, targets[learnt], reduction="none")
         if kept is None or not kept.any():
             return losses
+        # The base is the same model with its adapter off: no second copy of the weights, and no gradient through it.
         with torch.no_grad(), self.model.disable_adapter():
             base = self._logits(batch, learnt)[kept].log_softmax(-1)
         divergence = F.kl_div(logits[kept].log_softmax(-1), base, reduction="none", log_target=True).sum(-1)
@@ -66,6 +67,7 @@ class StudentLoss(torch.nn.Module):
         student = self.model.get_base_model()
         given = {name: value for name, value in batch.items() if name not in ("labels", "attention_mask")}
         hidden = student.model(**given, use_cache=False).last_hidden_state
+        # Logits of all positions would be the largest tensor of a step: rows x ids x 150,000 words.
         logits: torch.Tensor = student.lm_head(hidden[:, :-1][learnt]).float()
         return logits
 
@@ -92,6 +94,7 @@ class Minibatch:
 
 def prefetch(make: Callable[[Any], Minibatch], wanted: Iterator[Any]) -> Iterator[Minibatch]:
     """Make batches in order, the next one in a thread while the caller works on the last."""
+    # A thread is enough: Pillow and torch let go of the interpreter. One ahead: more would only hold pixels.
     with ThreadPoolExecutor(1) as thread:
         coming = None
         for what in wanted:
@@ -112,11 +115,13 @@ def val_losses(
     if not rows.facts:
         return {}
     tasks = sorted({fact.task for fact in rows.facts})
-    order = sorted(range(len(rows.facts)), key=lambda index: rows.facts[index].tokens)
+    order = sorted(range(len(rows.facts)), key=lambda index: rows.facts[index].tokens)  # little padding
     cuts = [order[at : at + size] for at in range(0, len(order), size)][
         accelerator.process_index :: accelerator.num_processes
     ]
-    sums = torch.zeros(len(tasks), 2, dtype=torch.float64)
+    sums = torch.zeros(
+        len(tasks), 2, dtype=torch.float64
+    )  # of each task: losses and tokens; who has no rows of it adds 0
     learner.eval()
     with (
         torch.inference_mode(),
@@ -149,7 +154,8 @@ class Trainer:
         self.plan = StepPlan(
             [fact.task for fact in rows.facts], [fact.tokens for fact in rows.facts], config, accelerator.num_processes
         )
-        self.parameters = learner.learning()
+        self.parameters = learner.learning()  # by their plain names: wrapped by prepare they would have others
+        # Not prepared: accelerate's wrapper would decide by its own count of batches which steps are taken.
         self.optimizer = torch.optim.AdamW(
             self.parameters.values(), lr=config.learning_rate, weight_decay=config.weight_decay
         )
@@ -181,11 +187,13 @@ class Trainer:
         facts = [self.rows.facts[index] for index in self.plan.rows(step)]
         learnt = sum(fact.learnt for fact in facts)
         rate = learning_rate(step, self.plan.steps, self.config)
-        own = self.config.seed, step, self.accelerator.process_index  # each process drops other units out
+        # Seeded by the step, not drawn on: a run that goes on drops the same units out. Each process drops others.
+        own = self.config.seed, step, self.accelerator.process_index
         torch.manual_seed(seeded_int(*own, bits=64, between=":"))
         loss = torch.zeros((), device=self.accelerator.device)
         for at in range(self.config.accumulate):
             batch, last = next(batches), at == self.config.accumulate - 1
+            # Gradients meet once a step, with its last batch.
             with nullcontext() if last else self.accelerator.no_sync(self.learner):
                 part = (self.learner(batch.tensors, batch.kept) * batch.weights).sum() / learnt
                 # Processes' gradients are averaged, and this is a sum.
@@ -200,6 +208,7 @@ class Trainer:
         for fact in facts:
             tokens[fact.task] += fact.learnt
         total = float(self.accelerator.reduce(loss, "sum"))
+        # All processes have the same total, so all of them stop here or none: one alone would wait for ever.
         if not math.isfinite(total):
             raise mistake(
                 f"the loss of step {step + 1} is no number ({total})",
@@ -271,7 +280,7 @@ def read_state(path: Path) -> dict[str, Any]:
     if hashlib.sha256(content).hexdigest().encode() != digest:
         raise damaged(path, "its content is not what was written")
     try:
-        state = torch.load(io.BytesIO(content), map_location="cpu", weights_only=True)
+        state = torch.load(io.BytesIO(content), map_location="cpu", weights_only=True)  # runs no code from the file
     except Exception as error:  # noqa: BLE001  a zip, a pickle and torch may each raise their own
         raise damaged(path, type(error).__name__) from None
     if not isinstance(state, dict) or not {"run", "learnt", "optimizer", "before", "history"} <= state.keys():

@@ -134,11 +134,12 @@ class Encoder:
             )
         around = self._around(form, generate)
         counts = iter(seen.counts)
+        # The template's text and the data's are tokenised apart, piece by piece, and put together again as ids.
         ids = self._template(around[0], counts)
         learn = [False] * len(ids)
         for (role, text), after in zip(texts, around[1:], strict=True):
             said, then = self.text.ids(text), self._template(after, counts)
-            end = then.index(self.end) + 1 if role == "assistant" else 0
+            end = then.index(self.end) + 1 if role == "assistant" else 0  # to end its turn is part of the answer
             ids += said + then
             learn += [role == "assistant"] * len(said) + [True] * end + [False] * (len(then) - end)
         if next(counts, None) is not None:
@@ -196,6 +197,7 @@ class Encoder:
         messages: list[dict[str, Any]] = []
         marks: list[str] = []
         for role, photos in form:
+            # marks that no template holds; numbered, so that a template that swaps two texts is noticed
             mine = [f"TEXT-9f1c4e7a-{len(marks) + n}-" for n in range(photos + 1)]
             marks += mine
             parts: list[dict[str, str]] = [{"type": "text", "text": mine[0]}]
