@@ -64,6 +64,7 @@ def project(tmp_path, monkeypatch):
     for name in ("CMAKE_ARGS", "CC", "CXX", "CFLAGS", "LLAMA_CPP_LIB_PATH"):
         monkeypatch.delenv(name, raising=False)
     monkeypatch.setattr(setup, "check_compilers", lambda cmake_args: None)
+    monkeypatch.setattr(setup.shutil, "which", lambda name: None)  # whoever tests may have uv
     return Project(setup, tmp_path, monkeypatch)
 
 
@@ -210,6 +211,19 @@ def test_a_library_named_for_run_time_does_not_stand_in_for_the_installed_one(pr
         "look", [sys.executable, "-c", "import os; print(os.environ.get('LLAMA_CPP_LIB_PATH'))"], project.folder / "log"
     )
     assert (code, said) == (0, "None")
+
+
+@pytest.mark.parametrize("status", [0, 1])
+def test_uv_installs_the_packages_where_it_is_there_and_pip_where_it_fails(project, capsys, monkeypatch, status):
+    uv = project.folder / "uv"
+    uv.write_text(f"#!/bin/sh\necho uv $* >> {project.folder}/calls\necho no such index\nexit {status}\n")
+    uv.chmod(0o755)
+    monkeypatch.setattr(project.setup.shutil, "which", lambda name: str(uv) if name == "uv" else None)
+    assert project.make() == 0
+    (asked,) = project.calls("uv pip install --python")
+    assert " pydantic " in asked and len(project.calls("pip install --constraint")) == 1 + status
+    said = capsys.readouterr().err
+    assert ("uv did not install the packages (no such index); pip does" in said) == bool(status)
 
 
 def test_amx_is_left_out_where_the_compiler_knows_it():
