@@ -24,7 +24,7 @@ import typer
 from verdicts.command.cli import run, say
 
 STUDENT = Path("data/miniature/student")
-MISSION = "bbu_line"
+DRAWN_MISSION = "bbu_line"
 KNOBS = {"top_layers": 2, "learning_rate": 2e-3, "batch_rows": 2, "save_steps": 2, "max_tokens": 4096}
 KILLED = 70  # exit status of a run that ends itself where a kill would
 
@@ -41,7 +41,7 @@ def main(
     """Time both in alternating pairs, then kill each and go on."""
     if side:
         teach = {"ours": teach_ours, "trainer": teach_by_trainer}[side]
-        teach(*prepare(output_dir, steps, other_rows), output_dir / name, die_after)
+        teach(*set_up(output_dir, steps, other_rows), output_dir / name, die_after)
         return
     if not (output_dir / "train.jsonl").exists():
         draw_rows_of_tickets(output_dir)
@@ -67,13 +67,13 @@ def main(
         print(f"{side}: killed after step 3, went on from {after.get('begun')}, same bytes: {same}", flush=True)
         other = child(side, f"{side}-other", "--other-rows")
         print(f"{side}: a state of other rows: went on from {other.get('begun')}", flush=True)
-        cut_short(output_dir / f"{side}-cut")
+        damage_state(output_dir / f"{side}-cut")
         after = child(side, f"{side}-cut")
         went_on = f"went on from {after['begun']}, same bytes: {after['learnt'] == whole}" if after else "refused"
         print(f"{side}: a state that was cut short: {went_on}", flush=True)
 
 
-def cut_short(folder: Path) -> None:
+def damage_state(folder: Path) -> None:
     """What a kill while it is written leaves of a state: half of our one file, the first files of Trainer's folder."""
     for path in folder.glob("state/state.pt"):
         path.write_bytes(path.read_bytes()[: path.stat().st_size // 2])
@@ -109,23 +109,23 @@ def draw_rows_of_tickets(folder: Path, tickets: int = 24) -> None:
     from verdicts.stage_b.prompts import stage_b_system, stage_b_user
     from verdicts.stage_b.protocol import render
 
-    photos.main(mission=MISSION, seed=5, tickets=tickets, output=folder)
-    world = drawable_world(5, MISSION)
+    photos.main(mission=DRAWN_MISSION, seed=5, tickets=tickets, output=folder)
+    world = drawable_world(5, DRAWN_MISSION)
     shared: dict[str, Any] = {"source": "drawn", "weight": 1.0}
     rows = []
     for row in draw_photo_tickets(world, tickets, 5):
-        system = stage_b_system(world.mission.name, {"G0": g0_text(MISSION)})
+        system = stage_b_system(world.mission.name, {"G0": g0_text(DRAWN_MISSION)})
         said = {"system": system, "user": stage_b_user(row.ticket.per_image), "assistant": render(row.clean, "见摘要")}
         messages = [Message(role=role, content=text) for role, text in said.items()]
         rows.append(FusedRow(messages=messages, images=[], task="chat", group_id=row.group_id, **shared))
     for task in ("summary", "dense"):
-        for asked in read_rows(folder / f"{MISSION}.{task}.jsonl", ImageRow)[: 2 * tickets]:
+        for asked in read_rows(folder / f"{DRAWN_MISSION}.{task}.jsonl", ImageRow)[: 2 * tickets]:
             images = [str(folder / image) for image in asked.images]
             rows.append(FusedRow(messages=asked.messages, images=images, task=task, group_id=asked.group_id, **shared))
     write_rows(folder / "train.jsonl", rows)
 
 
-def prepare(folder: Path, steps: int, other_rows: bool) -> tuple[Any, Any, Any]:
+def set_up(folder: Path, steps: int, other_rows: bool) -> tuple[Any, Any, Any]:
     """The rows, the adapted student, and the settings that make so many steps of the rows."""
     import torch
     import transformers
@@ -143,7 +143,7 @@ def prepare(folder: Path, steps: int, other_rows: bool) -> tuple[Any, Any, Any]:
         path.write_text((folder / "train.jsonl").read_text(encoding="utf-8").partition("\n")[2], encoding="utf-8")
     torch.set_num_threads(1)
     rows = FusedFile(path, Encoder(STUDENT), KNOBS["max_tokens"])
-    plain = load("miniature", MISSION, None).sft.model_dump() | KNOBS
+    plain = load("miniature", DRAWN_MISSION, None).sft.model_dump() | KNOBS
     epochs = steps * plain["batch_rows"] * plain["accumulate"] / len(rows.facts)
     settings = SftSection.model_validate(plain | {"epochs": epochs})
     torch.manual_seed(settings.seed)
