@@ -174,7 +174,7 @@ class Vision(nn.Module):
         x = self.patch_embed(pixels)
         x = x + (self.weights @ self.pos_embed.weight).to(x.dtype)
         cos, sin = self.cos.to(x.dtype), self.sin.to(x.dtype)
-        deep = []
+        deep: list[torch.Tensor] = []
         for index, block in enumerate(self.blocks):
             x = block(x, cos, sin)
             if index in self.v.deepstack_visual_indexes:

@@ -108,7 +108,8 @@ def apply_rules(facts: Facts, g0: G0, rules: Mapping[str, WorldRule | None]) -> 
     """The right verdict under a checklist and learnable rules (key -> rule; None has no effect)."""
     missing_ok = {rule.what: key for key, rule in reversed(rules.items()) if rule and rule.kind == "waive_missing"}
     negative_ok = {rule.what: key for key, rule in reversed(rules.items()) if rule and rule.kind == "waive_negative"}
-    causes, waived = [], []
+    causes: list[tuple[str, str]] = []
+    waived: list[tuple[str, str]] = []
     for name in g0.required:
         if not facts.bits & BIT[name]:
             _sort_cause(f"缺少{name}", missing_ok.get(name), causes, waived)
@@ -132,7 +133,7 @@ def apply_rules(facts: Facts, g0: G0, rules: Mapping[str, WorldRule | None]) -> 
     )
 
 
-def _sort_cause(cause: str, waiver: str | None, causes: list, waived: list) -> None:
+def _sort_cause(cause: str, waiver: str | None, causes: list[tuple[str, str]], waived: list[tuple[str, str]]) -> None:
     if waiver is None:
         causes.append((cause, "G0"))
     else:
