@@ -2,7 +2,7 @@
 
     python -m tools.chaos_kills --kills 200 --seed 1 [--only fuse,sft]
 
-In:  the embedded models; tickets, photos and a run of its own, drawn by the miniature into a temporary folder.
+In:  the bundled models; tickets, photos and a run of its own, drawn by the miniature into a temporary folder.
 Out: a table on stdout: kills, other signals, the slowest stop, files that differ, rows lost or doubled, stray files.
 
 A chain is up to four kills with a restart after each, then one run to the end. A tenth of the kills hits the first

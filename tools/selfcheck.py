@@ -32,7 +32,7 @@ def main(
     ] = False,
     record: Annotated[
         bool,
-        typer.Option("--record", help="Store the answers as the right ones: after training the embedded teacher anew."),
+        typer.Option("--record", help="Store the answers as the right ones: after training the bundled teacher anew."),
     ] = False,
 ) -> None:
     """Answer the stored prompts, compare, and say in one sentence what came of it."""
