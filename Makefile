@@ -100,7 +100,7 @@ chaos: | $(READY_STUDENT) ## count what bad inputs, kills and size do to every t
 	@env -u MAKE_ROOT $(call TOOL,chaos_kills) --kills 200
 	@env -u MAKE_ROOT $(call TOOL,chaos_size) $(SIZES) --folder "$${TMPDIR:-/tmp}/chaos-size"
 worlds: | $(READY) ## measure the loop in five miniature worlds (held-out rates, hidden rules found, review)
-	@$(call MINIATURE,measure.worlds) --jobs "$$JOBS"
+	@$(call MINIATURE,measure.worlds) $${CONFIG:+--overlay "$$CONFIG"} --jobs "$$JOBS"
 schemas: | $(READY) ## export the records as JSON Schemas, docs/formats.md, and the picture of the rooms
 	@$(call TOOL,schemas) --output-dir schemas --notes docs/formats.yaml --page docs/formats.md
 	@$(call TOOL,rooms) --output docs/rooms.svg

@@ -11,11 +11,14 @@ import time
 from pathlib import Path
 from random import Random
 from statistics import mean
-from typing import Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
 from verdicts.command.cli import run
+
+if TYPE_CHECKING:
+    from verdicts.config.sections import Config
 
 
 def main(
@@ -28,19 +31,22 @@ def main(
     tickets: Annotated[int, typer.Option(min=1, help="Tickets to learn from.")] = 400,
     held_out: Annotated[int, typer.Option(min=1, help="Clean tickets to judge with.")] = 400,
     planted: Annotated[bool, typer.Option(help="Run each world once more with a planted wrong rule.")] = True,
+    overlay: Annotated[Path | None, typer.Option(help="One more YAML laid over the configuration.")] = None,
     output: Annotated[Path, typer.Option(help="Results (JSON).")] = Path("runs/worlds/results.json"),
     jobs: Annotated[int, typer.Option(min=1, help="Processes.")] = 1,
 ) -> None:
     """Run the worlds and print the table."""
     from verdicts.base.jsonl import write_json
-    from verdicts.measure.jobs import in_processes
+    from verdicts.config.load import load
+    from verdicts.measure.jobs import alone, in_processes
 
+    config = alone(load("miniature", mission, overlay), jobs)
     kinds = [(flip, share) for flip in read_shares(flips) for share in read_shares(fails)]
     rows: list[dict[str, Any]] = []
     for row in in_processes(
         measure,
         [
-            (seed, mission, tickets, held_out, flip, share, planted, jobs)
+            (seed, config, tickets, held_out, flip, share, planted)
             for flip, share in kinds
             for seed in range(1, seeds + 1)
         ],
@@ -98,25 +104,22 @@ def table_row(rows: list[dict[str, Any]]) -> str:
 
 
 def measure(
-    seed: int, mission: str, tickets: int, held_out: int, flip: float, fails: float, planted: bool, jobs: int
+    seed: int, config: "Config", tickets: int, held_out: int, flip: float, fails: float, planted: bool
 ) -> dict[str, Any]:
     """One world: learn, judge on clean tickets, then once more with a planted wrong rule."""
     from miniature.world import dataset as worlds
-    from verdicts.config.load import load
     from verdicts.engines import open_engine
-    from verdicts.measure.jobs import alone
     from verdicts.measure.rehearsal import Recall, judge, rates_of, rehearse
     from verdicts.records.tickets import StageA
     from verdicts.review.unsupported import is_unsupported
 
     started = time.monotonic()
-    world = worlds.sample_world(seed, mission)
+    world = worlds.sample_world(seed, config.mission.slug)
     labelled = balanced_tickets(world, tickets, seed, flip, fails)
     rows, clean = (
         [StageA.model_validate(row) for row in worlds.stage_a_rows(world, of)]
         for of in (labelled, balanced_tickets(world, held_out, seed + 1000, 0.0, fails))
     )
-    config = alone(load("miniature", mission), jobs)
     engine = Recall(open_engine(config.engine))
     done = rehearse(config, engine, rows)
     asked = dict(engine.asked)
