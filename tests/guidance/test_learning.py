@@ -11,7 +11,6 @@ from tests.support.builders import guidance as guidance_of
 from tests.support.fake_engine import FakeEngine
 from tests.support.learning import MESSY, RIGHT_RULE, TIDY, UNREADABLE, WRONG_RULE, World, config, follows
 from verdicts.base.jsonl import dump
-from verdicts.guidance.exact_test import level_of
 from verdicts.guidance.learning import learn
 from verdicts.guidance.operations import of_record
 from verdicts.guidance.past import Past
@@ -21,6 +20,7 @@ from verdicts.review.unsupported import is_unsupported
 from verdicts.rounds.holdout import is_held_out
 from verdicts.rounds.unreadable import count_reflections
 from verdicts.rounds.windows import Place
+from verdicts.stats.exact_test import level_of
 
 
 def unreadable_fails(count: int = 8) -> World:

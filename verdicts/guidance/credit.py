@@ -14,7 +14,6 @@ from typing import NamedTuple
 
 from verdicts.config.sections import LifeCycle, ReflectSection
 from verdicts.engines import Engine
-from verdicts.guidance.exact_test import Table, exact_p
 from verdicts.guidance.rule_text import counts_photos, photo_class
 from verdicts.guidance.trial import harm_of
 from verdicts.records.guidance import MissionGuidance
@@ -24,6 +23,7 @@ from verdicts.records.tickets import StageA
 from verdicts.stage_b.prompts import rule_number, stage_b_system, stage_b_user
 from verdicts.stage_b.protocol import cited_rules
 from verdicts.stage_b.selection import OVERRIDE, TIE
+from verdicts.stats.exact_test import Table, exact_p
 from verdicts.stats.rates import difference, wilson
 
 _UNDECIDED = {OVERRIDE, TIE}

@@ -7,7 +7,6 @@ from verdicts.base.progress import progress
 from verdicts.config.tools import ReflectConfig
 from verdicts.engines import Engine
 from verdicts.guidance.credit import likelier
-from verdicts.guidance.exact_test import level_of
 from verdicts.guidance.operations import RuleOperation, of_record
 from verdicts.guidance.reflection import DIRECTIONS, ErrorGroup, ReflectionAnswer
 from verdicts.guidance.rule_text import counts_photos, details_of, foreign_object, normal, photo_class
@@ -19,6 +18,7 @@ from verdicts.records.reflection import MUTE_TRIAL, AppliedOperation, Direction,
 from verdicts.records.rollout import Selection
 from verdicts.records.tickets import StageA
 from verdicts.stage_b.prompts import stage_b_system, stage_b_user
+from verdicts.stats.exact_test import level_of
 
 
 class Judge:

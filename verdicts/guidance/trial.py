@@ -1,7 +1,7 @@
 """Trying a change of guidance on tickets, and the verdict on that trial.
 
 A change is accepted only if it explains errors: among tickets of one verdict it must change wrong ones more often than
-right ones (verdicts/guidance/exact_test.py), and most of what it changes must become right. A rule that is not about
+right ones (verdicts/stats/exact_test.py), and most of what it changes must become right. A rule that is not about
 the number of photos is tested among tickets with as many: where there are few photos everything is missing more often,
 and labels may follow their number.
 """
@@ -9,9 +9,9 @@ and labels may follow their number.
 from collections.abc import Iterable, Mapping
 
 from verdicts.config.sections import LifeCycle, TrialSection
-from verdicts.guidance.exact_test import Table, exact_p
 from verdicts.guidance.sample import TrialSample
 from verdicts.records.reflection import Trial
+from verdicts.stats.exact_test import Table, exact_p
 
 
 def strata_of(trial: Trial) -> list[Table]:

@@ -5,7 +5,7 @@ from math import comb
 
 import pytest
 
-from verdicts.guidance.exact_test import Table, exact_p, level_of
+from verdicts.stats.exact_test import Table, exact_p, level_of
 
 
 # Hand-computed hypergeometric tails: P(at least k of the changed tickets are errors), changed tickets drawn blindly.
