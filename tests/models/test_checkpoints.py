@@ -281,10 +281,10 @@ def test_weights_that_are_cut_short_after_loading_do_no_harm(tmp_path):
     code = f"""
 import os
 from pathlib import Path
-from verdicts.student.model import Row, Student
+from verdicts.student.model import Dialogue, Student
 student = Student(Path({str(folder)!r}), n_threads=1)
 os.truncate({str(folder / "model.safetensors")!r}, 1000)
-print(student.answer([Row([{{"role": "user", "content": "问"}}])], 2))
+print(student.answer([Dialogue([{{"role": "user", "content": "问"}}])], 2))
 """
     done = subprocess.run([sys.executable, "-c", code], cwd=ROOT, capture_output=True, text=True)
     assert done.returncode == 0, (done.returncode, done.stderr)
