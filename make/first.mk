@@ -48,7 +48,7 @@ show: | $(READY) ## print what was learnt: rules by round, rates by epoch, revie
 check: | $(READY) ## validate every file of the run
 	@$(call TOOL,check) --run-dir $(R)
 verify: | $(READY) ## check a finished run against docs/design.md, without the code that made it
-	@$(call TOOL,verify_run) --run-dir $(R) $(call named,STAGE_A,--stage-a) $(call named,AUDIT,--audit)
+	@$(call TOOL,verify_run) --run-dir $(R) $(call named,STAGE_A,--stage-a) $${AUDIT:+--audit "$$AUDIT"}
 why: | $(READY) ## say why FILE would be made again, and what an edit of it would cost
 	@$(call TOOL,why) --file "$$FILE" --run-dir $(R) $(MADE_WITH) $(call named,FUSION,--fusion) --make $(SUBMAKE)
 diff: | $(READY) ## compare how two runs of MISSION ended: rules, verdicts, rates, review (A=run1 B=run2)
