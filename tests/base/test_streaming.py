@@ -5,12 +5,20 @@ import random
 
 import pytest
 
-from tests.support.builders import MISSION, RunFolder, call, candidates, snapshot, ticket
+from tests.support.builders import (
+    MISSION,
+    RunFolder,
+    call,
+    candidates,
+    numbered_lines,
+    snapshot,
+    ticket,
+    validation_groups,
+)
 from verdicts.base.errors import UserError
 from verdicts.base.jsonl import (
     RowsByPlace,
     json_text,
-    numbered_lines,
     read_json,
     read_numbered,
     read_rows,
@@ -20,7 +28,7 @@ from verdicts.base.jsonl import (
     write_rows,
 )
 from verdicts.base.split import hash_share
-from verdicts.corpus.distill import Validation, validation_groups
+from verdicts.corpus.distill import Validation
 from verdicts.records.review import MissionReview, NeedReviewFile, ReviewCandidate, ReviewTicket
 from verdicts.records.rollout import Selection, Trajectory
 from verdicts.records.ticket_index import Keys, Tickets, key_digest

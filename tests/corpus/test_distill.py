@@ -4,11 +4,11 @@ from collections import Counter
 
 import pytest
 
-from tests.support.builders import MISSION, OTHER, RunFolder, guidance, snapshot, ticket
+from tests.support.builders import MISSION, OTHER, RunFolder, guidance, snapshot, ticket, validation_groups
 from verdicts.base.jsonl import read_json, read_rows, write_json, write_rows
 from verdicts.base.split import hash_share
 from verdicts.config.sections import DistillSection
-from verdicts.corpus.distill import audit_sample, decide_row, supersede_corpus, validation_groups
+from verdicts.corpus.distill import AuditSample, decide_row, supersede_corpus
 from verdicts.records.corpus import AuditRow, ChatRow, DroppedRow, SftRow
 from verdicts.records.review import NeedReviewFile, ReviewDecision
 from verdicts.records.rollout import Selection
@@ -236,7 +236,7 @@ def test_the_audit_sample_is_seeded_and_as_large_as_asked(tmp_path):
         chosen.append({row.ticket_key for row in written(run, ".audit", AuditRow)})
     assert chosen[0] == chosen[1] != chosen[2]
     assert len(chosen[0]) == 4
-    assert audit_sample([], 4, 1, set()) == []
+    assert AuditSample(4, 1).rows(set()) == []
 
 
 def test_a_mission_of_low_risk_has_an_empty_audit_file(tmp_path):

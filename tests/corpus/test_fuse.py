@@ -10,10 +10,9 @@ from pathlib import Path
 
 import pytest
 
-from tests.support.builders import RunFolder, call, snapshot, ticket
+from tests.support.builders import RunFolder, call, snapshot, ticket, validation_groups
 from tests.support.fusing import ROOT, Bench, chat_row, photo_row, source
 from verdicts.base.jsonl import read_rows, write_rows
-from verdicts.corpus.distill import validation_groups
 from verdicts.corpus.mix import draw_rows, order_of
 from verdicts.corpus.mix_config import read_fusion
 from verdicts.corpus.rows import FusedRow, read_fused

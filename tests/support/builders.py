@@ -4,6 +4,7 @@ import contextlib
 import importlib
 import io
 import sys
+from collections.abc import Iterable
 from pathlib import Path
 from typing import NamedTuple
 from unittest import mock
@@ -12,8 +13,10 @@ import yaml
 
 from miniature.world.dataset import draw_tickets, sample_world, stage_a_rows
 from verdicts.base.jsonl import write_json, write_rows, write_text
+from verdicts.base.text_files import read_text
 from verdicts.command import cli
 from verdicts.config.sections import FailFirst
+from verdicts.corpus.distill import Validation
 from verdicts.guidance.file import write_guidance
 from verdicts.records.guidance import MissionGuidance, RuleMeta
 from verdicts.records.reflection import Reflection
@@ -339,3 +342,16 @@ class RunFolder:
             outcome = tool()
             assert outcome.code == 0, outcome.err
         return self
+
+
+def numbered_lines(path: Path) -> list[tuple[int, str]]:
+    """The lines of a text file that are not blank, numbered from 1: what streaming has to give."""
+    return [(number, text) for number, text in enumerate(read_text(path).split("\n"), start=1) if text.strip()]
+
+
+def validation_groups(group_ids: Iterable[str], share: float, seed: int) -> set[str]:
+    """The groups of these that validate."""
+    groups, validation = set(group_ids), Validation(share, seed)
+    for group in groups:
+        validation.see(group)
+    return {group for group in groups if group in validation}

@@ -274,7 +274,7 @@ def reader_of(name: str, model: type) -> Callable[[Path], object]:
 
 def json_lines(path: Path) -> object:
     """A file's lines as values, whatever they hold."""
-    from verdicts.base.jsonl import numbered_lines
+    from tests.support.builders import numbered_lines
 
     return [decode_json(text, path, line) for line, text in numbered_lines(path)]
 

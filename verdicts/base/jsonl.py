@@ -59,11 +59,6 @@ def parse_rows(text: str, model: type[RowT], path: Path, *, allow_empty: bool = 
     return rows
 
 
-def numbered_lines(path: Path) -> list[tuple[int, str]]:
-    """The lines of a text file that are not blank, each with its number from 1."""
-    return [(number, text) for number, text in enumerate(read_text(path).split("\n"), start=1) if text.strip()]
-
-
 def read_json(path: Path, model: type[RowT]) -> RowT:
     """Read a file that is one JSON object."""
     text = read_text(path)
@@ -251,7 +246,7 @@ class Placed(NamedTuple):
 
 
 def stream_lines(path: Path) -> Iterator[Placed]:
-    """Yield the lines of a text file as numbered_lines does, with the place of each. Raises UserError with the line."""
+    """Yield the lines of a text file that are not blank, with their places. Raises UserError with the line."""
     line = offset = 0
     with open_bytes(path) as file:
         for raw in file:

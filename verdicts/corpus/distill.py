@@ -170,14 +170,6 @@ class Validation:
         return place[0] < self._share and (self._last[0] >= self._share or place != self._last)
 
 
-def validation_groups(group_ids: Iterable[str], share: float, seed: int) -> set[str]:
-    """The groups of these that validate."""
-    groups, validation = set(group_ids), Validation(share, seed)
-    for group in groups:
-        validation.see(group)
-    return {group for group in groups if group in validation}
-
-
 def sft_row(item: Item) -> SftRow:
     """A kept row with its corrected label, weight and flags."""
     return SftRow(
@@ -234,14 +226,6 @@ class AuditSample:
             )
         )
         return [_audit_row(item, validation) for item in drawn]
-
-
-def audit_sample(items: Iterable[Item], size: int, seed: int, validation: Container[str]) -> list[AuditRow]:
-    """The sample of these."""
-    sample = AuditSample(size, seed)
-    for item in items:
-        sample.see(item)
-    return sample.rows(validation)
 
 
 def _risk(label: Verdict, verdict: Verdict) -> int:

@@ -109,7 +109,7 @@ def split(index: Index, config: Fusion, path: Path) -> list[tuple[RowNumbers, Ro
 def chosen_groups(side: np.ndarray, share: float) -> np.ndarray:
     """The groups, by their seeded hash, that validate: those below the share.
 
-    The rule of corpus.validation_groups, which keeps names instead.
+    The rule of distill.Validation, which keeps names instead.
     """
     groups = np.unique(side)
     chosen = groups[groups < share]

@@ -9,7 +9,7 @@ from typing import Any, NamedTuple
 import yaml
 
 from verdicts.base.errors import mistake
-from verdicts.base.jsonl import RowT, read_json, read_rows, stream_rows, validate
+from verdicts.base.jsonl import RowT, read_rows, stream_rows, validate
 from verdicts.config.load import read_yaml
 from verdicts.config.sections import FailFirst
 from verdicts.corpus.distill import OneSided, read_one_sided
@@ -227,10 +227,6 @@ def _all(path: Path, model: type[RowT]) -> list[RowT] | None:
 
 def _stream(path: Path, model: type[RowT]) -> Iterator[RowT] | None:
     return stream_rows(path, model, allow_empty=True) if path.exists() else None
-
-
-def _one(path: Path, model: type[RowT]) -> RowT | None:
-    return read_json(path, model) if path.exists() else None
 
 
 def why_malformed(failures: Iterable[Malformed], candidates: int) -> list[WhyMalformed]:
