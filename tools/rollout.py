@@ -92,7 +92,7 @@ def play(cfg, window, rules, place, round_number, output_dir):
         str(rules.step),
         system,
         *users,
-        *(ticket.model_dump_json() for ticket in window),
+        *(ticket.model_dump_json(exclude={"fail_reasons"}) for ticket in window),
     ]
     digest = hashlib.sha256("\0".join([*inputs, code_digest("rollout")]).encode()).hexdigest()
     # a line a chunk: its tickets' rows, and how each completion finished

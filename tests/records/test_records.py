@@ -25,6 +25,25 @@ def test_tickets_are_read_as_they_are(mission, tmp_path):
     assert "".join(dump(row) + "\n" for row in tickets) == path.read_text(encoding="utf-8")
 
 
+def test_a_ticket_may_have_reasons_for_its_failing_whatever_its_label():
+    row = ticket("a").model_dump()
+    for label in ("fail", "pass"):
+        given = row | {"label": label, "fail_reasons": ["地排端补拍", "两端标签一致"]}
+        assert json.loads(dump(StageA.model_validate(given))) == given
+
+
+def test_a_ticket_without_reasons_is_written_as_before():
+    row = ticket("a").model_dump()
+    assert set(row) == {"group_id", "mission", "label", "images", "per_image"}
+    assert dump(StageA.model_validate(row | {"fail_reasons": []})) == dump(ticket("a"))
+
+
+@pytest.mark.parametrize("reason", ["", " ", "补拍\n拍全", "补拍\u2028拍全"])
+def test_a_reason_is_one_line_that_says_something(reason):
+    with pytest.raises(ValidationError, match=r"on one line|is blank"):
+        StageA.model_validate(ticket("a", "fail").model_dump() | {"fail_reasons": [reason]})
+
+
 def test_the_same_group_may_have_both_labels():
     assert ticket_key("QC-1", "pass") == "QC-1::pass"
     assert ticket("QC-1", "pass").ticket_key != ticket("QC-1", "fail").ticket_key

@@ -64,14 +64,23 @@ Summaries = Annotated[
 ]
 
 
+# What people wrote when they failed a ticket. No reasons leave no trace in a written row.
+FailReasons = Annotated[list[Line], Field(exclude_if=lambda reasons: not reasons)]
+
+
 class StageA(Record):
-    """One ticket: its photos' summaries and its human label."""
+    """One ticket: its photos' summaries and its human label.
+
+    ``fail_reasons`` are for people and for reflection, never for a prompt of Stage B. A ticket labelled pass may have
+    them: it was failed once, and came back put right.
+    """
 
     group_id: GroupId
     mission: Line
     label: Verdict
     images: list[str]
     per_image: Summaries
+    fail_reasons: FailReasons = []
 
     @model_validator(mode="after")
     def _a_summary_a_photo(self) -> "StageA":
