@@ -432,7 +432,7 @@ BAD_CONFIGS = {
     ),
     "a wrong template": (
         in_config("template: chatml", "template: dense"),
-        "mix.yaml:10: sources.0.template: 'dense' is no template for dataset chat; write chatml",
+        "mix.yaml:10: sources.0.template: 'dense' is no template for dataset chat; write chatml or chat_general",
     ),
     "a source file that is not there": (
         in_config("in/dense.jsonl", "in/none.jsonl"),
@@ -449,7 +449,7 @@ BAD_CONFIGS = {
     ),
     "no oversampling said": (
         in_config("  fail_oversample: 1.0\n", ""),
-        "mix.yaml:8: sources.0: source chat: fail_oversample belongs to dataset chat and to no other; add it",
+        "mix.yaml:8: sources.0: source chat: fail_oversample belongs to template chatml and to no other; add it",
     ),
     "oversampling below 1": (
         in_config("fail_oversample: 1.0", "fail_oversample: 0.5"),

@@ -21,7 +21,18 @@ from verdicts.base.record import Record
 from verdicts.base.split import hash_share
 from verdicts.base.whole_file import beside
 from verdicts.corpus.mix_config import Fusion, Source, config_mistake
-from verdicts.corpus.rows import TEMPLATES, ChatSourceRow, ImageRow, check_photos, parse_line, stated_verdict, stream
+from verdicts.corpus.rows import (
+    TEMPLATES,
+    ChatSourceRow,
+    GeneralChatRow,
+    ImageRow,
+    SourceRow,
+    check_photos,
+    parse_line,
+    stated_verdict,
+    stream,
+)
+from verdicts.photos.files import PHOTO_MARK
 from verdicts.records.tickets import Verdict
 
 VERDICTS: tuple[Verdict | None, ...] = (None, "pass", "fail")
@@ -77,8 +88,8 @@ class Index:
         # A view: while one is alive the array cannot grow (BufferError), so columns are taken when all is read.
         return np.frombuffer(column, dtype=column.typecode)
 
-    def add(self, file: IndexedFile, template: str, count: CountTokens, seed: int, tick: Callable[[int], Any]) -> None:
-        """Read one file to its end; ``tick`` is told the bytes read.
+    def add(self, file: IndexedFile, source: Source, count: CountTokens, seed: int, tick: Callable[[int], Any]) -> None:
+        """Read one file of a source to its end; ``tick`` is told the bytes read.
 
         Raises UserError at the first bad row and for an empty file.
         """
@@ -86,9 +97,11 @@ class Index:
         self.files.append(file)
         before = len(self)
         for line, offset, raw in stream(file.path, digest):
-            row = parse_line(raw, TEMPLATES[template][1], file.path, line)
+            row = parse_line(raw, TEMPLATES[source.template][1], file.path, line)
             if isinstance(row, ImageRow):
                 check_photos(row.images, file.path.parent, file.path, line)
+                if source.user_prompt is not None:
+                    check_one_question(row, file.path, line)
             self.file.append(len(self.files) - 1)
             self.offset.append(offset)
             self.length.append(len(raw))
@@ -120,16 +133,16 @@ class Index:
         return next(line for line, offset, _ in stream(self.files[self.file[row]].path) if offset == self.offset[row])
 
 
-def group_of(row: ImageRow | ChatSourceRow, path: Path) -> str:
-    """What must stay on one side of a split: the group_id, or else the first photo.
+def group_of(row: SourceRow, path: Path) -> str:
+    """What must stay on one side of a split: the group_id, or else the first photo, or else the text itself.
 
     By its photo, because a photo's dense and summary rows go together.
     """
-    return (
-        row.group_id
-        if isinstance(row, ChatSourceRow) or row.group_id
-        else os.path.normpath(path.parent / row.images[0])
-    )
+    if isinstance(row, GeneralChatRow):
+        return hashlib.sha256("\n".join(message.content for message in row.messages).encode()).hexdigest()
+    if isinstance(row, ChatSourceRow) or row.group_id:
+        return row.group_id
+    return os.path.normpath(path.parent / row.images[0])
 
 
 def tokenizer_file(tokenizer: str) -> Path | None:
@@ -165,8 +178,35 @@ def index_sources(config: Fusion, count: CountTokens, tick: Callable[[int], Any]
     for at, source in enumerate(config.sources):
         for validates, paths in ((False, source.paths), (True, source.val.paths or [])):
             for name in paths:
-                index.add(IndexedFile(Path(name), at, validates), source.template, count, config.seed, tick)
+                index.add(IndexedFile(Path(name), at, validates), source, count, config.seed, tick)
     return index
+
+
+def check_one_question(row: ImageRow, path: Path, line: int) -> None:
+    """Raise UserError for a row of several questions: a source's ``user_prompt`` can stand for one alone."""
+    if (asked := sum(message.role == "user" for message in row.messages)) > 1:
+        raise mistake(
+            f"{asked} questions, where user_prompt of its source stands for one",
+            "make a row of each, or take user_prompt out",
+            path=path,
+            line=line,
+            field="messages",
+        )
+
+
+def prompted(messages: Sequence[Mapping[str, str]], source: Source, photos: int) -> list[dict[str, str]]:
+    """A row's messages with the source's own prompts in place of theirs, where it has such.
+
+    The photos come before ``user_prompt``. An empty ``system_prompt`` takes the system message out.
+    """
+    out = [{"role": message["role"], "content": message["content"]} for message in messages]
+    if source.system_prompt is not None:
+        system = [{"role": "system", "content": source.system_prompt}] if source.system_prompt else []
+        out = system + [message for message in out if message["role"] != "system"]
+    if source.user_prompt is not None:
+        asked = PHOTO_MARK * photos + source.user_prompt
+        out = [message | {"content": asked} if message["role"] == "user" else message for message in out]
+    return out
 
 
 def fused_row(raw: bytes, source: Source, folder: str) -> dict[str, Any]:
@@ -179,7 +219,7 @@ def fused_row(raw: bytes, source: Source, folder: str) -> dict[str, Any]:
     """
     row = json.loads(raw)
     return {
-        "messages": [{"role": message["role"], "content": message["content"]} for message in row["messages"]],
+        "messages": prompted(row["messages"], source, len(row.get("images", []))),
         "images": [os.path.normpath(os.path.join(folder, image)) for image in row.get("images", [])],
         "task": source.dataset,
         "source": source.name,

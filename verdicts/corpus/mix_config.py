@@ -15,7 +15,8 @@ from verdicts.base.text_files import read_text
 from verdicts.base.yaml_text import yaml_nodes
 from verdicts.config.base import Count, Section, Share
 from verdicts.config.load import read_yaml
-from verdicts.corpus.rows import TEMPLATES
+from verdicts.corpus.rows import OTHER_MEDIA, TEMPLATES
+from verdicts.photos.files import PHOTO_MARK
 from verdicts.records.corpus import Task
 
 PLACES = (
@@ -53,12 +54,13 @@ class Val(Section):
 class Source(Section):
     """One source: its files, its part of the mix, the weight of its rows' loss.
 
-    Of an ``optional`` one what is not there is left out.
+    Of an ``optional`` one what is not there is left out. ``system_prompt`` and ``user_prompt`` stand in place of what
+    its rows ask with.
     """
 
     name: Annotated[str, Field(pattern=r"^[a-z0-9_]+$")]
     dataset: Task
-    template: Literal["chatml", "dense", "summary"]
+    template: Literal["chatml", "chat_general", "dense", "summary"]
     paths: Annotated[list[str], Field(min_length=1)]
     val: Val
     ratio: float | None = None
@@ -66,13 +68,15 @@ class Source(Section):
     weight: Annotated[float, Field(gt=0)]
     fail_oversample: float | None = None
     optional: bool = False
+    system_prompt: str | None = None
+    user_prompt: str | None = None
 
     @field_validator("template")
     @classmethod
     def _template_of_the_dataset(cls, template: str, info: ValidationInfo) -> str:
         dataset = info.data.get("dataset")
         if dataset and TEMPLATES[template][0] != dataset:
-            right = next(name for name, (task, _) in TEMPLATES.items() if task == dataset)
+            right = " or ".join(name for name, (task, _) in TEMPLATES.items() if task == dataset)
             raise ValueError(f"{template!r} is no template for dataset {dataset}; write {right}")
         return template
 
@@ -90,13 +94,26 @@ class Source(Section):
             raise ValueError(f"must be 1 or more ({factor:g}); 1 takes every ticket once")
         return factor
 
+    @field_validator("system_prompt", "user_prompt")
+    @classmethod
+    def _a_prompt_of_photos(cls, prompt: str | None, info: ValidationInfo) -> str | None:
+        if prompt is None:
+            return None
+        if info.data.get("dataset") == "chat":
+            raise ValueError("a chat row has its own prompt, which its answer follows; take it out")
+        if info.field_name == "user_prompt" and not prompt.strip():
+            raise ValueError("is blank; write what the photo is asked, or take it out")
+        if word := next((word for word in (PHOTO_MARK, *OTHER_MEDIA) if word in prompt), None):
+            raise ValueError(f"{word} would be read as a photo or clip of its own; the photos come by themselves")
+        return prompt
+
     @model_validator(mode="after")
     def _complete(self) -> "Source":
         if (self.ratio is None) == (self.rows is None):
             raise ValueError(f"source {self.name} needs either ratio or rows; keep one of them")
-        if (self.fail_oversample is None) == (self.dataset == "chat"):
-            todo = "add it" if self.dataset == "chat" else "remove it"
-            raise ValueError(f"source {self.name}: fail_oversample belongs to dataset chat and to no other; {todo}")
+        if (self.fail_oversample is None) == (self.template == "chatml"):
+            todo = "add it" if self.template == "chatml" else "remove it"
+            raise ValueError(f"source {self.name}: fail_oversample belongs to template chatml and to no other; {todo}")
         return self
 
 

@@ -1,7 +1,8 @@
 """The rows that fusion reads and writes, and their reader: one line at a time, every mistake with its line.
 
 In:  ``dense`` and ``summary`` rows ``{"images": [path, …], "messages": […]}`` with one ``<image>`` a photo in the text
-     (what ms-swift and LLaMA-Factory read), and ``chatml`` rows, which are distill.train.jsonl.
+     (what ms-swift and LLaMA-Factory read), ``chatml`` rows, which are distill.train.jsonl, and ``chat_general`` rows,
+     which are ``messages`` alone.
 Out: ``FusedRow``. All its rows hold the same keys with the same types, so that Arrow, which guesses a file's types from
      its first megabytes, guesses right.
 
@@ -21,7 +22,7 @@ from verdicts.base.record import Record
 from verdicts.base.text_files import BOM, line_text, open_bytes
 from verdicts.photos.files import PHOTO_MARK
 from verdicts.records.corpus import Message, SftRow, Task
-from verdicts.records.tickets import Verdict
+from verdicts.records.tickets import Verdict, ticket_key
 from verdicts.stage_b.protocol import parse
 
 RowModel = TypeVar("RowModel", bound=BaseModel)
@@ -108,9 +109,35 @@ class ImageRow(Conversation):
 
 
 class ChatSourceRow(SftRow):
-    """One row of distill.train.jsonl, with the mistakes of a hand edit named in plain words."""
+    """One row of distill.train.jsonl, with the mistakes of a hand edit named in plain words.
+
+    Other programs write the ticket's key beside its group and label; it has to be theirs.
+    """
 
     messages: list[Message]
+    ticket_key: str | None = None
+
+    @field_validator("ticket_key")
+    @classmethod
+    def _key_of_its_ticket(cls, key: str | None, info: ValidationInfo) -> str | None:
+        if {"group_id", "label"} <= info.data.keys() and key is not None:
+            right = ticket_key(info.data["group_id"], info.data["label"])
+            if key != right:
+                raise ValueError(f"{key!r} is not the row's group_id and label ({right!r}); correct one of the three")
+        return key
+
+    @field_validator("messages")
+    @classmethod
+    def _text_turns(cls, messages: list[Message]) -> list[Message]:
+        check_placeholders(messages, 0)
+        return check_turns(messages)
+
+
+class GeneralChatRow(Record):
+    """One row of general chat: it is about no ticket and states no verdict."""
+
+    messages: list[Message]
+    weight: Annotated[float, Field(gt=0)] = 1.0
 
     @field_validator("messages")
     @classmethod
@@ -142,8 +169,10 @@ class FusedRow(Conversation):
 
 
 # template -> (the dataset that takes it, its row model)
-TEMPLATES: dict[str, tuple[Task, type[ImageRow] | type[ChatSourceRow]]] = {
+SourceRow = ImageRow | ChatSourceRow | GeneralChatRow
+TEMPLATES: dict[str, tuple[Task, type[ImageRow] | type[ChatSourceRow] | type[GeneralChatRow]]] = {
     "chatml": ("chat", ChatSourceRow),
+    "chat_general": ("chat", GeneralChatRow),
     "dense": ("dense", ImageRow),
     "summary": ("summary", ImageRow),
 }
