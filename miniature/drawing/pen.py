@@ -48,6 +48,7 @@ class Pen:
         angle, self.scale = radians(rng.uniform(-3.0, 3.0)), rng.uniform(0.9, 1.0)
         self._cos, self._sin = cos(angle) * self.scale, sin(angle) * self.scale
         self._dx, self._dy = rng.uniform(-4, 4), rng.uniform(-3, 3)
+        self._path: list[tuple[float, float]] = []
 
     def at(self, x: float, y: float) -> tuple[float, float]:
         """Where a point comes to lie in the photo, in pixels."""
@@ -62,6 +63,22 @@ class Pen:
         x1, y1, x2, y2 = extent
         xs, ys = zip(*(self.at(x, y) for x in (x1, x2) for y in (y1, y2)), strict=True)
         return max(0.0, min(xs)), max(0.0, min(ys)), min(float(WIDTH), max(xs)), min(float(HEIGHT), max(ys))
+
+    def corners(self, extent: Extent) -> tuple[tuple[float, float], ...]:
+        """The corners of an extent as they are seen, clockwise from the upper left, held to the border, in pixels."""
+        x1, y1, x2, y2 = extent
+        x1, x2 = max(x1, -8.0), min(x2, WIDTH + 8.0)  # a tilted edge that leaves the photo is cut near its border
+        seen = (self.at(x, y) for x, y in ((x1, y1), (x2, y1), (x2, y2), (x1, y2)))
+        return tuple((min(max(x, 0.0), float(WIDTH)), min(max(y, 0.0), float(HEIGHT))) for x, y in seen)
+
+    def trace(self, points: Sequence[tuple[float, float]]) -> None:
+        """Note the path of the cable that is being drawn."""
+        self._path = [self.at(x, y) for x, y in points]
+
+    def traced(self) -> list[tuple[float, float]]:
+        """The path noted since the last call, in pixels; empty where nothing was."""
+        path, self._path = self._path, []
+        return path
 
     def shade(self, colour: Colour, spread: int = 14) -> Colour:
         """The colour under a slightly different paint."""
@@ -177,6 +194,7 @@ def paint_fibre(pen: Pen, x: float, y: float, look: tuple[str, ...]) -> Extent:
         path = [(x - 25, y + 12), (x - 10, y + 13)]
         path += [(x + 13 * sin(2 * pi * t / 14) * 0.95, y - 1 + 13 * cos(2 * pi * t / 14)) for t in range(15)]
         path += [(x + 10, y + 13), (x + 25, y + 12)]
+    pen.trace(path)
     pen.line(path, pen.shade(_BARE, 8), 2.4)
     if housing:
         covered = path[: len(path) // 2 + 1] if housing == "half" else path
@@ -193,6 +211,7 @@ def paint_fibre(pen: Pen, x: float, y: float, look: tuple[str, ...]) -> Extent:
 def paint_wires(pen: Pen, x: float, y: float, look: tuple[str, ...]) -> Extent:
     """Power wires in a slot 56 × 34: parallel with white ties, or tangled."""
     colours = [(35, 70, 190), (25, 25, 28), (200, 40, 40), (60, 150, 60)]
+    pen.trace(((x - 27, y), (x + 27, y)))
     if look[0] == "tidy":
         for k, colour in enumerate(colours):
             pen.line(((x - 27, y - 9 + 6 * k), (x + 27, y - 9 + 6 * k)), pen.shade(colour), 4.4)
@@ -201,7 +220,9 @@ def paint_wires(pen: Pen, x: float, y: float, look: tuple[str, ...]) -> Extent:
         return x - 27, y - 13, x + 27, y + 13
     for colour in colours:
         a, b, c, d = (pen.rng.uniform(-14, 14) for _ in range(4))
-        pen.line(((x - 27, y + a), (x - 9, y + b), (x + 9, y + c), (x + 27, y + d)), pen.shade(colour), 3.2)
+        path = ((x - 27, y + a), (x - 9, y + b), (x + 9, y + c), (x + 27, y + d))
+        pen.line(path, pen.shade(colour), 3.2)
+        pen.trace(path)  # of a tangle, the wire on top
     return x - 27, y - 15, x + 27, y + 15
 
 

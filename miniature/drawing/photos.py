@@ -19,7 +19,7 @@ from verdicts.command.cli import run
 if TYPE_CHECKING:
     import numpy as np
 
-    from miniature.drawing.pen import Pen
+    from miniature.drawing.pen import Extent, Pen
     from miniature.drawing.scenes import Band, Photo, Thing
 
 FOLDER_OF = {"pass": "审核通过", "fail": "审核不通过"}
@@ -33,8 +33,29 @@ class VisibleObject(NamedTuple):
     label: str
 
 
+class Drawn(NamedTuple):
+    """A thing as it is seen, in pixels: the upright box around it, its four corners, its path where it is a cable."""
+
+    thing: "Thing"
+    box: tuple[float, float, float, float]
+    corners: tuple[tuple[float, float], ...]
+    path: tuple[tuple[float, float], ...]
+
+
 def paint_photo(photo: "Photo", seed: int | str) -> tuple["np.ndarray", list[VisibleObject]]:
     """Draw a photo: pixels (192, 256, 3) uint8 and its objects in reading order. Deterministic in both arguments."""
+    from miniature.drawing.pen import HEIGHT, WIDTH
+
+    pixels, drawn = paint_things(photo, seed)
+    size = (WIDTH, HEIGHT, WIDTH, HEIGHT)
+    return pixels, [
+        VisibleObject(tuple(round(1000 * v / s) for v, s in zip(one.box, size, strict=True)), one.thing.segment)
+        for one in drawn
+    ]
+
+
+def paint_things(photo: "Photo", seed: int | str) -> tuple["np.ndarray", list[Drawn]]:
+    """Draw a photo as ``paint_photo`` does, and say where its things lie in pixels, in reading order."""
     from miniature.drawing.pen import HEIGHT, WIDTH, Pen
     from miniature.drawing.scenes import BAND_HEIGHT, IRRELEVANT
 
@@ -43,21 +64,24 @@ def paint_photo(photo: "Photo", seed: int | str) -> tuple["np.ndarray", list[Vis
     pen = Pen(rng, (tone + rng.randint(-8, 8), tone + rng.randint(-8, 8), tone + rng.randint(-8, 12)))
     if photo.things == [IRRELEVANT]:
         _irrelevant(pen)
-        return _lit(pen, rng), [VisibleObject((0, 0, 1000, 1000), IRRELEVANT.segment)]
+        frame = (0.0, 0.0, float(WIDTH), float(HEIGHT))
+        return lit(pen, rng), [Drawn(IRRELEVANT, frame, ((0, 0), (WIDTH, 0), (WIDTH, HEIGHT), (0, HEIGHT)), ())]
     _cabinet(pen)
     spare = HEIGHT - 8 - sum(BAND_HEIGHT[band.kind] for band in photo.bands)
     cuts = sorted(rng.uniform(0, spare) for _ in photo.bands)
-    seen, top = [], 4.0
+    seen: list[Drawn] = []
+    top = 4.0
     for index, band in enumerate(photo.bands):
         y = top + cuts[index]
         seen += _band(pen, band, y)
         top += BAND_HEIGHT[band.kind]
     _clutter(pen)
-    size = (WIDTH, HEIGHT, WIDTH, HEIGHT)
-    return _lit(pen, rng), [
-        VisibleObject(tuple(round(1000 * v / s) for v, s in zip(box, size, strict=True)), thing.segment)
-        for thing, box in seen
-    ]
+    return lit(pen, rng), seen
+
+
+def _seen(pen: "Pen", thing: "Thing", extent: "Extent") -> Drawn:
+    """A thing that was just drawn."""
+    return Drawn(thing, pen.box(extent), pen.corners(extent), tuple(pen.traced()))
 
 
 def _cabinet(pen: "Pen") -> None:
@@ -108,9 +132,9 @@ def _irrelevant(pen: "Pen") -> None:
         )
 
 
-def _band(pen: "Pen", band: "Band", y: float) -> list[tuple["Thing", tuple[float, float, float, float]]]:
-    """Draw a band whose upper edge is at ``y``; its things with their boxes (pixels), in reading order."""
-    drawn = []
+def _band(pen: "Pen", band: "Band", y: float) -> list[Drawn]:
+    """Draw a band whose upper edge is at ``y``; its things in reading order."""
+    drawn: list[Drawn] = []
     if band.kind == "device":
         slots, drawn = _device(pen, band, y)
     elif band.kind == "bar":
@@ -129,7 +153,7 @@ def _band(pen: "Pen", band: "Band", y: float) -> list[tuple["Thing", tuple[float
     return drawn + _fill_slots(pen, band, slots)
 
 
-def _fill_slots(pen: "Pen", band: "Band", slots: dict[str, list[tuple[float, float]]]) -> list:
+def _fill_slots(pen: "Pen", band: "Band", slots: dict[str, list[tuple[float, float]]]) -> list[Drawn]:
     """Give each thing a free place of its kind and draw the things in the order of the places."""
     from miniature.drawing.pen import PAINTERS
 
@@ -147,7 +171,7 @@ def _fill_slots(pen: "Pen", band: "Band", slots: dict[str, list[tuple[float, flo
         extent = PAINTERS[thing.painter](
             pen, x + pen.rng.uniform(-jitter, jitter), y + pen.rng.uniform(-jitter, jitter) / 2, thing.look
         )
-        out.append((thing, pen.box(extent)))
+        out.append(_seen(pen, thing, extent))
     return out
 
 
@@ -166,10 +190,10 @@ def _device(pen: "Pen", band: "Band", y: float) -> tuple[dict, list]:
         pen.rect(x1, y + 1, x2, y + 45, pen.shade((74, 80, 92)), (14, 14, 18))
         _slot(pen, device, x1, y + 47, x2)
         brand_mark(pen, x1 + 44 if not part or left else x2 - 44, y + 11, device.look[0])
-        drawn.append((device, pen.box((x1, y + 1, x2, y + 45))))
+        drawn.append(_seen(pen, device, (x1, y + 1, x2, y + 45)))
     if shield:
         slats(pen, x1, y + 47, x2, y + 68, shield.look[0])
-        drawn.append((shield, pen.box((x1, y + 47, x2, y + 68))))
+        drawn.append(_seen(pen, shield, (x1, y + 47, x2, y + 68)))
     mounts = [(x, y + dy) for dy in (12, 34) for x in ears]
     if device or any(thing.painter == "mount_screw" for thing in band.things):
         for x in ears:
@@ -201,7 +225,7 @@ def _slot(pen: "Pen", device: "Thing", x1: float, y: float, x2: float) -> None:
         pen.rect(x1, y, x2, y + 21, (6, 6, 8), (50, 50, 54))
 
 
-def _lit(pen: "Pen", rng: Random) -> "np.ndarray":
+def lit(pen: "Pen", rng: Random) -> "np.ndarray":
     """Light, tint, blur and noise over the drawing."""
     import numpy as np
     from PIL import ImageFilter
