@@ -7,7 +7,7 @@ from verdicts.base.errors import UserError
 from verdicts.base.yaml_text import read_value
 from verdicts.config.load import CONFIGS, flat, load
 from verdicts.config.older import with_constants_of_before
-from verdicts.config.tools import LoopConfig, ReflectConfig, read_section, section_text
+from verdicts.config.tools import GuidanceConfig, LoopConfig, ReflectConfig, is_older_form, read_section, section_text
 
 NEW = {
     "loop": ("enough_answers",),
@@ -84,3 +84,13 @@ def test_a_pattern_that_is_none_is_refused_where_it_stands(tmp_path, name, value
     told["reflect"]["details"][name] = value
     with pytest.raises(UserError, match=rf"reflect\.details\.{name}: .*{why}"):
         read_section(written(tmp_path / "reflect.yaml", told), ReflectConfig)
+
+
+@pytest.mark.parametrize(("slug", "domain"), [("bbu_line", "bbu"), ("rru_cable", "rru")])
+def test_an_older_mission_has_the_domain_that_its_slug_names(tmp_path, slug, domain):
+    text = section_text(load("miniature", slug, configs=CONFIGS), "guidance")
+    told = yaml.safe_load(text)
+    assert told["mission"].pop("domain") == domain
+    path = written(tmp_path / "guidance.yaml", told)
+    assert read_section(path, GuidanceConfig).mission.domain == domain
+    assert is_older_form(path, text)

@@ -45,6 +45,9 @@ _CONSTANTS: dict[str, dict[str, Any]] = {
 def with_constants_of_before(told: dict[str, Any]) -> dict[str, Any]:
     """What a section file says, with the constants of its time where an older version wrote it."""
     whole = dict(told)
+    mission = told.get("mission")
+    if isinstance(mission, dict) and "domain" not in mission:  # then told by the slug alone
+        whole["mission"] = mission | {"domain": "rru" if str(mission.get("slug")).startswith("rru") else "bbu"}
     for name, constants in _CONSTANTS.items():
         section = told.get(name)
         if isinstance(section, dict) and not flat(section).keys() & flat(constants).keys():

@@ -11,13 +11,17 @@ from verdicts.config.engine import EngineConfig
 
 
 class Mission(Section):
-    """One inspection item. ``g0`` is the read-only checklist; ``rules`` are learnable rules to start from."""
+    """One inspection item. ``g0`` is the read-only checklist; ``rules`` are learnable rules to start from.
+
+    ``domain``: what its photos show, a BBU cabinet or RRU install points.
+    """
 
     slug: Annotated[str, Field(pattern=r"^[a-z0-9_]+$")]
     name: Line
     g0: Line
     rules: list[Line]
     high_risk: bool
+    domain: Literal["bbu", "rru"] = "bbu"
 
 
 class Sampling(Section):
