@@ -20,7 +20,7 @@ FLOORS = [
     ["command", "stats", "models", "facts"],
     ["config", "records"],
     ["photos", "stage_b", "pages"],
-    ["engines", "review"],
+    ["engines", "review", "intake"],
     ["student", "rounds"],
     ["corpus", "guidance"],
     ["sft", "evaluation", "measure"],

@@ -7,10 +7,19 @@ from verdicts.base.errors import UserError
 from verdicts.base.yaml_text import read_value
 from verdicts.config.load import CONFIGS, flat, load
 from verdicts.config.older import with_constants_of_before
-from verdicts.config.tools import GuidanceConfig, LoopConfig, ReflectConfig, is_older_form, read_section, section_text
+from verdicts.config.tools import (
+    DistillConfig,
+    GuidanceConfig,
+    LoopConfig,
+    ReflectConfig,
+    is_older_form,
+    read_section,
+    section_text,
+)
 
 NEW = {
     "loop": ("enough_answers",),
+    "distill": ("min_agreement",),
     "reflect": ("words", "details"),
 }
 NEW_OF_TRIALS = (
@@ -43,7 +52,9 @@ def written(path, told: dict):
     return path
 
 
-@pytest.mark.parametrize(("tool", "model"), [("loop", LoopConfig), ("reflect", ReflectConfig)])
+@pytest.mark.parametrize(
+    ("tool", "model"), [("loop", LoopConfig), ("distill", DistillConfig), ("reflect", ReflectConfig)]
+)
 def test_an_older_section_file_is_read_with_the_constants_of_its_time(tmp_path, tool, model):
     old = read_section(written(tmp_path / "old.yaml", of_before(tool)), model)
     assert old == read_section(written(tmp_path / "new.yaml", section(tool)), model)

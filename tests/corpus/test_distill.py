@@ -7,7 +7,7 @@ import pytest
 from tests.support.builders import MISSION, OTHER, RunFolder, guidance, snapshot, ticket, validation_groups
 from verdicts.base.jsonl import read_json, read_rows, write_json, write_rows
 from verdicts.base.split import hash_share
-from verdicts.config.sections import DistillSection
+from verdicts.config.sections import DistillSection, FailFirst
 from verdicts.corpus.distill import AuditSample, decide_row, supersede_corpus
 from verdicts.records.corpus import AuditRow, ChatRow, DroppedRow, SftRow
 from verdicts.records.review import NeedReviewFile, ReviewDecision
@@ -178,11 +178,41 @@ def test_a_corrected_label_that_the_model_did_not_share_is_a_conflict(tmp_path):
 )
 def test_people_come_first_then_review_then_policy(label, verdict, decision, review, expected):
     settings = DistillSection(
-        enabled=True, val_share=0.1, seed=1, conflict_policy="downweight", conflict_weight=0.25, audit_sample=0
-    )
+        enabled=True, val_share=0.1, seed=1, conflict_policy="downweight", conflict_weight=0.25, audit_sample=0,
+        min_agreement=0.0,
+    )  # fmt: skip
     said = ReviewDecision(ticket_key="a", decision=decision) if decision else None
-    found = decide_row(label, verdict, said, review, settings)
+    found = decide_row(label, verdict, said, review, settings, 0.5)
     assert (found.label, found.dropped, found.weight, found.flags) == expected
+
+
+@pytest.mark.parametrize(
+    ("verdict", "policy", "decision", "agreement", "reason"),
+    [
+        ("pass", "drop", None, 0.5, "low_agreement"),
+        ("pass", "drop", None, 0.7, None),  # the knob's own value is enough
+        ("fail", "drop", None, 0.5, "conflict"),
+        ("fail", "drop", "label_wrong", 0.5, None),  # a person has looked at it
+        ("fail", "mark", None, 0.5, "low_agreement"),
+        ("fail", "mark", None, 0.75, None),
+    ],
+)
+def test_votes_that_agree_too_little_drop_what_nobody_decided(verdict, policy, decision, agreement, reason):
+    settings = DistillSection(
+        enabled=True, val_share=0.1, seed=1, conflict_policy=policy, conflict_weight=0.25, audit_sample=0,
+        min_agreement=0.7,
+    )  # fmt: skip
+    said = ReviewDecision(ticket_key="a", decision=decision) if decision else None
+    assert decide_row("pass", verdict, said, None, settings, agreement).dropped == reason
+
+
+def test_a_tie_is_dropped_for_low_agreement_and_the_guard_does_not_vote(tmp_path):
+    guard = FailFirst(enabled=True, negatives=[["不符合要求"]])
+    rows = [ticket("tie", "fail"), ticket("sure"), ticket("guarded", "fail", ("螺丝,不符合要求×1",))]
+    run = RunFolder(tmp_path / "run", rows, min_agreement=0.65)
+    answers = {"tie::fail": "pass fail", "sure::pass": "pass pass fail", "guarded::fail": "pass pass pass fail fail"}
+    run.play(answers, guard=guard).finish().complete()
+    assert dropped(run) == {"tie::fail": "low_agreement"}
 
 
 def test_a_group_s_tickets_are_on_one_side(tmp_path):

@@ -22,6 +22,7 @@ _GENERIC = [
 ]  # fmt: skip
 _CONSTANTS: dict[str, dict[str, Any]] = {
     "loop": {"enough_answers": 8},
+    "distill": {"min_agreement": 0.0},
     "reflect": {
         "trial": {
             "discard": 0.5, "min_elsewhere": 0.5, "min_unseen": 0.25, "harm": 2.0,

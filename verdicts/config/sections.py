@@ -3,7 +3,7 @@
 import re
 from typing import Annotated, Literal
 
-from pydantic import AfterValidator, Field
+from pydantic import AfterValidator, ConfigDict, Field
 
 from verdicts.base.record import Line
 from verdicts.config.base import Count, Section, Share
@@ -180,6 +180,7 @@ class DistillSection(Section):
     conflict_policy: Literal["drop", "downweight", "mark", "keep"]
     conflict_weight: Annotated[float, Field(gt=0, le=1)]
     audit_sample: Annotated[int, Field(ge=0)]
+    min_agreement: Share
 
 
 class StudentSection(Section):
@@ -252,10 +253,51 @@ class PlanSection(Section):
     tickets: Count
 
 
+Key = Annotated[str, Field(pattern=r"(?s)^.*\S.*::(pass|fail)$")]  # a ticket_key
+
+
+class MinUsefulPhotos(Section):
+    """Useful photos that a ticket of either label needs."""
+
+    model_config = ConfigDict(serialize_by_alias=True)
+
+    pass_: Annotated[int, Field(ge=0, alias="pass")]
+    fail: Annotated[int, Field(ge=0)]
+    beside_irrelevant: bool
+
+
+class SuspiciousOrders(Section):
+    """When a group's pass is doubted: it has few useful photos, and the same group failed with more."""
+
+    drop: bool
+    pass_at_most: Count
+    fail_at_least: Count
+
+
+class DuplicateTickets(Section):
+    """What makes two tickets of one label the same; distances are bits of a 64-bit perceptual hash."""
+
+    by: Literal["nothing", "summaries", "photos", "near_photos"]
+    distance: Annotated[int, Field(ge=0, le=15)]
+    photos: str
+
+
+class FiltersSection(Section):
+    """Which tickets a run leaves out (verdicts/intake/filters.py)."""
+
+    exclude: list[Key]
+    exclude_file: str
+    exclude_reasons: list[Pattern]
+    min_useful_photos: MinUsefulPhotos
+    suspicious: SuspiciousOrders
+    duplicates: DuplicateTickets
+
+
 class Config(Section):
     """Everything, merged."""
 
     mission: Mission
+    filters: FiltersSection
     engine: EngineConfig
     rollout: RolloutSection
     fail_first: FailFirst

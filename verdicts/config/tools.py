@@ -21,6 +21,7 @@ from verdicts.config.sections import (
     DistillSection,
     EvaluateSection,
     FailFirst,
+    FiltersSection,
     GateSection,
     LearnSection,
     LifeCycle,
@@ -70,6 +71,12 @@ def read_told(path: Path) -> dict[str, Any]:
     """
     refuse_newer(path.parent.parent)
     return with_constants_of_before(without_foreign_knobs(read_yaml(path)))
+
+
+class PrepareConfig(Section):
+    """Section file of prepare: which tickets it leaves out."""
+
+    filters: FiltersSection
 
 
 class GuidanceConfig(Section):
@@ -156,6 +163,7 @@ class GateConfig(Section):
 
 # tool -> the model of its section file
 SECTION_FILES: dict[str, type[Section]] = {
+    "prepare": PrepareConfig,
     "guidance": GuidanceConfig,
     "rollout": RolloutConfig,
     "reflect": ReflectConfig,

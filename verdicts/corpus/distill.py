@@ -20,6 +20,7 @@ from verdicts.records.tickets import StageA, Verdict
 from verdicts.review.decisions import OTHER, label_after
 from verdicts.stage_b.prompts import stage_b_system, stage_b_user
 from verdicts.stage_b.protocol import parse, render
+from verdicts.stage_b.selection import OVERRIDE
 
 FILES = (
     "distill_chatml.jsonl",
@@ -109,8 +110,10 @@ def decide_row(
     decision: ReviewDecision | None,
     review: ReviewReason | None,
     settings: DistillSection,
+    agreement: float = 1.0,
 ) -> RowDecision:
     """Decide on one row: people first, then the review list, then ``conflict_policy`` where verdict and label differ.
+    What still stays is dropped where the votes agree too little (``min_agreement``), unless people decided it.
 
     ``review``: why the row's ticket waits for people, None where it does not. One that is listed for conflict alone (no
     candidate supports its label) is what ``conflict_policy`` is about: unless that says drop, it stays, with a
@@ -123,6 +126,9 @@ def decide_row(
     if said is None and review and not (for_conflict_alone and settings.conflict_policy != "drop"):
         return RowDecision(label, dropped="needs_review")
     label, flags = label_after(label, decision), ("label_corrected",) if said == "label_wrong" else ()
+    refused = verdict != label and settings.conflict_policy == "drop"
+    if said is None and not refused and agreement < settings.min_agreement:
+        return RowDecision(label, dropped="low_agreement")
     if verdict == label:
         return RowDecision(label, flags=flags)
     match settings.conflict_policy:
@@ -134,6 +140,11 @@ def decide_row(
             return RowDecision(label, flags=(*flags, "conflict"))
         case "keep":
             return RowDecision(label, flags=flags)
+
+
+def agreement(selection: Selection) -> float:
+    """The share of a ticket's valid votes behind its verdict; 1 where the guard gave it, for it does not vote."""
+    return 1.0 if OVERRIDE in selection.warnings else selection.vote_strength
 
 
 class Validation:

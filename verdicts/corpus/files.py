@@ -14,6 +14,7 @@ from verdicts.corpus.distill import (
     Item,
     RowDecision,
     Validation,
+    agreement,
     chat_row,
     decide_row,
     dropped_row,
@@ -132,7 +133,8 @@ class Judging:
 
     def _decide(self, ticket: StageA, answer: Selection) -> RowDecision:
         key = ticket.ticket_key
-        return decide_row(ticket.label, answer.verdict, self.decisions.get(key), self.review.get(key), self.cfg.distill)
+        said, waits = self.decisions.get(key), self.review.get(key)
+        return decide_row(ticket.label, answer.verdict, said, waits, self.cfg.distill, agreement(answer))
 
     def _doubles(self, ticket: StageA, found: RowDecision) -> bool:
         """Whether a corrected row's group has the same photos under that label already: it would teach them twice."""

@@ -8,7 +8,7 @@ from verdicts.base.record import Record
 from verdicts.records.tickets import Verdict
 
 Task = Literal["dense", "summary", "chat"]
-DropReason = Literal["excluded", "unsure", "model_wrong", "needs_review", "conflict", "duplicate"]
+DropReason = Literal["excluded", "unsure", "model_wrong", "needs_review", "conflict", "low_agreement", "duplicate"]
 
 
 class Message(Record):

@@ -13,6 +13,7 @@ from verdicts.base.jsonl import Placed, RowT, stream_good, stream_placed
 from verdicts.base.run_version import RunVersion
 from verdicts.records.corpus import AuditRow, ChatRow, DroppedRow, SftRow
 from verdicts.records.evaluation import Evaluation, GateRecord, ScoredAnswer
+from verdicts.records.filtered import DroppedTicket, MarkedTicket
 from verdicts.records.guidance import GuidanceFile
 from verdicts.records.reflection import Reflection
 from verdicts.records.review import NeedReviewEntry, NeedReviewFile, ReviewDecision, ReviewSummary
@@ -35,6 +36,8 @@ RUN_FILES: dict[str, type[BaseModel]] = {
     "summaries/stage_a.jsonl": StageA,
     "summaries/stage_a.refused.jsonl": Refused,
     "stage_a.jsonl": StageA,
+    "tickets.dropped.jsonl": DroppedTicket,
+    "tickets.marked.jsonl": MarkedTicket,
     "loop.json": LoopStatus,
     "trajectories.jsonl": Trajectory,
     "selections.jsonl": Selection,
@@ -61,6 +64,8 @@ RUN_FILES: dict[str, type[BaseModel]] = {
 # A run in which nothing went wrong leaves these empty; all others hold at least one record.
 MAY_BE_EMPTY = {
     "stage_a.refused.jsonl",
+    "tickets.dropped.jsonl",
+    "tickets.marked.jsonl",
     "selections.jsonl",
     "failure_malformed.jsonl",
     "need_review_queue.jsonl",
@@ -82,6 +87,8 @@ def paths_of(run_dir: Path, name: str) -> list[Path]:
 # What names a row of a file: two rows of one name are one row twice. Files that are not here may repeat themselves.
 ROW_NAMES: dict[str, tuple[str, ...]] = {
     "trajectories.jsonl": ("round", "ticket_key", "candidate_index"),
+    "tickets.dropped.jsonl": ("ticket_key",),
+    "tickets.marked.jsonl": ("ticket_key",),
     "selections.jsonl": ("ticket_key",),
     "failure_malformed.jsonl": ("round", "ticket_key", "candidate_index"),
     "reflection.jsonl": ("reflection_id",),
