@@ -5,13 +5,15 @@
     python -m tools.prepare … --goals "distill" -- make GRAPH=1 distill          (as Make calls it)
 
     configs/base.yaml, models/*.yaml, missions/*.yaml, CONFIG=… ──> config/<tool>.yaml
-    tickets.jsonl                                               ──> stage_a.jsonl (and config/tickets.json: where from)
+    tickets.jsonl                                               ──> stage_a.jsonl (and config/tickets.json: where from),
+                                                                    tickets.{repaired,refused,aside}.jsonl
     what was named                                              ──> config/made_with.json
     the version of the files' forms, of a run that begins       ──> config/run.json
 
 A variable that is not named is what the run was made with; another name for it is refused, unless REMAKE=1 says so. A
-file is rewritten only when its content changes. The run's own stage_a.jsonl may be edited by hand: it is taken anew
-only when its source has changed. The command behind ``--`` then runs in this process's place, with all variables
+file is rewritten only when its content changes. Given tickets are taken as such teams write them (verdicts/intake/);
+the run's own stage_a.jsonl is strict, and may be edited by hand: it is taken anew only when its source, or a knob of
+``tickets``, has changed. The command behind ``--`` then runs in this process's place, with all variables
 settled in its environment, and STALE: the results that were made from other inputs than those there now
 (verdicts/base/made.py).
 
@@ -28,6 +30,7 @@ import typer
 from verdicts.command.cli import run
 
 if TYPE_CHECKING:
+    from verdicts.intake.names import Door
     from verdicts.runs.naming import Choice, MadeWith
 
 # they can do without tickets, and a knob of theirs touches no round
@@ -85,13 +88,14 @@ def main(
     if taken and made.photos and taken[0] == str(run_dir / SUMMARIES):
         taken = (taken[0], drawn_photos(Path(made.photos.path)))
     texts = sections(made, mission, run_dir, tickets=taken is not None)
-    new = not_yet(texts, taken, run_dir)
+    door = door_of(made, mission, run_dir, taken)
+    new = not_yet(texts, taken, run_dir, door)
     if dry_run and command is None:
         for path, why in new.items():
             print(f"{path}: {why}")
     if not dry_run:
         new_run = begins(run_dir)
-        write(texts, taken, mission, run_dir)
+        write(texts, taken, mission, run_dir, door)
         if new_run:  # tickets that are refused leave no folder behind
             write_version(run_dir)
         write_made_with(run_dir, made)
@@ -172,7 +176,19 @@ def sections(made: "MadeWith", mission: str, run_dir: Path, tickets: bool) -> di
     }
 
 
-def not_yet(texts: dict[Path, str], taken: tuple[str, bool] | None, run_dir: Path) -> dict[Path, str]:
+def door_of(made: "MadeWith", mission: str, run_dir: Path, taken: tuple[str, bool] | None) -> "Door | None":
+    """What given tickets are held against; None for the run's own files (drawn, or summarised), which are strict."""
+    from verdicts.config.load import load
+    from verdicts.intake.names import Door
+
+    if taken is None or Path(taken[0]).absolute().is_relative_to(run_dir.absolute()):
+        return None
+    return Door.of_config(load(made.models, mission, Path(made.config.path) if made.config else None))
+
+
+def not_yet(
+    texts: dict[Path, str], taken: tuple[str, bool] | None, run_dir: Path, door: "Door | None"
+) -> dict[Path, str]:
     """The files that are to be written -> why."""
     from verdicts.config.tools import read_told
     from verdicts.runs.naming import section_differences
@@ -181,12 +197,15 @@ def not_yet(texts: dict[Path, str], taken: tuple[str, bool] | None, run_dir: Pat
         path: "it is not there" if not path.exists() else section_differences(read_told(path), text)
         for path, text in texts.items()
     }
-    if taken and new_source(Path(taken[0]), run_dir) is not None:
-        new[run_dir / "stage_a.jsonl"] = f"{taken[0]} is new to this run, or has changed since it was taken"
+    if taken and new_source(Path(taken[0]), run_dir, door) is not None:
+        why = "is new to this run, or it or a knob of `tickets` has changed since it was taken"
+        new[run_dir / "stage_a.jsonl"] = f"{taken[0]} {why}"
     return {path: why for path, why in new.items() if why}
 
 
-def write(texts: dict[Path, str], taken: tuple[str, bool] | None, mission: str, run_dir: Path) -> None:
+def write(
+    texts: dict[Path, str], taken: tuple[str, bool] | None, mission: str, run_dir: Path, door: "Door | None"
+) -> None:
     """Take the tickets and write the sections, each where it says something new."""
     from verdicts.base.jsonl import write_text_if_changed
     from verdicts.config.load import mission_name
@@ -196,7 +215,7 @@ def write(texts: dict[Path, str], taken: tuple[str, bool] | None, mission: str, 
         source, drawn = Path(taken[0]), taken[1]
         if drawn and not source.exists() and not (run_dir / "stage_a.jsonl").exists():
             draw(mission, source)
-        take_tickets(source, mission_name(mission), run_dir, synthetic=drawn)
+        take_tickets(source, mission_name(mission), run_dir, door, synthetic=drawn)
     for path, text in texts.items():
         if not is_older_form(path, text):
             write_text_if_changed(path, text)
@@ -227,41 +246,59 @@ def drawn_photos(folder: Path) -> bool:
     return folder.with_name(f"{folder.name}.truth.jsonl").exists()
 
 
-def new_source(source: Path, run_dir: Path) -> str | None:
+def new_source(source: Path, run_dir: Path, door: "Door | None") -> str | None:
     """The source's hash where the run should take it; None where the run's copy stands.
 
     Where the source is no file it is "": reading names the mistake.
     """
     from verdicts.base.digests import sha256_of
+    from verdicts.intake.reader import door_digest
     from verdicts.runs.naming import remembered
 
     kept = remembered(run_dir)[1] if (run_dir / "stage_a.jsonl").exists() else None
     if kept and kept.source == str(source) and not source.exists():
         return None  # gone since
     digest = sha256_of(source) if source.is_file() else ""
-    return None if digest and kept and kept.sha256 == digest else digest
+    # an older run knows no door, and keeps what it has
+    same_door = not (door and kept and kept.entrance) or kept.entrance.settings == door_digest(door)
+    return None if digest and kept and kept.sha256 == digest and same_door else digest
 
 
-def take_tickets(source: Path, mission: str, run_dir: Path, *, synthetic: bool = False) -> None:
-    """Copy checked tickets into the run where their content is new."""
-    digest = new_source(source, run_dir)
+def take_tickets(source: Path, mission: str, run_dir: Path, door: "Door | None", *, synthetic: bool = False) -> None:
+    """Take tickets into the run where their content is new: through the door, or as they are where they must be so."""
+    digest = new_source(source, run_dir, door)
     if digest is None:
         return
 
     import shutil
 
     from verdicts.base.jsonl import whole_files, write_json
-    from verdicts.command.cli import say
+    from verdicts.command.cli import complain, say
+    from verdicts.intake.reader import LISTS, take_given
+    from verdicts.intake.wording import refused_sentence, repaired_sentence
     from verdicts.records.ticket_index import Tickets
     from verdicts.records.tickets import TicketsSource
 
-    rows = Tickets(source, mission)
-    with open(source, encoding="utf-8-sig") as text, whole_files(run_dir / "stage_a.jsonl") as (copy,):
-        shutil.copyfileobj(text, copy)
+    if door:
+        entrance = take_given(source, door, run_dir)
+        labels = entrance.labels
+        if said := refused_sentence(entrance):
+            complain(f"{source}: {said}")
+        if said := repaired_sentence(entrance):
+            say(f"tickets: {said}")
+    else:
+        entrance, rows = None, Tickets(source, mission)
+        labels = {label: rows.count(label) for label in ("fail", "pass")}
+        with open(source, encoding="utf-8-sig") as text, whole_files(run_dir / "stage_a.jsonl") as (copy,):
+            shutil.copyfileobj(text, copy)
+        for name in LISTS:
+            (run_dir / name).unlink(missing_ok=True)
     write_json(
-        run_dir / "config" / "tickets.json", TicketsSource(source=str(source), sha256=digest, synthetic=synthetic)
+        run_dir / "config" / "tickets.json",
+        TicketsSource(source=str(source), sha256=digest, synthetic=synthetic, entrance=entrance),
     )
-    say(f"tickets: {len(rows)} from {source} (of {mission}: {rows.count('fail')} fail, {rows.count('pass')} pass)")
+    counts = f"{labels.get('fail', 0)} fail, {labels.get('pass', 0)} pass"
+    say(f"tickets: {sum(labels.values())} from {source} (of {mission}: {counts})")
 
 
 def environment(

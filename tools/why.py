@@ -88,7 +88,8 @@ def configuration(
     was, source = remembered(folder)
     made = prepare.settle(choice, was, source is None, models, overlay, None, fusion)
     taken = choice.tickets(tickets, source, may_draw=False) if source or tickets else None
-    new = prepare.not_yet(prepare.sections(made, folder.name, folder, tickets=taken is not None), taken, folder)
+    door = prepare.door_of(made, folder.name, folder, taken)
+    new = prepare.not_yet(prepare.sections(made, folder.name, folder, tickets=taken is not None), taken, folder, door)
     settled = prepare.environment(made, taken, folder, None, {"fuse"}, everything=False)
     return {str(path): why for path, why in new.items()}, settled
 

@@ -64,10 +64,10 @@ MISSIONS = {
                 ("front",)),
         SyntheticMission("rru_install", "RRU安装检查", G0(("RRU设备", "紧固件紧固合格"), ("紧固件不合格",)),
                 ("接地端紧固合格", "接地线有标签", "尾纤有标签", "尾纤有套管保护", "光纤标签"), ("rru",)),
-        SyntheticMission("rru_position", "RRU接地端检查",
+        SyntheticMission("rru_position", "RRU位置检查",
                 G0(("接地端紧固合格", "接地线有标签"), ("接地端紧固不合格", "接地线没有标签")),
                 ("RRU设备", "紧固件紧固合格", "尾纤有标签", "尾纤有套管保护", "地线标签"), ("rru", "bar")),
-        SyntheticMission("rru_cable", "RRU尾纤检查",
+        SyntheticMission("rru_cable", "RRU线缆",
                 G0(("尾纤有标签", "尾纤有套管保护"), ("尾纤没有标签", "尾纤无套管保护")),
                 ("RRU设备", "紧固件紧固合格", "接地端紧固合格", "接地线有标签", "光纤标签"), ("rru",)),
     )

@@ -245,8 +245,11 @@ class Placed(NamedTuple):
     text: str
 
 
-def stream_lines(path: Path) -> Iterator[Placed]:
-    """Yield the lines of a text file that are not blank, with their places. Raises UserError with the line."""
+def stream_lines(path: Path, *, blank: bool = False) -> Iterator[Placed]:
+    """Yield the lines of a text file that are not blank (``blank``: those too), with their places.
+
+    Raises UserError with the line.
+    """
     line = offset = 0
     with open_bytes(path) as file:
         for raw in file:
@@ -256,7 +259,7 @@ def stream_lines(path: Path) -> Iterator[Placed]:
                 body = piece.rstrip(b"\r\n")
                 text = line_text(body, path, line)
                 bom = len(BOM) if line == 1 and body.startswith(BOM) else 0
-                if text and not text.isspace():
+                if blank or (text and not text.isspace()):
                     yield Placed(line, offset + bom, len(body) - bom, text)
                 offset += len(piece)
 

@@ -5,6 +5,7 @@ the knobs that came together: in a section of today a missing knob stays an erro
 configs/base.yaml says later.
 """
 
+from collections.abc import Iterable
 from typing import Any
 
 from verdicts.config.base import deep_merge
@@ -41,11 +42,26 @@ _CONSTANTS: dict[str, dict[str, Any]] = {
         },
     },
 }  # fmt: skip
+# sections that a tool's file did not have before
+_SECTIONS: dict[str, dict[str, Any]] = {
+    "tickets": {
+        "aliases": [],
+        "labels": {
+            "pass": ["pass", "passed", "通过", "审核通过", "合格", "1"],
+            "fail": ["fail", "failed", "不通过", "审核不通过", "未通过", "不合格", "2"],
+        },
+        "max_count": 999,
+        "max_refused": 0.05,
+    },
+}
 
 
-def with_constants_of_before(told: dict[str, Any]) -> dict[str, Any]:
-    """What a section file says, with the constants of its time where an older version wrote it."""
-    whole = dict(told)
+def with_constants_of_before(told: dict[str, Any], sections: Iterable[str] = ()) -> dict[str, Any]:
+    """What a section file says, with the constants of its time where an older version wrote it.
+
+    ``sections``: those that a file of the tool has today.
+    """
+    whole = {name: _SECTIONS[name] for name in sections if name in _SECTIONS} | told
     mission = told.get("mission")
     if isinstance(mission, dict) and "domain" not in mission:  # then told by the slug alone
         whole["mission"] = mission | {"domain": "rru" if str(mission.get("slug")).startswith("rru") else "bbu"}

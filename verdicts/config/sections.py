@@ -113,6 +113,27 @@ Pattern = Annotated[str, Field(min_length=1), AfterValidator(_pattern)]
 Words = Annotated[list[Annotated[str, Field(min_length=1)]], Field(min_length=1)]
 
 
+def _no_word_for_both(labels: dict[str, list[str]]) -> dict[str, list[str]]:
+    """The words; raises ValueError where a label has none, or one word is of both."""
+    if missing := {"pass", "fail"} - labels.keys():
+        raise ValueError(f"no words for {missing.pop()}; name them")
+    if both := set(labels["pass"]) & set(labels["fail"]):
+        raise ValueError(f"{both.pop()!r} stands for pass and for fail; keep one of the two")
+    return labels
+
+
+class TicketsSection(Section):
+    """What the door makes of given tickets (verdicts/intake/).
+
+    ``labels``: words that a label may be, in any case and width. ``aliases``: other names of the mission.
+    """
+
+    aliases: list[Line]
+    labels: Annotated[dict[Literal["pass", "fail"], Words], AfterValidator(_no_word_for_both)]
+    max_count: Count
+    max_refused: Share
+
+
 class RuleWords(Section):
     """What words of a rule mean to a trial (verdicts/guidance/rule_text.py)."""
 
@@ -298,6 +319,7 @@ class Config(Section):
 
     mission: Mission
     filters: FiltersSection
+    tickets: TicketsSection
     engine: EngineConfig
     rollout: RolloutSection
     fail_first: FailFirst

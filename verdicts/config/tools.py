@@ -33,6 +33,7 @@ from verdicts.config.sections import (
     SftSection,
     StudentSection,
     SummarizeSection,
+    TicketsSection,
     WindowSection,
 )
 
@@ -70,7 +71,8 @@ def read_told(path: Path) -> dict[str, Any]:
     Raises UserError where it is no mapping, and where a later version made the run.
     """
     refuse_newer(path.parent.parent)
-    return with_constants_of_before(without_foreign_knobs(read_yaml(path)))
+    tool = SECTION_FILES.get(path.stem)
+    return with_constants_of_before(without_foreign_knobs(read_yaml(path)), tool.model_fields if tool else ())
 
 
 class PrepareConfig(Section):
@@ -151,6 +153,7 @@ class EvaluateConfig(Section):
     """Section file of evaluate."""
 
     mission: Mission
+    tickets: TicketsSection
     student: StudentSection
     evaluate: EvaluateSection
 

@@ -19,7 +19,7 @@ from verdicts.records.reflection import Reflection
 from verdicts.records.review import NeedReviewEntry, NeedReviewFile, ReviewDecision, ReviewSummary
 from verdicts.records.rollout import Malformed, Selection, Trajectory
 from verdicts.records.run import LoopStatus, RoundMetrics
-from verdicts.records.tickets import Refused, StageA
+from verdicts.records.tickets import Refused, RefusedTicket, StageA, TicketAside, TicketRepair
 
 # rounds/NNNN/: one window of tickets under one frozen guidance. rounds/0000/ holds the starting guidance alone.
 ROUND_FILES: dict[str, type[BaseModel]] = {
@@ -36,6 +36,9 @@ RUN_FILES: dict[str, type[BaseModel]] = {
     "summaries/stage_a.jsonl": StageA,
     "summaries/stage_a.refused.jsonl": Refused,
     "stage_a.jsonl": StageA,
+    "tickets.repaired.jsonl": TicketRepair,
+    "tickets.refused.jsonl": RefusedTicket,
+    "tickets.aside.jsonl": TicketAside,
     "tickets.dropped.jsonl": DroppedTicket,
     "tickets.marked.jsonl": MarkedTicket,
     "loop.json": LoopStatus,

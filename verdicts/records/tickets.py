@@ -1,7 +1,7 @@
 """Tickets and their photos: Stage A in, and what it could not use."""
 
 from pathlib import Path
-from typing import Annotated, Literal
+from typing import Annotated, Any, Literal
 
 from pydantic import AfterValidator, Field, model_validator
 
@@ -106,15 +106,74 @@ class Refused(Record):
     detail: str
 
 
+RepairKind = Literal[
+    "byte_order_mark", "blank_line", "mission", "label", "group_id", "photo_keys", "photo_names", "fail_reasons",
+    "json_summary", "wrapped_summary", "prefix", "count", "same_ticket", "resubmission",
+]  # fmt: skip
+DoorRefusal = Literal["not_json", "field", "mission", "label", "photos"]
+
+
+class TicketRepair(Record):
+    """What the door put right of a given row: ``before`` as it was given, ``after`` as the run has it.
+
+    Texts stand as they are, other values as JSON. A row that another one replaces (same_ticket, resubmission) is not in
+    the run: ``before`` is that row, ``after`` names the line that counts.
+    """
+
+    file: str
+    line: int
+    ticket_key: str | None
+    kind: RepairKind
+    field: str
+    before: str
+    after: str
+
+
+class RefusedTicket(Record):
+    """A given row that is not in the run: the reason word, the sentence about it, and the row itself."""
+
+    file: str
+    line: int
+    reason: DoorRefusal
+    detail: str
+    row: str
+
+
+class TicketAside(Record):
+    """Fields of a given row that no ticket has, kept beside the tickets."""
+
+    file: str
+    line: int
+    ticket_key: str
+    fields: dict[str, Any]
+
+
+class Entrance(Record):
+    """What the door did with a given file. ``rows`` = all of ``labels`` + ``replaced`` + all of ``refused``.
+
+    ``settings``: digest of the knobs and names that it worked with. ``labels``: tickets taken, by label. ``repaired``:
+    repairs by kind. ``refused``: rows by reason. ``aside``: rows by the field that was kept aside.
+    """
+
+    settings: str
+    rows: int
+    labels: dict[Verdict, int]
+    replaced: int
+    repaired: dict[str, int]
+    refused: dict[str, int]
+    aside: dict[str, int]
+
+
 class TicketsSource(Record):
     """config/tickets.json: the file that the run's tickets were taken from.
 
-    ``synthetic``: the miniature's world drew them.
+    ``synthetic``: the miniature's world drew them. ``entrance``: absent where a file of the run itself was taken.
     """
 
     source: str
     sha256: str | None
     synthetic: bool = False
+    entrance: Annotated[Entrance | None, Field(exclude_if=lambda entrance: entrance is None)] = None
 
 
 def read_tickets(path: Path, mission: str | None = None) -> list[StageA]:
