@@ -20,6 +20,8 @@ PHOTOS ?=## photos: a folder of 审核通过 and 审核不通过, or a manifest;
 FUSION ?=## mix of the student's training data: configs/fusion/<name>.yaml; without one this run's corpus
 DECISIONS ?=## decisions that make review-apply brings in (JSONL or CSV)
 HELD_OUT ?= data/held_out## folder of <mission>.{stage_a,summary,dense}.jsonl, which the student never trains on
+DATA ?=## training rows of another team, for make import: a JSONL file, or a folder of them
+NAME ?=## name of what make import makes: data/<name>/
 LAUNCH ?=## how make sft starts, for several GPUs: '.venv/bin/accelerate launch --multi_gpu'
 CONFIG ?=## one more YAML laid over the configuration; a run keeps the one it was made with
 REMAKE ?=## 1: a run is made again with what is named now, where it was made with something else
@@ -34,13 +36,13 @@ ROOM ?=## the folder of tests/ that make test runs; all without it
 
 # Values that a user names stay as they are written, never read as make's language, and reach recipes through the
 # environment alone: they may hold blanks, quotes, $ and #. make/names.py checks names that become parts of targets.
-USER := MISSION MODELS RUN RUNS STAGE_A PHOTOS FUSION DECISIONS HELD_OUT LAUNCH CONFIG REMAKE QUIET FILE AUDIT \
-  JOBS A B DEV ROOM
+USER := MISSION MODELS RUN RUNS STAGE_A PHOTOS FUSION DECISIONS HELD_OUT DATA NAME LAUNCH CONFIG REMAKE QUIET FILE \
+  AUDIT JOBS A B DEV ROOM
 # Those of them that are set on the command line or in the environment.
 NAMED := $(foreach v,$(USER),$(if $(filter command environment,$(origin $(v))),$(v)))
 $(foreach v,$(NAMED),$(eval override $(v) := $$(value $(v))))
 export $(NAMED)
-export HELD_OUT MISSION AUDIT JOBS
+export HELD_OUT MISSION AUDIT JOBS DATA NAME
 # The run's folder.
 R := $(RUNS)/$(RUN)/$(MISSION)
 export RUN_LOG := $(abspath $(R)/run.log)

@@ -66,6 +66,12 @@ folds: | $(READY) ## learn on half of the groups, judge on the other half, over 
 placebo: | $(READY) ## learn from permuted labels: how many rules are accepted, how many survive
 	@$(call measure,placebo,)
 
+# -- training rows of another team, brought into our form
+.PHONY: import
+import: | $(READY_STUDENT) ## bring another team's training rows into data/<NAME>/ (DATA=file or folder NAME=name)
+	@RUN_LOG= $(call TOOL,import_data) --data "$$DATA" --name "$$NAME" --output-dir "data/$$NAME" --models $(MODELS) \
+	  --mission $(MISSION) $(call named,CONFIG,--overlay)
+
 # -- what people said, brought in; and learnt from
 review-apply: | $(READY) ## bring decisions in (DECISIONS=path), or say how the review stands; then make distill
 	@$(call TOOL,review_apply) --run-dir $(R) $(call named,DECISIONS,--decisions)

@@ -15,8 +15,8 @@ import re
 import sys
 from pathlib import Path
 
-NAMES = ("RUN", "MODELS", "FUSION")  # parts of file names that make handles
-PATHS = ("STAGE_A", "PHOTOS", "HELD_OUT", "DECISIONS", "CONFIG", "FILE", "AUDIT", "A", "B")
+NAMES = ("RUN", "MODELS", "FUSION", "NAME")  # parts of file names that make handles
+PATHS = ("STAGE_A", "PHOTOS", "HELD_OUT", "DECISIONS", "DATA", "CONFIG", "FILE", "AUDIT", "A", "B")
 PLAIN_NAME = re.compile(r"[\w][\w.+@-]*")
 PLAIN_FOLDER = re.compile(r"[\w.+@/-]+")
 SLUG = re.compile(r"[a-z0-9_]+")
@@ -49,7 +49,7 @@ def shape(name, value):
     """What is wrong with the characters of a value; None where nothing is."""
     if CONTROL.search(value):
         return "holds a line end or another control character; name it without"
-    if name == "FUSION" and not value:
+    if name in ("FUSION", "NAME") and not value:
         return None
     if name in NAMES and not PLAIN_NAME.fullmatch(value):
         return "is no plain name; use letters, digits, and . _ - + @ behind the first (no blank, no slash)"

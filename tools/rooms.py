@@ -23,7 +23,7 @@ FLOORS = [
     ["engines", "review", "intake"],
     ["student", "rounds"],
     ["corpus", "guidance"],
-    ["sft", "evaluation", "measure"],
+    ["sft", "evaluation", "measure", "importing"],
     ["runs"],
     ["report"],
 ]

@@ -171,8 +171,8 @@ def test_a_section_file_edited_by_hand_is_checked(tmp_path):
 
 def test_every_section_of_the_configuration_reaches_a_tool():
     sections = {name for model in SECTION_FILES.values() for name in model.model_fields}
-    # plan reads the merged configuration: it runs before there is a run
-    assert sections | {"plan"} == set(Config.model_fields)
+    # plan and import_data read the merged configuration: they run without a run
+    assert sections | {"plan", "import_"} == set(Config.model_fields)
 
 
 # -- engines

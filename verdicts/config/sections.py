@@ -257,6 +257,26 @@ class EvaluateSection(Section):
     seed: int
 
 
+class HeldOutRows(Section):
+    """Which groups of an import are kept for questions: those of the named files, else a seeded share."""
+
+    share: Share
+    seed: int
+    files: list[str]
+
+
+class ImportSection(Section):
+    """Training rows of other teams (verdicts/importing/)."""
+
+    order: Literal["center_tlbr", "reference_tlbr"]
+    prefix: bool
+    domain: Literal["", "bbu", "rru"]
+    group: Pattern
+    edge_px: Annotated[float, Field(ge=0)]
+    ignore: list[str]
+    held_out: HeldOutRows
+
+
 class GateSection(Section):
     """When the student may ship (shares, 0.01 is one point), and how the intervals of changes are drawn."""
 
@@ -337,3 +357,4 @@ class Config(Section):
     sft: SftSection
     evaluate: EvaluateSection
     gate: GateSection
+    import_: Annotated[ImportSection, Field(alias="import")]
