@@ -10,7 +10,7 @@ $(DRAWN)/old/bbu_line.truth.jsonl:
 	@$(draw) --tickets 200 --tickets-seed 12
 $(DRAWN)/held_out/bbu_line.truth.jsonl:
 	@$(draw) --tickets 160 --tickets-seed 13
-$(DRAWN)/held_out/bbu_line.stage_a.jsonl: $(R)/config/summarize.yaml $(PROMPT_S) $(DRAWN)/held_out/bbu_line.truth.jsonl
+$(DRAWN)/held_out/bbu_line.stage_a.jsonl: $(R)/config/summarize.yaml $(PROMPTS_S) $(DRAWN)/held_out/bbu_line.truth.jsonl
 	@$(call TOOL,summarize) --config $< --mission bbu_line --input $(DRAWN)/held_out/bbu_line --output $@
 
 .PHONY: demo-photos

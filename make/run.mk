@@ -11,9 +11,10 @@ endif
 FORCE:
 # A script is no reason to make a finished file again: pulling a new version must cost neither hours of rollouts nor
 # edits by hand. Whoever changes a script, or a module that it imports, asks for it with DEV=1: prepare then sees it.
-PROMPTS_B := configs/prompts/stage_b.system.txt configs/prompts/stage_b.user.txt
-PROMPT_S := configs/prompts/summary.user.txt
-PROMPTS_R := configs/prompts/reflect.system.txt configs/prompts/reflect.user.txt
+# prepare settles the files of the prompts in use: of Stage B, of reflection, of summaries.
+PROMPTS_B ?=
+PROMPTS_R ?=
+PROMPTS_S ?=
 $(R)/config/%.yaml: ;
 $(R)/stage_a.jsonl: ;
 

@@ -7,7 +7,7 @@ QUESTIONS ?=
 
 # -- photos to tickets. What `make summarize` wrote is taken by distill where no STAGE_A is given.
 SUMMARIES := $(R)/summaries/stage_a.jsonl
-$(SUMMARIES): $(R)/config/summarize.yaml $(PROMPT_S)
+$(SUMMARIES): $(R)/config/summarize.yaml $(PROMPTS_S)
 	@$(call TOOL,summarize) --config $< --mission $(MISSION) --input "$${PHOTOS:-data/$(MISSION)}" --output $@
 
 # -- the mix. A corpus of this run is brought up to date first, one of another run is taken as it is.
@@ -35,9 +35,9 @@ TRAINED := data/fused/$(FUSION).train.jsonl
 held = "$$HELD_OUT/$(MISSION).$(1).jsonl"
 ASK = $(call TOOL,evaluate) --config $< --guidance $(R)/guidance.json --trained $(TRAINED) \
   --tickets $(call held,stage_a) --summary $(call held,summary) --dense $(call held,dense) --output $@
-$(JUDGED)/before.json: $(R)/config/evaluate.yaml $(R)/guidance.json $(TRAINED)
+$(JUDGED)/before.json: $(R)/config/evaluate.yaml $(R)/guidance.json $(PROMPTS_B) $(TRAINED)
 	@$(ASK)
-$(JUDGED)/after.json: $(R)/config/evaluate.yaml $(R)/guidance.json $(TAUGHT)
+$(JUDGED)/after.json: $(R)/config/evaluate.yaml $(R)/guidance.json $(PROMPTS_B) $(TAUGHT)
 	@$(ASK) --student $(dir $(TAUGHT))merged
 
 .PHONY: summarize fuse sft evaluate gate

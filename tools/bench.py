@@ -48,14 +48,15 @@ def main(
     from verdicts.engines.llama.engine import LlamaCppEngine
     from verdicts.engines.openai.engine import OpenAIEngine
     from verdicts.rounds.trajectories import decodes_for
-    from verdicts.stage_b.prompts import stage_b_system, stage_b_user
+    from verdicts.stage_b.prompts import load_prompts
 
     cfg = load(models, mission)
     if cfg.engine.kind != "llama_cpp":
         raise mistake(f"{cfg.engine.kind} is not llama_cpp", "choose a model set of that kind", field="--models")
     chosen = take(cfg, stage_a, tickets)
     rules = {"G0": cfg.mission.g0} | {f"G{i}": rule for i, rule in enumerate(cfg.mission.rules, start=1)}
-    system, users = stage_b_system(cfg.mission.name, rules), [stage_b_user(ticket.per_image) for ticket in chosen]
+    prompts = load_prompts(cfg.prompts, cfg.mission)
+    system, users = prompts.stage_b_system(rules), [prompts.stage_b_user(ticket.per_image) for ticket in chosen]
     decodes = [decodes_for(ticket, cfg.rollout) for ticket in chosen]
     engine = LlamaCppEngine(cfg.engine.model_copy(update={"n_threads": threads or cfg.engine.n_threads}))
 

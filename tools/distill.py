@@ -55,7 +55,7 @@ def main(
     from verdicts.records.ticket_index import Tickets
     from verdicts.review.review_list_file import stream_review
     from verdicts.runs.standing import held_out_of, release_limit, standing_of, training_advice
-    from verdicts.stage_b.prompts import STAGE_B, check_prompts
+    from verdicts.stage_b.prompts import load_prompts
 
     started, cfg = time.time(), read_section(config, DistillConfig)
     if not cfg.distill.enabled:
@@ -65,7 +65,7 @@ def main(
             + (f"; the earlier corpus is moved to {moved}" if moved else "")
         )
         return
-    check_prompts(STAGE_B)
+    prompts = load_prompts(cfg.prompts, cfg.mission)
     status = read_json(loop, LoopStatus)
     corpus.require_convergence(status, loop)
     tickets = Tickets(stage_a, cfg.mission.name)
@@ -80,7 +80,7 @@ def main(
         release_limit(output_dir),
     )  # a mistake in them, before anything is written
 
-    written = write_corpus(Judging(cfg, rules.experiences, tickets, answers, review, said), output_dir)
+    written = write_corpus(Judging(cfg, prompts, rules.experiences, tickets, answers, review, said), output_dir)
     standing = standing_of(answers, (ticket for _, ticket in stream_review(need_review, {})), said, held_out)
     verdict = training_advice(status, status.rounds, standing.rates.frr, standing.waiting, limit, standing.gaps)
     for line in ending(output_dir, standing, verdict, took(started)):

@@ -28,7 +28,7 @@ if TYPE_CHECKING:
     from verdicts.config.tools import EvaluateConfig
     from verdicts.evaluation.questions import Question
     from verdicts.records.evaluation import Evaluation, MadeFrom, Named, ScoredAnswer
-    from verdicts.records.guidance import MissionGuidance
+    from verdicts.stage_b.prompts import Prompts
 
 
 def main(
@@ -55,19 +55,20 @@ def main(
     from verdicts.guidance.file import read_guidance
     from verdicts.models.fingerprint import checkpoint_hash
     from verdicts.records.evaluation import Evaluation, Named
-    from verdicts.stage_b.prompts import STAGE_B, check_prompts
+    from verdicts.stage_b.prompts import load_prompts
     from verdicts.student.model import check_folder
 
     cfg = read_section(config, EvaluateConfig)
-    check_prompts(STAGE_B)
+    prompts = load_prompts(cfg.prompts, cfg.mission)
     rules, limits = read_guidance(guidance, cfg.mission.name), cfg.evaluate
     inputs = {"tickets": tickets, "summary": summary, "dense": dense, "trained": trained} | (
         {"only_groups_of": only_groups_of} if only_groups_of else {}
     )
-    questions = read_questions(cfg, rules, inputs)
+    system = prompts.stage_b_system(rules.experiences)
+    questions = read_questions(cfg, prompts, system, inputs)
     student = student or Path(cfg.student.model)
     check_folder(student, weights=True)
-    made_from = what_it_is_made_from(cfg, rules, inputs, student)
+    made_from = what_it_is_made_from(cfg, system, inputs, student)
     asked = questions_digest(
         questions, (limits.max_new_tokens, limits.max_new_tokens_dense, cfg.student.max_photo_pixels)
     )
@@ -107,7 +108,7 @@ def keep(old: "Evaluation", output: Path) -> None:
     cli.say(f"evaluate {old.place}: kept, nothing it was made from has changed; {output}")
 
 
-def read_questions(cfg: "EvaluateConfig", rules: "MissionGuidance", inputs: dict[str, Path]) -> "list[Question]":
+def read_questions(cfg: "EvaluateConfig", prompts: "Prompts", system: str, inputs: dict[str, Path]) -> "list[Question]":
     """The questions: the configured number of tickets, summaries and dense captions, drawn by the configured seed."""
     from verdicts.evaluation.questions import (
         read_held_out_tickets,
@@ -120,27 +121,24 @@ def read_questions(cfg: "EvaluateConfig", rules: "MissionGuidance", inputs: dict
     seen, limits = read_trained(inputs["trained"]), cfg.evaluate
     held_out = read_held_out_tickets(inputs["tickets"], cfg.mission.name, seen, inputs.get("only_groups_of"))
     chosen = sample_groups(held_out, limits.tickets, limits.seed, "evaluate.tickets")
-    questions = ticket_questions(chosen, cfg.mission.name, rules.experiences)
+    questions = ticket_questions(chosen, prompts, system)
     for task in ("summary", "dense"):
         photos = read_photo_questions(inputs[task], task, seen)
         questions += sample_groups(photos, limits.photos, limits.seed, "evaluate.photos")
     return questions
 
 
-def what_it_is_made_from(
-    cfg: "EvaluateConfig", rules: "MissionGuidance", inputs: dict[str, Path], student: Path
-) -> "MadeFrom":
+def what_it_is_made_from(cfg: "EvaluateConfig", system: str, inputs: dict[str, Path], student: Path) -> "MadeFrom":
     """Digests of everything that the scores depend on, the student's answers apart."""
     from verdicts.evaluation.question_files import files_digest, text_digest
     from verdicts.evaluation.scores import taught_from
     from verdicts.records.evaluation import MadeFrom
-    from verdicts.stage_b.prompts import stage_b_system
 
     return MadeFrom(
         held_out=inputs["tickets"].parent.as_posix(),
         questions=files_digest([inputs[name] for name in ("tickets", "summary", "dense")]),
         files={name: files_digest([path]) for name, path in inputs.items()},
-        guidance=text_digest(stage_b_system(cfg.mission.name, rules.experiences)),
+        guidance=text_digest(system),
         base=taught_from(student),
         settings=cfg.evaluate.model_dump(exclude={"batch"}) | {"max_photo_pixels": cfg.student.max_photo_pixels},
     )

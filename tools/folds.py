@@ -46,10 +46,10 @@ def main(
     from verdicts.measure.jobs import alone, in_processes
     from verdicts.measure.rehearsal import with_seed
     from verdicts.records.tickets import read_tickets
-    from verdicts.stage_b.prompts import REFLECT, STAGE_B, check_prompts
+    from verdicts.stage_b.prompts import load_prompts
 
     config = alone(load(models, mission, overlay), jobs)
-    check_prompts((*REFLECT, *STAGE_B))
+    load_prompts(config.prompts, config.mission)  # each loop reads them again: a mistake in them is told here
     halves = halves_of(read_tickets(tickets, config.mission.name))
     categories = read_audit(audit) if audit else {}
     pieces = [

@@ -49,10 +49,10 @@ def main(
     from verdicts.config.load import load
     from verdicts.measure.jobs import alone, in_processes
     from verdicts.records.tickets import read_tickets
-    from verdicts.stage_b.prompts import REFLECT, STAGE_B, check_prompts
+    from verdicts.stage_b.prompts import load_prompts
 
     config = alone(load(models, mission, overlay), jobs)
-    check_prompts((*REFLECT, *STAGE_B))
+    load_prompts(config.prompts, config.mission)  # each loop reads them again: a mistake in them is told here
     rows = read_tickets(tickets, config.mission.name)
     pieces = [(config, rows, way, range(first, runs, jobs), most) for way in WAYS for first in range(min(jobs, runs))]
     done = [row for found in in_processes(play_seeds, pieces, jobs) for row in found]

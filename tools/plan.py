@@ -27,6 +27,7 @@ if TYPE_CHECKING:
     from verdicts.records.rollout import Selection
     from verdicts.records.tickets import StageA
     from verdicts.runs.cost import Cost, Probe
+    from verdicts.stage_b.prompts import Prompts
 
 T = TypeVar("T")
 
@@ -45,16 +46,16 @@ def main(
     from verdicts.records.tickets import read_tickets
     from verdicts.rounds.windows import place_of, tickets_of
     from verdicts.runs.cost import duration, run_cost
-    from verdicts.stage_b.prompts import REFLECT, STAGE_B, check_prompts
+    from verdicts.stage_b.prompts import load_prompts
 
     config = load(models, mission, overlay)
-    check_prompts((*REFLECT, *STAGE_B))
+    prompts = load_prompts(config.prompts, config.mission)
     rows = read_tickets(tickets, config.mission.name)
     place = place_of(1, len(rows), config.window.tickets)
     window = tickets_of(place, rows, config.window.seed)[: config.plan.tickets]
     started = time.monotonic()
     engine = open_engine(config.engine)
-    probe = measure(config, engine, window, time.monotonic() - started)
+    probe = measure(config, prompts, engine, window, time.monotonic() - started)
     engine.close()
 
     epochs = sorted({1, min(2, config.loop.max_epochs), config.loop.max_epochs})
@@ -66,7 +67,7 @@ def main(
     )
 
 
-def measure(config: Config, engine: Engine, window: list[StageA], open_s: float) -> Probe:
+def measure(config: Config, prompts: Prompts, engine: Engine, window: list[StageA], open_s: float) -> Probe:
     """Play, reflect on and judge the probe's tickets, with a clock and a count of tokens at each step."""
     from verdicts.base.jsonl import dump
     from verdicts.guidance import replay
@@ -74,12 +75,11 @@ def measure(config: Config, engine: Engine, window: list[StageA], open_s: float)
     from verdicts.rounds.trajectories import decodes_for, trajectories_of
     from verdicts.rounds.windows import place_of
     from verdicts.runs.cost import Probe
-    from verdicts.stage_b.prompts import reflect_system, stage_b_system, stage_b_user
     from verdicts.stage_b.selection import select
 
-    start, count, name = replay.start(config.mission), engine.count_tokens, config.mission.name
-    system = stage_b_system(name, start.experiences)
-    users = [stage_b_user(ticket.per_image) for ticket in window]
+    start, count = replay.start(config.mission), engine.count_tokens
+    system = prompts.stage_b_system(start.experiences)
+    users = [prompts.stage_b_user(ticket.per_image) for ticket in window]
     decodes = [decodes_for(ticket, config.rollout) for ticket in window]
     answers, rollout_s = timed(lambda: list(engine.rollout(system, users, decodes)))
     place = place_of(1, len(window), len(window))
@@ -89,8 +89,8 @@ def measure(config: Config, engine: Engine, window: list[StageA], open_s: float)
     ]
     votes = (select(ticket, row, config.fail_first) for ticket, row in zip(window, rows, strict=True))
     chosen = [vote for vote in votes if vote]
-    groups = groups_of(chosen, {ticket.ticket_key: ticket for ticket in window}, config.reflect, "plan", count)
-    reflecting, shown = reflect_system(name, start.experiences), [group.user for group in groups]
+    groups = groups_of(prompts, chosen, {ticket.ticket_key: ticket for ticket in window}, config.reflect, "plan", count)
+    reflecting, shown = prompts.reflect_system(start.experiences), [group.user(prompts) for group in groups]
     said, calls_s = timed(lambda: reflections(config, engine, reflecting, shown))
     _, judge_s = timed(lambda: engine.judge(system, users))
 

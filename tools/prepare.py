@@ -103,7 +103,7 @@ def main(
     if command:
         changed = new if dry_run and "GRAPH=1" in command else ()
         words = [word for path in changed for word in ("-W", str(path))]
-        start(command, environment(made, taken, run_dir, held_out, wanted, everything), words)
+        start(command, environment(made, taken, run_dir, held_out, wanted, everything) | prompts_in(texts), words)
 
 
 def refuse_without_corpus(run_dir: Path) -> None:
@@ -163,6 +163,7 @@ def sections(made: "MadeWith", mission: str, run_dir: Path, tickets: bool) -> di
     """The text of each section file; without tickets those of the student's tools alone."""
     from verdicts.config.load import load
     from verdicts.config.tools import SECTION_FILES, section_text
+    from verdicts.stage_b.prompts import load_prompts
 
     of_run = (
         load(made.models, mission, Path(made.config.path) if made.config else None)
@@ -170,6 +171,8 @@ def sections(made: "MadeWith", mission: str, run_dir: Path, tickets: bool) -> di
         else None
     )
     own = load(made.models, mission, Path(made.student_config.path)) if made.student_config else of_run
+    for config in filter(None, (of_run, own)):
+        load_prompts(config.prompts, config.mission)  # a mistake in them is told before anything is written
     return {
         run_dir / "config" / f"{tool}.yaml": section_text(own if tool in STUDENT_TOOLS else of_run, tool)
         for tool in (SECTION_FILES if tickets else STUDENT_TOOLS)
@@ -184,6 +187,25 @@ def door_of(made: "MadeWith", mission: str, run_dir: Path, taken: tuple[str, boo
     if taken is None or Path(taken[0]).absolute().is_relative_to(run_dir.absolute()):
         return None
     return Door.of_config(load(made.models, mission, Path(made.config.path) if made.config else None))
+
+
+def prompts_in(texts: dict[Path, str]) -> dict[str, str]:
+    """Make's variables for the files of the prompts that the section files name."""
+    import yaml
+
+    from verdicts.config.prompts import prompt_path
+    from verdicts.runs.freshness import plain_names
+
+    found = {}
+    for variable, tool, kind in (
+        ("PROMPTS_B", "rollout", "stage_b"),
+        ("PROMPTS_R", "reflect", "reflect"),
+        ("PROMPTS_S", "summarize", "summary"),
+    ):
+        text = next((text for path, text in texts.items() if path.stem == tool), None)
+        names = yaml.safe_load(text)["prompts"][kind].values() if text else ()
+        found[variable] = " ".join(plain_names(os.path.relpath(prompt_path(name)) for name in names if name))
+    return found
 
 
 def not_yet(

@@ -62,10 +62,10 @@ def main(
     from verdicts.review.unsupported import review_entries
     from verdicts.rounds.unreadable import forgiven_in_reflections
     from verdicts.rounds.windows import place_of
-    from verdicts.stage_b.prompts import REFLECT, STAGE_B, check_prompts
+    from verdicts.stage_b.prompts import load_prompts
 
     cfg = read_section(config, ReflectConfig)
-    check_prompts((*REFLECT, *STAGE_B))
+    prompts = load_prompts(cfg.prompts, cfg.mission)
     tickets = Tickets(stage_a, cfg.mission.name)
     rules = read_guidance(guidance, cfg.mission.name)
     trajectories = [row for _, row in stream_file(round_dir / "trajectories.jsonl", Trajectory)]
@@ -78,7 +78,9 @@ def main(
         round_dir.parent, round_number, rules, cfg.reflect.trial.rounds, place.rounds_per_epoch, tickets, said
     )
     engine = open_engine(cfg.engine)
-    records, after = learn(cfg, engine, rules, tickets, for_learning(selections, said), past, place, round_number)
+    records, after = learn(
+        cfg, prompts, engine, rules, tickets, for_learning(selections, said), past, place, round_number
+    )
     engine.close()
     suspects = {key: record.reflection_id for record in records for key in record.unexplainable}
     shown_in = {key: record.reflection_id for record in records for key in record.ticket_keys}

@@ -33,15 +33,17 @@ def main(
     from verdicts.records.ticket_index import Tickets
     from verdicts.rounds.trajectories import failures_of, forgiven_in_answers
     from verdicts.rounds.windows import place_of, tickets_of
+    from verdicts.stage_b.prompts import load_prompts
     from verdicts.stage_b.selection import guard_row, select
 
     cfg = read_section(config, RolloutConfig)
+    prompts = load_prompts(cfg.prompts, cfg.mission)
     tickets = Tickets(stage_a, cfg.mission.name)
     rules = read_guidance(guidance, cfg.mission.name)
     place = place_of(round_number, len(tickets), cfg.window.tickets)
     window = [tickets.at(number) for number in tickets_of(place, range(len(tickets)), cfg.window.seed)]
 
-    done = play(cfg, window, rules, place, round_number, output_dir)
+    done = play(cfg, prompts, window, rules, place, round_number, output_dir)
     selected = [select(ticket, rows, cfg.fail_first) for ticket, (rows, _) in zip(window, done.tickets, strict=True)]
     selections = [selection for selection in selected if selection]
     failures = [failure for rows, finishes in done.tickets for failure in failures_of(rows, finishes)]
@@ -67,7 +69,7 @@ def main(
     )
 
 
-def play(cfg, window, rules, place, round_number, output_dir):
+def play(cfg, prompts, window, rules, place, round_number, output_dir):
     """Sample all tickets of the window, chunk by chunk, going on where a killed rollout stopped."""
     import hashlib
     import time
@@ -79,12 +81,10 @@ def play(cfg, window, rules, place, round_number, output_dir):
     from verdicts.engines import open_engine
     from verdicts.records.rollout import Trajectory
     from verdicts.rounds.trajectories import belongs, decodes_for, trajectories_of
-    from verdicts.stage_b.prompts import STAGE_B, check_prompts, stage_b_system, stage_b_user
 
-    check_prompts(STAGE_B)
     engine = open_engine(cfg.engine)
-    system = stage_b_system(cfg.mission.name, rules.experiences)
-    users = [stage_b_user(ticket.per_image) for ticket in window]
+    system = prompts.stage_b_system(rules.experiences)
+    users = [prompts.stage_b_user(ticket.per_image) for ticket in window]
     inputs = [
         cfg.model_dump_json(),
         str(engine.fingerprint),

@@ -30,9 +30,10 @@ def main(
     from verdicts.base.jsonl import write_rows
     from verdicts.base.part_file import PartFile
     from verdicts.base.progress import progress
-    from verdicts.config.load import mission_name
+    from verdicts.config.load import mission_of
     from verdicts.config.tools import SummarizeConfig, read_section
     from verdicts.photos.intake import look_at_all, read_input
+    from verdicts.stage_b.prompts import load_prompts
     from verdicts.student.model import Student, check_folder
     from verdicts.student.summaries import (
         PhotoAnswer,
@@ -44,7 +45,8 @@ def main(
     )
 
     cfg = read_section(config, SummarizeConfig)
-    name, folder = mission_name(mission), Path(cfg.student.model)
+    of, folder = mission_of(mission), Path(cfg.student.model)
+    asked = load_prompts(cfg.prompts, of).photo_messages("summary")
     check_folder(folder, weights=True)
     if output.is_dir():
         raise mistake("is a folder", "give a file", path=output, field="--output")
@@ -62,18 +64,18 @@ def main(
     if sizes:
         student = Student(folder, cfg.student.max_photo_pixels, cfg.student.n_threads)
         batches = cut_batches(sizes, student.photo_tokens, cfg.summarize.batch)
-        part = PartFile(part_path, settings_digest(cfg, student), list[PhotoAnswer])
+        part = PartFile(part_path, settings_digest(cfg, asked, student), list[PhotoAnswer])
         answers |= {saved.image: saved for batch in part.load(reusable(batches)) for saved in batch}
         if answers:
             cli.say(f"summarize: going on after {len(answers)} of {len(sizes)} photos")
         left = [batch for batch in batches if batch[0] not in answers]
         with progress("summarize", len(sizes), len(answers), "photos") as bar:
-            for done in answer_batches(student, left, cfg.summarize.max_new_tokens):
+            for done in answer_batches(student, left, asked, cfg.summarize.max_new_tokens):
                 part.append([answer.model_dump(mode="json") for answer in done])
                 answers |= {answer.image: answer for answer in done}
                 bar.update(len(done))
 
-    outcome = assemble_tickets(intake, name, unfit, answers)
+    outcome = assemble_tickets(intake, of.name, unfit, answers)
     refused = output.with_name(f"{output.stem}.refused.jsonl")
     write_rows(refused, outcome.refused)
     if outcome.tickets:

@@ -244,11 +244,11 @@ def lit(pen: "Pen", rng: Random) -> "np.ndarray":
 
 def _conversation(task: str, image: str, group_id: str, answer: str) -> dict:
     """A row of a fuse source: a photo, what is asked of it, and the right answer."""
-    from verdicts.stage_b.prompts import photo_user
+    from miniature.world.prompts import prompts_of
 
     return {
         "images": [image],
-        "messages": [{"role": "user", "content": photo_user(task)}, {"role": "assistant", "content": answer}],
+        "messages": [*prompts_of().photo_messages(task), {"role": "assistant", "content": answer}],
         "group_id": group_id,
     }
 

@@ -16,8 +16,8 @@ from random import Random
 from miniature.teacher.reflection_data import reflection_case
 from miniature.teacher.verdict_data import rule_keys
 from miniature.world.dataset import MISSIONS, draw_tickets, sample_world
+from miniature.world.prompts import prompts_of
 from miniature.world.rules import parse_rule, verdict
-from verdicts.stage_b.prompts import stage_b_system, stage_b_user
 from verdicts.stats.rates import wilson
 
 HELD_OUT = 900_000
@@ -58,9 +58,9 @@ def measure_verdicts(engine, worlds: int, count: int) -> dict:
             for hidden in (world.hidden, ()):
                 rules = dict(zip(rule_keys(rng, len(hidden)), hidden, strict=True))
                 guidance = {"G0": mission.g0.text()} | {key: rule.text() for key, rule in rules.items()}
-                scores = engine.judge(
-                    stage_b_system(mission.name, guidance), [stage_b_user(row.ticket.per_image) for row in rows]
-                )
+                prompts = prompts_of(mission.name)
+                users = [prompts.stage_b_user(row.ticket.per_image) for row in rows]
+                scores = engine.judge(prompts.stage_b_system(guidance), users)
                 for row, score in zip(rows, scores, strict=True):
                     _count(seen, row, score, mission.g0, rules)
         out[slug] = _verdict_rates(seen)
@@ -168,9 +168,9 @@ def on_real_tickets(engine, folder: Path, slugs: list[str], wrong: Path | None) 
             a["ticket_key"]: a["category"]
             for a in map(json.loads, (folder / f"{slug}.audit.jsonl").read_text(encoding="utf-8").splitlines())
         }
-        scores = engine.judge(
-            stage_b_system(mission.name, {"G0": mission.g0.text()}), [stage_b_user(row["per_image"]) for row in rows]
-        )
+        prompts = prompts_of(mission.name)
+        users = [prompts.stage_b_user(row["per_image"]) for row in rows]
+        scores = engine.judge(prompts.stage_b_system({"G0": mission.g0.text()}), users)
         for row, score in zip(rows, scores, strict=True):
             category = audit[f"{row['group_id']}::{row['label']}"]
             seen[category]["n"] += 1

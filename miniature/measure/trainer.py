@@ -103,10 +103,10 @@ def draw_rows_of_tickets(folder: Path, tickets: int = 24) -> None:
     from miniature.drawing import photos
     from miniature.world.dataset import g0_text
     from miniature.world.photo_worlds import draw_photo_tickets, drawable_world
+    from miniature.world.prompts import prompts_of
     from verdicts.base.jsonl import read_rows, write_rows
     from verdicts.corpus.rows import FusedRow, ImageRow
     from verdicts.records.corpus import Message
-    from verdicts.stage_b.prompts import stage_b_system, stage_b_user
     from verdicts.stage_b.protocol import render
 
     photos.main(mission=DRAWN_MISSION, seed=5, tickets=tickets, output=folder)
@@ -114,8 +114,10 @@ def draw_rows_of_tickets(folder: Path, tickets: int = 24) -> None:
     shared: dict[str, Any] = {"source": "drawn", "weight": 1.0}
     rows = []
     for row in draw_photo_tickets(world, tickets, 5):
-        system = stage_b_system(world.mission.name, {"G0": g0_text(DRAWN_MISSION)})
-        said = {"system": system, "user": stage_b_user(row.ticket.per_image), "assistant": render(row.clean, "见摘要")}
+        prompts = prompts_of(world.mission.name)
+        system = prompts.stage_b_system({"G0": g0_text(DRAWN_MISSION)})
+        user = prompts.stage_b_user(row.ticket.per_image)
+        said = {"system": system, "user": user, "assistant": render(row.clean, "见摘要")}
         messages = [Message(role=role, content=text) for role, text in said.items()]
         rows.append(FusedRow(messages=messages, images=[], task="chat", group_id=row.group_id, **shared))
     for task in ("summary", "dense"):

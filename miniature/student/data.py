@@ -11,9 +11,9 @@ from typing import NamedTuple
 from miniature.drawing.scenes import DRAWABLE, Photo, photo_ticket
 from miniature.teacher.verdict_data import VerdictSample, draw_g0, rule_keys, verdict_sample, worded
 from miniature.world.dataset import fail_rules, tune, waive_rules
+from miniature.world.prompts import prompts_of
 from miniature.world.rules import G0, Facts, Judgement, WorldRule, apply_rules, reason_text
 from miniature.world.tickets import MISSIONS, SyntheticMission, base_profile
-from verdicts.stage_b.prompts import stage_b_system, stage_b_user
 from verdicts.stage_b.protocol import render
 
 BBU = tuple(mission for mission in MISSIONS.values() if mission.is_bbu)
@@ -75,7 +75,9 @@ def _drawn_ticket(rng: Random) -> tuple[str, str, Facts, G0, Judgement]:
         if judgement.verdict == wanted:
             break
     guidance = {"G0": words} | {key: worded(rng, rule) for key, rule in meant.items()}
-    return stage_b_system(mission.name, guidance), stage_b_user(ticket.per_image), ticket.facts, g0, judgement
+    prompts = prompts_of(mission.name)
+    system, user = prompts.stage_b_system(guidance), prompts.stage_b_user(ticket.per_image)
+    return system, user, ticket.facts, g0, judgement
 
 
 def chat_sample(rng: Random) -> VerdictSample:

@@ -67,12 +67,10 @@ def read_tokens(path: Path):
 
 def task_prompts(tokens) -> dict[str, list[int]]:
     """The ids before the answer of each photo task."""
-    from verdicts.stage_b.prompts import PROMPTS_DIR
+    from miniature.world.prompts import prompts_of
 
-    return {
-        task: tokens.photo_prompt((PROMPTS_DIR / f"{task}.user.txt").read_text(encoding="utf-8").strip())
-        for task in ("summary", "dense")
-    }
+    asked = {task: prompts_of().photo_messages(task)[-1]["content"] for task in ("summary", "dense")}
+    return {task: tokens.photo_prompt(text.removeprefix("<image>")) for task, text in asked.items()}
 
 
 def photo_row(rng: Random, tokens, prompts: dict[str, list[int]], jpeg_share: float) -> tuple:

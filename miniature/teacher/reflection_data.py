@@ -12,9 +12,10 @@ from typing import NamedTuple
 from miniature.teacher.verdict_data import WEIGHTED_MISSIONS, VerdictSample, draw_g0, rule_keys, worded
 from miniature.world.dataset import draw_hidden, fail_rules, tune, waive_rules
 from miniature.world.missions import SyntheticMission
+from miniature.world.prompts import prompts_of
 from miniature.world.rules import PHOTO_COUNTS, WorldRule, verdict
 from miniature.world.tickets import SyntheticTicket, base_profile, plan_ticket, write_ticket
-from verdicts.stage_b.prompts import Case, reflect_system, reflect_user
+from verdicts.stage_b.prompts import Case
 
 MAX_CHARS = 4400  # of the user message: about 1,100 tokens
 _PASS_SIDE = ("waive_missing", "waive_negative")
@@ -182,9 +183,10 @@ def reflection_case(rng: Random) -> tuple[VerdictSample, dict, Scene]:
             continue
         value = answer_to(scene, cases, wrong)
         label = "fail" if wrong == "pass" else "pass"
-        user = reflect_user([Case(label, wrong, ticket.per_image) for ticket, _ in cases])
+        prompts = prompts_of(mission.name)
+        user = prompts.reflect_user([Case(label, wrong, ticket.per_image) for ticket, _ in cases])
         text = json.dumps(value, ensure_ascii=False, separators=(",", ":"))
-        return VerdictSample(reflect_system(mission.name, scene.guidance), user, text), value, scene
+        return VerdictSample(prompts.reflect_system(scene.guidance), user, text), value, scene
 
 
 def _planted(rng: Random, mission: SyntheticMission, hidden: tuple[WorldRule, ...]) -> WorldRule:

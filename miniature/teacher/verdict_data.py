@@ -5,9 +5,9 @@ from typing import NamedTuple
 
 from miniature.world.dataset import fail_rules, tune, waive_rules
 from miniature.world.missions import MISSIONS, SyntheticMission
+from miniature.world.prompts import prompts_of
 from miniature.world.rules import ALL_RULES, G0, G0_STYLES, WORDINGS, WorldRule, apply_rules, reason_text, verdict
 from miniature.world.tickets import base_profile, plan_ticket, write_ticket
-from verdicts.stage_b.prompts import stage_b_system, stage_b_user
 from verdicts.stage_b.protocol import render
 
 # Rules people might write by hand that the world gives no meaning: they change no verdict.
@@ -92,9 +92,10 @@ def verdict_sample(rng: Random) -> VerdictSample:
             break
     ticket = write_ticket(rng, mission, profile, plan)
     judgement = apply_rules(ticket.facts, g0, meant)
+    prompts = prompts_of(mission.name)
     return VerdictSample(
-        stage_b_system(mission.name, guidance),
-        stage_b_user(ticket.per_image),
+        prompts.stage_b_system(guidance),
+        prompts.stage_b_user(ticket.per_image),
         render(judgement.verdict, reason_text(ticket.facts, g0, judgement)),
     )
 

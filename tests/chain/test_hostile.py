@@ -9,6 +9,7 @@ from pathlib import Path
 
 import pytest
 
+from miniature.world.prompts import prompts_of
 from tests.support.builders import MISSION, RunFolder, call, guidance, snapshot, ticket
 from tests.support.hostile import PAYLOADS
 from tests.support.pages import Page
@@ -20,8 +21,9 @@ from verdicts.config.tools import section_text
 from verdicts.records.review import NeedReviewFile, ReviewDecision
 from verdicts.records.tickets import read_tickets
 from verdicts.review.spreadsheet import read_given
-from verdicts.stage_b.prompts import Case, reflect_user, stage_b_system, stage_b_user
+from verdicts.stage_b.prompts import Case
 
+PROMPTS = prompts_of(MISSION)
 MINIATURE = Path(__file__).resolve().parents[2] / "data" / "miniature"
 ESCAPE = re.compile("[\x00-\x08\x0b-\x1f\x7f-\x9f\u202a-\u202e\u2066-\u2069]")
 
@@ -103,8 +105,8 @@ def test_no_payload_becomes_a_control_token(tokenizer):
     for payload in PAYLOADS:
         prompts = (
             payload,
-            stage_b_user({"image_1": payload, "image_2": f"标签/{payload}×1"}),
-            reflect_user([Case("fail", "pass", {"image_1": payload})]),
+            PROMPTS.stage_b_user({"image_1": payload, "image_2": f"标签/{payload}×1"}),
+            PROMPTS.reflect_user([Case("fail", "pass", {"image_1": payload})]),
         )
         for text in prompts:
             assert not has_control(ids(text)), payload
@@ -112,10 +114,10 @@ def test_no_payload_becomes_a_control_token(tokenizer):
 
 @pytest.mark.parametrize("payload", PAYLOADS)
 def test_no_payload_is_a_line_of_its_own_in_a_prompt(payload):
-    user = stage_b_user({"image_1": payload, "image_2": "标签/可读×1"})
-    assert len(user.splitlines()) == len(stage_b_user({"image_1": "x", "image_2": "标签/可读×1"}).splitlines())
-    system = stage_b_system(MISSION, {"G0": "须见螺丝", "G1": payload})
-    assert len(system.splitlines()) == len(stage_b_system(MISSION, {"G0": "须见螺丝", "G1": "x"}).splitlines())
+    user = PROMPTS.stage_b_user({"image_1": payload, "image_2": "标签/可读×1"})
+    assert len(user.splitlines()) == len(PROMPTS.stage_b_user({"image_1": "x", "image_2": "标签/可读×1"}).splitlines())
+    system = PROMPTS.stage_b_system({"G0": "须见螺丝", "G1": payload})
+    assert len(system.splitlines()) == len(PROMPTS.stage_b_system({"G0": "须见螺丝", "G1": "x"}).splitlines())
 
 
 @pytest.mark.parametrize(

@@ -152,7 +152,9 @@ def test_a_section_file_reads_back_and_holds_only_its_sections(layers, tmp_path)
         path.write_text(section_text(config, tool), encoding="utf-8")
         assert list(yaml.safe_load(path.read_text(encoding="utf-8"))) == list(SECTION_FILES[tool].model_fields)
         section = read_section(path, SECTION_FILES[tool])
-        assert all(getattr(section, name) == getattr(config, name) for name in SECTION_FILES[tool].model_fields)
+        said, whole = section.model_dump(), config.model_dump()
+        whole["prompts"] = {kind: whole["prompts"][kind] for kind in said.get("prompts", ())}  # those it asks with
+        assert said == {name: whole[name] for name in SECTION_FILES[tool].model_fields}
 
 
 def test_a_knob_of_one_tool_leaves_the_other_section_files_as_they_are(layers):
@@ -173,6 +175,84 @@ def test_every_section_of_the_configuration_reaches_a_tool():
     sections = {name for model in SECTION_FILES.values() for name in model.model_fields}
     # plan and import_data read the merged configuration: they run without a run
     assert sections | {"plan", "import_"} == set(Config.model_fields)
+
+
+# -- prompts
+
+
+@pytest.mark.parametrize(
+    ("named", "meant"),
+    [
+        ("mine.txt", "./mine.txt"),  # beside the overlay
+        ("./mine.txt", "./mine.txt"),
+        ("stage_b.user.txt", "stage_b.user.txt"),  # below configs/prompts/
+    ],
+)
+def test_an_overlay_names_a_prompt_below_configs_or_one_beside_itself(layers, named, meant):
+    (layers.parent / "mine.txt").write_text("{summaries}", encoding="utf-8")
+    overlay = Path("mine.yaml")
+    overlay.write_text(f"prompts: {{stage_b: {{user: {named}}}}}\n", encoding="utf-8")
+    files = load("miniature", "bbu_line", overlay).prompts.stage_b
+    assert (files.system, files.user) == ("stage_b.system.txt", meant)
+
+
+def test_a_prompt_of_one_s_own_is_found_from_where_its_overlay_lies(layers):
+    for folder in ("mine", "shared"):
+        (layers.parent / folder).mkdir()
+        (layers.parent / folder / "user.txt").write_text("{summaries}", encoding="utf-8")
+    overlay = Path("mine", "my.yaml")
+    overlay.write_text("prompts: {stage_b: {user: user.txt}, reflect: {user: ../shared/user.txt}}\n")
+    prompts = load("miniature", "bbu_line", overlay).prompts
+    assert (prompts.stage_b.user, prompts.reflect.user) == ("./mine/user.txt", "./shared/user.txt")
+
+
+def test_a_name_that_means_two_prompts_is_refused(layers):
+    (layers.parent / "stage_b.user.txt").write_text("{summaries}", encoding="utf-8")
+    overlay = Path("mine.yaml")
+    overlay.write_text("prompts: {stage_b: {user: stage_b.user.txt}}\n")
+    assert problem(overlay=overlay) == (
+        "mine.yaml: prompts: 'stage_b.user.txt' is stage_b.user.txt and configs/prompts/stage_b.user.txt; "
+        "write ./stage_b.user.txt for the first, or give it another name"
+    )
+
+
+@pytest.mark.parametrize(
+    ("section", "message"),
+    [
+        ({"stage_b": {"user": "absent.txt"}}, "prompts.stage_b.user: no such file ("),
+        ({"stage_b": {"system": ""}}, "prompts.stage_b.system: string should have at least 1 character"),
+        ({"dense": {"user": ""}}, "prompts.dense.user: string should have at least 1 character"),
+        ({"stageb": {"user": "stage_b.user.txt"}}, "prompts.stageb: unknown field; did you mean 'stage_b'?"),
+    ],
+)
+def test_a_prompt_that_is_not_there_is_named_in_its_own_file(layers, section, message):
+    change(layers / "missions" / "bbu_line.yaml", prompts=section)
+    assert problem().startswith("configs/missions/bbu_line.yaml:") and message in problem()
+
+
+def test_a_prompt_of_one_kind_leaves_the_section_files_of_other_tools_as_they_are(layers):
+    def tools_told(kind: str) -> list[str]:
+        before = load("miniature", "bbu_line")
+        overlay = Path("mine.yaml")
+        overlay.write_text(f"prompts: {{{kind}: {{user: dense.user.txt}}}}\n")
+        after = load("miniature", "bbu_line", overlay)
+        return [tool for tool in SECTION_FILES if section_text(before, tool) != section_text(after, tool)]
+
+    assert tools_told("stage_b") == ["rollout", "reflect", "distill", "evaluate"]
+    assert tools_told("reflect") == ["reflect"]
+    assert tools_told("summary") == ["summarize"]
+    assert tools_told("dense") == []
+
+
+def test_a_section_of_an_older_version_asks_with_the_prompts_of_then(layers, tmp_path):
+    text = section_text(load("miniature", "bbu_line"), "reflect")
+    older = {name: part for name, part in yaml.safe_load(text).items() if name != "prompts"}
+    path = tmp_path / "reflect.yaml"
+    path.write_text(yaml.safe_dump(older, allow_unicode=True), encoding="utf-8")
+    assert read_section(path, SECTION_FILES["reflect"]).prompts.model_dump() == {
+        kind: {"system": f"{kind}.system.txt", "user": f"{kind}.user.txt"} for kind in ("stage_b", "reflect")
+    }
+    assert is_older_form(path, text)
 
 
 # -- engines

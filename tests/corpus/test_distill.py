@@ -4,6 +4,7 @@ from collections import Counter
 
 import pytest
 
+from miniature.world.prompts import prompts_of
 from tests.support.builders import MISSION, OTHER, RunFolder, guidance, snapshot, ticket, validation_groups
 from verdicts.base.jsonl import read_json, read_rows, write_json, write_rows
 from verdicts.base.split import hash_share
@@ -13,7 +14,6 @@ from verdicts.records.corpus import AuditRow, ChatRow, DroppedRow, SftRow
 from verdicts.records.review import NeedReviewFile, ReviewDecision
 from verdicts.records.rollout import Selection
 from verdicts.records.tickets import StageA
-from verdicts.stage_b.prompts import stage_b_system, stage_b_user
 from verdicts.stage_b.protocol import parse
 
 CORPUS = (
@@ -81,11 +81,11 @@ def test_the_corpus_holds_every_selected_answer_under_the_converged_guidance(tmp
     rows = written(run, "_chatml", ChatRow)
     selections = read_rows(run.folder / "selections.jsonl", Selection)
     assert [(row.group_id, row.label) for row in rows] == [(row.group_id, row.label) for row in selections]
-    system = stage_b_system(MISSION, guidance(1, G1=RULE).experiences)
+    system = prompts_of(MISSION).stage_b_system(guidance(1, G1=RULE).experiences)
     for row, selection, of in zip(rows, selections, [row for row in tickets() if row.group_id != "mute"], strict=True):
         assert [message.role for message in row.messages] == ["system", "user", "assistant"]
         assert row.messages[0].content == system
-        assert row.messages[1].content == stage_b_user(of.per_image)
+        assert row.messages[1].content == prompts_of(MISSION).stage_b_user(of.per_image)
         assert parse(row.messages[2].content)[:2] == (selection.verdict, selection.reason)
 
 

@@ -6,6 +6,7 @@ from pathlib import Path
 
 import pytest
 
+from miniature.world.prompts import prompts_of
 from tests.support.builders import MISSION, Outcome, call, guidance, snapshot, ticket
 from verdicts.base.errors import UserError
 from verdicts.base.jsonl import read_json, read_rows, write_rows, write_text
@@ -18,7 +19,6 @@ from verdicts.guidance.file import write_guidance
 from verdicts.models.fingerprint import checkpoint_hash
 from verdicts.records.corpus import SftRow
 from verdicts.records.evaluation import Evaluation, Named, ScoredAnswer
-from verdicts.stage_b.prompts import stage_b_system, stage_b_user
 from verdicts.stage_b.protocol import render
 from verdicts.student import model as runner
 from verdicts.student.photo_scores import render_dense
@@ -178,9 +178,11 @@ def test_tickets_are_asked_as_the_rollout_asks_them_and_their_labels_stay_behind
     student = Speaker()
     bench.evaluate(student)
     asked = [row for most, rows in student.batches for row in rows if not row.images]
-    rules = guidance(1, G1="出现电线散乱则不通过").experiences
-    assert {row.messages[0]["content"] for row in asked} == {stage_b_system(MISSION, rules)}
-    assert sorted(row.messages[1]["content"] for row in asked) == sorted(stage_b_user(one.per_image) for one in TICKETS)
+    rules, prompts = guidance(1, G1="出现电线散乱则不通过").experiences, prompts_of(MISSION)
+    assert {row.messages[0]["content"] for row in asked} == {prompts.stage_b_system(rules)}
+    assert sorted(row.messages[1]["content"] for row in asked) == sorted(
+        prompts.stage_b_user(one.per_image) for one in TICKETS
+    )
 
 
 def test_a_batch_holds_one_task_longest_first_and_may_be_as_long_as_its_task_says(bench):

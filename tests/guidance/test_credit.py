@@ -7,6 +7,7 @@ from typing import Any
 
 import pytest
 
+from miniature.world.prompts import prompts_of
 from tests.support.builders import candidates, guidance, reflection, rule_meta, ticket
 from tests.support.fake_engine import FakeEngine
 from tests.support.learning import MESSY, RIGHT_RULE, TIDY, UNREADABLE, World, follows
@@ -30,6 +31,7 @@ from verdicts.records.tickets import StageA
 from verdicts.stage_b.selection import select
 from verdicts.stats.rates import difference
 
+TASK = prompts_of("任务")
 REFLECT = load("miniature", "bbu_line", configs=CONFIGS).reflect
 LIFE = LifeCycle(confirm=0.05, min_miss=3, min_precision=0.75, label_noise=0.0, max_harm=0.05)
 NOTHING: Mapping[str, Any] = MappingProxyType({})
@@ -52,7 +54,7 @@ def credited(
 ) -> tuple[dict[str, RuleTally], FakeEngine]:
     """Tallies of a round whose verdicts an obedient model gave, each citing the same rules."""
     engine = FakeEngine(judges=judges)
-    return tallies_of("任务", rules, world.selections(rules, cites), world.tickets, engine, born, REFLECT), engine
+    return tallies_of(TASK, rules, world.selections(rules, cites), world.tickets, engine, born, REFLECT), engine
 
 
 # -- leaving a rule out
@@ -106,7 +108,7 @@ def test_each_rule_is_left_out_alone_and_asked_of_the_tickets_that_cite_it_alone
         for selection in world.selections(rules)
     ]
     engine = FakeEngine(judges=follows)
-    tallies = tallies_of("任务", rules, cited, world.tickets, engine, {}, REFLECT)
+    tallies = tallies_of(TASK, rules, cited, world.tickets, engine, {}, REFLECT)
     assert {key: (seen.hits, seen.errors, seen.corrects) for key, seen in tallies.items()} == {
         "G1": (3, 0, 0),
         "G2": (2, 0, 0),
@@ -137,7 +139,7 @@ def test_a_verdict_that_the_guard_gave_rests_on_no_rule():
     assert "G1" in selection.reason
     engine = FakeEngine(judges=lambda system, user: "pass")
     assert (
-        tallies_of("任务", guidance(G1="一条规则"), [selection], {of.ticket_key: of}, engine, {}, REFLECT) == {}
+        tallies_of(TASK, guidance(G1="一条规则"), [selection], {of.ticket_key: of}, engine, {}, REFLECT) == {}
         and engine.judged == []
     )
 
@@ -165,7 +167,7 @@ def test_a_fail_that_the_guard_gave_is_not_among_those_that_an_exception_leaves(
         one.model_copy(update=turned) if one.ticket_key.startswith("gone") else one
         for one in world.selections(rules, "G1")
     ]
-    seen = tallies_of("任务", rules, chosen, world.tickets, FakeEngine(judges=follows), {}, REFLECT)["G1"]
+    seen = tallies_of(TASK, rules, chosen, world.tickets, FakeEngine(judges=follows), {}, REFLECT)["G1"]
     assert (seen.hits, seen.misses, seen.errors, seen.corrects) == (6, 6, 0, 4)
 
 
@@ -175,7 +177,7 @@ def test_a_verdict_that_a_tie_gave_rests_on_no_rule():
     rules = guidance(G1="出现散开则不通过")
     chosen = [one.model_copy(update=tie | {"label_match": one.label == "fail"}) for one in world.selections(rules)]
     engine = FakeEngine(judges=follows)
-    assert tallies_of("任务", rules, chosen, world.tickets, engine, {}, REFLECT) == {} and engine.judged == []
+    assert tallies_of(TASK, rules, chosen, world.tickets, engine, {}, REFLECT) == {} and engine.judged == []
 
 
 def test_a_ticket_that_the_engine_names_no_verdict_for_rests_on_no_rule():

@@ -6,6 +6,7 @@ from collections.abc import Sequence
 
 import pytest
 
+from miniature.world.prompts import prompts_of
 from tests.support.builders import candidates
 from tests.support.builders import guidance as guidance_of
 from tests.support.fake_engine import FakeEngine
@@ -602,7 +603,9 @@ def test_reflection_trials_and_tallies_never_touch_a_ticket_that_is_held_out():
         selection for selection in world.selections(guidance, "G1") if not selection.ticket_key.startswith("old")
     ]
     past = Past(selections=world.selections(guidance, of="old"))
-    (life, call), _after = learn(cfg, engine, guidance, world.tickets, selections, past, Place(1, 0, 1), 1)
+    (life, call), _after = learn(
+        cfg, prompts_of(cfg.mission.name), engine, guidance, world.tickets, selections, past, Place(1, 0, 1), 1
+    )
     assert call.applied and life.tallies["G1"].hits
     asked = [user for _, user, _ in engine.calls] + [user for _, user in engine.judged]
     assert asked and not any("暗格" in user for user in asked)

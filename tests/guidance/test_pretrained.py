@@ -20,6 +20,7 @@ import pytest
 from tests.support.builders import MISSION, Outcome, call, guidance, ticket
 from verdicts import engines
 from verdicts.base.jsonl import read_rows, write_rows, write_text
+from verdicts.config import prompts
 from verdicts.config.engine import OpenAIConfig
 from verdicts.config.load import CONFIGS, load
 from verdicts.config.sections import Config
@@ -29,7 +30,7 @@ from verdicts.guidance.file import write_guidance
 from verdicts.guidance.reflection import ErrorGroup, answer_schema, read_completion
 from verdicts.records.rollout import Malformed, Selection, Trajectory
 from verdicts.rounds.unreadable import stop_after
-from verdicts.stage_b import prompts
+from verdicts.stage_b.prompts import load_prompts
 from verdicts.stage_b.protocol import parse
 
 pytestmark = pytest.mark.pretrained
@@ -176,11 +177,14 @@ def test_every_verdict_held_by_the_grammar_stands_though_its_reason_is_cut_and_a
 
 
 def test_reflections_by_grammar_are_json_and_free_ones_are_counted_as_what_they_are(engine):
-    system, group = prompts.reflect_system(MISSION, {"G0": "螺丝齐全"}), ErrorGroup("false_release", TICKETS[:1])
+    asking = load_prompts(cfg.prompts, cfg.mission)
+    system, group = asking.reflect_system({"G0": "螺丝齐全"}), ErrorGroup("false_release", TICKETS[:1])
     keys = [of.ticket_key for of in group.tickets]
-    (free,) = engine.complete(system, [group.user], [Decode(0.7, 0.95, 60, 1)])
+    (free,) = engine.complete(system, [group.user(asking)], [Decode(0.7, 0.95, 60, 1)])
     assert read_completion(free, keys).unreadable
-    (held,) = engine.complete(system, [group.user], [Decode(0.7, 0.95, 180, 1)], json_schema=answer_schema([], 1, 3))
+    (held,) = engine.complete(
+        system, [group.user(asking)], [Decode(0.7, 0.95, 180, 1)], json_schema=answer_schema([], 1, 3)
+    )
     read = read_completion(held, keys)
     assert (held.finish, read.unreadable, read.forgiven) == ("stop", None, {})
     assert set(json.loads(held.text)) == {"operations", "unexplainable"}
@@ -243,7 +247,7 @@ def test_the_openai_engine_is_served_by_it(server, cfg):
         thinking=cfg.engine.thinking, timeout_s=120.0, retries=0, concurrency=2,
     )  # fmt: skip
     engine = OpenAIEngine(config)
-    user = prompts.stage_b_user(TICKETS[1].per_image)
+    user = load_prompts(cfg.prompts, cfg.mission).stage_b_user(TICKETS[1].per_image)
     (answers,) = engine.rollout("Answer in two lines.", [user], [[Decode(0.3, 0.9, 12, 1), Decode(0.9, 0.95, 12, 2)]])
     assert len(answers) == 2 and all(answer.text and answer.finish in ("stop", "length") for answer in answers)
     (held,) = engine.complete(

@@ -21,6 +21,7 @@ from tests.support.builders import (
 from tests.support.fake_engine import FakeEngine
 from verdicts import engines
 from verdicts.base.jsonl import read_rows, write_rows, write_text
+from verdicts.config import prompts
 from verdicts.config.load import CONFIGS, load
 from verdicts.config.tools import section_text
 from verdicts.guidance.file import read_guidance, write_guidance
@@ -29,7 +30,6 @@ from verdicts.guidance.replay import replay
 from verdicts.records.reflection import AppliedOperation, Operation, Reflection, Trial
 from verdicts.records.review import NeedReviewEntry, ReviewDecision
 from verdicts.rounds.holdout import is_held_out
-from verdicts.stage_b import prompts
 from verdicts.stage_b.selection import select
 
 RULE = "出现标签无法识别则不通过"
@@ -367,9 +367,9 @@ def test_tickets_of_a_foreign_mission_are_refused(bench):
 def test_a_prompt_that_was_spoilt_is_refused_before_a_model_is_loaded(bench, tmp_path, monkeypatch):
     broken = tmp_path / "prompts"
     shutil.copytree(prompts.PROMPTS_DIR, broken)
-    (broken / prompts.REFLECT_USER).write_text("错例如下\n", encoding="utf-8")
+    (broken / "reflect.user.txt").write_text("错例如下\n", encoding="utf-8")
     monkeypatch.setattr(prompts, "PROMPTS_DIR", broken)
     engine = FakeEngine(reflections=[answer()], judges=obeys)
     outcome = bench.reflect(engine)
     assert outcome.code == 2 and not engine.calls and not engine.closed
-    assert f"{broken / prompts.REFLECT_USER}: has no {{cases}}; write {{cases}} where it is to stand" in outcome.err
+    assert f"{broken / 'reflect.user.txt'}: has no {{cases}}; write {{cases}} where it is to stand" in outcome.err

@@ -5,6 +5,7 @@ import time
 
 import pytest
 
+from miniature.world.prompts import prompts_of
 from tests.support.builders import NO_GUARD, candidates, ticket
 from verdicts.base.jsonl import dump
 from verdicts.config.load import CONFIGS, load
@@ -16,6 +17,7 @@ from verdicts.records.rollout import Selection
 from verdicts.records.tickets import StageA
 from verdicts.stage_b.selection import select
 
+PROMPTS = prompts_of("BBU接地线检查")
 SECTION = load("miniature", "bbu_line", configs=CONFIGS).reflect
 KEYS = ["a::fail", "b::fail", "a::pass"]
 ADD = {"op": "add", "text": "出现标签无法识别则不通过", "rationale": "看不清", "evidence": [1, 3]}
@@ -236,19 +238,19 @@ def test_white_space_around_the_answer_and_a_thought_before_it_are_forgiven(spac
 
 def test_errors_of_the_two_directions_are_never_shown_together():
     selections, tickets = played(a_fail="pass", b_fail="pass", c_pass="fail", d_pass="pass", e_fail="fail")
-    groups = groups_of(selections, tickets, SECTION, "seed", len)
+    groups = groups_of(PROMPTS, selections, tickets, SECTION, "seed", len)
     shown = {group.direction: {shown.ticket_key for shown in group.tickets} for group in groups}
     assert shown == {"false_release": {"a::fail", "b::fail"}, "false_block": {"c::pass"}}
 
 
 def test_right_verdicts_need_no_reflection():
-    assert groups_of(*played(a_pass="pass", b_fail="fail"), SECTION, "seed", len) == []
+    assert groups_of(PROMPTS, *played(a_pass="pass", b_fail="fail"), SECTION, "seed", len) == []
 
 
 def test_groups_are_limited_in_size_and_number_and_share_no_ticket():
     selections, tickets = played(**{f"t{number}_fail": "pass" for number in range(30)})
     section = SECTION.model_copy(update={"group_size": 4, "groups": 3})
-    groups = groups_of(selections, tickets, section, "seed", lambda text: 1)
+    groups = groups_of(PROMPTS, selections, tickets, section, "seed", lambda text: 1)
     keys = [shown.ticket_key for group in groups for shown in group.tickets]
     assert [len(group.tickets) for group in groups] == [4, 4, 4] and len(set(keys)) == 12
 
@@ -256,32 +258,38 @@ def test_groups_are_limited_in_size_and_number_and_share_no_ticket():
 def test_the_last_group_takes_what_is_left():
     selections, tickets = played(**{f"t{number}_fail": "pass" for number in range(5)})
     groups = groups_of(
-        selections, tickets, SECTION.model_copy(update={"group_size": 4, "groups": 3}), "seed", lambda text: 1
+        PROMPTS, selections, tickets, SECTION.model_copy(update={"group_size": 4, "groups": 3}), "seed", lambda text: 1
     )
     assert [len(group.tickets) for group in groups] == [4, 1]
 
 
 def test_the_seed_decides_which_errors_stand_together():
     selections, tickets = played(**{f"t{number}_fail": "pass" for number in range(12)})
-    first, again, other = (groups_of(selections, tickets, SECTION, seed, lambda text: 1) for seed in ("1", "1", "2"))
+    first, again, other = (
+        groups_of(PROMPTS, selections, tickets, SECTION, seed, lambda text: 1) for seed in ("1", "1", "2")
+    )
     assert first == again != other
 
 
 def test_a_group_is_cut_to_its_token_budget_and_keeps_at_least_one_ticket():
     selections, tickets = played(**{f"t{number}_fail": "pass" for number in range(4)})
-    (whole,) = groups_of(selections, tickets, SECTION.model_copy(update={"prompt_tokens": 10_000}), "seed", len)
-    two = len(ErrorGroup(whole.direction, whole.tickets[:2]).user)
+    (whole,) = groups_of(
+        PROMPTS, selections, tickets, SECTION.model_copy(update={"prompt_tokens": 10_000}), "seed", len
+    )
+    two = len(ErrorGroup(whole.direction, whole.tickets[:2]).user(PROMPTS))
     for budget, kept in ((two, 2), (two - 1, 1), (1, 1)):
-        (group,) = groups_of(selections, tickets, SECTION.model_copy(update={"prompt_tokens": budget}), "seed", len)
+        (group,) = groups_of(
+            PROMPTS, selections, tickets, SECTION.model_copy(update={"prompt_tokens": budget}), "seed", len
+        )
         assert group.tickets == whole.tickets[:kept]
 
 
 def test_a_case_shows_both_verdicts_and_the_summaries_cleaned_of_third_state_markers():
     of = ticket("QC-1", "fail", ("BBU设备/需复核备注:无法判断品牌×1", "电线/散乱×1"))
-    user = ErrorGroup("false_release", [of]).user
+    user = ErrorGroup("false_release", [of]).user(PROMPTS)
     assert "案例1 人工:不通过 模型:通过\nimage_1: BBU设备/备注:无法判断品牌×1\nimage_2: 电线/散乱×1" in user
     assert "QC-1" not in user and "复核" not in user
-    assert "案例1 人工:通过 模型:不通过" in ErrorGroup("false_block", [ticket("a")]).user
+    assert "案例1 人工:通过 模型:不通过" in ErrorGroup("false_block", [ticket("a")]).user(PROMPTS)
 
 
 def test_a_refused_answer_survives_its_file():

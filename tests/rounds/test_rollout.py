@@ -11,9 +11,9 @@ from tests.support.playing import FAIL, PASS, TICKETS, Bench, Killed, Speaker
 from verdicts import engines
 from verdicts.base.errors import UserError
 from verdicts.base.jsonl import write_text
+from verdicts.config import prompts
 from verdicts.engines import Completion
 from verdicts.records.rollout import Malformed, Selection, Trajectory
-from verdicts.stage_b import prompts
 
 OUTPUTS = ["failure_malformed.jsonl", "selections.jsonl", "trajectories.jsonl"]
 
@@ -278,9 +278,9 @@ def test_a_part_file_of_these_inputs_with_other_content_is_done_again_from_there
 def test_a_prompt_that_was_spoilt_is_refused_before_a_model_is_loaded(bench, tmp_path, monkeypatch):
     broken = tmp_path / "prompts"
     shutil.copytree(prompts.PROMPTS_DIR, broken)
-    (broken / prompts.STAGE_B_USER).write_text("{tickets}\n", encoding="utf-8")
+    (broken / "stage_b.user.txt").write_text("{tickets}\n", encoding="utf-8")
     monkeypatch.setattr(prompts, "PROMPTS_DIR", broken)
     monkeypatch.setattr(engines, "open_engine", lambda config: pytest.fail("a model was loaded"))
     outcome = bench.rollout()
     assert outcome.code == 2 and not (bench.folder / "rounds" / "0001" / "trajectories.jsonl").exists()
-    assert f"{broken / prompts.STAGE_B_USER}: {{tickets}} is no placeholder of this prompt" in outcome.err
+    assert f"{broken / 'stage_b.user.txt'}: {{tickets}} is no placeholder of this prompt" in outcome.err

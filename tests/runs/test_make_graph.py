@@ -64,6 +64,8 @@ def test_a_finished_run_has_nothing_to_do(project, target):
         ("configs/prompts/stage_b.user.txt", rounds(1) + TAIL),
         ("configs/prompts/stage_b.system.txt", rounds(1) + TAIL),
         ("configs/prompts/reflect.system.txt", rounds(1, after="rollout") + TAIL),
+        ("configs/prompts/summary.user.txt", []),
+        ("configs/prompts/dense.user.txt", []),
         *[
             (f"tools/{tool}.py", [])
             for tool in ("apply", "rollout", "reflect", "next_round", "collect", "aggregate_review", "distill", "show")
@@ -78,6 +80,18 @@ def test_an_edit_rebuilds_what_depends_on_it_and_nothing_else(project, edited, r
     done = project.after(edited)
     assert Counter(done) == Counter(rebuilt)
     assert [step for step in done if " " in step] == [step for step in rebuilt if " " in step]  # rounds in their order
+
+
+def test_an_edit_of_the_prompts_in_use_rebuilds_and_one_of_others_nothing(tmp_path):
+    project = Project(tmp_path)
+    for name in ("stage_b.user.txt", "reflect.user.txt"):
+        shutil.copy(project.folder / "configs/prompts" / name, project.folder / f"configs/mine.{name}")
+    overlay = "prompts: {stage_b: {user: ./configs/mine.stage_b.user.txt}, reflect: {user: configs/mine.reflect.user.txt}}"
+    (project.folder / "small.yaml").write_text(f"window: {{tickets: 2}}\n{overlay}\n", encoding="utf-8")
+    project.made("REMAKE=1", "CONFIG=small.yaml", target="converge")
+    assert Counter(project.after("configs/mine.stage_b.user.txt")) == Counter(rounds(1) + TAIL)
+    assert Counter(project.after("configs/mine.reflect.user.txt")) == Counter(rounds(1, after="rollout") + TAIL)
+    assert project.after("configs/prompts/stage_b.user.txt") == project.after("configs/prompts/reflect.user.txt") == []
 
 
 @pytest.mark.parametrize(

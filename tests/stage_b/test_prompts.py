@@ -1,21 +1,19 @@
 """What a model reads is rendered in one place, and a label is never in it."""
 
+import hashlib
 import inspect
 import shutil
 
 import pytest
 
+from miniature.world.prompts import Scene, prompts_of
 from tests.support.builders import G0, MISSION, ticket
 from verdicts.base.errors import UserError
-from verdicts.stage_b import prompts
-from verdicts.stage_b.prompts import (
-    Case,
-    reflect_system,
-    reflect_user,
-    render_guidance,
-    stage_b_system,
-    stage_b_user,
-)
+from verdicts.config import prompts as places
+from verdicts.config.prompts import PROMPTS_DIR, PromptsSection
+from verdicts.stage_b.prompts import Case, Prompts, load_prompts, render_guidance
+
+PROMPTS = prompts_of(MISSION)
 
 
 def test_rules_stand_in_the_order_of_their_numbers():
@@ -23,73 +21,120 @@ def test_rules_stand_in_the_order_of_their_numbers():
 
 
 def test_the_system_message_holds_mission_and_rules():
-    text = stage_b_system(MISSION, {"G0": G0, "G3": "出现标签无法识别则不通过"})
+    text = PROMPTS.stage_b_system({"G0": G0, "G3": "出现标签无法识别则不通过"})
     assert f"任务：{MISSION}\n" in text
     assert f"G0: {G0}\nG3: 出现标签无法识别则不通过\n" in text
 
 
 def test_the_user_message_holds_cleaned_summaries_one_photo_a_line():
-    text = stage_b_user({"image_1": "BBU设备/需复核备注:无法判断", "image_2": "电线/散乱\n×1"})
+    text = PROMPTS.stage_b_user({"image_1": "BBU设备/需复核备注:无法判断", "image_2": "电线/散乱\n×1"})
     assert text.endswith("image_1: BBU设备/备注:无法判断\nimage_2: 电线/散乱 ×1")
 
 
 def test_braces_in_summaries_and_rules_stay_text():
-    assert "标签/{0}{x}" in stage_b_user({"image_1": "标签/{0}{x}"})
-    assert "规则{mission}" in stage_b_system(MISSION, {"G0": "规则{mission}"})
+    assert "标签/{0}{x}" in PROMPTS.stage_b_user({"image_1": "标签/{0}{x}"})
+    assert "规则{mission}" in PROMPTS.stage_b_system({"G0": "规则{mission}"})
 
 
 def test_stage_b_cannot_be_told_a_label_or_an_id():
-    for function in (stage_b_system, stage_b_user):
-        assert not {"label", "ticket", "group_id", "ticket_key"} & set(inspect.signature(function).parameters)
+    for method in (Prompts.stage_b_system, Prompts.stage_b_user):
+        assert not {"label", "ticket", "group_id", "ticket_key"} & set(inspect.signature(method).parameters)
 
 
 def test_a_reflection_case_shows_label_and_verdict_in_the_model_s_words():
     case = Case("fail", "pass", ticket("QC-7").per_image)
-    text = reflect_user([case, Case("pass", "fail", {"image_1": "x"})])
+    text = PROMPTS.reflect_user([case, Case("pass", "fail", {"image_1": "x"})])
     assert "案例1 人工:不通过 模型:通过\nimage_1: 螺丝" in text
     assert "案例2 人工:通过 模型:不通过\nimage_1: x" in text
     assert "QC-7" not in text
 
 
 def test_the_reflection_prompt_shows_its_json_form_with_single_braces():
-    assert '{"operations":[{"op":"add"' in reflect_system(MISSION, {"G0": G0}) + reflect_user([])
+    assert '{"operations":[{"op":"add"' in PROMPTS.reflect_system({"G0": G0}) + PROMPTS.reflect_user([])
 
 
-def test_every_prompt_file_named_here_is_there():
-    named = {prompts.STAGE_B_SYSTEM, prompts.STAGE_B_USER, prompts.REFLECT_SYSTEM, prompts.REFLECT_USER}
-    assert named <= {path.name for path in prompts.PROMPTS_DIR.glob("*.txt")}
+def test_a_photo_is_asked_with_a_system_message_only_where_one_is_named(templates):
+    assert [message["role"] for message in PROMPTS.photo_messages("summary")] == ["user"]
+    (templates / "mine.txt").write_text("只写事实\n", encoding="utf-8")
+    asked = loaded(summary={"system": "mine.txt"}).photo_messages("summary")
+    assert asked[0] == {"role": "system", "content": "只写事实"}
+    assert asked[1:] == PROMPTS.photo_messages("summary")
+
+
+# SHA-256 of what the miniature models read when they were trained.
+TRAINED_ON = {
+    "stage_b_system": "2f727ae2c2da5f8324107c369b8e04c73f029b90d7fd44dffdf82a503403d1ee",
+    "stage_b_user": "0fd1c70080d8d1c7f988a0cdb81cf6ea35d3adc7318aaf5d89401f11a23e139d",
+    "reflect_system": "81919f37c65662bed60c35ebc0ce9501fdf627d1540cebc7a0bb531eb1880355",
+    "reflect_user": "63508d93af959a6529a4cbd3d28f75a4bf7c775e7a167a379790082c235afda6",
+    "summary": "65acec47193f8f01e63b407cbdc4497e77d72637198f2044a39aa070850d5f09",
+    "dense": "3d631085000a2eccb657e5db5c61019357833ef14c552c8ea364400786579da0",
+}
+
+
+def test_the_miniature_reads_the_bytes_that_it_was_trained_on():
+    photos = {
+        "image_1": "螺丝、光纤插头/机柜处接地螺丝,符合要求×1，电线/捆扎整齐×1",
+        "image_2": "BBU设备/需复核备注:无法判断",
+    }
+    rules = {"G0": "须见且符合要求：机柜处接地螺丝", "G2": "出现标签无法识别则不通过"}
+    cases = [Case("fail", "pass", photos), Case("pass", "fail", {"image_1": "x"})]
+    prompts = prompts_of("BBU接地线检查")
+    read = {
+        "stage_b_system": prompts.stage_b_system(rules),
+        "stage_b_user": prompts.stage_b_user(photos),
+        "reflect_system": prompts.reflect_system(rules),
+        "reflect_user": prompts.reflect_user(cases),
+        "summary": prompts.photo_messages("summary")[-1]["content"],
+        "dense": prompts.photo_messages("dense")[-1]["content"],
+    }
+    assert {name: hashlib.sha256(text.encode()).hexdigest() for name, text in read.items()} == TRAINED_ON
+
+
+def test_a_prompt_is_named_by_its_templates_and_not_by_what_fills_them(templates):
+    name = PROMPTS.digest("stage_b")
+    system, user = ((PROMPTS_DIR / f"stage_b.{role}.txt").read_text("utf-8").strip() for role in ("system", "user"))
+    assert name == hashlib.sha256(f"{system}\0{user}".encode()).hexdigest()[:12] == prompts_of("x").digest("stage_b")
+    (templates / "stage_b.user.txt").write_text("照片：\n{summaries}\n", encoding="utf-8")
+    assert loaded().digest("stage_b") != name
+    assert loaded().digest("reflect") == PROMPTS.digest("reflect")
 
 
 # -- templates that were edited
 @pytest.fixture
 def templates(tmp_path, monkeypatch):
     """A copy of configs/prompts, and the package told to read it."""
-    shutil.copytree(prompts.PROMPTS_DIR, tmp_path / "prompts")
-    monkeypatch.setattr(prompts, "PROMPTS_DIR", tmp_path / "prompts")
+    shutil.copytree(PROMPTS_DIR, tmp_path / "prompts")
+    monkeypatch.setattr(places, "PROMPTS_DIR", tmp_path / "prompts")
     return tmp_path / "prompts"
 
 
-ALL = (*prompts.STAGE_B, *prompts.REFLECT)
+def loaded(**kinds: dict[str, str]) -> Prompts:
+    """The shipped prompts with some files replaced."""
+    named = {kind: {"system": f"{kind}.system.txt", "user": f"{kind}.user.txt"} for kind in ("stage_b", "reflect")}
+    named |= {kind: {"system": "", "user": f"{kind}.user.txt"} for kind in ("summary", "dense")}
+    section = {kind: files | kinds.get(kind, {}) for kind, files in named.items()}
+    return load_prompts(PromptsSection.model_validate(section), Scene(MISSION))
 
 
 def test_the_templates_of_the_repository_are_whole():
-    prompts.check_prompts(ALL)
+    assert loaded() == PROMPTS
 
 
 @pytest.mark.parametrize(
     ("name", "placeholder"),
     [
-        (prompts.STAGE_B_SYSTEM, "guidance"),
-        (prompts.STAGE_B_USER, "summaries"),
-        (prompts.REFLECT_SYSTEM, "guidance"),
-        (prompts.REFLECT_USER, "cases"),
+        ("stage_b.system.txt", "guidance"),
+        ("stage_b.user.txt", "summaries"),
+        ("reflect.system.txt", "guidance"),
+        ("reflect.user.txt", "cases"),
     ],
 )
 def test_a_template_without_what_it_is_about_is_refused(templates, name, placeholder):
     path = templates / name
     path.write_text(path.read_text(encoding="utf-8").replace(f"{{{placeholder}}}", ""), encoding="utf-8")
     with pytest.raises(UserError) as caught:
-        prompts.check_prompts(ALL)
+        loaded()
     assert str(caught.value) == f"{path}: has no {{{placeholder}}}; write {{{placeholder}}} where it is to stand"
 
 
@@ -106,18 +151,33 @@ def test_a_template_without_what_it_is_about_is_refused(templates, name, placeho
     ],
 )
 def test_a_template_with_another_placeholder_or_a_lone_brace_is_refused(templates, text, why):
-    (templates / prompts.STAGE_B_USER).write_text(text, encoding="utf-8")
+    (templates / "stage_b.user.txt").write_text(text, encoding="utf-8")
     with pytest.raises(UserError) as caught:
-        prompts.check_prompts(prompts.STAGE_B)
-    assert str(caught.value).startswith(f"{templates / prompts.STAGE_B_USER}: {why}")
+        loaded()
+    assert str(caught.value).startswith(f"{templates / 'stage_b.user.txt'}: {why}")
+
+
+@pytest.mark.parametrize(
+    ("text", "why"),
+    [
+        ("{summaries}", "{summaries} is no placeholder of this prompt; write {{ and }} for braces that are text"),
+        ('{"a": 1}', '{"a"} is no placeholder of this prompt; write {{ and }} for braces that are text'),
+        (" \n", "the prompt is empty; write what the model is to do"),
+    ],
+)
+def test_a_prompt_for_photos_is_checked_as_the_others_are(templates, text, why):
+    (templates / "dense.user.txt").write_text(text, encoding="utf-8")
+    with pytest.raises(UserError) as caught:
+        loaded()
+    assert str(caught.value) == f"{templates / 'dense.user.txt'}: {why}"
 
 
 def test_the_name_of_the_mission_may_be_left_out_and_braces_be_text(templates):
-    (templates / prompts.STAGE_B_SYSTEM).write_text('{{"a": 1}}\n{guidance}\n', encoding="utf-8")
-    assert stage_b_system(MISSION, {"G0": "零"}) == '{"a": 1}\nG0: 零'
+    (templates / "stage_b.system.txt").write_text('{{"a": 1}}\n{guidance}\n', encoding="utf-8")
+    assert loaded().stage_b_system({"G0": "零"}) == '{"a": 1}\nG0: 零'
 
 
 def test_a_template_that_is_gone_is_named(templates):
-    (templates / prompts.REFLECT_USER).unlink()
+    (templates / "reflect.user.txt").unlink()
     with pytest.raises(UserError, match=r"reflect\.user\.txt: "):
-        prompts.check_prompts(prompts.REFLECT)
+        loaded()

@@ -126,14 +126,15 @@ def flips() -> tuple[int, int, int]:
     """
     from verdicts.config.load import load
     from verdicts.engines import open_engine
-    from verdicts.stage_b.prompts import stage_b_system, stage_b_user
+    from verdicts.stage_b.prompts import load_prompts
 
     config = load("miniature", "bbu_line")
-    system = stage_b_system(config.mission.name, {"G0": config.mission.g0})
+    prompts = load_prompts(config.prompts, config.mission)
+    system = prompts.stage_b_system({"G0": config.mission.g0})
     screws = "螺丝、光纤插头/机柜处接地螺丝,符合要求×1，螺丝、光纤插头/地排处接地螺丝,符合要求×1，电线/捆扎整齐×1"
     sides = {"pass": screws, "fail": screws.replace("捆扎整齐", "散乱")}
     users = [
-        stage_b_user({"image_1": f"{text}，标签/{payload}×1"})
+        prompts.stage_b_user({"image_1": f"{text}，标签/{payload}×1"})
         for text in sides.values()
         for payload in ["BBU1", *PAYLOADS]
     ]

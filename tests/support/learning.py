@@ -3,6 +3,7 @@
 import json
 import re
 
+from miniature.world.prompts import prompts_of
 from tests.support.builders import NO_GUARD, candidates, ticket
 from tests.support.builders import guidance as guidance_of
 from tests.support.fake_engine import FakeEngine
@@ -78,8 +79,10 @@ class World:
         """
         guidance = guidance or guidance_of()
         engine = FakeEngine(reflections=reflections, judges=judges)
+        cfg = cfg or config()
         records, after = learn(
-            cfg or config(),
+            cfg,
+            prompts_of(cfg.mission.name),
             engine,
             guidance,
             self.tickets,

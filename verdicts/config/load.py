@@ -15,6 +15,7 @@ from verdicts.base.jsonl import validate
 from verdicts.base.yaml_text import read_value
 from verdicts.config.base import deep_merge
 from verdicts.config.engine import engine_section
+from verdicts.config.prompts import check_prompt_files, placed
 from verdicts.config.sections import Config, Mission
 
 CONFIGS = Path("configs")
@@ -30,20 +31,31 @@ def load(models: str, mission: str, overlay: Path | None = None, configs: Path =
     layers = {path: read_yaml(path) for path in [*paths, *([overlay] if overlay else [])]}
     knobs_of_kinds = layers[paths[0]].pop("engines", None)
     merged: dict[str, Any] = {"mission": {"slug": mission}}
-    for part in layers.values():
+    for path, part in layers.items():
+        if "prompts" in part:
+            part["prompts"] = placed(part["prompts"], path, overlay=path == overlay)
         merged = deep_merge(merged, part)
     if engine := engine_section(layers, knobs_of_kinds):
         merged["engine"] = engine
-    return validate(
-        merged, Config, lambda loc: next((path for path in reversed(layers) if _holds(layers[path], loc)), paths[0])
-    )
+
+    def said_in(loc: tuple[int | str, ...]) -> Path:
+        return next((path for path in reversed(layers) if _holds(layers[path], loc)), paths[0])
+
+    config = validate(merged, Config, said_in)
+    check_prompt_files(merged["prompts"], said_in)
+    return config
+
+
+def mission_of(slug: str, configs: Path = CONFIGS) -> Mission:
+    """What a mission's file says of it."""
+    path = _named(configs / "missions", slug, "MISSION")
+    section = read_yaml(path).get("mission")
+    return validate({"slug": slug} | section if isinstance(section, dict) else section, Mission, path)
 
 
 def mission_name(slug: str, configs: Path = CONFIGS) -> str:
     """The name that records give a mission (``bbu_line`` -> ``BBU接地线检查``)."""
-    path = _named(configs / "missions", slug, "MISSION")
-    section = read_yaml(path).get("mission")
-    return validate({"slug": slug} | section if isinstance(section, dict) else section, Mission, path).name
+    return mission_of(slug, configs).name
 
 
 def _holds(part: Any, loc: tuple[int | str, ...]) -> bool:

@@ -56,15 +56,27 @@ _SECTIONS: dict[str, dict[str, Any]] = {
 }
 
 
-def with_constants_of_before(told: dict[str, Any], sections: Iterable[str] = ()) -> dict[str, Any]:
+# the only prompts there were
+_PROMPTS = {
+    "stage_b": {"system": "stage_b.system.txt", "user": "stage_b.user.txt"},
+    "reflect": {"system": "reflect.system.txt", "user": "reflect.user.txt"},
+    "summary": {"system": "", "user": "summary.user.txt"},
+}
+
+
+def with_constants_of_before(
+    told: dict[str, Any], sections: Iterable[str] = (), prompts: Iterable[str] = ()
+) -> dict[str, Any]:
     """What a section file says, with the constants of its time where an older version wrote it.
 
-    ``sections``: those that a file of the tool has today.
+    ``sections``: those that a file of the tool has today; ``prompts``: the kinds of prompts that the tool asks with.
     """
     whole = {name: _SECTIONS[name] for name in sections if name in _SECTIONS} | told
     mission = told.get("mission")
     if isinstance(mission, dict) and "domain" not in mission:  # then told by the slug alone
         whole["mission"] = mission | {"domain": "rru" if str(mission.get("slug")).startswith("rru") else "bbu"}
+    if prompts and "prompts" not in told:
+        whole["prompts"] = {kind: _PROMPTS[kind] for kind in prompts}
     for name, constants in _CONSTANTS.items():
         section = told.get(name)
         if isinstance(section, dict) and not flat(section).keys() & flat(constants).keys():

@@ -8,6 +8,7 @@ from pydantic import AfterValidator, ConfigDict, Field
 from verdicts.base.record import Line
 from verdicts.config.base import Count, Section, Share
 from verdicts.config.engine import EngineConfig
+from verdicts.config.prompts import PromptsSection
 
 
 class Mission(Section):
@@ -341,6 +342,7 @@ class Config(Section):
     filters: FiltersSection
     tickets: TicketsSection
     engine: EngineConfig
+    prompts: PromptsSection
     rollout: RolloutSection
     fail_first: FailFirst
     window: WindowSection

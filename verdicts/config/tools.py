@@ -15,6 +15,7 @@ from verdicts.config.base import Section
 from verdicts.config.engine import EngineConfig, without_foreign_knobs
 from verdicts.config.load import read_yaml
 from verdicts.config.older import with_constants_of_before
+from verdicts.config.prompts import LearningPrompts, StageBPrompts, SummaryPrompts
 from verdicts.config.sections import (
     Compat,
     Config,
@@ -44,8 +45,16 @@ def section_text(config: Config, tool: str) -> str:
     """The section file of one tool, as YAML text."""
     names = list(SECTION_FILES[tool].model_fields)
     data = config.model_dump(mode="json", include=set(names))
+    if kinds := _kinds_of_prompts(SECTION_FILES[tool]):
+        data["prompts"] = {kind: data["prompts"][kind] for kind in kinds}
     text: str = yaml.safe_dump({name: data[name] for name in names}, allow_unicode=True, sort_keys=False)
     return text
+
+
+def _kinds_of_prompts(model: type[BaseModel] | None) -> list[str]:
+    """The kinds of prompts that a tool asks with."""
+    field = model.model_fields.get("prompts") if model else None
+    return list(field.annotation.model_fields) if field and field.annotation else []
 
 
 def is_older_form(path: Path, text: str) -> bool:
@@ -62,17 +71,19 @@ def is_older_form(path: Path, text: str) -> bool:
 
 def read_section(path: Path, model: type[Part]) -> Part:
     """Read a tool's section file into the tool's own model (its fields name the sections it uses)."""
-    return validate(read_told(path), model, path)
+    return validate(read_told(path, model), model, path)
 
 
-def read_told(path: Path) -> dict[str, Any]:
+def read_told(path: Path, model: type[BaseModel] | None = None) -> dict[str, Any]:
     """What a section file says, one of an older version in today's form.
 
-    Raises UserError where it is no mapping, and where a later version made the run.
+    ``model``: what the file has to hold, without one that of the tool which it is named after. Raises UserError where
+    it is no mapping, and where a later version made the run.
     """
     refuse_newer(path.parent.parent)
-    tool = SECTION_FILES.get(path.stem)
-    return with_constants_of_before(without_foreign_knobs(read_yaml(path)), tool.model_fields if tool else ())
+    tool = model or SECTION_FILES.get(path.stem)
+    sections = tool.model_fields if tool else ()
+    return with_constants_of_before(without_foreign_knobs(read_yaml(path)), sections, _kinds_of_prompts(tool))
 
 
 class PrepareConfig(Section):
@@ -92,6 +103,7 @@ class RolloutConfig(Section):
 
     mission: Mission
     engine: EngineConfig
+    prompts: StageBPrompts
     rollout: RolloutSection
     fail_first: FailFirst
     window: WindowSection
@@ -102,6 +114,7 @@ class ReflectConfig(Section):
 
     mission: Mission
     engine: EngineConfig
+    prompts: LearningPrompts
     learn: LearnSection
     reflect: ReflectSection
     life_cycle: LifeCycle
@@ -132,12 +145,14 @@ class DistillConfig(Section):
     """Section file of distill."""
 
     mission: Mission
+    prompts: StageBPrompts
     distill: DistillSection
 
 
 class SummarizeConfig(Section):
     """Section file of summarize."""
 
+    prompts: SummaryPrompts
     student: StudentSection
     summarize: SummarizeSection
 
@@ -153,6 +168,7 @@ class EvaluateConfig(Section):
     """Section file of evaluate."""
 
     mission: Mission
+    prompts: StageBPrompts
     tickets: TicketsSection
     student: StudentSection
     evaluate: EvaluateSection

@@ -18,7 +18,7 @@ from verdicts.records.rollout import Selection
 from verdicts.records.run import LoopStatus
 from verdicts.records.tickets import StageA, Verdict
 from verdicts.review.decisions import OTHER, label_after
-from verdicts.stage_b.prompts import stage_b_system, stage_b_user
+from verdicts.stage_b.prompts import Prompts
 from verdicts.stage_b.protocol import parse, render
 from verdicts.stage_b.selection import OVERRIDE
 
@@ -90,15 +90,15 @@ def supersede_corpus(run_dir: Path) -> Path | None:
     return folder
 
 
-def chat_row(mission: str, experiences: Mapping[str, str], ticket: StageA, selection: Selection) -> ChatRow:
+def chat_row(prompts: Prompts, experiences: Mapping[str, str], ticket: StageA, selection: Selection) -> ChatRow:
     """The conversation in which the teacher gave this answer. The label stays beside the messages, never in them."""
     return ChatRow(
         group_id=ticket.group_id,
         mission=ticket.mission,
         label=ticket.label,
         messages=[
-            Message(role="system", content=stage_b_system(mission, experiences)),
-            Message(role="user", content=stage_b_user(ticket.per_image)),
+            Message(role="system", content=prompts.stage_b_system(experiences)),
+            Message(role="user", content=prompts.stage_b_user(ticket.per_image)),
             Message(role="assistant", content=render(selection.verdict, selection.reason)),
         ],
     )

@@ -26,6 +26,7 @@ from verdicts.records.ticket_index import Column, Tickets
 from verdicts.records.tickets import StageA, ticket_key
 from verdicts.review.review_list import REASONS
 from verdicts.review.review_list_file import stream_review
+from verdicts.stage_b.prompts import Prompts
 from verdicts.stage_b.protocol import parse, render
 
 
@@ -101,6 +102,7 @@ class Judging:
     """All that decides on the rows of a corpus. ``review``: why tickets wait; ``decisions``: what people said."""
 
     cfg: DistillConfig
+    prompts: Prompts
     experiences: Mapping[str, str]
     tickets: Tickets
     answers: Answers
@@ -121,7 +123,7 @@ class Judging:
     def items(self) -> Iterator[Item]:
         """The same, with the conversation of each."""
         for ticket, answer, found in self.decided():
-            yield Item(ticket, answer, chat_row(self.cfg.mission.name, self.experiences, ticket, answer), found)
+            yield Item(ticket, answer, chat_row(self.prompts, self.experiences, ticket, answer), found)
 
     def validation(self) -> Validation:
         """Which groups validate, of those that keep a row."""

@@ -18,7 +18,7 @@ from verdicts.base.split import hash_share
 from verdicts.corpus.rows import FusedRow, ImageRow, check_photos, parse_line, stream
 from verdicts.records.corpus import SftRow, Task
 from verdicts.records.tickets import StageA, Verdict, read_tickets
-from verdicts.stage_b.prompts import stage_b_system, stage_b_user
+from verdicts.stage_b.prompts import Prompts
 from verdicts.student.photo_scores import parse_dense
 
 
@@ -87,15 +87,15 @@ def read_held_out_tickets(path: Path, mission: str, trained: Trained, only_group
     return tickets
 
 
-def ticket_questions(tickets: Sequence[StageA], mission: str, experiences: Mapping[str, str]) -> list[Question]:
-    """Stage B as the rollout asks it: the run's guidance, a ticket's summaries, and never its label."""
-    system = {"role": "system", "content": stage_b_system(mission, experiences)}
+def ticket_questions(tickets: Sequence[StageA], prompts: Prompts, system: str) -> list[Question]:
+    """Stage B as the rollout asks it: the system message with the run's guidance, a ticket's summaries, no label."""
+    first = {"role": "system", "content": system}
     return [
         Question(
             "chat",
             ticket.ticket_key,
             ticket.group_id,
-            (system, {"role": "user", "content": stage_b_user(ticket.per_image)}),
+            (first, {"role": "user", "content": prompts.stage_b_user(ticket.per_image)}),
             label=ticket.label,
         )
         for ticket in tickets

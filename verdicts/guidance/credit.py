@@ -20,7 +20,7 @@ from verdicts.records.guidance import MissionGuidance
 from verdicts.records.reflection import Reflection, RuleTally, Tally
 from verdicts.records.rollout import Selection
 from verdicts.records.tickets import StageA
-from verdicts.stage_b.prompts import rule_number, stage_b_system, stage_b_user
+from verdicts.stage_b.prompts import Prompts, rule_number
 from verdicts.stage_b.protocol import cited_rules
 from verdicts.stage_b.selection import OVERRIDE, TIE
 from verdicts.stats.exact_test import Table, exact_p
@@ -53,7 +53,7 @@ def births(reflections: Iterable[Reflection]) -> dict[str, Birth]:
 
 
 def tallies_of(
-    mission: str,
+    prompts: Prompts,
     guidance: MissionGuidance,
     selections: Sequence[Selection],
     tickets: Mapping[str, StageA],
@@ -73,9 +73,9 @@ def tallies_of(
                 citing[key].append(selection)
     tallies = {}
     for key in sorted(citing, key=rule_number):
-        without = stage_b_system(mission, {name: text for name, text in guidance.experiences.items() if name != key})
+        without = prompts.stage_b_system({name: text for name, text in guidance.experiences.items() if name != key})
         judged = engine.judge(
-            without, [stage_b_user(tickets[selection.ticket_key].per_image) for selection in citing[key]]
+            without, [prompts.stage_b_user(tickets[selection.ticket_key].per_image) for selection in citing[key]]
         )
         turned = [
             selection

@@ -19,13 +19,14 @@ from verdicts.records.rollout import Selection
 from verdicts.records.tickets import StageA
 from verdicts.rounds.holdout import to_learn_from
 from verdicts.rounds.windows import Place
-from verdicts.stage_b.prompts import reflect_system
+from verdicts.stage_b.prompts import Prompts
 
 
 class LearningRound(NamedTuple):
     """Where a round of learning stands and what it works with; ``selections``: of tickets that are not held out."""
 
     cfg: ReflectConfig
+    prompts: Prompts
     engine: Engine
     tickets: Mapping[str, StageA]
     selections: Sequence[Selection]
@@ -56,6 +57,7 @@ class ReflectionCall(NamedTuple):
 
 def learn(
     cfg: ReflectConfig,
+    prompts: Prompts,
     engine: Engine,
     guidance: MissionGuidance,
     tickets: Mapping[str, StageA],
@@ -68,12 +70,12 @@ def learn(
 
     Returns its reflection records (life cycle first, then one a call) and the guidance after it.
     """
-    this = LearningRound(cfg, engine, tickets, to_learn_from(selections, cfg.learn), past, place, round_number)
+    this = LearningRound(cfg, prompts, engine, tickets, to_learn_from(selections, cfg.learn), past, place, round_number)
     life, now = _live(this, guidance)
     calls = _reflect(this, now)
     groups, answers = [call.group for call in calls], [call.answer for call in calls]
     shown = {ticket.ticket_key for group in groups for ticket in group.tickets}
-    trials = Trials(cfg, engine, now, tickets, this.to_try_on, shown, this.growing, round_number)
+    trials = Trials(cfg, prompts, engine, now, tickets, this.to_try_on, shown, this.growing, round_number)
     names = [f"r{round_number:04d}-{call:02d}" for call in range(1, len(calls) + 1)]
     outcomes = consider_all(trials, groups, answers, names)
     records = [_record(this, *parts) for parts in zip(names, calls, outcomes, strict=True)]
@@ -84,7 +86,7 @@ def _live(this: LearningRound, guidance: MissionGuidance) -> tuple[Reflection, M
     """The life-cycle record of a round, and the guidance with its rules credited and those that fail taken out."""
     cfg, before = this.cfg, guidance.step
     tallies = tallies_of(
-        cfg.mission.name, guidance, this.selections, this.tickets, this.engine, this.past.born, cfg.reflect
+        this.prompts, guidance, this.selections, this.tickets, this.engine, this.past.born, cfg.reflect
     )
     guidance = credit(guidance, tallies)
     seen = Counter(f"{selection.label}/{selection.verdict}" for selection in this.selections)
@@ -104,9 +106,11 @@ def _live(this: LearningRound, guidance: MissionGuidance) -> tuple[Reflection, M
 def _reflect(this: LearningRound, guidance: MissionGuidance) -> list[ReflectionCall]:
     """Show groups of errors to the model and read what it proposes."""
     section = this.cfg.reflect
-    system = reflect_system(this.cfg.mission.name, guidance.experiences)
+    system = this.prompts.reflect_system(guidance.experiences)
     count_tokens = this.engine.count_tokens
-    groups = groups_of(this.selections, this.tickets, section, f"{section.seed}/{this.number}", count_tokens)
+    groups = groups_of(
+        this.prompts, this.selections, this.tickets, section, f"{section.seed}/{this.number}", count_tokens
+    )
     if not groups:
         return []
     seeds = [_call_seed(section.seed, this.number, call) for call in range(len(groups))]
@@ -115,7 +119,9 @@ def _reflect(this: LearningRound, guidance: MissionGuidance) -> list[ReflectionC
     if section.grammar:
         cases = max(len(group.tickets) for group in groups)
         schema = answer_schema(list(guidance.metadata), cases, section.max_rule_chars)
-    completions = this.engine.complete(system, [group.user for group in groups], decodes, json_schema=schema)
+    completions = this.engine.complete(
+        system, [group.user(this.prompts) for group in groups], decodes, json_schema=schema
+    )
     return [
         ReflectionCall(
             system, group, completion, read_completion(completion, [ticket.ticket_key for ticket in group.tickets])
@@ -133,7 +139,7 @@ def _record(this: LearningRound, reflection_id: str, call: ReflectionCall, outco
         epoch=this.place.epoch,
         ticket_keys=[ticket.ticket_key for ticket in group.tickets],
         directions={group.direction: len(group.tickets)},
-        prompt_digest=hashlib.sha256(f"{system}\0{group.user}".encode()).hexdigest()[:16],
+        prompt_digest=hashlib.sha256(f"{system}\0{group.user(this.prompts)}".encode()).hexdigest()[:16],
         raw_response=completion.text or completion.detail,
         operations=answer.operations,
         unexplainable=answer.unexplainable,

@@ -17,20 +17,20 @@ from verdicts.records.guidance import MissionGuidance
 from verdicts.records.reflection import MUTE_TRIAL, AppliedOperation, Direction, Operation, RejectedOperation, Trial
 from verdicts.records.rollout import Selection
 from verdicts.records.tickets import StageA
-from verdicts.stage_b.prompts import stage_b_system, stage_b_user
+from verdicts.stage_b.prompts import Prompts
 from verdicts.stats.exact_test import level_of
 
 
 class Judge:
     """Asks the engine for verdicts under some guidance. ``mute``: it named none for any ticket of the last call."""
 
-    def __init__(self, mission: str, engine: Engine, tickets: Mapping[str, StageA]):
-        self.mission, self.engine, self.tickets, self.mute = mission, engine, tickets, False
+    def __init__(self, prompts: Prompts, engine: Engine, tickets: Mapping[str, StageA]):
+        self.prompts, self.engine, self.tickets, self.mute = prompts, engine, tickets, False
 
     def verdicts(self, selections: Sequence[Selection], guidance: MissionGuidance) -> dict[str, str]:
         """The likelier verdict of each ticket: ticket_key -> pass or fail, as it was where the ticket does not fit."""
-        system = stage_b_system(self.mission, guidance.experiences)
-        users = [stage_b_user(self.tickets[selection.ticket_key].per_image) for selection in selections]
+        system = self.prompts.stage_b_system(guidance.experiences)
+        users = [self.prompts.stage_b_user(self.tickets[selection.ticket_key].per_image) for selection in selections]
         known = [likelier(logprob) for logprob in self.engine.judge(system, users)]
         self.mute = bool(known) and not any(known)
         return {seen.ticket_key: said or seen.verdict for seen, said in zip(selections, known, strict=True)}
@@ -45,6 +45,7 @@ class Trials:
     def __init__(
         self,
         cfg: ReflectConfig,
+        prompts: Prompts,
         engine: Engine,
         guidance: MissionGuidance,
         tickets: Mapping[str, StageA],
@@ -55,7 +56,7 @@ class Trials:
     ):
         self.cfg, self.guidance, self.tickets, self.round = cfg, guidance, tickets, round_number
         self.selections, self.shown, self.growing = selections, shown, growing
-        self.judge = Judge(cfg.mission.name, engine, tickets)
+        self.judge = Judge(prompts, engine, tickets)
         self._samples: dict[Direction, TrialSample] = {}
         self._known: dict[str, str] = {}  # verdicts under the guidance as it is
 

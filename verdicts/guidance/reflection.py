@@ -21,7 +21,7 @@ from verdicts.records.reflection import Direction, Operation, RejectedOperation
 from verdicts.records.rollout import Selection
 from verdicts.records.tickets import StageA, Verdict
 from verdicts.review.decisions import OTHER
-from verdicts.stage_b.prompts import Case, reflect_user
+from verdicts.stage_b.prompts import Case, Prompts
 
 # direction of error -> the (wrong) verdict its tickets have
 DIRECTIONS: dict[Direction, Verdict] = {"false_release": "pass", "false_block": "fail"}
@@ -49,14 +49,14 @@ class ErrorGroup(NamedTuple):
     direction: Direction
     tickets: list[StageA]
 
-    @property
-    def user(self) -> str:
+    def user(self, prompts: Prompts) -> str:
         """The user message of the reflection call."""
         verdict = DIRECTIONS[self.direction]
-        return reflect_user([Case(OTHER[verdict], verdict, ticket.per_image) for ticket in self.tickets])
+        return prompts.reflect_user([Case(OTHER[verdict], verdict, ticket.per_image) for ticket in self.tickets])
 
 
 def groups_of(
+    prompts: Prompts,
     selections: Sequence[Selection],
     tickets: Mapping[str, StageA],
     section: ReflectSection,
@@ -74,7 +74,7 @@ def groups_of(
         random.Random(f"{seed}/{direction}").shuffle(wrong)
         for start in range(0, min(len(wrong), section.groups * section.group_size), section.group_size):
             group = ErrorGroup(direction, wrong[start : start + section.group_size])
-            while len(group.tickets) > 1 and count_tokens(group.user) > section.prompt_tokens:
+            while len(group.tickets) > 1 and count_tokens(group.user(prompts)) > section.prompt_tokens:
                 group = ErrorGroup(direction, group.tickets[:-1])
             groups.append(group)
     return groups

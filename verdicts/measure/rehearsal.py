@@ -20,7 +20,7 @@ from verdicts.records.run import LoopStatus
 from verdicts.records.tickets import StageA
 from verdicts.rounds.trajectories import decodes_for, trajectories_of
 from verdicts.rounds.windows import Place, place_of, tickets_of
-from verdicts.stage_b.prompts import stage_b_system, stage_b_user
+from verdicts.stage_b.prompts import load_prompts
 from verdicts.stage_b.selection import select
 from verdicts.stats.rates import VerdictRates, verdict_rates
 
@@ -90,6 +90,7 @@ def rehearse(config: Config, engine: Engine, tickets: Sequence[StageA]) -> Rehea
     """Run the loop on some tickets to its end."""
     reflect = ReflectConfig(**{name: getattr(config, name) for name in ReflectConfig.model_fields})
     loop = LoopConfig(window=config.window, loop=config.loop)
+    prompts = load_prompts(config.prompts, config.mission)
     by_key = {ticket.ticket_key: ticket for ticket in tickets}
     states = [start(config.mission)]
     chosen: list[list[Selection]] = []
@@ -104,6 +105,7 @@ def rehearse(config: Config, engine: Engine, tickets: Sequence[StageA]) -> Rehea
         tried_on = chosen[: -config.reflect.trial.rounds : -1]
         records, after = learn(
             reflect,
+            prompts,
             engine,
             states[-1],
             by_key,
@@ -125,10 +127,11 @@ def play(
     config: Config, engine: Engine, guidance: MissionGuidance, window: Sequence[StageA], place: Place, number: int
 ) -> Played:
     """One window under one guidance, voted as in a round: candidates and selection of each ticket."""
+    prompts = load_prompts(config.prompts, config.mission)
     decodes = [decodes_for(ticket, config.rollout) for ticket in window]
     answers = engine.rollout(
-        stage_b_system(config.mission.name, guidance.experiences),
-        [stage_b_user(ticket.per_image) for ticket in window],
+        prompts.stage_b_system(guidance.experiences),
+        [prompts.stage_b_user(ticket.per_image) for ticket in window],
         decodes,
     )
     rows = [

@@ -6,7 +6,7 @@ Stale results, the mix and its sources, the folder of an evaluation.
 import os
 import re
 import time
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -81,7 +81,7 @@ class Fresh:
             names += [str(path) for path in self.run_dir.glob("rounds/*/*.json*")]
             names += [str(path) for path in FUSED.glob(f"{self.student}.*")]
         # The list goes through the environment and make's own parser: a name with a blank or a $ would be another one.
-        return sorted({name for name in names if _PLAIN.fullmatch(name)})
+        return sorted(set(plain_names(names)))
 
     def align(self) -> None:
         """Date results later than what they were made from.
@@ -150,6 +150,11 @@ class Fresh:
             raise UserError(
                 f"{source} was made from other photos or settings ({first_few(changed)}); run make summarize first"
             )
+
+
+def plain_names(names: Iterable[str]) -> list[str]:
+    """Those of the names that make takes for one name each."""
+    return [name for name in names if _PLAIN.fullmatch(name)]
 
 
 def _date_later(inputs: Sequence[Path], outputs: Sequence[Path]) -> None:

@@ -1,30 +1,27 @@
-"""Prompt texts: the files in configs/prompts/ filled in.
+"""Prompt texts: the files that the configuration names, filled in.
 
 Everything a model reads is rendered here and nowhere else, so that the rollout, the corpus and the training of
-the miniature see the same bytes. A ticket's label and group_id never enter a Stage-B prompt: the functions do
-not take them. A template may be edited; ``check_prompts`` says at the start of a tool what it lacks.
+the miniature see the same bytes. A ticket's label and group_id never enter a Stage-B prompt: the methods do not take
+them. A tool calls ``load_prompts`` once, before any model: a template that cannot be filled is refused there.
 """
 
-from collections.abc import Iterable, Mapping, Sequence
-from functools import lru_cache
+import hashlib
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from string import Formatter
-from typing import NamedTuple
+from typing import NamedTuple, Protocol
+
+from pydantic import BaseModel
 
 from verdicts.base.errors import mistake
 from verdicts.base.text_files import read_text
+from verdicts.config.prompts import prompt_path
 from verdicts.stage_b.protocol import WORD, clean_summary
-
-PROMPTS_DIR = Path(__file__).resolve().parents[2] / "configs" / "prompts"
-STAGE_B_SYSTEM, STAGE_B_USER = "stage_b.system.txt", "stage_b.user.txt"
-REFLECT_SYSTEM, REFLECT_USER = "reflect.system.txt", "reflect.user.txt"
-
-
-STAGE_B, REFLECT = (STAGE_B_SYSTEM, STAGE_B_USER), (REFLECT_SYSTEM, REFLECT_USER)
 
 
 class Placeholders(NamedTuple):
-    """The placeholders of a template: the one that it needs, and those that it may have."""
+    """The placeholders of a template: the one that it needs ("" for none), and those that it may have."""
 
     needed: str
     allowed: tuple[str, ...]
@@ -32,10 +29,14 @@ class Placeholders(NamedTuple):
 
 # A template without the mission's name still works; one without the rest asks about nothing.
 _PLACES = {
-    STAGE_B_SYSTEM: Placeholders("guidance", ("guidance", "mission")),
-    STAGE_B_USER: Placeholders("summaries", ("summaries",)),
-    REFLECT_SYSTEM: Placeholders("guidance", ("guidance", "mission")),
-    REFLECT_USER: Placeholders("cases", ("cases",)),
+    ("stage_b", "system"): Placeholders("guidance", ("guidance", "mission")),
+    ("stage_b", "user"): Placeholders("summaries", ("summaries",)),
+    ("reflect", "system"): Placeholders("guidance", ("guidance", "mission")),
+    ("reflect", "user"): Placeholders("cases", ("cases",)),
+    ("summary", "system"): Placeholders("", ()),
+    ("summary", "user"): Placeholders("", ()),
+    ("dense", "system"): Placeholders("", ()),
+    ("dense", "user"): Placeholders("", ()),
 }
 
 
@@ -47,40 +48,101 @@ class Case(NamedTuple):
     per_image: Mapping[str, str]
 
 
-def check_prompts(names: Iterable[str]) -> None:
-    """Raise UserError for a template that cannot be filled: before a model is loaded, not at the first ticket."""
-    for name in names:
-        _template(name)
+class Scene(Protocol):
+    """What a prompt may say beside the data: a mission (a section of the configuration is one)."""
+
+    @property
+    def name(self) -> str:
+        """The mission's name in records."""
 
 
-def _template(name: str) -> str:
-    """The text of a template, read anew and checked."""
-    path = PROMPTS_DIR / name
+class Template(NamedTuple):
+    """Both messages of a prompt with their placeholders; ``system`` "" is no message."""
+
+    system: str
+    user: str
+
+
+@dataclass(frozen=True)
+class Prompts:
+    """The templates of some kinds of prompt, for one mission, checked; ``load_prompts`` makes it."""
+
+    mission: str
+    templates: Mapping[str, Template]
+
+    def digest(self, kind: str) -> str:
+        """The first 12 hex digits of a SHA-256 over the two templates of a kind, as records name the prompt in use."""
+        return hashlib.sha256("\0".join(self.templates[kind]).encode()).hexdigest()[:12]
+
+    def stage_b_system(self, experiences: Mapping[str, str]) -> str:
+        """The system message of Stage B for one frozen guidance."""
+        return self.templates["stage_b"].system.format(mission=self.mission, guidance=render_guidance(experiences))
+
+    def stage_b_user(self, per_image: Mapping[str, str]) -> str:
+        """The user message of Stage B for one ticket."""
+        return self.templates["stage_b"].user.format(summaries=render_summaries(per_image))
+
+    def reflect_system(self, experiences: Mapping[str, str]) -> str:
+        """The system message of a reflection on errors made under one guidance."""
+        return self.templates["reflect"].system.format(mission=self.mission, guidance=render_guidance(experiences))
+
+    def reflect_user(self, cases: Sequence[Case]) -> str:
+        """The user message of a reflection: cases numbered from 1, in the order given."""
+        shown = (
+            f"案例{number} 人工:{WORD[case.label]} 模型:{WORD[case.verdict]}\n{render_summaries(case.per_image)}"
+            for number, case in enumerate(cases, start=1)
+        )
+        return self.templates["reflect"].user.format(cases="\n".join(shown))
+
+    def photo_messages(self, task: str) -> list[dict[str, str]]:
+        """What is asked of a photo (``summary`` or ``dense``): role and content of each message.
+
+        The user's is the photo, then what to do.
+        """
+        template = self.templates[task]
+        user = {"role": "user", "content": f"<image>{template.user.format()}"}
+        return [{"role": "system", "content": template.system.format()}, user] if template.system else [user]
+
+
+def load_prompts(section: BaseModel, mission: Scene) -> Prompts:
+    """Read and check the templates that a prompts section names.
+
+    Raises UserError for a file that is not there, and for a template that lacks its placeholder, has an unknown one or
+    a brace that is none.
+    """
+    kinds = section.model_dump()
+    return Prompts(
+        mission.name,
+        {kind: Template(*(_read(kind, role, kinds[kind][role]) for role in Template._fields)) for kind in kinds},
+    )
+
+
+def _read(kind: str, role: str, name: str) -> str:
+    """A template's text, checked; "" where no file is named."""
+    if not name:
+        return ""
+    path = prompt_path(name)
     text = read_text(path).strip()
-    _check(path, text)
+    _check(path, text, *_PLACES[kind, role])
     return text
 
 
-@lru_cache  # a template is filled once a ticket
-def _check(path: Path, text: str) -> None:
+def _check(path: Path, text: str, needed: str, allowed: Sequence[str]) -> None:
     """Raise UserError where a template lacks its placeholder, has an unknown one, or a brace that is none."""
-    needed, allowed = _PLACES[path.name]
     known = " or ".join(f"{{{place}}}" for place in allowed)
+    braces = "{{ and }} for braces that are text"
     try:
         parts = [part for part in Formatter().parse(text) if part[1] is not None]
     except ValueError as error:
-        what = f"a brace stands alone ({str(error).lower()})"
-        raise mistake(what, "write {{ and }} for braces that are text", path=path) from None
+        raise mistake(f"a brace stands alone ({str(error).lower()})", f"write {braces}", path=path) from None
     for _, place, form, conversion in parts:
         if form or conversion or place not in allowed:
             what = f"{{{place}}} is no placeholder of this prompt"
-            raise mistake(what, f"write {known}, and {{{{ and }}}} for braces that are text", path=path)
-    if needed not in [place for _, place, _, _ in parts]:
+            raise mistake(what, f"write {known}, and {braces}" if known else f"write {braces}", path=path)
+    if needed and needed not in [place for _, place, _, _ in parts]:
         raise mistake(f"has no {{{needed}}}", f"write {{{needed}}} where it is to stand", path=path)
-
-
-def _fill(name: str, **values: str) -> str:
-    return _template(name).format(**values)
+    if not text:
+        raise mistake("the prompt is empty", "write what the model is to do", path=path)
 
 
 def rule_number(key: str) -> int:
@@ -101,32 +163,3 @@ def render_guidance(experiences: Mapping[str, str]) -> str:
 def render_summaries(per_image: Mapping[str, str]) -> str:
     """One photo a line, ``image_1: …`` first, cleaned of third-state markers."""
     return "\n".join(f"{name}: {clean_summary(text)}" for name, text in per_image.items())
-
-
-def stage_b_system(mission_name: str, experiences: Mapping[str, str]) -> str:
-    """The system message of Stage B for one frozen guidance."""
-    return _fill(STAGE_B_SYSTEM, mission=mission_name, guidance=render_guidance(experiences))
-
-
-def stage_b_user(per_image: Mapping[str, str]) -> str:
-    """The user message of Stage B for one ticket."""
-    return _fill(STAGE_B_USER, summaries=render_summaries(per_image))
-
-
-def photo_user(task: str) -> str:
-    """The user message of a photo task (``summary`` or ``dense``): the photo, then what to do."""
-    return "<image>" + read_text(PROMPTS_DIR / f"{task}.user.txt").strip()
-
-
-def reflect_system(mission_name: str, experiences: Mapping[str, str]) -> str:
-    """The system message of a reflection on errors made under one guidance."""
-    return _fill(REFLECT_SYSTEM, mission=mission_name, guidance=render_guidance(experiences))
-
-
-def reflect_user(cases: Sequence[Case]) -> str:
-    """The user message of a reflection: cases numbered from 1, in the order given."""
-    shown = (
-        f"案例{number} 人工:{WORD[case.label]} 模型:{WORD[case.verdict]}\n{render_summaries(case.per_image)}"
-        for number, case in enumerate(cases, start=1)
-    )
-    return _fill(REFLECT_USER, cases="\n".join(shown))

@@ -21,10 +21,10 @@ from verdicts.photos.files import NotAPhoto, open_photo
 from verdicts.photos.folders import Intake, PhotoGroup
 from verdicts.photos.intake import Unfit
 from verdicts.records.tickets import Refusal, Refused, StageA
-from verdicts.stage_b.prompts import photo_user
 from verdicts.student.model import Dialogue, PhotoInputs, Student
 from verdicts.student.photo_scores import has_coordinates
 
+Messages = Sequence[Mapping[str, str]]  # role and content of each
 READERS = 4  # threads that read photos while the model answers the batch before
 
 
@@ -50,16 +50,15 @@ def cut_batches(sizes: Mapping[str, tuple[int, int]], tokens: Callable[[int, int
     return [ordered[start : start + batch] for start in range(0, len(ordered), batch)]
 
 
-def settings_digest(cfg: SummarizeConfig, student: Student) -> str:
+def settings_digest(cfg: SummarizeConfig, asked: Messages, student: Student) -> str:
     """Names everything but the photos that an answer depends on: weights, prompt, knobs, arithmetic."""
     import torch
     import transformers
 
     arithmetic = [student.model.device.type, str(student.model.dtype), torch.__version__, transformers.__version__]
     knobs = [cfg.summarize.batch, cfg.summarize.max_new_tokens, cfg.student.max_photo_pixels]
-    return hashlib.sha256(
-        json.dumps([checkpoint_hash(student.folder), photo_user("summary"), knobs, arithmetic]).encode()
-    ).hexdigest()
+    said = [checkpoint_hash(student.folder), list(map(dict, asked)), knobs, arithmetic]
+    return hashlib.sha256(json.dumps(said).encode()).hexdigest()
 
 
 def reusable(batches: Sequence[Sequence[str]]) -> Callable[[Sequence[PhotoAnswer]], bool]:
@@ -96,9 +95,12 @@ class _Read(NamedTuple):
 
 
 def answer_batches(
-    student: Student, batches: Sequence[Sequence[str]], max_new_tokens: int
+    student: Student, batches: Sequence[Sequence[str]], asked: Messages, max_new_tokens: int
 ) -> Iterator[list[PhotoAnswer]]:
-    """Answer batch after batch; the photos of the next one are read meanwhile."""
+    """Answer batch after batch; the photos of the next one are read meanwhile.
+
+    ``asked``: the messages that every photo is asked with.
+    """
 
     def read(image: str) -> _Read:
         sha256 = ""
@@ -115,14 +117,15 @@ def answer_batches(
         coming = [pool.submit(read, image) for image in batches[0]] if batches else []
         for batch, following in zip(batches, [*batches[1:], []], strict=True):
             now, coming = coming, [pool.submit(read, image) for image in following]
-            yield _answer(student, batch, [future.result() for future in now], max_new_tokens)
+            yield _answer(student, batch, [future.result() for future in now], asked, max_new_tokens)
 
 
-def _answer(student: Student, batch: Sequence[str], read: Sequence[_Read], max_new_tokens: int) -> list[PhotoAnswer]:
+def _answer(
+    student: Student, batch: Sequence[str], read: Sequence[_Read], asked: Messages, max_new_tokens: int
+) -> list[PhotoAnswer]:
     """Answer the readable photos of one batch together."""
-    messages = [{"role": "user", "content": photo_user("summary")}]
     rows = [
-        student.encode(Dialogue(messages, [Path(image)]), generate=True, seen=one.seen)
+        student.encode(Dialogue(asked, [Path(image)]), generate=True, seen=one.seen)
         for image, one in zip(batch, read, strict=True)
         if one.seen
     ]

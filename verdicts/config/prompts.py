@@ -1,0 +1,101 @@
+"""The prompts section: the file that each prompt is made of, and where it lies.
+
+A value is a name below configs/prompts/ (``production/stage_b.system.txt``), or a path of the user's own. What begins
+with ``./``, ``../`` or ``/`` is such a path, relative to the YAML file that names it; in an overlay the plain name of a
+file beside it is one too. Section files hold own paths in the first form, from the working directory on.
+"""
+
+import os
+from collections.abc import Callable, Mapping
+from pathlib import Path
+from typing import Annotated, Any
+
+from pydantic import Field
+
+from verdicts.base.errors import mistake
+from verdicts.config.base import Section
+
+PROMPTS_DIR = Path(__file__).resolve().parents[2] / "configs" / "prompts"
+TextFile = Annotated[str, Field(min_length=1)]
+_OWN = ("./", "../", "/")
+
+
+class TextPrompt(Section):
+    """A conversation about text."""
+
+    system: TextFile
+    user: TextFile
+
+
+class PhotoPrompt(Section):
+    """A question about a photo; ``system`` "" asks it without a system message."""
+
+    system: str
+    user: TextFile
+
+
+class StageBPrompts(Section):
+    """What tools that ask for verdicts need."""
+
+    stage_b: TextPrompt
+
+
+class LearningPrompts(StageBPrompts):
+    """What learning needs."""
+
+    reflect: TextPrompt
+
+
+class SummaryPrompts(Section):
+    """What summarize needs."""
+
+    summary: PhotoPrompt
+
+
+class PromptsSection(LearningPrompts):
+    """Every prompt that the toolchain renders."""
+
+    summary: PhotoPrompt
+    dense: PhotoPrompt
+
+
+def prompt_path(name: str) -> Path:
+    """Where a file that a section names lies."""
+    return Path(name) if name.startswith(_OWN) else PROMPTS_DIR / name
+
+
+def placed(value: Any, file: Path, overlay: bool) -> Any:
+    """A layer's prompts section with the paths that it calls its own written from the working directory on.
+
+    Raises UserError for a plain name that means two files.
+    """
+    if isinstance(value, dict):
+        return {key: placed(part, file, overlay) for key, part in value.items()}
+    if not isinstance(value, str) or not value:
+        return value
+    beside = file.parent / value
+    if value.startswith(_OWN):
+        return _from_here(beside)
+    if not overlay or not beside.is_file():
+        return value
+    shipped = PROMPTS_DIR / value
+    if shipped.exists() and not shipped.samefile(beside):
+        what = f"{value!r} is {beside} and configs/prompts/{value}"
+        raise mistake(what, f"write ./{value} for the first, or give it another name", path=file, field="prompts")
+    return _from_here(beside)
+
+
+def _from_here(path: Path) -> str:
+    plain = os.path.normpath(path)
+    return plain if plain.startswith(_OWN) else f"./{plain}"
+
+
+def check_prompt_files(prompts: Mapping[str, Any], named_in: Callable[[tuple[str, ...]], Path]) -> None:
+    """Raise UserError for a prompt whose file is not there. ``named_in``: the YAML file that says so."""
+    for kind, files in prompts.items():
+        for role, name in files.items() if isinstance(files, dict) else ():
+            if isinstance(name, str) and name and not (path := prompt_path(name)).is_file():
+                there = ", ".join(sorted(p.relative_to(PROMPTS_DIR).as_posix() for p in PROMPTS_DIR.rglob("*.txt")))
+                loc = ("prompts", kind, role)
+                what, todo = f"no such file ({path})", f"write it, or name one of configs/prompts/: {there}"
+                raise mistake(what, todo, path=named_in(loc), field=".".join(loc))
