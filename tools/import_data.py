@@ -31,14 +31,18 @@ def main(
     from verdicts.importing.files import Importer, data_files, looker
     from verdicts.importing.rows import Reader
     from verdicts.records.corpus import Message
-    from verdicts.stage_b.prompts import photo_user
+    from verdicts.stage_b.prompts import load_prompts
 
     for variable, said in (("DATA", data), ("NAME", name)):
         if not said.strip():
             raise mistake("is not given", "make import DATA=file-or-folder NAME=name", field=variable)
     cfg = load(models, mission, overlay)
     files = data_files(Path(data), output_dir)
-    asked = {task: [Message(role="user", content=photo_user(task))] for task in ("dense", "summary")}
+    prompts = load_prompts(cfg.prompts, cfg.mission)
+    asked = {
+        task: [Message.model_validate(message) for message in prompts.photo_messages(task)]
+        for task in ("dense", "summary")
+    }
     reader = Reader(cfg.import_, cfg.mission.domain, looker(cfg.summarize))
     size = sum(path.stat().st_size for path in files if path.is_file())
     with progress("import", size, unit="bytes") as bar:
