@@ -3,7 +3,7 @@
 from collections.abc import Mapping
 from typing import Any
 
-from verdicts.records.imports import RefusalOfRow, Repair, RepairOfRow
+from verdicts.records.imports import RefusalOfRow, RepairOfRow, RowRepair
 
 
 class Unusable(Exception):
@@ -15,12 +15,12 @@ class Unusable(Exception):
         self.field, self.detail = field, detail
 
 
-class Mended(list[Repair]):
+class Mended(list[RowRepair]):
     """The repairs of a row so far."""
 
     def note(self, repair: RepairOfRow, field: str, detail: str) -> None:
         """One more."""
-        self.append(Repair(repair=repair, field=field, detail=detail))
+        self.append(RowRepair(repair=repair, field=field, detail=detail))
 
 
 def said_in(value: Mapping[str, Any], name: str) -> Any:

@@ -28,7 +28,7 @@ class RefusedImport(Record):
     detail: str
 
 
-class Repair(Record):
+class RowRepair(Record):
     """What was changed in a row to bring it into its form."""
 
     repair: RepairOfRow
@@ -41,7 +41,7 @@ class RepairedImport(Record):
 
     file: str
     line: int
-    repairs: list[Repair]
+    repairs: list[RowRepair]
 
 
 class Lengths(Record):
