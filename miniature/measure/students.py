@@ -74,7 +74,10 @@ def prepare(seed: int, folder: Path) -> None:
 
     The second time under the rules found before. What is there is kept.
     """
+    from miniature.measure.worlds import guard_of
+    from miniature.world.photo_worlds import drawable_world
     from verdicts.base.jsonl import read_json, write_text
+    from verdicts.config.load import load
     from verdicts.guidance.file import GuidanceFile
 
     for name, (tickets, tickets_seed, flip) in SETS.items():
@@ -88,10 +91,12 @@ def prepare(seed: int, folder: Path) -> None:
             call("tools.summarize", "--config", folder / MISSION / "config/summarize.yaml", "--mission", MISSION,
                  "--input", folder / "photos" / name / MISSION,
                  "--output", output)  # fmt: skip
-    distil(folder, folder.name)
+    guard = {"fail_first": guard_of(drawable_world(seed, MISSION), load("miniature", MISSION).fail_first).model_dump()}
+    write_text(folder / "guard.yaml", yaml.safe_dump(guard, allow_unicode=True))
+    distil(folder, folder.name, f"CONFIG={folder / 'guard.yaml'}")
     (guidance,) = read_json(folder / MISSION / "guidance.json", GuidanceFile).root.values()
     rules = [text for key, text in guidance.experiences.items() if key != "G0"]
-    overlay = {
+    overlay = guard | {
         "engine": {"kind": "transformers", "model": "data/miniature/student"},
         "mission": {"rules": rules},
         "life_cycle": {"min_miss": 10**9},

@@ -18,7 +18,8 @@ import typer
 from verdicts.command.cli import run
 
 if TYPE_CHECKING:
-    from verdicts.config.sections import Config
+    from miniature.world.dataset import World
+    from verdicts.config.sections import Config, FailFirst, Negative
 
 
 def main(
@@ -115,6 +116,7 @@ def measure(
 
     started = time.monotonic()
     world = worlds.sample_world(seed, config.mission.slug)
+    config = config.model_copy(update={"fail_first": guard_of(world, config.fail_first)})
     labelled = balanced_tickets(world, tickets, seed, flip, fails)
     rows, clean = (
         [StageA.model_validate(row) for row in worlds.stage_a_rows(world, of)]
@@ -148,6 +150,22 @@ def measure(
         "review_precision": len(flipped & queued) / max(1, len(queued)),
         "planted": planted, "planted_gone_after": gone, "asked": asked, "seconds": round(time.monotonic() - started, 1),
     }  # fmt: skip
+
+
+def guard_of(world: "World", guard: "FailFirst") -> "FailFirst":
+    """The guard of a team whose practice the world is: without negatives that a hidden rule waives."""
+    from verdicts.facts.words import same
+
+    def waived(value: str) -> bool:
+        return any(word in what for word in same(value) for what in world.waived)
+
+    kept: list[list[str] | Negative] = []
+    for negative in guard.negatives:
+        if isinstance(negative, list):
+            kept.append(negative)
+        elif values := [value for value in negative.values if not waived(value)]:
+            kept.append(negative.model_copy(update={"values": values}))
+    return guard.model_copy(update={"negatives": kept})
 
 
 def balanced_tickets(world: Any, count: int, seed: int, flip: float, fails: float) -> list:

@@ -28,6 +28,10 @@ def said(text: str) -> list[tuple[str, str]]:
             [("光纤", "有保护措施 弯曲半径不合理(弯曲半径4cm或者成环) 铠装")],
         ),
         ("螺丝/未发现松动、不符合要求×1", [("螺丝", "未发现松动、不符合要求")]),
+        ("螺丝、光纤插头/机柜处接地螺丝,不符合要求,螺丝未拧紧×1", [("机柜处接地螺丝", "不符合要求 螺丝未拧紧")]),
+        ("螺丝/ODF端光纤插头、螺丝、光纤插头/生锈×1", [("ODF端光纤插头", "生锈")]),
+        ("尾纤/标签清晰×1", [("尾纤", "标签清晰")]),
+        ("机柜处接地螺丝,\n不符合要求", [("机柜处接地螺丝", "不符合要求")]),  # a line that broke off goes on
         ("机柜门/未关闭×1", [("机柜门", "未关闭")]),
         ("松动的地线", [("松动的地线", "")]),
         ("组1:尾纤/有标签,有套管保护×1", [("尾纤", "有标签 有套管保护")]),
@@ -42,6 +46,14 @@ def test_an_object_behind_the_attributes_of_another_begins_a_fact_of_its_own():
     assert said("螺丝/BBU端光纤插头,符合要求、机柜处接地螺丝,不符合要求×1") == [
         ("BBU端光纤插头", "符合要求"),
         ("机柜处接地螺丝", "不符合要求"),
+    ]
+
+
+def test_names_of_objects_that_a_mission_knows_are_cut_off_as_well():
+    facts = read_summary("机柜门关闭、侧门未关闭×1", ("机柜门", "侧门")).facts
+    assert [(fact.category, fact.attributes) for fact in facts] == [
+        ("机柜门", (("", "关闭"),)),
+        ("侧门", (("", "未关闭"),)),
     ]
 
 

@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from miniature.measure.worlds import balanced_tickets
+from miniature.measure.worlds import balanced_tickets, guard_of
 from miniature.world.dataset import draw_tickets, sample_world, stage_a_rows
 from tests.support.builders import call, ticket
 from tests.support.fake_engine import FakeEngine
@@ -348,3 +348,14 @@ def test_a_share_of_fails_that_a_world_cannot_give_is_named(monkeypatch):
     monkeypatch.setattr("miniature.world.dataset.draw_tickets", lambda *asked: drawn)
     with pytest.raises(RuntimeError, match=r"too few tickets with these verdicts: {'fail': 9, 'pass': 0} missing"):
         balanced_tickets(sample_world(1, "bbu_line"), 10, 1, 0.0, 0.9)
+
+
+def test_a_world_is_measured_with_a_guard_that_lets_pass_what_its_hidden_rules_waive():
+    shipped = load("miniature", "bbu_line").fail_first
+    world, plain = sample_world(2, "bbu_line"), sample_world(1, "bbu_line")
+    assert world.waived == ("电线散乱",) and plain.waived == ()
+    own = shipped.model_copy(update={"negatives": [*shipped.negatives, ["电线散乱"]]})
+    screws, wires, words = guard_of(world, own).negatives
+    assert (screws, words) == (own.negatives[0], ["电线散乱"])
+    assert "分布散乱" in shipped.negatives[1].values and "分布散乱" not in wires.values and wires.values
+    assert guard_of(plain, shipped) == shipped

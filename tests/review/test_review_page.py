@@ -108,7 +108,7 @@ def test_negatives_evidence_and_remarks_are_marked_and_the_words_stay(run, open_
         ["required", "螺丝、光纤插头/机柜处接地螺丝,符合要求"],
         ["remark", "需复核备注:无法判断品牌"],
         ["breach", "螺丝/地排处接地螺丝,不符合要求"],
-        ["negative", "散乱"],
+        ["breach", "电线/散乱"],
     ]
     assert opened.page.locator(".needed li").all_inner_texts() == [
         "✓ 机柜处接地螺丝\nphoto 1",

@@ -142,10 +142,15 @@ def _mistake_of(error: ValidationError, model: type[BaseModel], value: Any, path
 
 
 def _without_tags(loc: tuple[int | str, ...], value: Any) -> tuple[int | str, ...]:
-    """The place of a mistake as the file has it: pydantic adds the tag of a union, ``engine.openai.base_url``."""
+    """The place of a mistake as the file has it: pydantic adds the tag of a union, ``engine.openai.base_url``.
+
+    A tag is a part that the value does not hold: a name in a list, or one in a mapping with more behind it.
+    """
     place: list[int | str] = []
-    for part in loc:
-        if isinstance(value, dict) and part not in value and part in value.values():
+    for number, part in enumerate(loc, start=1):
+        if isinstance(value, dict) and part not in value and (number < len(loc) or part in value.values()):
+            continue
+        if isinstance(value, list | str) and isinstance(part, str):
             continue
         place.append(part)
         try:

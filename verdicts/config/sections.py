@@ -3,12 +3,15 @@
 import re
 from typing import Annotated, Literal
 
-from pydantic import AfterValidator, ConfigDict, Field
+from pydantic import AfterValidator, ConfigDict, Discriminator, Field, Tag
 
 from verdicts.base.record import Line
 from verdicts.config.base import Count, Section, Share
 from verdicts.config.engine import EngineConfig
 from verdicts.config.prompts import PromptsSection
+
+Word = Annotated[str, Field(min_length=1)]
+Words = Annotated[list[Word], Field(min_length=1)]
 
 
 class Mission(Section):
@@ -42,11 +45,32 @@ class RolloutSection(Section):
     seed: int
 
 
+class Negative(Section):
+    """An explicit negative: one of the ``values`` said of one of the ``objects``."""
+
+    objects: Words
+    values: Words
+
+
+# told apart by their form, so that a mistake is named in the form that was meant
+AnyNegative = Annotated[
+    Annotated[Words, Tag("words")] | Annotated[Negative, Tag("named")],
+    Discriminator(lambda value: "named" if isinstance(value, dict | Negative) else "words"),
+]
+
+
 class FailFirst(Section):
-    """Overrides a pass where a summary segment holds all words of one of ``negatives``."""
+    """Overrides a pass where a fact of a summary is one of ``negatives`` (verdicts/stage_b/negatives.py).
+
+    A list of words is a negative where one fact holds them all. Without the words that exempt, as in the sections of
+    older runs, nothing is exempt.
+    """
 
     enabled: bool
-    negatives: list[Annotated[list[str], Field(min_length=1)]]
+    negatives: list[AnyNegative]
+    negations: list[Word] = Field(default_factory=list)
+    questions: list[Word] = Field(default_factory=list)
+    doubts: list[Word] = Field(default_factory=list)
 
 
 class WindowSection(Section):
@@ -111,7 +135,6 @@ def _pattern_of_a_part(text: str) -> str:
 
 
 Pattern = Annotated[str, Field(min_length=1), AfterValidator(_pattern)]
-Words = Annotated[list[Annotated[str, Field(min_length=1)]], Field(min_length=1)]
 
 
 def _no_word_for_both(labels: dict[str, list[str]]) -> dict[str, list[str]]:

@@ -31,6 +31,12 @@ class Fact:
         """The objects that the fact is about, one or several."""
         return tuple(self.category.split("、"))
 
+    @property
+    def shown(self) -> str:
+        """The fact for a reader: as written, and one of many in an entry of JSON as an item ``类别/名=值×1``."""
+        named = ",".join(f"{name}={value}" for name, value in self.attributes)
+        return f"{self.category}/{named}×{self.count}" if named and self.text.startswith("{") else self.text
+
 
 @dataclass(frozen=True)
 class SummaryFacts:

@@ -1,7 +1,7 @@
 """The text form of a summary: ``类型/属性,属性×2，…`` with the slips that such text has."""
 
 import re
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 
 from verdicts.facts.fact import Fact, as_count
 from verdicts.facts.words import LABEL, LABEL_STATES, OBJECTS, PARENTS, TEXT
@@ -12,102 +12,103 @@ _GROUP = re.compile(r"\s*组\s*([0-9]+(?:[|,、][0-9]+)*)\s*[:：]\s*")
 _DOUBT = r"(?:通过但)?(?:需要?(?:人工)?|待)复核"
 _REMARK = re.compile(rf"[/,，、(（\s]*(?:{_DOUBT}[,，、:：/\s]*备注[:：,，]?|备注[:：,，])\s*")
 _PART = re.compile(r"[/,·]")
+_BROKEN_OFF = re.compile(r"[/,、:：]\s*$")  # a line that ends so goes on
 _LABEL = re.compile(rf"{LABEL}[/,:：]?")
-_LONGEST_FIRST = sorted(OBJECTS, key=lambda word: (-len(word), word))
+_Said = tuple[str, tuple[tuple[str, str], ...]]  # category, attributes
 
 
-def read_text_facts(text: str, start: int = 0) -> list[Fact]:
+def read_text_facts(text: str, start: int = 0, own: Sequence[str] = ()) -> list[Fact]:
     """The facts of a summary of the text form; ``start`` is where it begins in the whole text."""
-    return [fact for at, item in _items(text) for fact in _item(item, start + at)]
+    reader = _Reader(own)
+    return [fact for at, item in reader.items(text) for fact in reader.facts(item, start + at)]
 
 
-def _item(item: str, start: int = 0) -> list[Fact]:
-    """The facts of one item of the text form: one, or one for each object that has attributes of its own."""
-    body, count = item.strip(), 1
-    if found := _COUNT.search(body):
-        count, body = as_count(found[1]), body[: found.start()]
-    group = _GROUP.match(body)
-    body = body[group.end() :] if group else body
-    remark = ""
-    if found := _REMARK.search(body):
-        body, remark = body[: found.start()], body[found.end() :].strip(" )）")
-    read = _label(body) or _objects(body)
-    return [
-        Fact(category, attributes, count, remark, item, group[1] if group else "", (), start)
-        for category, attributes in read
-    ]
+class _Reader:
+    """Reads items. ``own``: names of objects besides those known."""
+
+    def __init__(self, own: Sequence[str]):
+        self.names = sorted({*OBJECTS, *own}, key=lambda word: (-len(word), word))
+
+    def items(self, text: str) -> Iterator[tuple[int, str]]:
+        """(place, item). A full-width comma inside a remark that no count ends does not end the item."""
+        start = end = 0
+        for found in _ITEM.finditer(text):
+            if not found[0].strip():
+                continue
+            if end and not self._goes_on(text[start:end], text[end : found.start()], found[0]):
+                yield start, text[start:end]
+                end = 0
+            start = start if end else found.start() + len(found[0]) - len(found[0].lstrip())
+            end = found.start() + len(found[0].rstrip())
+        if end:
+            yield start, text[start:end]
+
+    def facts(self, item: str, start: int) -> list[Fact]:
+        """The facts of one item: one, or one for each object that has attributes of its own."""
+        body, count, remark = item, 1, ""
+        if found := _COUNT.search(body):
+            count, body = as_count(found[1]), body[: found.start()]
+        group = _GROUP.match(body)
+        body = body[group.end() :] if group else body
+        if found := _REMARK.search(body):
+            body, remark = body[: found.start()], body[found.end() :].strip(" )）")
+        return [
+            Fact(category, attributes, count, remark, item, group[1] if group else "", (), start)
+            for category, attributes in _label(body) or self._objects(body)
+        ]
+
+    def _goes_on(self, item: str, mark: str, behind: str) -> bool:
+        if "\n" in mark and _BROKEN_OFF.search(item):
+            return True
+        open_remark = _REMARK.search(item) and not _COUNT.search(item)
+        return bool(open_remark) and "/" not in behind and not behind.strip().startswith(tuple(self.names))
+
+    def _objects(self, body: str) -> list[_Said]:
+        """(category, attributes) in order: an object behind attributes begins the next."""
+        read: list[tuple[list[str], list[str]]] = [([], [])]
+        for word in self._words(body):
+            objects, attributes = read[-1]
+            gathers = not attributes and set(word.split("、")) <= set(PARENTS)
+            if objects and not gathers and word != self._leading_object(word):
+                attributes.append(word)
+            elif attributes:
+                read.append(([word], []))
+            else:
+                objects += word.split("、")
+        return [(_category(objects), tuple(("", value) for value in attributes)) for objects, attributes in read]
+
+    def _words(self, body: str) -> Iterator[str]:
+        """The words between the marks of an item; an object that stands glued to what is said of it is cut off."""
+        for part in _PART.split(body):
+            said = ""  # 、 stands inside an attribute that lists things, or for / beside an object
+            for word in map(str.strip, part.split("、")):
+                if said and not self._leading_object(word):
+                    said += f"、{word}"
+                    continue
+                if said:
+                    yield said
+                while name := self._leading_object(word):
+                    yield name
+                    word = word.removeprefix(name).strip()
+                said = word
+            if said:
+                yield said
+
+    def _leading_object(self, text: str) -> str:
+        """The object that a text begins with; "" for a label and for a word that gathers objects: inside an item these
+        are part of what is said.
+        """
+        found = next((word for word in self.names if text.startswith(word)), "")
+        return "" if found in (LABEL, *PARENTS) else found
 
 
-def _items(text: str) -> Iterator[tuple[int, str]]:
-    """(place, item). A full-width comma inside a remark that no count ends does not end the item."""
-    held: tuple[int, str] | None = None
-    for found in _ITEM.finditer(text):
-        if not found[0].strip():
-            continue
-        if held and _goes_on(held[1], found[0]):
-            held = held[0], text[held[0] : found.end()]
-            continue
-        if held:
-            yield held
-        lead = len(found[0]) - len(found[0].lstrip())
-        held = found.start() + lead, found[0].strip()
-    if held:
-        yield held
-
-
-def _goes_on(item: str, behind: str) -> bool:
-    open_remark = _REMARK.search(item) and not _COUNT.search(item)
-    return bool(open_remark) and "/" not in behind and not _leading_object(behind.strip())
-
-
-def _label(body: str) -> list[tuple[str, tuple[tuple[str, str], ...]]]:
+def _label(body: str) -> list[_Said]:
     """A label with its state, or with its text, which may hold any mark; nothing where the item is no label."""
     found = _LABEL.match(body)
     if not found:
         return []
     said = body[found.end() :].strip()
-    if not said:
-        return [(LABEL, ())]
-    return [(LABEL, (("" if said in LABEL_STATES else TEXT, said),))]
-
-
-def _objects(body: str) -> list[tuple[str, tuple[tuple[str, str], ...]]]:
-    """(category, attributes) in order: an object behind attributes begins the next."""
-    read: list[tuple[list[str], list[str]]] = [([], [])]
-    for word in _parts(body):
-        objects, attributes = read[-1]
-        if word in OBJECTS or not objects:
-            if attributes:
-                read.append(([word], []))
-            else:
-                objects.append(word)
-        else:
-            attributes.append(word)
-    return [(_category(objects), tuple(("", value) for value in attributes)) for objects, attributes in read]
-
-
-def _parts(body: str) -> Iterator[str]:
-    """The words between the marks of an item; an object that stands glued to what is said of it is cut off."""
-    for part in _PART.split(body):
-        last = ""
-        for word in re.split("、", part):
-            glued = _leading_object(word.strip())
-            if last and not glued and last not in OBJECTS:
-                last += f"、{word.strip()}"  # an enumeration inside one attribute
-                continue
-            if last:
-                yield last
-            last = word.strip()
-            while glued and glued != last:
-                yield glued
-                last = last.removeprefix(glued)
-                glued = _leading_object(last)
-        if last:
-            yield last
-
-
-def _leading_object(text: str) -> str:
-    return next((word for word in _LONGEST_FIRST if text.startswith(word)), "")
+    return [(LABEL, (("" if said in LABEL_STATES else TEXT, said),) if said else ())]
 
 
 def _category(objects: list[str]) -> str:

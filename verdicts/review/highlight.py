@@ -4,11 +4,12 @@ For people's eyes only. Verdicts never depend on it: the guard that overrides a 
 """
 
 import re
-from collections.abc import Iterable, Iterator
+from collections.abc import Container, Iterable, Iterator
 from typing import NamedTuple
 
 from verdicts.config.sections import FailFirst
-from verdicts.stage_b.negatives import is_negative
+from verdicts.facts.summary import read_summary
+from verdicts.stage_b.negatives import negatives_in
 
 # Negative whatever the mission. 无需 (not needed), 无关 (irrelevant), 无法 (cannot tell) are no findings.
 NEGATIVE_WORDS = (
@@ -40,7 +41,7 @@ class Marker:
     """Cuts summaries into pieces for one mission. ``g0``: its checklist; ``guard``: its explicit negatives."""
 
     def __init__(self, g0: str, guard: FailFirst):
-        self.negatives = guard.negatives
+        self.guard = guard
         self.required = [_LINKS.sub("", item) for item in _items(_REQUIRED, g0)]
         words = {*NEGATIVE_WORDS, *forbidden_words(g0)}
         self.words = re.compile(
@@ -49,27 +50,50 @@ class Marker:
 
     def pieces(self, summary: str) -> list[Piece]:
         """The summary cut up; the texts joined are the summary."""
-        return [piece for segment in _SEGMENT.findall(summary) for piece in self._segment(segment) if piece.text]
+        breaches = {(fact.start, fact.start + len(fact.text)) for fact in negatives_in(summary, self.guard)}
+        read = read_summary(summary)
+        if read.form == "json":
+            pieces = self._entries(summary, sorted({(f.start, f.start + len(f.text)) for f in read.facts}), breaches)
+        else:
+            pieces = (
+                piece
+                for found in _SEGMENT.finditer(summary)
+                for piece in self._segment(found[0], any(a < found.end() and found.start() < b for a, b in breaches))
+            )
+        return [piece for piece in pieces if piece.text]
 
     def evidence(self, pieces: Iterable[Piece]) -> list[int]:
         """Which required items (their places in ``required``) these pieces show."""
         shown = [_LINKS.sub("", piece.text) for piece in pieces if piece.kind == "required"]
         return [place for place, item in enumerate(self.required) if any(item in text for text in shown)]
 
-    def _segment(self, segment: str) -> Iterator[Piece]:
+    def _entries(
+        self, summary: str, places: Iterable[tuple[int, int]], breaches: Container[tuple[int, int]]
+    ) -> Iterator[Piece]:
+        """A summary in JSON: a piece for each entry, and what stands between them."""
+        at = 0
+        for start, end in places:
+            yield Piece("", summary[at:start])
+            yield from self._fact(summary[start:end], (start, end) in breaches)
+            at = end
+        yield Piece("", summary[at:])
+
+    def _segment(self, segment: str, breach: bool) -> Iterator[Piece]:
         ends = _TAIL.search(segment)  # always found: it may be empty
         tail = ends.start() if ends else len(segment)
         remark = _REMARK.search(segment, 0, tail)
         end = remark.start() if remark else tail
-        fact = segment[:end]
-        if is_negative(fact, self.negatives):
+        yield from self._fact(segment[:end], breach)
+        yield Piece("remark", segment[end:tail])
+        yield Piece("", segment[tail:])
+
+    def _fact(self, fact: str, breach: bool) -> Iterator[Piece]:
+        if breach:
             yield Piece("breach", fact)
         elif not self.words.search(fact) and any(item in _LINKS.sub("", fact) for item in self.required):
             yield Piece("required", fact)
         else:
             yield from self._words(fact)
-        yield Piece("remark", segment[end:tail])
-        yield Piece("", segment[tail:])
 
     def _words(self, text: str) -> Iterator[Piece]:
         at = 0

@@ -1,11 +1,104 @@
-"""The one test for an explicit negative: a fact that holds all words of one of a mission's negatives.
+"""The one test for an explicit negative, of one fact of a summary at a time.
 
-The guard of a vote asks it of each segment of a photo's summary, the review page of each segment that it shows.
+The guard of a vote asks it of each fact of a photo's summary, the review page of each that it shows. What fires and
+what does not: docs/guard.md.
 """
 
-from collections.abc import Iterable, Sequence
+import re
+from collections.abc import Iterator, Sequence
+from functools import lru_cache
+
+from verdicts.config.sections import FailFirst, Negative
+from verdicts.facts.summary import Fact, read_summary
+from verdicts.facts.words import OBJECTS, PARENTS, REMARK, SAME, TEXT, same
+
+# What may stand between a word that denies and what it denies: `未发现明显松动、损坏`.
+_BETWEEN = re.compile(r"(?:[^、或和及与]{1,10}[、或和及与])*(?:有|任何|明显|其[他它]|存在|出现|的)*")
 
 
-def is_negative(fact: str, negatives: Iterable[Sequence[str]]) -> bool:
-    """Whether a text holds all words of one of the ``negatives``, in any order."""
-    return any(all(word in fact for word in words) for words in negatives)
+def negatives_in(summary: str, guard: FailFirst) -> list[Fact]:
+    """The facts of a summary that are explicit negatives of the mission, in order."""
+    facts = read_summary(summary, _objects(guard)).facts
+    return [fact for fact in facts if is_negative(fact, guard)]
+
+
+def is_negative(fact: Fact, guard: FailFirst) -> bool:
+    """Whether a fact is one of the guard's negatives: its object and the word against it stand in this one fact.
+
+    Free text (on a label, in a remark) never counts. A fact that says of itself that it is unsure does not either, nor
+    a word that is denied or asked for.
+    """
+    if not fact.count or _is_unsure(fact, guard.doubts):
+        return False
+    said = [*_said(fact)]
+    return any(
+        _holds_all(fact, said, negative, guard)
+        if isinstance(negative, list)
+        else not set(negative.objects).isdisjoint(fact.objects)
+        and any(_stands(word, text, guard) for word in negative.values for text in said)
+        for negative in guard.negatives
+    )
+
+
+def _holds_all(fact: Fact, said: Sequence[str], words: Sequence[str], guard: FailFirst) -> bool:
+    """Whether each of the words names the fact's object or stands in what is said of it."""
+    return all(
+        _names(word, fact, guard) or any(_stands(word, text, guard) for text in [*said, *_shared(fact)])
+        for word in words
+    )
+
+
+def _names(word: str, fact: Fact, guard: FailFirst) -> bool:
+    """The name of an object is meant as a whole: 光纤 is not BBU端光纤插头."""
+    if word in OBJECTS and word not in PARENTS:
+        return word in fact.objects
+    return _stands(word, fact.category, guard)
+
+
+def _said(fact: Fact) -> Iterator[str]:
+    return (f"{name}={value}" if name else value for name, value in fact.attributes if name not in (TEXT, REMARK))
+
+
+def _shared(fact: Fact) -> Iterator[str]:
+    return (f"{name}={value}" for name, value in fact.shared if name not in (TEXT, REMARK))
+
+
+def _is_unsure(fact: Fact, doubts: Sequence[str]) -> bool:
+    texts = [fact.category, fact.remark, *_said(fact), *_shared(fact)]
+    return any(word in text for doubt in doubts for word in same(doubt) for text in texts)
+
+
+def _stands(word: str, text: str, guard: FailFirst) -> bool:
+    """Whether the word, or its like of the other generation, stands in the text without being denied or asked for."""
+    return any(
+        not _denied(text, found.start(), guard) for form in same(word) for found in re.finditer(re.escape(form), text)
+    )
+
+
+def _denied(text: str, at: int, guard: FailFirst) -> bool:
+    before = text[:at]
+    if any(word in before for word in guard.questions):
+        return True
+    own = [(found.start(), found.end()) for found in _negative_words(guard).finditer(text)]
+    return any(
+        _BETWEEN.fullmatch(before, found.end())
+        for word in guard.negations
+        for found in re.finditer(re.escape(word), before)
+        if not any(start <= found.start() < end for start, end in own)  # 没有标签 denies nothing
+    )
+
+
+@lru_cache(maxsize=8)
+def _pattern(words: tuple[str, ...]) -> re.Pattern[str]:
+    return re.compile("|".join(re.escape(word) for word in sorted(words, key=lambda word: (-len(word), word))))
+
+
+def _negative_words(guard: FailFirst) -> re.Pattern[str]:
+    """The words against something, of the guard and of summaries as such."""
+    own = [word for one in guard.negatives for word in (one if isinstance(one, list) else one.values)]
+    return _pattern(tuple({*own, *(word for words in SAME for word in words)}))
+
+
+def _objects(guard: FailFirst) -> tuple[str, ...]:
+    """The objects that a mission of one's own names."""
+    return tuple(word for one in guard.negatives if isinstance(one, Negative) for word in one.objects)

@@ -4,28 +4,25 @@ negative.
 Label-blind: the label is only written beside the verdict (``label_match``), never used to choose it.
 """
 
-import re
 from collections.abc import Iterable, Sequence
 
 from verdicts.config.sections import FailFirst
 from verdicts.records.rollout import Selection, Trajectory, VerdictLogprob, votes_of
 from verdicts.records.tickets import StageA, Verdict
-from verdicts.stage_b.negatives import is_negative
+from verdicts.stage_b.negatives import negatives_in
 from verdicts.stage_b.protocol import clean_summary, render, third_state_word
 
 OVERRIDE = "fail_first_override"
 TIE = "tie_fail_first"
-_SEGMENTS = re.compile(r"[，；;\n]")
 
 
 def explicit_negative(ticket: StageA, guard: FailFirst) -> tuple[str, str] | None:
-    """The first (photo, segment) that holds all words of one of the guard's negatives, or None."""
+    """The first (photo, fact) that is one of the guard's negatives, or None; the fact as a reader may see it."""
     if not guard.enabled:
         return None
     for photo, summary in ticket.per_image.items():
-        for segment in _SEGMENTS.split(clean_summary(summary)):
-            if is_negative(segment, guard.negatives):
-                return photo, segment.strip()
+        for fact in negatives_in(summary, guard):
+            return photo, clean_summary(fact.shown)
     return None
 
 
