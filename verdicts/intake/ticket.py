@@ -109,7 +109,8 @@ def _fail_reasons(given: GivenTicket) -> None:
     found = dict.fromkeys(" ".join(one.split()) for one in texts or [])
     if new := [one for one in found if one and one not in own]:
         value["fail_reasons"] = [*own, *new]
-        given.change("fail_reasons", "fail_reasons", before, value["fail_reasons"])
+    if before:  # one that says nothing, null or [], goes as well
+        given.change("fail_reasons", "fail_reasons", before, value.get("fail_reasons", []))
 
 
 def _group_id(given: GivenTicket) -> None:
