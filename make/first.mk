@@ -29,7 +29,7 @@ PREPARE = $(call TOOL,prepare) --mission $(MISSION) --run-dir $(R) $(MADE_WITH) 
 FLAGS := $(filter-out --%,$(firstword -$(MAKEFLAGS)))
 ON_TO_PREPARE = $(if $(findstring B,$(FLAGS)),--everything) $(if $(findstring n,$(FLAGS)),--dry-run)
 # Goals that need no more than the text path; all others need the student's packages.
-TEXT_PATH := distill converge review fuse $(R)/% data/fused/%
+TEXT_PATH := distill converge baseline review fuse $(R)/% data/fused/%
 ifneq (,$(WANTED))
 .PHONY: $(WANTED)
 $(firstword $(WANTED)): | $(READY) $(if $(filter-out $(TEXT_PATH),$(WANTED)),$(READY_STUDENT))

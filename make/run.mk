@@ -87,8 +87,25 @@ DISTILL = $(call TOOL,distill) --config $< --loop $(R)/loop.json --stage-a $(R)/
 $(CORPUS) &: $(CORPUS_FROM)
 	@$(DISTILL)
 
+# -- the labels under the checklist alone: all tickets once, nothing is learnt from it
+BASELINE := $(R)/baseline
+$(BASELINE)/guidance.json: $(R)/config/guidance.yaml
+	@$(call TOOL,apply) --config $< --output $@ --start --checklist
+BASELINE_FROM := $(R)/config/rollout.yaml $(R)/stage_a.jsonl $(BASELINE)/guidance.json $(PROMPTS_B)
+BASELINE_ROLLOUT := $(addprefix $(BASELINE)/,$(ROLLOUT_FILES))
+WHOLE_ROLLOUT = $(call TOOL,rollout) --config $< --stage-a $(R)/stage_a.jsonl --guidance $(BASELINE)/guidance.json \
+  --round 1 --whole --output-dir $(BASELINE)
+$(BASELINE_ROLLOUT) &: $(BASELINE_FROM)
+	@$(WHOLE_ROLLOUT)
+BASELINE_FILES := $(addprefix $(BASELINE)/,baseline.json summary.txt cases.txt false_releases.jsonl false_blocks.jsonl)
+$(BASELINE_FILES) &: $(BASELINE_FROM) $(BASELINE_ROLLOUT)
+	@$(call TOOL,baseline) --stage-a $(R)/stage_a.jsonl --rollout $(BASELINE) --output-dir $(BASELINE)
+.PRECIOUS: $(BASELINE_ROLLOUT) $(BASELINE_FILES)
+
 # -- names for people
-.PHONY: converge review distill
+.PHONY: converge review distill baseline
+baseline: $(BASELINE_FILES) ## judge all tickets by the checklist alone, learn nothing: how sound are the labels
+	@[ -n "$${QUIET:-}" ] || cat $(BASELINE)/summary.txt
 converge: $(VIEW) ## learn guidance until a whole epoch changes nothing
 review: $(REVIEW) ## list the tickets that no candidate supports
 distill: $(CORPUS) $(R)/need_review.json ## converge, then write the chat corpus and its train/val split

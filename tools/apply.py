@@ -1,6 +1,7 @@
 """Apply a round's reflection records to the guidance before it. With --start: write the starting guidance.
 
     python -m tools.apply --config config/guidance.yaml --output rounds/0000/guidance.json --start
+    python -m tools.apply --config config/guidance.yaml --output baseline/guidance.json --start --checklist
     python -m tools.apply --config config/guidance.yaml --guidance rounds/0000/guidance.json \
         --reflection rounds/0001/reflection.jsonl --output rounds/0001/guidance.json
 
@@ -23,6 +24,9 @@ def main(
     guidance: Annotated[Path | None, typer.Option(help="guidance.json of the round before.")] = None,
     reflection: Annotated[Path | None, typer.Option(help="reflection.jsonl of the round.")] = None,
     start: Annotated[bool, typer.Option("--start", help="Write the guidance a run starts from.")] = False,
+    checklist: Annotated[
+        bool, typer.Option("--checklist", help="With --start: G0 alone, without the mission's rules.")
+    ] = False,
 ) -> None:
     """Write guidance.json."""
     from verdicts.base.errors import UserError
@@ -36,7 +40,7 @@ def main(
 
     mission = read_section(config, GuidanceConfig).mission
     if start:
-        after = replay.start(mission)
+        after = replay.start(mission.model_copy(update={"rules": []}) if checklist else mission)
     elif guidance is None or reflection is None:
         raise UserError("apply needs --guidance and --reflection, or --start; give one or the other")
     else:

@@ -24,6 +24,9 @@ def main(
     guidance: Annotated[Path, typer.Option(help="guidance.json of the round before.")],
     round_number: Annotated[int, typer.Option("--round", min=1, help="Round, counted from 1.")],
     output_dir: Annotated[Path, typer.Option(help="Folder of the round.")],
+    whole: Annotated[
+        bool, typer.Option("--whole", help="All tickets as one window, whatever window.tickets says.")
+    ] = False,
 ) -> None:
     """Sample the candidates of a window, read them and choose a verdict for each ticket."""
     from verdicts.base.jsonl import write_rows
@@ -40,7 +43,7 @@ def main(
     prompts = load_prompts(cfg.prompts, cfg.mission)
     tickets = Tickets(stage_a, cfg.mission.name)
     rules = read_guidance(guidance, cfg.mission.name)
-    place = place_of(round_number, len(tickets), cfg.window.tickets)
+    place = place_of(round_number, len(tickets), len(tickets) if whole else cfg.window.tickets)
     window = [tickets.at(number) for number in tickets_of(place, range(len(tickets)), cfg.window.seed)]
 
     done = play(cfg, prompts, window, rules, place, round_number, output_dir)

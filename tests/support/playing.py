@@ -61,7 +61,9 @@ class Bench:
         write_guidance(self.folder / "guidance.json", MISSION, guidance(len(rules), **rules))
         return self
 
-    def rollout(self, engine: FakeEngine | None = None, round: int = 1, into: str = "rounds/0001") -> Outcome:
+    def rollout(
+        self, engine: FakeEngine | None = None, round: int = 1, into: str = "rounds/0001", **options: object
+    ) -> Outcome:
         if engine:
             self.monkeypatch.setattr(engines, "open_engine", lambda config: engine)
         return call(
@@ -71,6 +73,7 @@ class Bench:
             guidance=self.folder / "guidance.json",
             round=round,
             output_dir=self.folder / into,
+            **options,
         )
 
     def rows(self, name: str, model, into: str = "rounds/0001") -> list:

@@ -11,6 +11,7 @@ from pydantic import BaseModel
 from verdicts.base.errors import stands_twice
 from verdicts.base.jsonl import Placed, RowT, stream_good, stream_placed
 from verdicts.base.run_version import RunVersion
+from verdicts.records.baseline import Baseline, BaselineCase
 from verdicts.records.corpus import AuditRow, ChatRow, DroppedRow, SftRow
 from verdicts.records.evaluation import Evaluation, GateRecord, ScoredAnswer
 from verdicts.records.filtered import DroppedTicket, MarkedTicket
@@ -47,6 +48,13 @@ RUN_FILES: dict[str, type[BaseModel]] = {
     "failure_malformed.jsonl": Malformed,
     "guidance.json": GuidanceFile,
     "metrics.jsonl": RoundMetrics,
+    "baseline/guidance.json": GuidanceFile,
+    "baseline/trajectories.jsonl": Trajectory,
+    "baseline/selections.jsonl": Selection,
+    "baseline/failure_malformed.jsonl": Malformed,
+    "baseline/baseline.json": Baseline,
+    "baseline/false_releases.jsonl": BaselineCase,
+    "baseline/false_blocks.jsonl": BaselineCase,
     "need_review_queue.jsonl": NeedReviewEntry,
     "need_review.json": NeedReviewFile,
     "review_decisions.jsonl": ReviewDecision,
@@ -71,6 +79,8 @@ MAY_BE_EMPTY = {
     "tickets.marked.jsonl",
     "selections.jsonl",
     "failure_malformed.jsonl",
+    "false_releases.jsonl",
+    "false_blocks.jsonl",
     "need_review_queue.jsonl",
     "review_decisions.jsonl",
     "distill.train.jsonl",
@@ -95,6 +105,8 @@ ROW_NAMES: dict[str, tuple[str, ...]] = {
     "selections.jsonl": ("ticket_key",),
     "failure_malformed.jsonl": ("round", "ticket_key", "candidate_index"),
     "reflection.jsonl": ("reflection_id",),
+    "false_releases.jsonl": ("ticket_key",),
+    "false_blocks.jsonl": ("ticket_key",),
     "need_review_queue.jsonl": ("round", "ticket_key"),
     "metrics.jsonl": ("scope", "round", "epoch"),
     "review_decisions.jsonl": ("ticket_key",),

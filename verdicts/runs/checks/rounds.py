@@ -41,6 +41,8 @@ class RoundsFollowEachOther(Rule):
         return wrong_row(row, f"{mission}.step", f"{step} after {before} in the round before", "run the loop again")
 
     def end(self) -> None:
+        if not (self.guidance or self.rows or self.run.loop or "selections.jsonl" in self.run.found):
+            return  # no loop has begun: the run has its tickets, and perhaps a baseline
         # Only here is it known which rounds there are: a gap shows once a later round was read.
         for number in range(max(max(self.guidance, default=0), self.run.loop.rounds if self.run.loop else 0) + 1):
             if number not in self.guidance:
