@@ -357,6 +357,14 @@ def test_the_review_list_counts_and_shows_its_tickets_with_negatives_marked(run)
     )
 
 
+def test_what_people_wrote_of_a_ticket_in_review_is_shown(tmp_path):
+    tickets = [ticket("a", "fail", reasons=("地排端补拍", "两端标签一致")), ticket("b", "fail")]
+    run = RunFolder(tmp_path, tickets).play({"a::fail": "pass", "b::fail": "pass"}).finish().complete()
+    text = Page(report(run)).texts["review"]
+    assert "Written when it was failed 地排端补拍 两端标签一致 The model's answers" in text
+    assert text.count("Written when it was failed") == 1
+
+
 def test_the_review_page_is_linked_only_where_it_is(run):
     assert ("href", "review.html") not in Page(report(run)).attributes
     (run.folder / "review.html").touch()

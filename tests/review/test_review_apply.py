@@ -1,5 +1,7 @@
 """review_apply: decisions from a browser, a hand or a spreadsheet come back in, or the wrong line is named."""
 
+import csv
+import io
 import json
 
 import pytest
@@ -195,6 +197,17 @@ def test_the_exported_table_is_filled_in_and_read_back(run):
     filled = text.replace("a::fail,,", f"a::fail,{DECISION_WORDS['label_wrong']},")
     assert decide(run, filled.encode("utf-8-sig"), "back.csv").code == 0
     assert decided(run)["a::fail"].decision == "label_wrong" and decided(run)["b::fail"].note == "=1+1"
+
+
+def test_the_table_has_what_people_wrote_and_no_formula_of_it(tmp_path):
+    tickets = [ticket("a", "fail", reasons=("=1+1", "补拍")), ticket("b", "fail")]
+    run = RunFolder(tmp_path, tickets).play({"a::fail": "pass", "b::fail": "pass"}).finish().complete()
+    assert call("review_apply", run_dir=run.folder, export=run.folder / "review.csv").code == 0
+    text = (run.folder / "review.csv").read_text(encoding="utf-8-sig")
+    assert [(row["工单"], row["不通过理由"]) for row in csv.DictReader(io.StringIO(text))] == [
+        ("a::fail", "'=1+1；补拍"),
+        ("b::fail", ""),
+    ]
 
 
 def test_an_existing_table_is_not_written_over(run):

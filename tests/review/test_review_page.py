@@ -229,7 +229,10 @@ def test_a_bad_file_loads_nothing_and_is_named(run, open_page, tmp_path, text, s
 
 
 def test_text_from_data_stays_text(tmp_path, open_page):
-    tickets = [ticket(f"{EVIL}{number}", "fail", (f"标签/{EVIL}×1",)) for number in range(2)]
+    wrote = EVIL.replace("\u2028", "")
+    tickets = [
+        ticket(f"{EVIL}{number}", "fail", (f"标签/{EVIL}×1",), reasons=(wrote, "补拍")) for number in range(2)
+    ]
     run = (
         RunFolder(tmp_path, tickets)
         .play({of.ticket_key: "pass" for of in tickets}, after=guidance(1, G1=EVIL))
@@ -253,6 +256,7 @@ def test_text_from_data_stays_text(tmp_path, open_page):
     opened.page.click(".row >> nth=0")
     assert group(opened).startswith("<script>") and opened.page.text_content(".facts") == f"标签/{EVIL}×1"
     assert EVIL in opened.page.text_content(".rules dd") and EVIL in opened.page.text_content(".answer .why")
+    assert opened.page.locator(".wrote p").all_text_contents() == [wrote, "补拍"]
     assert opened.page.input_value("#note") == EVIL.replace("\n", "")
     assert opened.page.title() == f"Review · {MISSION}"
     assert opened.page.locator("#ticket script, #ticket img, .row img").count() == 0
@@ -290,6 +294,26 @@ def test_both_languages_have_every_text():
         for part in script.split("const TEXTS")[1].split("const $ =")[0].split("    zh: {")
     )
     assert len(english) > 60 and english == chinese
+
+
+@pytest.mark.parametrize(
+    ("locale", "head"), [("en-US", "Written when it was failed"), ("zh-CN", "人工不通过理由")]
+)
+def test_what_people_wrote_is_shown_and_found_and_a_ticket_without_it_has_no_place_for_it(
+    tmp_path, open_page, locale, head
+):
+    tickets = [ticket("a", "fail", SUMMARIES, reasons=("地排端补拍", "两端标签一致")), ticket("b", "fail", SUMMARIES)]
+    run = RunFolder(tmp_path, tickets).play({"a::fail": "pass", "b::fail": "pass"}).finish().complete()
+    write_text(run.folder / "config" / "rollout.yaml", section_text(load("miniature", "bbu_line"), "rollout"))
+    assert [row.fail_reasons for row in queue_of(run)] == [["地排端补拍", "两端标签一致"], []]
+    opened = open_page(make_page(run), locale=locale)
+    assert group(opened) == "a"
+    assert opened.page.locator(".wrote > *").all_inner_texts() == [head, "地排端补拍", "两端标签一致"]
+    opened.page.keyboard.press("j")
+    assert group(opened) == "b" and opened.page.locator(".wrote").count() == 0
+    opened.page.fill("#search", "标签一致")
+    wait_for(opened, "#shown", "1")
+    assert group(opened) == "a" and opened.complaints == []
 
 
 def test_filters_and_search_narrow_the_list(run, open_page):

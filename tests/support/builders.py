@@ -89,14 +89,16 @@ def ticket(
     label: str = "pass",
     summaries: tuple[str, ...] = ("螺丝、光纤插头/机柜处接地螺丝,符合要求×1",),
     mission: str = MISSION,
+    reasons: tuple[str, ...] = (),
 ) -> StageA:
-    """A ticket with one summary a photo."""
+    """A ticket with one summary a photo; ``reasons``: what people wrote when they failed it."""
     return StageA(
         group_id=group,
         mission=mission,
         label=label,
         images=[f"{group}_{number}.jpeg" for number in range(1, len(summaries) + 1)],
         per_image={f"image_{number}": text for number, text in enumerate(summaries, start=1)},
+        fail_reasons=list(reasons),
     )
 
 

@@ -262,7 +262,7 @@ def hostile(tmp_path) -> RunFolder:
     """A run in which every text from data tries to be markup."""
     mark = " ".join(HOSTILE)
     tickets = [
-        ticket(f"{mark}{number}", label, (f"标签/{mark},不符合要求×1", mark))
+        ticket(f"{mark}{number}", label, (f"标签/{mark},不符合要求×1", mark), reasons=(mark,))
         for number, label in enumerate(("pass", "fail"))
     ]
     answers = {tickets[0].ticket_key: "fail bad", tickets[1].ticket_key: "pass pass"}

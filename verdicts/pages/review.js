@@ -21,6 +21,7 @@
       allStates: "All decisions", undecided: "Undecided", decided: "Decided", noted: "With a note",
       label_wrong: "Label wrong", model_wrong: "Model wrong", exclude: "Exclude", unsure: "Unsure",
       label_wrong_effect: "should be {label}", model_wrong_effect: "{label} stands", exclude_effect: "leave the ticket out", unsure_effect: "not in the corpus",
+      wrote: "Written when it was failed",
       decidedOf: "{n} / {of}", shown: "{n} shown", place: "{n} of {of}", queued: "queued {n}×", odds: "against label {n}", noOdds: "no odds", round: "round {n}",
       answers: "{n} of {of}", photos: "What the photos show", rules: "Rules cited", unknownRule: "not in guidance", removedRule: "removed in round {n}:", missing: "no photo\n{name}", enlarge: "Enlarge photo {n}",
       breach: "explicit negative", negative: "negative word", seenIn: "photo {n}", unseen: "in no summary", remark: "remark (for reference only)", suspect: "reflection could not explain the label",
@@ -40,6 +41,7 @@
       allStates: "全部决定", undecided: "未决定", decided: "已决定", noted: "有备注",
       label_wrong: "标签错", model_wrong: "模型错", exclude: "排除", unsure: "不确定",
       label_wrong_effect: "应为{label}", model_wrong_effect: "标签{label}不变", exclude_effect: "整张不用", unsure_effect: "不进语料",
+      wrote: "人工不通过理由",
       decidedOf: "{n} / {of}", shown: "显示 {n} 张", place: "第 {n} / {of} 张", queued: "入队 {n} 次", odds: "反对标签 {n}", noOdds: "无几率", round: "第 {n} 轮",
       answers: "{n} / {of} 票", photos: "照片内容", rules: "引用的规则", unknownRule: "规则中没有此条", removedRule: "第 {n} 轮已移除：", missing: "没有照片\n{name}", enlarge: "放大照片 {n}",
       breach: "明确负项", negative: "负面词", seenIn: "照片 {n}", unseen: "摘要中未见", remark: "备注（仅供参考）", suspect: "反思无法解释此标签",
@@ -161,7 +163,7 @@
 
   // -- the queue: rows are drawn for what is in sight
   function textOf(ticket) {
-    return (ticket.text ??= [ticket.key, ticket.reason, ...ticket.photos.flatMap((photo) => [photo.name, summaryOf(photo)]), ...ticket.candidates.map((one) => one.reason)].join("\n").toLowerCase());
+    return (ticket.text ??= [ticket.key, ticket.reason, ...ticket.wrote, ...ticket.photos.flatMap((photo) => [photo.name, summaryOf(photo)]), ...ticket.candidates.map((one) => one.reason)].join("\n").toLowerCase());
   }
   function filter() {
     const words = $("search").value.toLowerCase().split(/\s+/).filter(Boolean), label = $("by-label").value, state = $("by-state").value;
@@ -257,10 +259,13 @@
     line.title = t("ranked");
     $("ticket").replaceChildren(
       el("div", "id", el("h2", "", ticket.group), line),
-      el("div", "claim", el("div", "sides", side("human", ticket.label, "given"), side("model", ticket.verdict, "said")), answers),
+      el("div", "claim", el("div", "sides", side("human", ticket.label, "given"), side("model", ticket.verdict, "said")), ...wrote(ticket), answers),
       el("section", "", el("h3", "", t("photos"), legend), ...needed(ticket), photos(ticket)),
       ...rules(ticket),
     );
+  }
+  function wrote(ticket) { // what people wrote of it, where they did
+    return ticket.wrote.length ? [el("div", "wrote", el("span", "who", t("wrote")), ...ticket.wrote.map((text) => el("p", "", text)))] : [];
   }
   function reason(text) { // rule keys stand out
     return text.split(/(G\d+)/).map((part, index) => (index % 2 ? el("span", "key", part) : part));

@@ -9,7 +9,7 @@ from pydantic import model_validator
 from verdicts.base.errors import mistake
 from verdicts.base.jsonl import read_numbered
 from verdicts.base.record import Record
-from verdicts.records.tickets import Summaries, Verdict, a_summary_a_photo
+from verdicts.records.tickets import FailReasons, Summaries, Verdict, a_summary_a_photo
 from verdicts.stats.rates import Rate
 
 ReviewReason = Literal["no_candidate_supports_gt", "label_suspect"]
@@ -52,6 +52,7 @@ class ReviewTicket(Record):
     ticket_key: str
     group_id: str
     gt_label: Verdict
+    fail_reasons: FailReasons = []
     pred_verdict: Verdict
     pred_reason: str
     reason_code: ReviewReason

@@ -88,6 +88,7 @@ def _ticket(ticket: ReviewTicket, marker: Marker, photos: Photos | None, table: 
         "key": ticket.ticket_key,
         "group": ticket.group_id,
         "label": ticket.gt_label,
+        "wrote": ticket.fail_reasons,
         "verdict": ticket.pred_verdict,
         "reason": ticket.pred_reason,
         "suspect": ticket.reason_code == "label_suspect",

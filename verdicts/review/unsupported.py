@@ -103,6 +103,7 @@ def review_ticket(
         ticket_key=ticket.ticket_key,
         group_id=ticket.group_id,
         gt_label=ticket.label,
+        fail_reasons=ticket.fail_reasons,
         pred_verdict=selection.verdict,
         pred_reason=selection.reason,
         reason_code=reason_code,
