@@ -26,6 +26,7 @@ if TYPE_CHECKING:
 
     from verdicts.records.reflection import Reflection
     from verdicts.records.rollout import Selection
+    from verdicts.records.tickets import StageA
 
 
 def main(
@@ -89,7 +90,9 @@ def main(
     write_rows(round_dir / "reflection.jsonl", records)
     say(
         f"reflect {round_number:04d}: {counts(records)}; {len(entries)} tickets to review; "
-        f"guidance step {rules.step} -> {after.step}" + forgiven_in_reflections(records)
+        f"guidance step {rules.step} -> {after.step}"
+        + (with_reasons(records, tickets) if cfg.reflect.show_reasons else "")
+        + forgiven_in_reflections(records)
     )
 
 
@@ -105,6 +108,13 @@ def counts(records: "Sequence[Reflection]") -> str:
         f"{len(records) - 1} calls{unread_in(unread)}, {applied + refused} operations = "
         f"{applied} applied + {refused} refused; {removed} rules dropped"
     )
+
+
+def with_reasons(records: "Sequence[Reflection]", tickets: "Mapping[str, StageA]") -> str:
+    """With how many of the cases shown that people failed their reasons were shown; "" where there were none."""
+    failed = [key for record in records if "false_release" in record.directions for key in record.ticket_keys]
+    shown = sum(bool(tickets[key].fail_reasons) for key in failed)
+    return f"; {shown} of {len(failed)} failed cases shown with people's reasons" if shown else ""
 
 
 def take_down(decided: Path, decisions: Path, tickets: Mapping) -> None:

@@ -38,7 +38,8 @@ def run(tmp_path_factory) -> RunFolder:
     """A run in which every text from data is hostile; each ticket waits for review, and half of them are decided."""
     folder = tmp_path_factory.mktemp("hostile") / "runs" / "one" / "bbu_line"
     tickets = [
-        ticket(f"{payload}{number}", "fail", (f"标签/{payload}×1", payload)) for number, payload in enumerate(PAYLOADS)
+        ticket(f"{payload}{number}", "fail", (f"标签/{payload}×1", payload), reasons=(said(payload),))
+        for number, payload in enumerate(PAYLOADS)
     ]
     run = RunFolder(folder, tickets)
     for _ in range(2):
@@ -106,7 +107,7 @@ def test_no_payload_becomes_a_control_token(tokenizer):
         prompts = (
             payload,
             PROMPTS.stage_b_user({"image_1": payload, "image_2": f"标签/{payload}×1"}),
-            PROMPTS.reflect_user([Case("fail", "pass", {"image_1": payload})]),
+            PROMPTS.reflect_user([Case("fail", "pass", {"image_1": payload}, payload)]),
         )
         for text in prompts:
             assert not has_control(ids(text)), payload

@@ -17,10 +17,11 @@ from verdicts.config.tools import (
     section_text,
 )
 
+NEW_OF_REASONS = ("show_reasons", "reason_chars")
 NEW = {
     "loop": ("enough_answers",),
     "distill": ("min_agreement",),
-    "reflect": ("words", "details"),
+    "reflect": ("words", "details", *NEW_OF_REASONS),
 }
 NEW_OF_TRIALS = (
     "discard",
@@ -58,6 +59,16 @@ def written(path, told: dict):
 def test_an_older_section_file_is_read_with_the_constants_of_its_time(tmp_path, tool, model):
     old = read_section(written(tmp_path / "old.yaml", of_before(tool)), model)
     assert old == read_section(written(tmp_path / "new.yaml", section(tool)), model)
+
+
+def test_a_section_from_before_people_s_reasons_is_read_with_the_knobs_of_its_time(tmp_path):
+    told = section("reflect")
+    del told["reflect"]["details"]["reason_text"]
+    for name in NEW_OF_REASONS:
+        del told["reflect"][name]
+    old = read_section(written(tmp_path / "old.yaml", told), ReflectConfig)
+    assert old == read_section(written(tmp_path / "new.yaml", section("reflect")), ReflectConfig)
+    assert is_older_form(tmp_path / "old.yaml", (tmp_path / "new.yaml").read_text(encoding="utf-8"))
 
 
 @pytest.mark.parametrize(

@@ -197,6 +197,26 @@ def test_learning_sees_corrected_labels_and_no_excluded_ticket(bench):
     }  # the queue is about the labels as given
 
 
+@pytest.mark.parametrize("show", [True, False])
+def test_people_s_reasons_reach_the_reflection_call_alone_and_the_last_line_counts_them(bench, show):
+    told = [
+        of.model_copy(update={"fail_reasons": ["补拍暗号"] if number % 2 else []}) for number, of in enumerate(WRONG)
+    ]
+    write_rows(bench.folder / "stage_a.jsonl", told + RIGHT)
+    config = bench.config.model_copy(
+        update={"reflect": bench.config.reflect.model_copy(update={"show_reasons": show, "group_size": 6})}
+    )
+    write_text(bench.folder / "reflect.yaml", section_text(config, "reflect"))
+    engine = FakeEngine(reflections=[answer({"op": "add", "text": RULE})], judges=obeys)
+    outcome = bench.reflect(engine)
+    assert outcome.code == 0, outcome.err
+    ((_, user, _),) = engine.calls
+    assert user.count("人工理由: 补拍暗号\n") == (3 if show else 0)
+    assert ("; 3 of 6 failed cases shown with people's reasons" in outcome.last_line) == show
+    assert engine.judged and not any("暗号" in text for asked in engine.judged for text in asked)
+    assert "暗号" not in (bench.round / "reflection.jsonl").read_text(encoding="utf-8")
+
+
 def test_a_right_answer_to_a_wrong_label_is_shown_as_an_error_with_the_corrected_label(bench):
     bench.reflect(
         engine := FakeEngine(reflections=[answer()]),

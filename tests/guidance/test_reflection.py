@@ -1,6 +1,7 @@
 """From groups of wrong tickets to operations on guidance."""
 
 import json
+import re
 import time
 
 import pytest
@@ -290,6 +291,44 @@ def test_a_case_shows_both_verdicts_and_the_summaries_cleaned_of_third_state_mar
     assert "案例1 人工:不通过 模型:通过\nimage_1: BBU设备/备注:无法判断品牌×1\nimage_2: 电线/散乱×1" in user
     assert "QC-1" not in user and "复核" not in user
     assert "案例1 人工:通过 模型:不通过" in ErrorGroup("false_block", [ticket("a")]).user(PROMPTS)
+
+
+# -- what people wrote
+def wrote(name: str, label: str = "fail", *reasons: str) -> StageA:
+    return ticket(name, label, ("电线/散乱×1",), reasons=reasons)
+
+
+def test_what_people_wrote_is_a_line_of_its_case_and_a_case_without_has_none():
+    user = ErrorGroup("false_release", [wrote("a", "fail", "补拍地排端", "标签统一"), wrote("b")], 120).user(PROMPTS)
+    assert user.endswith(
+        "案例1 人工:不通过 模型:通过\n人工理由: 补拍地排端；标签统一\nimage_1: 电线/散乱×1\n"
+        "案例2 人工:不通过 模型:通过\nimage_1: 电线/散乱×1"
+    )
+
+
+def test_no_reason_can_begin_a_case_or_bring_a_third_state_in():
+    (line,) = re.findall(
+        "人工理由.*", ErrorGroup("false_release", [wrote("a", "fail", "需复核备注:补拍  两端")], 120).user(PROMPTS)
+    )
+    assert line == "人工理由: 备注:补拍 两端"
+
+
+@pytest.mark.parametrize(("chars", "shown"), [(6, "补拍；拍全两"), (5, "补拍；拍全…"), (1, "补…")])
+def test_long_reasons_are_cut_and_the_cut_is_marked(chars, shown):
+    user = ErrorGroup("false_release", [wrote("a", "fail", "补拍", "拍全两")], chars).user(PROMPTS)
+    assert f"人工理由: {shown}\n" in user
+
+
+def test_reasons_are_shown_with_tickets_that_people_failed_and_only_where_the_knob_says_so():
+    selections, tickets = played(a_fail="pass", b_pass="fail")
+    tickets = {key: one.model_copy(update={"fail_reasons": ["补拍"]}) for key, one in tickets.items()}
+    shown = {
+        group.direction: group.user(PROMPTS) for group in groups_of(PROMPTS, selections, tickets, SECTION, "s", len)
+    }
+    assert "人工理由: 补拍" in shown["false_release"] and "人工理由" not in shown["false_block"]
+    off = groups_of(PROMPTS, selections, tickets, SECTION.model_copy(update={"show_reasons": False}), "s", len)
+    without = groups_of(PROMPTS, *played(a_fail="pass", b_pass="fail"), SECTION, "s", len)
+    assert [group.user(PROMPTS) for group in off] == [group.user(PROMPTS) for group in without]
 
 
 def test_a_refused_answer_survives_its_file():

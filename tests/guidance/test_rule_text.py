@@ -21,6 +21,19 @@ def test_the_details_of_tickets_are_their_ids_and_the_labels_that_name_one_site_
     assert details_of([shown], BASE.reflect.details) == {"QC-7", "5G-BBU-接地线", "锦原机房"}
 
 
+def test_codes_and_site_names_that_people_wrote_are_details_and_their_measures_and_plain_words_are_not():
+    reasons = (
+        "补拍5G-BBU标签",
+        "城东站设备端接地",
+        "A-07端子，NR900光纤",
+        "弯曲小于4cm",
+        "两台BBU拍全，图1不清",
+        "接机房地排",
+    )
+    shown = ticket("QC-7", "fail", reasons=reasons)
+    assert details_of([shown], BASE.reflect.details) == {"QC-7", "5G-BBU", "城东站", "A-07", "NR900"}
+
+
 # -- objects that the checklist does not name
 @pytest.mark.parametrize(
     ("text", "foreign"),

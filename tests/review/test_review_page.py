@@ -230,9 +230,7 @@ def test_a_bad_file_loads_nothing_and_is_named(run, open_page, tmp_path, text, s
 
 def test_text_from_data_stays_text(tmp_path, open_page):
     wrote = EVIL.replace("\u2028", "")
-    tickets = [
-        ticket(f"{EVIL}{number}", "fail", (f"标签/{EVIL}×1",), reasons=(wrote, "补拍")) for number in range(2)
-    ]
+    tickets = [ticket(f"{EVIL}{number}", "fail", (f"标签/{EVIL}×1",), reasons=(wrote, "补拍")) for number in range(2)]
     run = (
         RunFolder(tmp_path, tickets)
         .play({of.ticket_key: "pass" for of in tickets}, after=guidance(1, G1=EVIL))
@@ -296,9 +294,7 @@ def test_both_languages_have_every_text():
     assert len(english) > 60 and english == chinese
 
 
-@pytest.mark.parametrize(
-    ("locale", "head"), [("en-US", "Written when it was failed"), ("zh-CN", "人工不通过理由")]
-)
+@pytest.mark.parametrize(("locale", "head"), [("en-US", "Written when it was failed"), ("zh-CN", "人工不通过理由")])
 def test_what_people_wrote_is_shown_and_found_and_a_ticket_without_it_has_no_place_for_it(
     tmp_path, open_page, locale, head
 ):

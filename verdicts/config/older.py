@@ -21,7 +21,7 @@ _GENERIC = [
     "且", "若", "则", "的", "与", "和", "或", "及", "须", "需", "有",
     "无", "未", "即", "可", "张", "一", "二", "三", "两",
 ]  # fmt: skip
-_CONSTANTS: dict[str, dict[str, Any]] = {
+_CONSTANTS: list[dict[str, dict[str, Any]]] = [{
     "loop": {"enough_answers": 8},
     "distill": {"min_agreement": 0.0},
     "reflect": {
@@ -41,7 +41,11 @@ _CONSTANTS: dict[str, dict[str, Any]] = {
             "min_chars": 3,
         },
     },
-}  # fmt: skip
+}, {
+    "reflect": {"show_reasons": True, "reason_chars": 120, "details": {
+        "reason_text": r"[A-Za-z]+-?\d[A-Za-z0-9-]*|\d\w*-[A-Za-z0-9-]{2,}|[一-鿿]{2,}(?:站|局|机房)",
+    }},
+}]  # fmt: skip
 # sections that a tool's file did not have before
 _SECTIONS: dict[str, dict[str, Any]] = {
     "tickets": {
@@ -77,8 +81,8 @@ def with_constants_of_before(
         whole["mission"] = mission | {"domain": "rru" if str(mission.get("slug")).startswith("rru") else "bbu"}
     if prompts and "prompts" not in told:
         whole["prompts"] = {kind: _PROMPTS[kind] for kind in prompts}
-    for name, constants in _CONSTANTS.items():
-        section = told.get(name)
+    for name, constants in (constant for together in _CONSTANTS for constant in together.items()):
+        section = whole.get(name)
         if isinstance(section, dict) and not flat(section).keys() & flat(constants).keys():
             whole[name] = deep_merge(constants, section)
     return whole

@@ -173,6 +173,7 @@ class DetailPatterns(Section):
     label_text: Annotated[Pattern, AfterValidator(_pattern_of_a_part)]
     marks: Pattern
     min_chars: Count
+    reason_text: Pattern
 
 
 class ReflectSection(Section):
@@ -181,6 +182,8 @@ class ReflectSection(Section):
     group_size: Count
     groups: Count
     prompt_tokens: Count
+    show_reasons: bool
+    reason_chars: Count
     temperature: Annotated[float, Field(ge=0)]
     top_p: Annotated[float, Field(gt=0, le=1)]
     max_new_tokens: Count

@@ -44,15 +44,24 @@ class ErrorGroup(NamedTuple):
     """Wrong tickets of one direction that are shown together; case numbers count from 1 in this order.
 
     Their label is the one that the direction says: a person may have corrected the one they came with.
+    ``reason_chars``: so much of people's reasons is shown with a case. None (0) where they passed it: what was written
+    of such a ticket is of an earlier rejection.
     """
 
     direction: Direction
     tickets: list[StageA]
+    reason_chars: int = 0
 
     def user(self, prompts: Prompts) -> str:
         """The user message of the reflection call."""
         verdict = DIRECTIONS[self.direction]
-        return prompts.reflect_user([Case(OTHER[verdict], verdict, ticket.per_image) for ticket in self.tickets])
+        cases = [Case(OTHER[verdict], verdict, ticket.per_image, self._reasons(ticket)) for ticket in self.tickets]
+        return prompts.reflect_user(cases)
+
+    def _reasons(self, ticket: StageA) -> str:
+        """Why people failed it, cut to length."""
+        text = "；".join(ticket.fail_reasons)
+        return text if len(text) <= self.reason_chars else f"{text[: self.reason_chars]}…" if self.reason_chars else ""
 
 
 def groups_of(
@@ -72,10 +81,11 @@ def groups_of(
             if selection.verdict == verdict and not selection.label_match
         ]
         random.Random(f"{seed}/{direction}").shuffle(wrong)
+        reason_chars = section.reason_chars if section.show_reasons and OTHER[verdict] == "fail" else 0
         for start in range(0, min(len(wrong), section.groups * section.group_size), section.group_size):
-            group = ErrorGroup(direction, wrong[start : start + section.group_size])
+            group = ErrorGroup(direction, wrong[start : start + section.group_size], reason_chars)
             while len(group.tickets) > 1 and count_tokens(group.user(prompts)) > section.prompt_tokens:
-                group = ErrorGroup(direction, group.tickets[:-1])
+                group = group._replace(tickets=group.tickets[:-1])
             groups.append(group)
     return groups
 

@@ -23,11 +23,13 @@ def normal(text: str) -> str:
 
 
 def details_of(tickets: Iterable[StageA], patterns: DetailPatterns) -> set[str]:
-    """Texts that belong to single tickets and must not enter a rule: group ids, and label texts with ids or site names.
+    """Texts that belong to single tickets and must not enter a rule.
 
-    A label that is one plain acronym (RRU, GPS) is a word of the trade, not a detail.
+    Group ids, label texts with ids or site names, and codes and site names in what people wrote. A label that is one
+    plain acronym (RRU, GPS) is a word of the trade, not a detail.
     """
     label_text, marks = re.compile(patterns.label_text), re.compile(patterns.marks)
+    reason_text = re.compile(patterns.reason_text)
     details: set[str] = set()
     for ticket in tickets:
         details.add(ticket.group_id)
@@ -37,6 +39,8 @@ def details_of(tickets: Iterable[StageA], patterns: DetailPatterns) -> set[str]:
             for label in labels
             if len(label) >= patterns.min_chars and marks.search(label) and not (label.isascii() and label.isalpha())
         )
+        written = (found.group() for reason in ticket.fail_reasons for found in reason_text.finditer(reason))
+        details.update(text for text in written if len(text) >= patterns.min_chars)
     return details
 
 

@@ -41,11 +41,12 @@ _PLACES = {
 
 
 class Case(NamedTuple):
-    """A wrong ticket shown to reflection: label and verdict are ``pass`` or ``fail``."""
+    """A wrong ticket shown to reflection: label and verdict are ``pass`` or ``fail``, ``reasons`` what people wrote."""
 
     label: str
     verdict: str
     per_image: Mapping[str, str]
+    reasons: str = ""
 
 
 class Scene(Protocol):
@@ -87,9 +88,14 @@ class Prompts:
         return self.templates["reflect"].system.format(mission=self.mission, guidance=render_guidance(experiences))
 
     def reflect_user(self, cases: Sequence[Case]) -> str:
-        """The user message of a reflection: cases numbered from 1, in the order given."""
+        """The user message of a reflection: cases numbered from 1, in the order given.
+
+        What people wrote of a case is a line of its own.
+        """
         shown = (
-            f"案例{number} 人工:{WORD[case.label]} 模型:{WORD[case.verdict]}\n{render_summaries(case.per_image)}"
+            f"案例{number} 人工:{WORD[case.label]} 模型:{WORD[case.verdict]}\n"
+            + (f"人工理由: {clean_summary(case.reasons)}\n" if case.reasons else "")
+            + render_summaries(case.per_image)
             for number, case in enumerate(cases, start=1)
         )
         return self.templates["reflect"].user.format(cases="\n".join(shown))
