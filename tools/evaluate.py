@@ -219,7 +219,7 @@ def sentence(found: "Evaluation", output: Path) -> str:
     said: dict[str, list[str]] = {"chat": [], "summary": [], "dense": []}
     for metric in METRICS:
         score = metric.of(found)
-        if metric.brief:
+        if metric.brief and metric.known(found):
             shown = f"{score.f1:.1%}" if isinstance(score, F1Record) else str(score)
             said[metric.task].append(f"{metric.brief} {shown}")
     chat, summary, dense = (", ".join(parts) for parts in said.values())

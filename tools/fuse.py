@@ -113,11 +113,9 @@ def warnings(made: "Manifest", absent: "Sequence[Source]") -> list[str]:
     said = []
     if absent:
         looked = ", ".join(path for source in absent for path in source.paths)
-        tasks = (
-            "old tasks"
-            if {source.dataset for source in absent} >= {"dense", "summary"}
-            else f"{' and '.join(source.name for source in absent)} rows"
-        )
+        photos = {source.dataset for source in (*made.sources, *absent)} - {"chat"}
+        gone = photos - {source.dataset for source in made.sources}
+        tasks = "old tasks" if gone == photos else f"{' and '.join(source.name for source in absent)} rows"
         said.append(f"no {tasks} in the mix: the student may forget them (looked for {looked})")
     if only := only_verdict(made.verdicts):
         said.append(

@@ -114,7 +114,11 @@ def test_a_ticket_without_a_verdict_on_one_side_is_left_out_of_the_pairs(bench):
 def test_the_table_is_aligned_and_shows_each_score_with_its_interval_and_n(bench):
     lines = bench.gate().out.splitlines()
     assert lines[0].split() == ["before", "after", "change", "in", "points"]
-    assert [line.startswith(score.title) for line, score in zip(lines[2:], METRICS, strict=False)] == [True] * 7
+    asked, others = METRICS[:7], METRICS[7:]
+    assert [line.startswith(score.title) for line, score in zip(lines[2:], asked, strict=False)] == [True] * 7
+    absent = f"nothing to score, since no photo asks for it: {', '.join(metric.title for metric in others)}"
+    assert absent in lines and not lines[9].startswith(others[0].title)
+    assert "answers cut off" in [line[:15] for line in lines]
     assert lines[1].split() == ["student", "before", "after"], "the folders"
     for word in ("before", "after", "change"):
         assert len({line[lines[0].index(word) - 1] for line in (lines[0], *lines[2:9])}) == 1
@@ -134,6 +138,9 @@ def test_what_an_answer_adds_sums_up_to_the_score_of_the_evaluation(bench):
     evaluation = read_json(bench.path("after"), Evaluation)
     for one in METRICS:
         added = [one.adds(row) for row in bench.answers("after") if row.task == one.task]
+        if one in METRICS[7:]:
+            assert not one.known(evaluation) and sum(weight for _, weight in added) == 0
+            continue
         assert sum(hits for hits, _ in added) / sum(weight for _, weight in added) == pytest.approx(
             value_of(one.of(evaluation)), abs=1e-6
         )

@@ -41,3 +41,23 @@ def test_counts_of_a_json_summary_are_capped_and_its_texts_are_not():
     text, kinds = mended_summary(V2, 999)
     assert kinds == ["json_summary", "count"]
     assert text == '{"统计": [{"类别": "紧固件", "安装状态": {"合格": 2, "不合格": 999}}], "备注": ["×5000"]}'
+
+
+@pytest.mark.parametrize(
+    ("given", "text"),
+    [
+        ("站点距离/126×1，光纤/有保护措施×2", "光纤/有保护措施×2"),
+        ("光纤/有保护措施×2，站点距离/126×1", "光纤/有保护措施×2"),
+        ("光纤×2，站点距离/126×1，电线×1", "光纤×2，电线×1"),
+        ('{"统计": [{"类别": "站点距离", "站点距离": {"126": 1}}, {"类别": "光纤"}]}', '{"统计": [{"类别": "光纤"}]}'),
+        ('{"统计": [{"类别": "光纤"}, {"类别": "站点距离", "站点距离": {"126": 1}}]}', '{"统计": [{"类别": "光纤"}]}'),
+    ],
+)
+def test_distances_are_dropped_where_that_is_asked_for(given, text):
+    assert mended_summary(given, 999, drop_distances=True) == (text, ["distance"])
+    assert mended_summary(given, 999) == (given, [])
+
+
+@pytest.mark.parametrize("given", ["站点距离/126×1", "光纤/距离126×1", "标签/站点距离126×1"])
+def test_a_summary_that_says_no_more_than_a_distance_or_has_none_stays(given):
+    assert mended_summary(given, 999, drop_distances=True) == (given, [])

@@ -197,8 +197,9 @@ def test_peoples_reasons_go_with_the_ticket_under_one_name(fields, reasons):
 @pytest.mark.parametrize(
     "fields", [{"gt_fail_reason_texts": [], "gt_fail_reason_text": None}, {"gt_fail_reason_text": ""}]
 )
-def test_no_reasons_leave_no_trace(fields):
-    assert mended(**fields) == (GIVEN, [], {})
+def test_no_reasons_leave_the_row_which_is_said(fields):
+    """The row is then written anew: an unknown field in the run's file would be refused there."""
+    assert mended(**fields) == (GIVEN, ["fail_reasons"], {})
 
 
 def test_reasons_that_are_no_text_are_kept_aside():

@@ -11,7 +11,8 @@ from miniature.drawing.scenes import DRAWABLE, MAX_THINGS, photo_ticket
 from miniature.world.photo_worlds import draw_photo_tickets, drawable_world
 from miniature.world.tickets import MISSIONS, base_profile
 from miniature.world.vocabulary import BIT
-from verdicts.student.photo_scores import has_coordinates, segments
+from verdicts.student.coordinates import has_coordinates
+from verdicts.student.photo_scores import segments
 
 pytest.importorskip("PIL", reason="photos need Pillow: make setup-student")
 

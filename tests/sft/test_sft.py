@@ -283,6 +283,35 @@ def test_a_kept_row_loses_its_divergence_from_the_base_and_nothing_before_the_fi
     assert torch.allclose(losses, divergence, atol=1e-4) and divergence.max() > 1e-3
 
 
+def test_long_answers_in_parts_have_the_losses_and_gradients_of_all_at_once(trainer, monkeypatch):
+    import torch
+
+    from verdicts.sft import train
+
+    made = trainer(keep=["summary"])
+    made.train()  # before the first step a kept token's gradient is nothing
+    batch = train.Minibatch(made.rows, [0, 5, 6], made.accelerator.device, made.config.keep)
+
+    def step() -> tuple[torch.Tensor, list[torch.Tensor]]:
+        losses = made.learner(batch.tensors, batch.kept)
+        losses.sum().backward()
+        found = [parameter.grad.clone() for parameter in made.parameters.values()]
+        made.optimizer.zero_grad()
+        return losses.detach(), found
+
+    sizes, logits = [], train.StudentLoss._logits
+    monkeypatch.setattr(train.StudentLoss, "_logits", lambda self, h: sizes.append(len(h)) or logits(self, h))
+    whole = step()
+    assert max(sizes) == len(batch.kept) > 14
+    sizes.clear()
+    monkeypatch.setattr(train, "LOGITS_AT_ONCE", 7 * 2056)
+    parts = step()
+    assert max(sizes) == 7
+    assert torch.allclose(whole[0], parts[0], atol=1e-5)
+    assert all(torch.allclose(one, other, atol=1e-4) for one, other in zip(whole[1], parts[1], strict=True))
+    assert max(float(gradient.abs().max()) for gradient in whole[1]) > 1e-2
+
+
 def test_a_step_in_two_batches_is_the_step_in_one(trainer):
     import torch
 

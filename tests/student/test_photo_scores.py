@@ -7,7 +7,6 @@ from verdicts.student.photo_scores import (
     DetectedObject,
     attribute_f1,
     dense_f1,
-    has_coordinates,
     iou,
     parse_dense,
     render_dense,
@@ -42,16 +41,6 @@ def test_attribute_f1_gives_credit_for_the_part_that_is_right() -> None:
     half = attribute_f1(SUMMARY.replace("华为", "中兴"), SUMMARY)
     assert half == F1(6, 7, 7)
     assert attribute_f1("", SUMMARY).f1 == 0.0
-
-
-@pytest.mark.parametrize(("text", "found"), [
-    (SUMMARY, False), ("标签/5G-BBU-(正极)×1", False), ("螺丝/BBU安装螺丝,12,40,300,410×1", True),
-    ("BBU设备[12, 40, 300, 410]", True), ("bbox_2d×1", True),
-    ("标签(12,40),(300,410)×1", True), ("标签 12.5，40，300，410", True), ("标签/BBU(1,2)×3，标签/4×1", False),
-    ("<|point_start|>", True),
-])  # fmt: skip
-def test_coordinates_in_a_summary_are_noticed(text: str, found: bool) -> None:
-    assert has_coordinates(text) is found
 
 
 @pytest.mark.parametrize(

@@ -78,7 +78,8 @@ def with_constants_of_before(
     whole = {name: _SECTIONS[name] for name in sections if name in _SECTIONS} | told
     mission = told.get("mission")
     if isinstance(mission, dict) and "domain" not in mission:  # then told by the slug alone
-        whole["mission"] = mission | {"domain": "rru" if str(mission.get("slug")).startswith("rru") else "bbu"}
+        domain = "rru" if str(mission.get("slug")).startswith("rru") else "bbu"
+        whole["mission"] = mission | {"domain": domain, "points": []}
     if prompts and "prompts" not in told:
         whole["prompts"] = {kind: _PROMPTS[kind] for kind in prompts}
     for name, constants in (constant for together in _CONSTANTS for constant in together.items()):

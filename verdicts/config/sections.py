@@ -14,10 +14,20 @@ Word = Annotated[str, Field(min_length=1)]
 Words = Annotated[list[Word], Field(min_length=1)]
 
 
+class AskedOfPoint(Section):
+    """What an install point is asked for (verdicts/facts/points.py)."""
+
+    what: Line
+    objects: Words
+    good: list[Word] = Field(default_factory=list)
+    bad: list[Word] = Field(default_factory=list)
+    beside: list[Word] = Field(default_factory=list)
+
+
 class Mission(Section):
     """One inspection item. ``g0`` is the read-only checklist; ``rules`` are learnable rules to start from.
 
-    ``domain``: what its photos show, a BBU cabinet or RRU install points.
+    ``domain``: what its photos show, a BBU cabinet or RRU install points; ``points``: what each point is asked for.
     """
 
     slug: Annotated[str, Field(pattern=r"^[a-z0-9_]+$")]
@@ -26,6 +36,7 @@ class Mission(Section):
     rules: list[Line]
     high_risk: bool
     domain: Literal["bbu", "rru"] = "bbu"
+    points: list[AskedOfPoint] = Field(default_factory=list)
 
 
 class Sampling(Section):
@@ -150,12 +161,14 @@ class TicketsSection(Section):
     """What the door makes of given tickets (verdicts/intake/).
 
     ``labels``: words that a label may be, in any case and width. ``aliases``: other names of the mission.
+    ``drop_distances``: summaries lose their 站点距离 entries.
     """
 
     aliases: list[Line]
     labels: Annotated[dict[Literal["pass", "fail"], Words], AfterValidator(_no_word_for_both)]
     max_count: Count
     max_refused: Share
+    drop_distances: bool = False
 
 
 class RuleWords(Section):

@@ -54,8 +54,8 @@ class Val(Section):
 class Source(Section):
     """One source: its files, its part of the mix, the weight of its rows' loss.
 
-    Of an ``optional`` one what is not there is left out. ``system_prompt`` and ``user_prompt`` stand in place of what
-    its rows ask with.
+    Of an ``optional`` one what is not there, or empty, is left out. ``system_prompt`` and ``user_prompt`` stand in
+    place of what its rows ask with.
     """
 
     name: Annotated[str, Field(pattern=r"^[a-z0-9_]+$")]
@@ -157,7 +157,8 @@ def read_fusion(path: Path, places: Mapping[str, str] | None = None) -> Fusion:
             )
         source = in_place(source, places or {})
         if source.optional:
-            source = source.model_copy(update={"paths": [name for name in source.paths if Path(name).is_file()]})
+            there = [name for name in source.paths if Path(name).is_file() and Path(name).stat().st_size]
+            source = source.model_copy(update={"paths": there})
         check_files(path, ("sources", at, "paths"), source.paths)
         if source.paths:
             check_files(path, ("sources", at, "val", "paths"), source.val.paths or [])

@@ -7,8 +7,8 @@ limits and forget nothing. Changes are paired: exact McNemar for verdicts, a boo
 
 from verdicts.config.sections import GateSection
 from verdicts.evaluation.pairs import Pairs
-from verdicts.evaluation.scores import METRICS, Metric
-from verdicts.records.evaluation import ChatScores, Difference, Evaluation, F1Record, GateRecord, McNemar
+from verdicts.evaluation.scores import METRICS, Metric, value_of
+from verdicts.records.evaluation import ChatScores, Difference, Evaluation, GateRecord, McNemar
 from verdicts.records.tickets import Verdict
 from verdicts.stats.paired import Parts, change_of, mcnemar_exact
 from verdicts.stats.rates import Rate, needed, stands, wilson
@@ -21,11 +21,15 @@ def judge_student(before: Evaluation, after: Evaluation, pairs: Pairs, limits: G
     """All differences, and the reasons why the student may not ship."""
     changes = {metric.name: change_in(metric, before, after, pairs, limits) for metric in METRICS}
     retention = {name: changes.pop(name) for name in RETAINED}
-    found = [*limit_reasons(before, after, limits), *retention_reasons(retention, limits.max_retention_loss)]
+    found = [
+        *limit_reasons(before, after, limits),
+        *retention_reasons(retention, limits.max_retention_loss),
+        *unknown_tasks(retention),
+    ]
     return GateRecord(
         passed=not found,
         reasons=found,
-        remarks=remarks_on(after, retention, limits),
+        remarks=remarks_on(before, after, retention, limits),
         before=before,
         after=after,
         mcnemar={"false_release": mcnemar(pairs, "fail"), "false_block": mcnemar(pairs, "pass")},
@@ -35,18 +39,16 @@ def judge_student(before: Evaluation, after: Evaluation, pairs: Pairs, limits: G
 
 
 def change_in(metric: Metric, before: Evaluation, after: Evaluation, pairs: Pairs, limits: GateSection) -> Difference:
-    """The change of one metric."""
+    """The change of one metric, unknown where a side has nothing to score."""
+    was, now = value_of(metric.of(before)), value_of(metric.of(after))
+    if was is None or now is None:
+        return Difference(before=was, after=now, change=None, low=None, high=None)
     groups: dict[str, list[Parts]] = {}
     for old, new in pairs:
         if old.task == metric.task:
             groups.setdefault(old.group_id, []).append(Parts(*metric.adds(old), *metric.adds(new)))
     change = change_of(groups, limits.resamples, limits.seed)
-    return Difference(before=value_of(metric.of(before)), after=value_of(metric.of(after)), **change._asdict())
-
-
-def value_of(found: Rate | F1Record) -> float | None:
-    """The figure of a rate or an F1."""
-    return found.f1 if isinstance(found, F1Record) else found.rate
+    return Difference(before=was, after=now, **change._asdict())
 
 
 def mcnemar(pairs: Pairs, label: Verdict) -> McNemar:
@@ -125,15 +127,29 @@ def retention_reasons(retention: dict[str, Difference], most: float) -> list[str
     """Which retained scores lost more than ``most``."""
     reasons = []
     for name, found in retention.items():
-        if found.change is None:
-            reasons.append(f"{RETAINED[name].title} is unknown: no photo has anything to score")
-        elif -found.change > most:
+        if found.before is not None and found.after is None:
+            what = f"is unknown after, {found.before:.2%} before"
+            reasons.append(f"{RETAINED[name].title} {what}: nothing that was found has any")
+        elif found.change is not None and -found.change > most:
             lost = f"lost {-100 * found.change:.2f} points, its limit is {100 * most:g}"
             reasons.append(f"{RETAINED[name].title} {lost}: {found.before:.2%} before, {found.after:.2%} after")
     return reasons
 
 
-def remarks_on(after: Evaluation, retention: dict[str, Difference], limits: GateSection) -> list[str]:
+def unknown_tasks(retention: dict[str, Difference]) -> list[str]:
+    """The tasks of which no held-out photo tells anything; of a kind that none has, nothing need be told."""
+    told = {RETAINED[name].task for name, found in retention.items() if found.before is not None}
+    tasks = dict.fromkeys(metric.task for metric in RETAINED.values())
+    return [
+        f"what the student keeps of {task} is unknown: no photo has anything to score"
+        for task in tasks
+        if task not in told
+    ]
+
+
+def remarks_on(
+    before: Evaluation, after: Evaluation, retention: dict[str, Difference], limits: GateSection
+) -> list[str]:
     """What is within its limit by its figure and not by its interval, and is let pass."""
     remarks = []
     limit, most = limits.max_false_block, limits.max_retention_loss
@@ -147,6 +163,11 @@ def remarks_on(after: Evaluation, retention: dict[str, Difference], limits: Gate
         if found.change is not None and found.low is not None and -found.change <= most < -found.low:
             lost = f"may have lost up to {-100 * found.low:.2f} points, its limit is {100 * most:g}"
             remarks.append(f"{RETAINED[name].title} {lost}; more held-out photos would tell")
+    for when, side in (("before", before), ("after", after)):
+        for task, scores in (("summary", side.summary), ("dense", side.dense)):
+            if scores.cut_off:
+                share = f"{scores.cut_off} of {scores.photos} {task} answers {when} were cut off"
+                remarks.append(f"{share}: what they left out counts as not found; raise evaluate.max_new_tokens_dense")
     if after.made_from is None:
         remarks.append("an older version made these evaluations: they do not say from which files and which base")
     return remarks

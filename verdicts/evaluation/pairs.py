@@ -8,6 +8,7 @@ from pathlib import Path
 
 from verdicts.base.errors import mistake, stands_twice
 from verdicts.base.jsonl import read_json, read_numbered, read_rows
+from verdicts.base.record import Record
 from verdicts.evaluation.questions import Question
 from verdicts.evaluation.scores import answers_path, score, tally
 from verdicts.models.fingerprint import checkpoint_hash
@@ -19,9 +20,19 @@ Pairs = Sequence[tuple[ScoredAnswer, ScoredAnswer]]  # of each question the answ
 def read_evaluation(path: Path) -> tuple[Evaluation, list[ScoredAnswer]]:
     """An evaluation and the answers beside it; raises UserError where the scores are not those of the answers."""
     evaluation, answers = read_json(path, Evaluation), read_rows(answers_path(path), ScoredAnswer)
-    if tally(answers) != (evaluation.tickets, evaluation.chat, evaluation.summary, evaluation.dense):
+    said = (evaluation.tickets, evaluation.chat, evaluation.summary, evaluation.dense)
+    if not all(map(_agree, said, tally(answers))):
         raise mistake(f"its scores are not those of {answers_path(path).name}", "make both again (evaluate)", path=path)
     return evaluation, answers
+
+
+def _agree(said: object, found: object) -> bool:
+    """Whether all that is said is so; an older version said less."""
+    return (
+        all(getattr(found, field) == getattr(said, field) for field in said.model_fields_set)
+        if isinstance(said, Record)
+        else said == found
+    )
 
 
 def refuse_edited(path: Path) -> None:

@@ -16,10 +16,13 @@ from verdicts.base.errors import mistake, stands_twice
 from verdicts.base.jsonl import read_numbered, read_rows
 from verdicts.base.split import hash_share
 from verdicts.corpus.rows import FusedRow, ImageRow, check_photos, parse_line, stream
+from verdicts.facts.dense import read_objects
+from verdicts.facts.summary import read_summary
 from verdicts.records.corpus import SftRow, Task
 from verdicts.records.tickets import StageA, Verdict, read_tickets
 from verdicts.stage_b.prompts import Prompts
-from verdicts.student.photo_scores import parse_dense
+from verdicts.student.json_scores import is_json
+from verdicts.student.object_scores import without_area
 
 
 @dataclass(frozen=True)
@@ -118,9 +121,8 @@ def read_photo_questions(path: Path, task: Task, trained: Trained) -> list[Quest
         group = row.group_id or row.images[0]
         _refuse_trained(key, row.group_id, [str(path.parent / image) for image in row.images], trained, path, line)
         *asked, answer = row.messages
-        if task == "dense" and parse_dense(answer.content) is None:
-            what = "the answer is no JSON list of boxes with x1 < x2 and y1 < y2 in 0-1000"
-            raise mistake(what, "correct it, or give the file as --summary", path=path, line=line, field="messages")
+        if wrong := unscorable(task, answer.content):
+            raise mistake(wrong, _CORRECT[task], path=path, line=line, field="messages")
         messages = tuple({"role": message.role, "content": message.content} for message in asked)
         questions.append(
             Question(
@@ -128,6 +130,24 @@ def read_photo_questions(path: Path, task: Task, trained: Trained) -> list[Quest
             )
         )
     return questions
+
+
+def unscorable(task: Task, wanted: str) -> str | None:
+    """Why no answer could be compared with this wanted one, None where it can."""
+    if task == "summary":
+        begun = read_summary(wanted).form == "json" and not is_json(wanted)
+        return "the answer begins as a JSON summary and is no whole one, each entry with its 类别" if begun else None
+    objects = read_objects(wanted)
+    if objects is None:
+        return (
+            "the answer is no JSON list of boxes with x1 < x2 and y1 < y2 in 0-1000, "
+            "and no object of object_1, object_2, … each with its desc and one of bbox_2d, poly, line in 0-1000"
+        )
+    flat = without_area(objects)
+    return f"an outline encloses nothing ({flat[0]})" if flat else None
+
+
+_CORRECT = {"dense": "correct it, or give the file as --summary", "summary": "correct it, or delete the row"}
 
 
 def _refuse_trained(

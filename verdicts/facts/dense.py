@@ -12,12 +12,12 @@ from collections.abc import Sequence
 from typing import Any, Literal, NamedTuple, TypeGuard
 
 from verdicts.facts.prefix import split_prefix
+from verdicts.facts.words import IRRELEVANT
 
 Shape = Literal["bbox_2d", "poly", "line"]
 Form = Literal["list", "objects", "irrelevant"]
 Points = tuple[tuple[float, float], ...]
 SHAPES: tuple[Shape, ...] = ("bbox_2d", "poly", "line")
-_IRRELEVANT = "无关图片"
 FEWEST = {"poly": 3, "line": 2}  # points that make an outline or a way
 _COUNTS = {"poly_points", "line_points"}  # how many points follow: said beside them, and not needed
 _NAME = re.compile(r"object_\d+")
@@ -50,7 +50,7 @@ class DenseAnswer(NamedTuple):
 def read_dense_answer(text: str) -> DenseAnswer | None:
     """Read a dense answer; None where it is of neither form. In a list one bad entry spoils the whole."""
     payload = split_prefix(text)[1].strip()
-    if payload == _IRRELEVANT:
+    if payload == IRRELEVANT:
         return DenseAnswer("irrelevant", ())
     try:
         value = json.loads(payload, object_pairs_hook=list)

@@ -5,6 +5,7 @@ import re
 from typing import Any
 
 from verdicts.base.json_text import Flaw, decode
+from verdicts.facts.points import without_distances
 from verdicts.records.tickets import RepairKind
 
 # A header of two marks, ``<DOMAIN=BBU>, <TASK=SUMMARY>``, on a line of its own or joined to the payload by a blank.
@@ -12,7 +13,7 @@ _PREFIX = re.compile(r"\s*<DOMAIN=[^<>]*>\s*,?\s*<TASK=[^<>]*>\s*")
 _COUNT = re.compile(r"(?<=×)[0-9]+(?=\s*(?:[，,、；;。]|$))")  # of an item, not of a size on a label in it
 
 
-def mended_summary(given: Any, max_count: int) -> tuple[Any, list[RepairKind]]:
+def mended_summary(given: Any, max_count: int, drop_distances: bool = False) -> tuple[Any, list[RepairKind]]:
     """A summary as a ticket has it, and what was put right, in order. What is no text or JSON value stays as it is."""
     kinds: list[RepairKind] = []
     text = given
@@ -32,6 +33,8 @@ def mended_summary(given: Any, max_count: int) -> tuple[Any, list[RepairKind]]:
     capped = _capped_text(text, max_count) if value is None else _capped_json(text, value, max_count)
     if capped != text:
         kinds.append("count")
+    if drop_distances and (kept := without_distances(capped)) != capped:
+        return kept, [*kinds, "distance"]
     return capped, kinds
 
 

@@ -12,6 +12,7 @@ from pydantic import ValidationError
 
 from verdicts.base.errors import UserError, mistake
 from verdicts.base.jsonl import validate
+from verdicts.config.sections import TicketsSection
 from verdicts.intake.names import Door, plain_word
 from verdicts.intake.summaries import as_json, mended_summary
 from verdicts.records.tickets import DoorRefusal, RepairKind, StageA
@@ -74,7 +75,7 @@ def mended_ticket(value: Any, door: Door, path: Path, line: int) -> tuple[StageA
     _mission(given, door)
     _label(given, door)
     _photos(given)
-    _summaries(given, door.knobs.max_count)
+    _summaries(given, door.knobs)
     try:
         return StageA.model_validate(given.value), given.changes, aside
     except ValidationError as error:
@@ -109,7 +110,8 @@ def _fail_reasons(given: GivenTicket) -> None:
     found = dict.fromkeys(" ".join(one.split()) for one in texts or [])
     if new := [one for one in found if one and one not in own]:
         value["fail_reasons"] = [*own, *new]
-        given.change("fail_reasons", "fail_reasons", before, value["fail_reasons"])
+    if before:  # one that says nothing, null or [], goes as well
+        given.change("fail_reasons", "fail_reasons", before, value.get("fail_reasons", []))
 
 
 def _group_id(given: GivenTicket) -> None:
@@ -188,12 +190,12 @@ def _photo_names(given: GivenTicket, keys: list[str]) -> None:
         given.change("photo_names", "images", was, named)
 
 
-def _summaries(given: GivenTicket, max_count: int) -> None:
+def _summaries(given: GivenTicket, knobs: TicketsSection) -> None:
     summaries = given.value.get("per_image")
     if not isinstance(summaries, dict):
         return
     for key, was in summaries.items():
-        text, kinds = mended_summary(was, max_count)
+        text, kinds = mended_summary(was, knobs.max_count, knobs.drop_distances)
         for kind in kinds:
             given.change(kind, f"per_image.{key}", was, text)
         if kinds:

@@ -1,9 +1,15 @@
 """What a student scored on held-out questions, and what the gate says of it: evaluation/*/."""
 
+from typing import Literal
+
 from verdicts.base.record import Record
 from verdicts.records.corpus import Task
 from verdicts.records.tickets import Verdict
-from verdicts.stats.rates import Rate
+from verdicts.stats.rates import Rate, wilson
+
+# What is counted beside the scores: an answer in another form than the wanted one; another prefix line, or none, where
+# one is wanted; entries of a dense answer that put no thing in a place; outlines that crossed themselves.
+AnswerNote = Literal["other_form", "other_prefix", "broken_entries", "mended_outlines"]
 
 
 class Overlap(Record):
@@ -15,17 +21,23 @@ class Overlap(Record):
 
 
 class F1Record(Overlap):
-    """Micro-averaged F1 over all rows."""
+    """Micro-averaged F1 over all rows; ``f1`` is null where nothing is wanted."""
 
-    f1: float
+    f1: float | None
+
+
+_NO_RATE, _NO_F1 = wilson(0, 0), F1Record(hits=0, given=0, wanted=0, f1=None)
 
 
 class ScoredAnswer(Record):
     """One line of an answers file: a question's name, what was wanted, what the student said and how it scores.
 
-    ``whole``: the answer came to its end within the tokens it may have. ``format_ok``: two whole lines for chat, a list
-    of boxes for dense, no coordinates for summary. ``right``: the label's verdict, the same segments, or all boxes and
-    no other. ``overlap``: attributes of a summary, boxes of a dense answer.
+    ``whole``: the answer came to its end within the tokens it may have. ``format_ok``: two whole lines for chat, the
+    wanted form for dense, that and no coordinates for summary. ``right``: the label's verdict, the same segments or
+    counts, or all objects and no other. ``form``: ``json`` or ``objects`` where the wanted answer has that form, null
+    for text summaries and lists of boxes. ``overlap``: attributes of a text summary, boxes of a list. ``parts``: of the
+    other forms ``statistics`` and ``remarks``, or ``boxes``, ``polygons``, ``lines`` and ``attributes``. ``notes``:
+    what is counted beside the scores.
     """
 
     task: Task
@@ -39,6 +51,9 @@ class ScoredAnswer(Record):
     verdict: Verdict | None
     right: bool
     overlap: Overlap | None
+    form: Literal["json", "objects"] | None = None
+    parts: dict[str, Overlap] = {}
+    notes: dict[AnswerNote, int] = {}
 
 
 class Named(Record):
@@ -49,30 +64,54 @@ class Named(Record):
 
 
 class ChatScores(Record):
-    """Stage B. ``failed_without_verdict``: malformed answers to tickets labelled fail, which FRR leaves out."""
+    """Stage B. ``failed_without_verdict``: malformed answers to tickets labelled fail, which FRR leaves out.
+
+    ``cut_off``: answers longer than they may be; null where an older version counted none.
+    """
 
     frr: Rate
     false_block: Rate
     label_match: Rate
     format: Rate
     failed_without_verdict: int
+    cut_off: int | None = None
 
 
 class SummaryScores(Record):
-    """Summaries of photos. ``with_coordinates``: how many hold what looks like a box."""
+    """Summaries of photos. ``with_coordinates``: how many hold what looks like a box.
+
+    ``exact`` and ``attribute_f1``: of wanted text; ``json_exact``, ``json_f1`` and ``json_remarks_f1``: of wanted JSON,
+    and ``json_malformed``: answers to it that are no whole JSON summary.
+    """
 
     photos: int
     exact: Rate
     with_coordinates: int
     attribute_f1: F1Record
+    json_exact: Rate = _NO_RATE
+    json_f1: F1Record = _NO_F1
+    json_remarks_f1: F1Record = _NO_F1
+    json_malformed: int = 0
+    cut_off: int | None = None
+    notes: dict[AnswerNote, int] = {}
 
 
 class DenseScores(Record):
-    """Dense captions of photos. ``f1``: same label and IoU at least 0.5; a malformed answer finds nothing."""
+    """Dense captions of photos; a malformed answer finds nothing.
+
+    ``f1``: of wanted lists, same label and IoU at least 0.5. Of wanted objects: ``boxes_f1``, ``polygons_f1`` and
+    ``lines_f1``, same category in the same place; ``object_attributes_f1``, attributes of those that are found.
+    """
 
     photos: int
     malformed: int
     f1: F1Record
+    boxes_f1: F1Record = _NO_F1
+    polygons_f1: F1Record = _NO_F1
+    lines_f1: F1Record = _NO_F1
+    object_attributes_f1: F1Record = _NO_F1
+    cut_off: int | None = None
+    notes: dict[AnswerNote, int] = {}
 
 
 class MadeFrom(Record):

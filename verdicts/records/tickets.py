@@ -108,7 +108,7 @@ class Refused(Record):
 
 RepairKind = Literal[
     "byte_order_mark", "blank_line", "mission", "label", "group_id", "photo_keys", "photo_names", "fail_reasons",
-    "json_summary", "wrapped_summary", "prefix", "count", "same_ticket", "resubmission",
+    "json_summary", "wrapped_summary", "prefix", "count", "distance", "same_ticket", "resubmission",
 ]  # fmt: skip
 DoorRefusal = Literal["not_json", "field", "mission", "label", "photos"]
 

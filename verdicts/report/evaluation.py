@@ -52,7 +52,7 @@ class StudentResult:
 
     @property
     def scores(self) -> list[Compared]:
-        """Every score that the gate judges, before and after."""
+        """Every score that the gate judges, before and after; without those that no photo asks for."""
         changes = self.gate.chat | self.gate.retention if self.gate else {}
         return [
             Compared(
@@ -62,6 +62,7 @@ class StudentResult:
                 changes.get(metric.name),
             )
             for metric in METRICS
+            if any(metric.known(side) for _, side in self.sides)
         ]
 
     @property

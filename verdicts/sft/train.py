@@ -18,6 +18,7 @@ from typing import Any
 import torch
 from accelerate import Accelerator
 from torch.nn import functional as F
+from torch.utils.checkpoint import checkpoint
 
 from verdicts.base.errors import UserError, mistake
 from verdicts.base.progress import progress
@@ -29,6 +30,7 @@ from verdicts.sft.steps import StepPlan, learning_rate
 from verdicts.student.model import NOT_LEARNT
 
 STATE = "state.pt"
+LOGITS_AT_ONCE = 2**28  # a gigabyte in float32: 1,766 positions of a vocabulary of 151,936
 
 
 class StudentLoss(torch.nn.Module):
@@ -52,28 +54,55 @@ class StudentLoss(torch.nn.Module):
         """Losses [learnt tokens] of a batch of ``Encoder.batch``, padded right; ``kept``: which of them are kept."""
         targets = batch["labels"][:, 1:]  # a position predicts the id behind it
         learnt = targets != NOT_LEARNT
-        logits = self._logits(batch, learnt)
-        losses = F.cross_entropy(logits, targets[learnt], reduction="none")
-        if kept is None or not kept.any():
+        wanted, hidden, base = targets[learnt], self._hidden(batch, learnt), None
+        if kept is not None and kept.any():
+            # The base is the same model with its adapter off: no second copy of the weights, no gradient through it.
+            with torch.no_grad(), self.model.disable_adapter():
+                base = self._hidden(batch, learnt)
+        at_once = max(1, LOGITS_AT_ONCE // self.model.get_base_model().lm_head.out_features)
+        if len(wanted) <= at_once:
+            return self._losses(hidden, wanted, base, kept)
+        # Long answers in parts, whose logits are made anew for the gradient: all at once they would be the largest
+        # tensors of a step by far.
+        parts = (slice(at, at + at_once) for at in range(0, len(wanted), at_once))
+        return torch.cat(
+            [
+                checkpoint(self._losses, hidden[part], wanted[part], *_parts_of(part, base, kept), use_reentrant=False)
+                for part in parts
+            ]
+        )
+
+    def _hidden(self, batch: dict[str, torch.Tensor], learnt: torch.Tensor) -> torch.Tensor:
+        """The top layer's output [learnt tokens, width] at the positions before learnt tokens."""
+        given = {name: value for name, value in batch.items() if name not in ("labels", "attention_mask")}
+        hidden: torch.Tensor = self.model.get_base_model().model(**given, use_cache=False).last_hidden_state
+        return hidden[:, :-1][learnt]
+
+    def _losses(
+        self, hidden: torch.Tensor, wanted: torch.Tensor, base: torch.Tensor | None, kept: torch.Tensor | None
+    ) -> torch.Tensor:
+        """Losses of some learnt tokens; ``base``: the base's output at their positions, where any are kept."""
+        logits = self._logits(hidden)
+        losses = F.cross_entropy(logits, wanted, reduction="none")
+        if base is None or kept is None or not kept.any():
             return losses
-        # The base is the same model with its adapter off: no second copy of the weights, and no gradient through it.
-        with torch.no_grad(), self.model.disable_adapter():
-            base = self._logits(batch, learnt)[kept].log_softmax(-1)
-        divergence = F.kl_div(logits[kept].log_softmax(-1), base, reduction="none", log_target=True).sum(-1)
+        with torch.no_grad():
+            old = self._logits(base)[kept].log_softmax(-1)
+        divergence = F.kl_div(logits[kept].log_softmax(-1), old, reduction="none", log_target=True).sum(-1)
         return losses.masked_scatter(kept, divergence)
 
-    def _logits(self, batch: dict[str, torch.Tensor], learnt: torch.Tensor) -> torch.Tensor:
-        """Scores over the vocabulary in float32 at the positions before learnt tokens."""
-        student = self.model.get_base_model()
-        given = {name: value for name, value in batch.items() if name not in ("labels", "attention_mask")}
-        hidden = student.model(**given, use_cache=False).last_hidden_state
-        # Logits of all positions would be the largest tensor of a step: rows x ids x 150,000 words.
-        logits: torch.Tensor = student.lm_head(hidden[:, :-1][learnt]).float()
+    def _logits(self, hidden: torch.Tensor) -> torch.Tensor:
+        """Scores over the vocabulary in float32."""
+        logits: torch.Tensor = self.model.get_base_model().lm_head(hidden).float()
         return logits
 
     def learning(self) -> dict[str, torch.nn.Parameter]:
         """The parameters that learn, by name."""
         return {name: parameter for name, parameter in self.named_parameters() if parameter.requires_grad}
+
+
+def _parts_of(part: slice, *tensors: torch.Tensor | None) -> list[torch.Tensor | None]:
+    return [None if tensor is None else tensor[part] for tensor in tensors]
 
 
 class Minibatch:

@@ -1,24 +1,21 @@
-"""Scores of the two photo tasks: summaries against summaries, boxes against boxes.
+"""Scores of the two photo tasks in the plain forms: text summaries, and lists of boxes.
 
 A summary is ``segment×count，segment×count…``; its attributes are the multiset of segments with their counts spelt out
 as pieces (``category``, each ``,``- or ``/``-separated attribute with its category). A dense answer is a JSON list of
-``{"bbox_2d": [x1, y1, x2, y2], "label": "…"}`` in 0-1000. A malformed answer scores as nothing found. Imports the
-standard library only.
+``{"bbox_2d": [x1, y1, x2, y2], "label": "…"}`` in 0-1000. A malformed answer scores as nothing found. The other forms:
+json_scores.py, object_scores.py. Imports the standard library only.
 """
 
 import json
 import re
 from collections import Counter
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import NamedTuple
+
+from verdicts.facts.dense import read_dense_answer
 
 Box = tuple[float, float, float, float]
 _COUNT = re.compile(r"^(.*?)\s*×\s*(\d+)$", re.DOTALL)
-_NUMBER = r"\d{1,4}(?:\.\d+)?"
-_BETWEEN = r"\s*[)）\]]*\s*[,，]\s*[(（\[]*\s*"  # numbers of a box: "1, 2", "(1,2),(3,4)"
-_COORDINATES = re.compile(
-    rf"bbox|\[\s*{_NUMBER}\s*(?:,\s*{_NUMBER}\s*){{1,3}}\]|(?<!\d){_NUMBER}(?:{_BETWEEN}{_NUMBER}){{3}}(?!\d)|<\|?(?:box|quad|point|object_ref)"
-)
 
 
 class DetectedObject(NamedTuple):
@@ -52,11 +49,6 @@ def sum_f1(scores: Iterable[F1]) -> F1:
     for score in scores:
         out = out + score
     return out
-
-
-def has_coordinates(summary: str) -> bool:
-    """Whether a summary holds what looks like a box: a summary states facts, never places."""
-    return _COORDINATES.search(summary) is not None
 
 
 def segments(summary: str) -> Counter[str]:
@@ -97,29 +89,14 @@ def attribute_f1(given: str, wanted: str) -> F1:
 
 
 def parse_dense(text: str) -> list[DetectedObject] | None:
-    """Read a dense answer; None where it is no JSON list of boxes with x1 < x2 and y1 < y2 inside 0-1000."""
-    try:
-        value = json.loads(text)
-    except (ValueError, RecursionError):  # nests and integers beyond what Python reads too
+    """Read a list of boxes; None where the answer is none with x1 < x2 and y1 < y2 inside 0-1000.
+
+    无关图片 is a list of none.
+    """
+    answer = read_dense_answer(text)
+    if answer is None or answer.form == "objects":
         return None
-    if not isinstance(value, list):
-        return None
-    out = []
-    for item in value:
-        if not isinstance(item, dict) or set(item) != {"bbox_2d", "label"} or not isinstance(item["label"], str):
-            return None
-        box = item["bbox_2d"]
-        if (
-            not isinstance(box, list)
-            or len(box) != 4
-            or not all(isinstance(v, int | float) and not isinstance(v, bool) for v in box)
-        ):
-            return None
-        x1, y1, x2, y2 = box
-        if not (0 <= x1 < x2 <= 1000 and 0 <= y1 < y2 <= 1000):
-            return None
-        out.append(DetectedObject((x1, y1, x2, y2), item["label"]))
-    return out
+    return [DetectedObject((*thing.points[0], *thing.points[1]), thing.desc) for thing in answer.objects]
 
 
 def render_dense(objects: Sequence[tuple[Sequence[int], str]]) -> str:
@@ -144,11 +121,21 @@ def dense_f1(given: Sequence[DetectedObject] | None, wanted: Sequence[DetectedOb
     Matched greedily from the best overlap on, one to one.
     """
     given = given or []
-    pairs = [(iou(g.box, w.box), i, j) for i, g in enumerate(given) for j, w in enumerate(wanted) if g.label == w.label]
+    overlaps = {
+        (i, j): overlap
+        for i, g in enumerate(given)
+        for j, w in enumerate(wanted)
+        if g.label == w.label and (overlap := iou(g.box, w.box)) >= threshold
+    }
+    return F1(len(list(greedy(overlaps))), len(given), len(wanted))
+
+
+def greedy(closeness: Mapping[tuple[int, int], float]) -> Iterator[tuple[int, int]]:
+    """Pairs of given and wanted, one to one, the closest first; of equals the earlier."""
     used_given: set[int] = set()
     used_wanted: set[int] = set()
-    for overlap, i, j in sorted(pairs, key=lambda pair: (-pair[0], pair[1], pair[2])):
-        if overlap >= threshold and i not in used_given and j not in used_wanted:
+    for i, j in sorted(closeness, key=lambda pair: (-closeness[pair], *pair)):
+        if i not in used_given and j not in used_wanted:
             used_given.add(i)
             used_wanted.add(j)
-    return F1(len(used_given), len(given), len(wanted))
+            yield i, j

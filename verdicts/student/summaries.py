@@ -21,8 +21,8 @@ from verdicts.photos.files import NotAPhoto, open_photo
 from verdicts.photos.folders import Intake, PhotoGroup
 from verdicts.photos.intake import Unfit
 from verdicts.records.tickets import Refusal, Refused, StageA
+from verdicts.student.coordinates import has_coordinates
 from verdicts.student.model import Dialogue, PhotoInputs, Student
-from verdicts.student.photo_scores import has_coordinates
 
 Messages = Sequence[Mapping[str, str]]  # role and content of each
 READERS = 4  # threads that read photos while the model answers the batch before

@@ -1,0 +1,77 @@
+"""verdicts.evaluation.answers: the form of the wanted answer decides how an answer is scored."""
+
+import json
+
+import pytest
+
+from tests.support.judging import SUMMARY
+from verdicts.evaluation.questions import Question, unscorable
+from verdicts.evaluation.scores import score
+from verdicts.facts.dense import DenseObject, render_objects
+from verdicts.records.evaluation import ScoredAnswer
+
+LINE = "<DOMAIN=BBU>, <TASK=DETECTION>\n"
+BOX = DenseObject("类别=标签,可读性=不可读", "bbox_2d", ((0, 0), (100, 100)))
+OUTLINE = DenseObject("类别=BBU设备,品牌=华为", "poly", ((200, 0), (300, 0), (300, 100), (200, 100)))
+WAY = DenseObject("类别=电线,捆扎=整齐", "line", ((0, 500), (500, 500)))
+SEEN = LINE + render_objects([BOX, OUTLINE, WAY])
+COUNTED = json.dumps({"统计": [{"类别": "标签", "可读性": {"不可读": 2}}], "备注": ["模糊"]}, ensure_ascii=False)
+
+
+def one(task: str, wanted: str, text: str) -> ScoredAnswer:
+    return score(Question(task, "a", "a", (), expected=wanted), text, True)
+
+
+def test_an_answer_in_another_form_is_wrong_and_counted_as_such():
+    for task, wanted, text in (
+        ("summary", COUNTED, SUMMARY),
+        ("summary", SUMMARY, COUNTED),
+        ("dense", SEEN, LINE + "[]"),
+        ("dense", "[]", "{}"),
+    ):
+        found = one(task, wanted, text)
+        assert not found.right and found.notes == {"other_form": 1}
+        assert not any(part.hits for part in (*found.parts.values(), *filter(None, [found.overlap])))
+    assert one("summary", COUNTED, "无关图片").notes == {}, "that a photo shows nothing is a mistake, not another form"
+    assert one("summary", "无关图片", "无关图片×1").right
+
+
+def test_an_answer_without_the_wanted_prefix_line_is_scored_and_counted():
+    found = one("dense", SEEN, SEEN.removeprefix(LINE))
+    assert found.right and found.format_ok and found.notes == {"other_prefix": 1}
+    assert one("summary", LINE + COUNTED, COUNTED).right
+
+
+def test_broken_entries_and_mended_outlines_are_counted_and_the_rest_is_found():
+    bow = DenseObject(OUTLINE.desc, "poly", ((200, 0), (300, 100), (300, 0), (200, 100)))  # half of the outline
+    text = LINE + render_objects([BOX, bow, WAY])
+    found = one("dense", SEEN, text)
+    assert found.parts["polygons"].hits == 1 and found.notes == {"mended_outlines": 1}
+    found = one("dense", SEEN, text.replace("[300, 100]", "[3000, 100]"))
+    assert found.notes == {"broken_entries": 1} and not found.right and found.format_ok
+    assert found.parts["polygons"].model_dump() == {"hits": 0, "given": 0, "wanted": 1}
+
+
+@pytest.mark.parametrize(
+    ("task", "wanted", "why"),
+    [
+        ("dense", "[", "the answer is no JSON list of boxes with x1 < x2 and y1 < y2 in 0-1000, and no object of"),
+        ("dense", SEEN.replace("[300, 100]", "[3000, 100]"), "the answer is no JSON list of boxes"),
+        (
+            "dense",
+            '{"object_1": {"desc": "毛刺", "poly": [0, 0, 9, 0, 9, 9, 9, 0]}}',
+            "an outline encloses nothing (毛刺)",
+        ),
+        ("summary", COUNTED[:-1], "the answer begins as a JSON summary and is no whole one"),
+    ],
+)
+def test_a_wanted_answer_that_nothing_could_be_compared_with_is_named(task, wanted, why):
+    assert (unscorable(task, wanted) or "").startswith(why)
+
+
+@pytest.mark.parametrize(
+    ("task", "wanted"),
+    [("dense", SEEN), ("dense", "[]"), ("dense", "无关图片"), ("summary", LINE + COUNTED), ("summary", SUMMARY)],
+)
+def test_a_wanted_answer_of_either_form_can_be_compared(task, wanted):
+    assert unscorable(task, wanted) is None
