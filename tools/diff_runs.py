@@ -1,4 +1,4 @@
-"""Compare how two runs of one mission ended: rules, verdicts by ticket, rates, review, configuration.
+"""Compare how two runs of one mission ended: rules, verdicts by ticket, rates, review, prompts, configuration.
 
     python -m tools.diff_runs --a runs/run1/bbu_line --b runs/run2/bbu_line
 
@@ -47,6 +47,7 @@ def main(
         verdict_lines(compare_verdicts(ends[0].selections, ends[1].selections), *ends),
         rate_lines(*ends),
         review_lines(*ends),
+        prompt_lines(*ends),
         [
             "Configuration: what differs",
             *(
@@ -101,6 +102,16 @@ def rate_lines(a: End, b: End) -> list[str]:
         "Rates of the last verdicts, with 95 % intervals",
         *(f"  {name:<12} {left:<{width}}  ->  {right}" for name, left, right in rows),
     ]
+
+
+def prompt_lines(a: End, b: End) -> list[str]:
+    """The prompts that the two runs did not ask with alike."""
+    from verdicts.runs.diff import compare_prompts
+
+    lines = ["Prompts: what differs"]
+    for kind in compare_prompts(a.prompts, b.prompts):
+        lines.append(f"  {kind}: {a.prompts.get(kind, 'not asked')} -> {b.prompts.get(kind, 'not asked')}")
+    return lines
 
 
 def review_lines(a: End, b: End) -> list[str]:

@@ -70,7 +70,8 @@ def main(
     corpus.require_convergence(status, loop)
     tickets = Tickets(stage_a, cfg.mission.name)
     rules = read_guidance(guidance, cfg.mission.name)
-    answers, review = Answers(selections, tickets, rules.step), Reasons(need_review, tickets)
+    answers = Answers(selections, tickets, rules.step, prompts.digest("stage_b"))
+    review = Reasons(need_review, tickets)
     said = read_decisions(decisions, tickets) if decisions and used(decisions) else {}
 
     for name in ("gate", "collect"):

@@ -91,11 +91,20 @@ def main(
         summary=summaries,
         dense=boxes,
         made_from=made_from,
+        prompts=prompts_of(answers),
     )
     write_rows(answers_path(output), answers)
     write_json(output, found)
     part.remove()
     cli.say(sentence(found, output))
+
+
+def prompts_of(answers: "Sequence[ScoredAnswer]") -> dict[str, list[str]]:
+    """The names of the prompts of each task's questions, in the order of their first question."""
+    found: dict[str, dict[str, None]] = {}
+    for answer in answers:
+        found.setdefault(answer.task, {})[answer.prompt] = None
+    return {task: list(names) for task, names in found.items()}
 
 
 def keep(old: "Evaluation", output: Path) -> None:

@@ -93,6 +93,7 @@ def play(cfg, prompts, window, rules, place, round_number, output_dir):
         str(engine.fingerprint),
         str(round_number),
         str(rules.step),
+        prompts.digest("stage_b"),
         system,
         *users,
         *(ticket.model_dump_json(exclude={"fail_reasons"}) for ticket in window),
@@ -110,8 +111,9 @@ def play(cfg, prompts, window, rules, place, round_number, output_dir):
     with progress(f"rollout {round_number:04d}", len(window), first) as bar:
         for at, completions in enumerate(engine.rollout(system, users[first:], decodes[first:]), start=first):
             rows = trajectories_of(
-                window[at], decodes[at], completions, place, round_number, rules.step, cfg.rollout.cut_reasons
-            )
+                window[at], decodes[at], completions, place, round_number, rules.step, cfg.rollout.cut_reasons,
+                prompts.digest("stage_b"),
+            )  # fmt: skip
             chunk.append((rows, [completion.finish for completion in completions]))
             if len(chunk) == cfg.engine.chunk or at == len(window) - 1:
                 part.append([([row.model_dump(mode="json") for row in rows], finishes) for rows, finishes in chunk])

@@ -47,6 +47,7 @@ def main(run_dir: Annotated[Path, typer.Option(help="runs/<RUN>/<MISSION>.")]) -
     from verdicts.records.synthetic import BANNER, is_synthetic
     from verdicts.report.evidence import near_misses_of, read_limits
     from verdicts.runs.freshness import out_of_date
+    from verdicts.runs.prompts import prompts_in_use
     from verdicts.runs.standing import read_said, read_standing, release_limit
     from verdicts.runs.view import read_learnt
 
@@ -74,6 +75,7 @@ def main(run_dir: Annotated[Path, typer.Option(help="runs/<RUN>/<MISSION>.")]) -
         review_lines(read_json(review, NeedReviewFile), said)
         if review.exists()
         else [f"review: {review} is not there yet"],
+        ["Prompts", *(f"  {prompt.kind}: {prompt}" for prompt in prompts_in_use(run_dir))],
         ["Files", *(f"  {path}" for name in RUN_FILES for path in paths_of(run_dir, name)), f"  {run_dir / 'rounds'}/"],
     ]
     print("\n\n".join(plain_lines(section) for section in sections))

@@ -4,18 +4,23 @@
         --output RUN/summaries/stage_a.jsonl
 
 In:  folders <input>/审核通过|审核不通过/<group_id>/ with photos in them, or a manifest JSONL (group_id, label, images).
-Out: stage_a.jsonl, a ticket a line; stage_a.refused.jsonl, what has no summary and why (docs/summarize.md).
+Out: stage_a.jsonl, a ticket a line; stage_a.refused.jsonl, what has no summary and why; stage_a.asked.json, the prompt
+     and the student (docs/summarize.md).
 
 A photo that cannot be used never stops the run. Answers are kept in stage_a.part.jsonl until the end: a killed run goes
 on where it stopped and ends in the same bytes.
 """
 
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from verdicts.command import cli
+
+if TYPE_CHECKING:
+    from verdicts.records.summaries import SummariesAsked
+    from verdicts.student.summaries import SummarizeResult
 
 
 def main(
@@ -27,7 +32,6 @@ def main(
     """Turn each photo of a mission's tickets into one line of facts."""
     from verdicts.base import made
     from verdicts.base.errors import mistake
-    from verdicts.base.jsonl import write_rows
     from verdicts.base.part_file import PartFile
     from verdicts.base.progress import progress
     from verdicts.config.load import mission_of
@@ -38,6 +42,7 @@ def main(
     from verdicts.student.summaries import (
         PhotoAnswer,
         answer_batches,
+        asked_with,
         assemble_tickets,
         cut_batches,
         reusable,
@@ -76,14 +81,23 @@ def main(
                 bar.update(len(done))
 
     outcome = assemble_tickets(intake, of.name, unfit, answers)
-    refused = output.with_name(f"{output.stem}.refused.jsonl")
-    write_rows(refused, outcome.refused)
-    if outcome.tickets:
-        write_rows(output, outcome.tickets)
+    refused = write(outcome, asked_with(cfg, asked, outcome), output)
     part_path.unlink(missing_ok=True)
     if not outcome.tickets:
         raise mistake(f"no photo of it can be summarised: {outcome.sentence()}", f"see {refused}", path=input)
     cli.say(f"summarize: {outcome.sentence()}; {output}")
+
+
+def write(outcome: "SummarizeResult", asked: "SummariesAsked", output: Path) -> Path:
+    """Write the tickets, where there are any, and what was refused; returns the refused ones' file."""
+    from verdicts.base.jsonl import write_json, write_rows
+
+    refused = output.with_name(f"{output.stem}.refused.jsonl")
+    write_rows(refused, outcome.refused)
+    if outcome.tickets:
+        write_rows(output, outcome.tickets)
+        write_json(output.with_name(f"{output.stem}.asked.json"), asked)
+    return refused
 
 
 if __name__ == "__main__":

@@ -75,6 +75,18 @@ def dropped(run: RunFolder) -> dict[str, str]:
     return {row.ticket_key: row.dropped for row in written(run, ".dropped", DroppedRow)}
 
 
+def test_an_answer_to_another_prompt_is_refused(tmp_path):
+    run = make_run(tmp_path / "run")
+    path = run.folder / "selections.jsonl"
+    rows = read_rows(path, Selection)
+    current = prompts_of(MISSION).digest("stage_b")
+    write_rows(path, [rows[0].model_copy(update={"prompt": current}), *rows[1:]])
+    assert run.distill().code == 0
+    write_rows(path, [rows[0].model_copy(update={"prompt": "0123456789ab"}), *rows[1:]])
+    said = f"selections.jsonl:1: prompt: answered to prompt 0123456789ab, the configuration's is {current}; make the"
+    assert run.distill().code == 2 and said in run.distill().err
+
+
 def test_the_corpus_holds_every_selected_answer_under_the_converged_guidance(tmp_path):
     run = make_run(tmp_path / "run")
     assert run.distill().code == 0

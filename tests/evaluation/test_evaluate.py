@@ -180,6 +180,8 @@ def test_tickets_are_asked_as_the_rollout_asks_them_and_their_labels_stay_behind
     asked = [row for most, rows in student.batches for row in rows if not row.images]
     rules, prompts = guidance(1, G1="出现电线散乱则不通过").experiences, prompts_of(MISSION)
     assert {row.messages[0]["content"] for row in asked} == {prompts.stage_b_system(rules)}
+    assert {row.prompt for row in bench.answers() if row.task == "chat"} == {prompts.digest("stage_b")}
+    assert read_json(bench.output, Evaluation).prompts["chat"] == [prompts.digest("stage_b")]
     assert sorted(row.messages[1]["content"] for row in asked) == sorted(
         prompts.stage_b_user(one.per_image) for one in TICKETS
     )

@@ -54,7 +54,8 @@ def test_a_rule_that_explains_errors_is_accepted():
 
 
 def test_a_rule_that_breaks_right_verdicts_is_refused_and_its_text_remembered():
-    (_, call), after, _engine = unreadable_fails().learn(answer(add(WRONG_RULE)))
+    (life, call), after, _engine = unreadable_fails().learn(answer(add(WRONG_RULE)))
+    assert (life.prompt, call.prompt) == ("", prompts_of("").digest("reflect"))
     assert list(after.experiences) == ["G0"] and after.step == 0
     (rejected,) = call.rejected
     assert rejected.why == "fixes_too_few: 0" and rejected.remembered and len(rejected.trial.broke) == 16

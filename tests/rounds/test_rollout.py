@@ -5,6 +5,7 @@ import shutil
 
 import pytest
 
+from miniature.world.prompts import prompts_of
 from tests.support.builders import G0, MISSION, snapshot, ticket
 from tests.support.fake_engine import FakeEngine
 from tests.support.playing import FAIL, PASS, TICKETS, Bench, Killed, Speaker
@@ -44,6 +45,12 @@ def test_the_model_reads_the_guidance_and_the_summaries_of_each_ticket(bench):
     bench.write(G3="出现标签无法识别则不通过").rollout(engine)
     assert {system.count(f"G0: {G0}\nG3: 出现标签无法识别则不通过") for system, _, _ in engine.rollouts} == {1}
     assert sum("image_1: 电线/散乱×1" in user for _, user, _ in engine.rollouts) == 4
+
+
+def test_every_row_of_a_round_names_the_prompt_that_was_asked_with(bench):
+    bench.write([ticket("a"), ticket("b", "fail")]).rollout(Speaker())
+    rows = [*bench.rows("trajectories.jsonl", Trajectory), *bench.rows("selections.jsonl", Selection)]
+    assert len(rows) == 10 and {row.prompt for row in rows} == {prompts_of(MISSION).digest("stage_b")}
 
 
 def test_flipping_every_label_changes_no_byte_of_any_prompt_or_setting(bench):

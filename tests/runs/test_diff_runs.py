@@ -4,6 +4,8 @@ import pytest
 
 from tests.support.builders import RunFolder, call, guidance, snapshot, ticket
 from tests.support.make_graph import ROOT, make
+from verdicts.base.jsonl import read_rows, write_rows
+from verdicts.records.rollout import Selection
 
 TICKETS = [ticket("a"), ticket("b"), ticket("c", "fail"), ticket("d", "fail"), ticket("e", "fail")]
 
@@ -46,6 +48,31 @@ def test_two_runs_are_compared_by_rules_tickets_rates_review_and_configuration(r
     assert "Review: 3 tickets in A, 2 in B, 1 in both" in out
     assert "no longer: 2 (2 fail, 0 pass): c::fail, d::fail" in out and "new: 1 (0 fail, 1 pass): a::pass" in out
     assert "distill.val_share: 0.3 -> 0.5" in out
+    assert "Prompts: what differs: nothing" in out
+
+
+def name_prompt(run: RunFolder, prompt: str) -> None:
+    """Write a prompt's name into the selections of its rounds."""
+    for path in run.rounds.glob("*/selections.jsonl"):
+        rows = [row.model_copy(update={"prompt": prompt}) for row in read_rows(path, Selection)]
+        write_rows(path, rows)
+
+
+def test_prompts_are_named_where_the_two_runs_asked_with_others(runs):
+    one, two = runs
+    name_prompt(one, "0123456789ab")
+    name_prompt(two, "fedcba987654")
+    files = "stage_b.system.txt, stage_b.user.txt"
+    out = call("diff_runs", a=one.folder, b=two.folder).out
+    assert f"Prompts: what differs\n  stage_b: 0123456789ab ({files}) -> fedcba987654 ({files})\n" in out
+    name_prompt(two, "0123456789ab")
+    assert "Prompts: what differs: nothing" in call("diff_runs", a=one.folder, b=two.folder).out
+
+
+def test_a_run_says_which_prompts_it_was_made_with(runs):
+    name_prompt(runs[0], "0123456789ab")
+    said = call("show", run_dir=runs[0].folder).out
+    assert "\nPrompts\n  stage_b: 0123456789ab (stage_b.system.txt, stage_b.user.txt)\n" in said
 
 
 def test_the_counts_are_turned_round_where_the_runs_are(runs):

@@ -25,8 +25,10 @@ pytest.importorskip("transformers", reason="the student needs transformers: make
 
 from PIL import Image
 
-from verdicts.base.jsonl import read_rows
+from miniature.world.prompts import prompts_of
+from verdicts.base.jsonl import read_json, read_rows
 from verdicts.photos.folders import natural
+from verdicts.records.summaries import SummariesAsked
 from verdicts.records.tickets import Refused, StageA, read_tickets
 from verdicts.student import model as model_module
 from verdicts.student.model import PhotoInputs
@@ -141,6 +143,13 @@ def test_each_photo_becomes_its_line_in_natural_order_under_its_label(fake, conf
         ("QC-10::fail", "data/审核不通过/QC-10/8.jpg", [GOOD.format(n) for n in (8, 9)]),
     ]
     assert refused() == [] and not Path("out/stage_a.part.jsonl").exists()
+
+
+def test_beside_the_summaries_stands_what_they_were_asked_with(fake, config, photos):
+    summarize(config, photos)
+    asked = read_json(Path("out/stage_a.asked.json"), SummariesAsked)
+    assert (asked.prompt, asked.messages) == (prompts_of().digest("summary"), prompts_of().photo_messages("summary"))
+    assert (asked.photos, asked.tickets) == (9, 3)
 
 
 def test_digits_in_names_count_as_numbers():

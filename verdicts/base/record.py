@@ -2,7 +2,7 @@
 
 from typing import Annotated
 
-from pydantic import AfterValidator, BaseModel, ConfigDict
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field
 
 
 class Record(BaseModel):
@@ -25,4 +25,7 @@ def one_line(text: str) -> str:
     return text
 
 
+# Which templates a model was asked with: 12 hex digits (stage_b/prompts.py). "" in a row of an older version, which has
+# no such field: it is left out as it was.
+PromptName = Annotated[str, Field(pattern="^([0-9a-f]{12})?$", exclude_if=lambda name: not name)]
 Line = Annotated[str, AfterValidator(one_line)]

@@ -33,11 +33,11 @@ from verdicts.stage_b.protocol import parse, render
 class Answers:
     """The run's selections, in their order and by ticket: 16 bytes of memory each.
 
-    Refuses an unknown ticket, one given twice, an older guidance, and a reason that breaks the protocol.
+    Refuses an unknown ticket, one given twice, an older guidance, another prompt, a reason that breaks the protocol.
     """
 
-    def __init__(self, path: Path, tickets: Tickets, step: int):
-        self.path, self._tickets = path, tickets
+    def __init__(self, path: Path, tickets: Tickets, step: int, prompt: str):
+        self.path, self._tickets, self._prompt = path, tickets, prompt
         self._line, self._offset, self._length = Column("I"), Column("Q"), Column("I")
         for placed, row in stream_placed(path, Selection):
             number = self._checked(row, placed.line, step)
@@ -60,6 +60,9 @@ class Answers:
         if row.guidance_step != step:
             what = f"answered under step {row.guidance_step}, guidance.json is at step {step}"
             raise mistake(what, "make the run's view again (collect)", path=self.path, line=line, field="guidance_step")
+        if row.prompt and row.prompt != self._prompt:
+            what = f"answered to prompt {row.prompt}, the configuration's is {self._prompt}"
+            raise mistake(what, "make the rounds again (rollout)", path=self.path, line=line, field="prompt")
         if why := parse(render(row.verdict, row.reason)).why:
             raise mistake(
                 f"breaks the two-line protocol ({why})",

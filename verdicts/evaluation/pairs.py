@@ -47,7 +47,9 @@ def refuse_edited(path: Path) -> None:
         if first != line:
             raise stands_twice(repr(row.key), first, path=beside, line=line, field="key", todo=again)
         right = score(
-            Question(row.task, row.key, row.group_id, (), label=row.label, expected=row.expected), row.text, row.whole
+            Question(row.task, row.key, row.group_id, (), label=row.label, expected=row.expected, prompt=row.prompt),
+            row.text,
+            row.whole,
         )
         if wrong := next(
             (field for field in ScoredAnswer.model_fields if getattr(row, field) != getattr(right, field)), None

@@ -20,7 +20,7 @@ from verdicts.facts.dense import read_objects
 from verdicts.facts.summary import read_summary
 from verdicts.records.corpus import SftRow, Task
 from verdicts.records.tickets import StageA, Verdict, read_tickets
-from verdicts.stage_b.prompts import Prompts
+from verdicts.stage_b.prompts import Prompts, name_of_messages
 from verdicts.student.json_scores import is_json
 from verdicts.student.object_scores import without_area
 
@@ -30,6 +30,7 @@ class Question:
     """One question.
 
     ``key`` names it among those of its task; ``label`` is a ticket's, ``expected`` the answer wanted of a photo.
+    ``prompt`` names what asks it.
     """
 
     task: Task
@@ -39,6 +40,7 @@ class Question:
     images: tuple[Path, ...] = ()
     label: Verdict | None = None
     expected: str | None = None
+    prompt: str = ""
 
 
 class Trained(NamedTuple):
@@ -100,6 +102,7 @@ def ticket_questions(tickets: Sequence[StageA], prompts: Prompts, system: str) -
             ticket.group_id,
             (first, {"role": "user", "content": prompts.stage_b_user(ticket.per_image)}),
             label=ticket.label,
+            prompt=prompts.digest("stage_b"),
         )
         for ticket in tickets
     ]
@@ -124,11 +127,9 @@ def read_photo_questions(path: Path, task: Task, trained: Trained) -> list[Quest
         if wrong := unscorable(task, answer.content):
             raise mistake(wrong, _CORRECT[task], path=path, line=line, field="messages")
         messages = tuple({"role": message.role, "content": message.content} for message in asked)
-        questions.append(
-            Question(
-                task, key, group, messages, tuple(path.parent / image for image in row.images), expected=answer.content
-            )
-        )
+        images = tuple(path.parent / image for image in row.images)
+        prompt = name_of_messages(messages)
+        questions.append(Question(task, key, group, messages, images, expected=answer.content, prompt=prompt))
     return questions
 
 

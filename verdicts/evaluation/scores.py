@@ -142,7 +142,7 @@ def score(question: Question, text: str, whole: bool) -> ScoredAnswer:
     found = SCORERS[question.task](question, text, whole)
     return ScoredAnswer(
         task=question.task, key=question.key, group_id=question.group_id, label=question.label,
-        expected=question.expected, text=text, whole=whole, **found._asdict(),
+        expected=question.expected, text=text, whole=whole, prompt=question.prompt, **found._asdict(),
     )  # fmt: skip
 
 

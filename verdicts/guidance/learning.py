@@ -151,6 +151,7 @@ def _record(this: LearningRound, reflection_id: str, call: ReflectionCall, outco
         trials=outcome.trials,
         unreadable=answer.unreadable,
         forgiven=answer.forgiven,
+        prompt=this.prompts.digest("reflect"),
     )
 
 

@@ -1,8 +1,10 @@
 """What a student scored on held-out questions, and what the gate says of it: evaluation/*/."""
 
-from typing import Literal
+from typing import Annotated, Literal
 
-from verdicts.base.record import Record
+from pydantic import Field
+
+from verdicts.base.record import PromptName, Record
 from verdicts.records.corpus import Task
 from verdicts.records.tickets import Verdict
 from verdicts.stats.rates import Rate, wilson
@@ -54,6 +56,7 @@ class ScoredAnswer(Record):
     form: Literal["json", "objects"] | None = None
     parts: dict[str, Overlap] = {}
     notes: dict[AnswerNote, int] = {}
+    prompt: PromptName = ""
 
 
 class Named(Record):
@@ -133,7 +136,8 @@ class MadeFrom(Record):
 
 class Evaluation(Record):
     """evaluation/*/before.json and after.json. ``questions``: a SHA-256 over all that was asked and wanted, equal for a
-    fair pair. ``made_from``: null where an older version made it.
+    fair pair. ``made_from``: null where an older version made it. ``prompts``: those that a task's questions ask with,
+    by name.
     """
 
     student: Named
@@ -145,6 +149,7 @@ class Evaluation(Record):
     summary: SummaryScores
     dense: DenseScores
     made_from: MadeFrom | None = None
+    prompts: Annotated[dict[Task, list[PromptName]], Field(exclude_if=lambda prompts: not prompts)] = {}
 
     @property
     def place(self) -> str:

@@ -5,7 +5,7 @@ from typing import Annotated, Any, Literal
 from pydantic import Field, field_validator
 
 from verdicts.base.json_text import Flaw, refuse_flaws
-from verdicts.base.record import Record
+from verdicts.base.record import PromptName, Record
 from verdicts.records.tickets import Verdict
 
 MUTE_TRIAL = "no_verdict_in_trial"  # why an operation was refused whose trial could not be read
@@ -136,3 +136,4 @@ class Reflection(Record):
     trials: int | None = None
     unreadable: str | None = None
     forgiven: dict[str, int] = {}
+    prompt: PromptName = ""

@@ -5,7 +5,7 @@ from typing import Annotated, Literal
 
 from pydantic import Field, model_validator
 
-from verdicts.base.record import Record
+from verdicts.base.record import PromptName, Record
 from verdicts.records.tickets import Verdict
 
 
@@ -51,6 +51,7 @@ class Trajectory(Record):
     source: Literal["model", "guard"] = "model"
     raw_text: str | None = None
     cut: bool = False
+    prompt: PromptName = ""
 
     @model_validator(mode="after")
     def _a_model_has_settings(self) -> "Trajectory":
@@ -93,6 +94,7 @@ class Selection(Record):
     epoch: int
     round: int
     warnings: list[str]
+    prompt: PromptName = ""
 
 
 class Malformed(Record):

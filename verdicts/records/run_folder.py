@@ -20,6 +20,7 @@ from verdicts.records.reflection import Reflection
 from verdicts.records.review import NeedReviewEntry, NeedReviewFile, ReviewDecision, ReviewSummary
 from verdicts.records.rollout import Malformed, Selection, Trajectory
 from verdicts.records.run import LoopStatus, RoundMetrics
+from verdicts.records.summaries import SummariesAsked
 from verdicts.records.tickets import Refused, RefusedTicket, StageA, TicketAside, TicketRepair
 
 # rounds/NNNN/: one window of tickets under one frozen guidance. rounds/0000/ holds the starting guidance alone.
@@ -36,6 +37,7 @@ RUN_FILES: dict[str, type[BaseModel]] = {
     "config/run.json": RunVersion,
     "summaries/stage_a.jsonl": StageA,
     "summaries/stage_a.refused.jsonl": Refused,
+    "summaries/stage_a.asked.json": SummariesAsked,
     "stage_a.jsonl": StageA,
     "tickets.repaired.jsonl": TicketRepair,
     "tickets.refused.jsonl": RefusedTicket,

@@ -27,6 +27,7 @@ from verdicts.report.rules import RefusedProposals, Story, refused_of, stories_o
 from verdicts.review.decisions import summarize
 from verdicts.review.review_list_file import stream_review
 from verdicts.runs.freshness import out_of_date
+from verdicts.runs.prompts import PromptInUse, prompts_in_use
 from verdicts.runs.standing import Gap, Standing, held_out_of, read_said, release_limit, standing_of
 from verdicts.runs.view import Learnt, read_learnt
 from verdicts.stats.rates import Rate, VerdictRates, wilson
@@ -93,6 +94,7 @@ class Report:
     limit: float | None
     sections: list[SectionText]
     models: list[ModelFile]
+    prompts: list[PromptInUse]
     source: TicketsSource | None
     synthetic: bool
     one_sided: OneSided | None
@@ -191,6 +193,7 @@ def read_report(run_dir: Path) -> Report:
         limit=release_limit(run_dir),
         sections=sections_of(config),
         models=models_of(config),
+        prompts=prompts_in_use(run_dir),
         source=tickets_source(run_dir),
         synthetic=is_synthetic(run_dir),
         one_sided=read_one_sided(run_dir / "distill.train.jsonl"),

@@ -39,11 +39,12 @@ def trajectories_of(
     round_number: int,
     step: int,
     cut_reasons: str = "keep",
+    prompt: str = "",
 ) -> list[Trajectory]:
     """One trajectory a candidate: the answer read, and whether its verdict is the label.
 
     A whole verdict whose reason did not end within ``max_new_tokens`` stands, be it held by the grammar or written
-    freely, unless ``cut_reasons`` is ``refuse``.
+    freely, unless ``cut_reasons`` is ``refuse``. ``prompt`` names the templates that were asked with.
     """
     rows = []
     for index, (decode, completion) in enumerate(zip(decodes, completions, strict=True)):
@@ -75,6 +76,7 @@ def trajectories_of(
                 guidance_step=step,
                 raw_text=said if whole and said != text else None,
                 cut=cut,
+                prompt=prompt,
             )
         )
     return rows

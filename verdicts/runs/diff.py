@@ -12,13 +12,14 @@ from verdicts.guidance.diff import RuleChange, changes_between
 from verdicts.records.guidance import GuidanceFile, MissionGuidance
 from verdicts.records.review import NeedReviewFile
 from verdicts.records.rollout import Selection
+from verdicts.runs.prompts import PromptInUse, prompts_in_use
 from verdicts.stats.paired import mcnemar_exact
 from verdicts.stats.rates import VerdictRates, verdict_rates
 
 
 @dataclass(frozen=True)
 class End:
-    """How a run ended: the last verdict of each ticket, the guidance, the review list, and what its tools were told."""
+    """How a run ended: last verdicts, guidance, the review list, what its tools were told and asked with."""
 
     folder: Path
     mission: str
@@ -26,6 +27,7 @@ class End:
     guidance: MissionGuidance
     review: set[str]
     knobs: dict[str, Any]
+    prompts: dict[str, PromptInUse]
 
 
 @dataclass(frozen=True)
@@ -61,6 +63,7 @@ def read_end(folder: Path) -> End:
     return End(
         folder, mission, {row.ticket_key: row for row in selections}, guidance,
         {ticket.ticket_key for found in review.values() for ticket in found.tickets}, knobs,
+        {prompt.kind: prompt for prompt in prompts_in_use(folder)},
     )  # fmt: skip
 
 
@@ -101,6 +104,16 @@ def _without(guidance: MissionGuidance, texts: set[str]) -> MissionGuidance:
 def compare_knobs(a: Mapping[str, Any], b: Mapping[str, Any]) -> list[tuple[str, Any, Any]]:
     """Knobs that differ: (name, in A, in B); None where a run does not have it."""
     return [(name, a.get(name), b.get(name)) for name in sorted(a.keys() | b.keys()) if a.get(name) != b.get(name)]
+
+
+def compare_prompts(a: Mapping[str, PromptInUse], b: Mapping[str, PromptInUse]) -> list[str]:
+    """The kinds of prompts that differ: by name, or by file where a run's records name none."""
+
+    def same(one: PromptInUse | None, other: PromptInUse | None) -> bool:
+        named = one and other and one.names and other.names
+        return one.names == other.names if one and other and named else one == other
+
+    return [kind for kind in {**a, **b} if not same(a.get(kind), b.get(kind))]
 
 
 def by_label(keys: Sequence[str]) -> str:

@@ -19,6 +19,9 @@ from verdicts.base.text_files import read_text
 from verdicts.config.prompts import prompt_path
 from verdicts.stage_b.protocol import WORD, clean_summary
 
+PHOTO_TASKS = ("summary", "dense")
+_PHOTO = "<image>"  # as verdicts/photos/files.py says
+
 
 class Placeholders(NamedTuple):
     """The placeholders of a template: the one that it needs ("" for none), and those that it may have."""
@@ -72,8 +75,9 @@ class Prompts:
     templates: Mapping[str, Template]
 
     def digest(self, kind: str) -> str:
-        """The first 12 hex digits of a SHA-256 over the two templates of a kind, as records name the prompt in use."""
-        return hashlib.sha256("\0".join(self.templates[kind]).encode()).hexdigest()[:12]
+        """How records name the prompt of a kind: 12 hex digits of a SHA-256 over its two templates."""
+        template = self.templates[kind]
+        return name_of_messages(self.photo_messages(kind)) if kind in PHOTO_TASKS else _name(*template)
 
     def stage_b_system(self, experiences: Mapping[str, str]) -> str:
         """The system message of Stage B for one frozen guidance."""
@@ -106,8 +110,18 @@ class Prompts:
         The user's is the photo, then what to do.
         """
         template = self.templates[task]
-        user = {"role": "user", "content": f"<image>{template.user.format()}"}
+        user = {"role": "user", "content": f"{_PHOTO}{template.user.format()}"}
         return [{"role": "system", "content": template.system.format()}, user] if template.system else [user]
+
+
+def name_of_messages(messages: Sequence[Mapping[str, str]]) -> str:
+    """How records name the prompt of a photo task, which no ticket fills: by what is asked, without the photos."""
+    said = {message["role"]: message["content"].replace(_PHOTO, "") for message in messages}
+    return _name(said.get("system", ""), said.get("user", ""))
+
+
+def _name(system: str, user: str) -> str:
+    return hashlib.sha256(f"{system}\0{user}".encode()).hexdigest()[:12]
 
 
 def load_prompts(section: BaseModel, mission: Scene) -> Prompts:

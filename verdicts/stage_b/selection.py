@@ -62,6 +62,7 @@ def select(ticket: StageA, candidates: Sequence[Trajectory], guard: FailFirst) -
         verdict=verdict, reason=reason, vote_strength=strength, label_match=verdict == ticket.label,
         candidates=votes_of([candidate.verdict for candidate in asked]), selected_candidate=index,
         guidance_step=chosen.guidance_step, epoch=chosen.epoch, round=chosen.round, warnings=warnings,
+        prompt=chosen.prompt,
     )  # fmt: skip
 
 
@@ -82,7 +83,7 @@ def guard_row(selection: Selection | None) -> Trajectory | None:
         response_text=render(selection.verdict, selection.reason), verdict=selection.verdict, reason=selection.reason,
         format_ok=True, label_match=selection.label_match,
         verdict_logprob=VerdictLogprob.model_validate({"pass": None, "fail": None}),
-        guidance_step=selection.guidance_step, source="guard",
+        guidance_step=selection.guidance_step, source="guard", prompt=selection.prompt,
     )  # fmt: skip
 
 

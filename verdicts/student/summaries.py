@@ -20,7 +20,9 @@ from verdicts.models.threads import cores
 from verdicts.photos.files import NotAPhoto, open_photo
 from verdicts.photos.folders import Intake, PhotoGroup
 from verdicts.photos.intake import Unfit
+from verdicts.records.summaries import SummariesAsked
 from verdicts.records.tickets import Refusal, Refused, StageA
+from verdicts.stage_b.prompts import name_of_messages
 from verdicts.student.coordinates import has_coordinates
 from verdicts.student.model import Dialogue, PhotoInputs, Student
 
@@ -59,6 +61,16 @@ def settings_digest(cfg: SummarizeConfig, asked: Messages, student: Student) -> 
     knobs = [cfg.summarize.batch, cfg.summarize.max_new_tokens, cfg.student.max_photo_pixels]
     said = [checkpoint_hash(student.folder), list(map(dict, asked)), knobs, arithmetic]
     return hashlib.sha256(json.dumps(said).encode()).hexdigest()
+
+
+def asked_with(cfg: SummarizeConfig, asked: Messages, outcome: "SummarizeResult") -> SummariesAsked:
+    """How the photos of these tickets were asked."""
+    folder = Path(cfg.student.model)
+    return SummariesAsked(
+        prompt=name_of_messages(asked), messages=list(map(dict, asked)),
+        student=folder.as_posix(), sha256=checkpoint_hash(folder), max_new_tokens=cfg.summarize.max_new_tokens,
+        photos=sum(len(ticket.images) for ticket in outcome.tickets), tickets=len(outcome.tickets),
+    )  # fmt: skip
 
 
 def reusable(batches: Sequence[Sequence[str]]) -> Callable[[Sequence[PhotoAnswer]], bool]:
