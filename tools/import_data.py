@@ -50,7 +50,7 @@ def main(
     if len(report.domains) > 1:
         cli.complain(
             f"import {name}: rows of two domains ({', '.join(report.domains)}) are asked with the prompts of one "
-            f"mission ({mission}); import each domain by itself where its prompts differ"
+            f"mission ({mission}); import each by itself (import.own_domain_only) where its prompts differ"
         )
     cli.say(f"{account_sentence(report)}; {output_dir}")
 

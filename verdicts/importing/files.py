@@ -245,7 +245,7 @@ def check_held_out_files(settings: HeldOutRows, files: Sequence[Path]) -> None:
     if unknown := next((name for name in settings.files if name not in names), None):
         raise mistake(
             f"no such file is imported ({unknown})",
-            f"name of {', '.join(sorted(names))}",
+            f"name some of {', '.join(sorted(names))}",
             field="import.held_out.files",
         )
 

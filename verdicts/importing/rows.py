@@ -20,6 +20,7 @@ from verdicts.corpus.rows import GeneralChatRow
 from verdicts.facts.dense import DenseObject
 from verdicts.facts.prefix import Prefix
 from verdicts.facts.words import IRRELEVANT
+from verdicts.importing.domains import named_domain, shown_domain
 from verdicts.importing.findings import Mended, Unusable, excerpt, said_in
 from verdicts.importing.geometry import POINT_COUNTS, PixelPlace, in_thousandths, place_key, read_place
 from verdicts.importing.texts import Generation, generation_of_desc, generation_of_summary, read_desc, read_summary_text
@@ -27,9 +28,6 @@ from verdicts.photos.intake import Unfit
 
 ROW_FIELDS = {"images", "objects", "width", "height", "summary", "metadata", "messages"}
 OBJECT_FIELDS = {"desc", "bbox_2d", "poly", "line", *POINT_COUNTS}
-DOMAINS = ("bbu", "rru")
-_DOMAIN_WORD = re.compile(r"(?<![a-z])(bbu|rru)(?![a-z])", re.IGNORECASE)
-_DOMAIN_FIELDS = ("domain", "_fusion_domain", "_fusion_source", "_fusion_template", "dataset")
 _EDGE = 2  # pixels by which the box round a whole photo may miss its edges
 Look = Callable[[str], tuple[int, int]]  # width and height of a photo as people see it; raises Unfit
 
@@ -45,7 +43,7 @@ class Example:
     photo: str
     named: str
     group: str
-    domain: str
+    domain: str = ""
     objects: tuple[DenseObject, ...] = ()
     summary: str = ""
     irrelevant: bool = False
@@ -74,19 +72,20 @@ class Reader:
         things = said_in(row, "objects")
         said = row.get("summary")
         prefix, summary = (None, "") if said is None else read_summary_text(said, "summary", mended)
-        seen = Example(photo, named, self._group(named), self._domain(row.get("metadata"), prefix))
+        seen = Example(photo, named, self._group(named))
         if things is not None and not isinstance(things, list):
             raise Unusable("bad_field", "objects", f"no list ({excerpt(things)})")
         if summary == IRRELEVANT:
             self._nothing_else(things or [], size)
-            return replace(seen, irrelevant=True)
+            return self._in_domain(replace(seen, irrelevant=True), row.get("metadata"), prefix)
         if things is None and not summary:
             raise Unusable("nothing_to_learn", "", "neither objects nor a summary")
         objects, reordered = self._objects(things or [], size, mended)
         words = {generation_of_desc(thing.desc) for thing in objects} | (
             {generation_of_summary(summary)} if summary else set()
         )
-        return replace(seen, objects=objects, summary=summary, words=_one(words), reordered=reordered)
+        seen = replace(seen, objects=objects, summary=summary, words=_one(words), reordered=reordered)
+        return self._in_domain(seen, row.get("metadata"), prefix)
 
     def _known(self, value: Mapping[str, Any], known: set[str], field: str) -> dict[str, Any]:
         """A mapping without the fields that are passed by; raises Unusable for one that is neither."""
@@ -126,17 +125,18 @@ class Reader:
                 return found.group()
         return ""
 
-    def _domain(self, metadata: Any, prefix: Prefix | None) -> str:
-        """By the configuration, or else by what the row says, or else the mission's."""
-        if self.settings.domain:
-            return self.settings.domain
+    def _in_domain(self, seen: Example, metadata: Any, prefix: Prefix | None) -> Example:
+        """The example with its domain: by the configuration, or what the row says or shows, or else the mission's.
+
+        Raises Unusable for one of another domain where only the mission's is wanted.
+        """
         if metadata is not None and not isinstance(metadata, dict):
             raise Unusable("bad_field", "metadata", f"no object ({excerpt(metadata)})")
-        for name in _DOMAIN_FIELDS:
-            said = (metadata or {}).get(name)
-            if isinstance(said, str) and (found := _DOMAIN_WORD.search(said.replace("_", " "))):
-                return found.group().lower()
-        return prefix.domain.lower() if prefix and prefix.domain.lower() in DOMAINS else self.mission_domain
+        told = named_domain(metadata or {}, prefix) or shown_domain((o.desc for o in seen.objects), seen.summary)
+        domain = self.settings.domain or told or self.mission_domain
+        if self.settings.own_domain_only and domain != self.mission_domain:
+            raise Unusable("other_domain", "", f"{domain}; the mission's is {self.mission_domain}")
+        return replace(seen, domain=domain)
 
     def _objects(
         self, things: list[Any], size: tuple[int, int], mended: Mended

@@ -9,7 +9,7 @@ RefusalOfRow = Literal[
     "several_photos", "photo_not_there", "photo_unfit", "photo_size",
     "no_geometry", "two_geometries", "odd_length", "too_few_points", "points_mismatch", "out_of_bounds", "no_area",
     "corners_swapped", "crossing", "too_small", "empty_desc", "blank_summary", "broken_summary", "media_word",
-    "nothing_to_learn", "irrelevant_with_objects", "messages_and_photo", "bad_chat", "duplicate",
+    "nothing_to_learn", "other_domain", "irrelevant_with_objects", "messages_and_photo", "bad_chat", "duplicate",
 ]  # fmt: skip
 RepairOfRow = Literal[
     "size_from_photo", "desc_blanks", "desc_control", "pairs_flattened", "moved_to_edge", "closing_point",
