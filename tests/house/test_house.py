@@ -39,6 +39,7 @@ TESTED_IN = {
     "facts/text_summary": "facts/test_summary",
     "facts/words": "facts/test_summary",
     "importing/account": "importing/test_import_data",
+    "importing/domains": "importing/test_knobs",
     "importing/files": "importing/test_import_data",
     "importing/findings": "importing/test_refusals",
     "importing/geometry": "importing/test_refusals",
