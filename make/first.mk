@@ -38,7 +38,7 @@ $(wordlist 2,$(words $(WANTED)),$(WANTED)): $(firstword $(WANTED)) ;
 endif
 
 # -- what reads a run and writes no more than its own page
-.PHONY: review-page review-apply relearn report show check verify plan folds placebo why diff
+.PHONY: review-page review-apply relearn report show check verify plan guard folds placebo why diff
 report: | $(READY) ## write report.html: the whole run on one page
 	@$(call TOOL,report) --run-dir $(R) --output $(R)/report.html
 review-page: | $(READY) ## write review.html: decide the tickets in a browser (PHOTOS=folder)
@@ -63,6 +63,8 @@ plan: | $(READY) ## predict tokens, time and disk of a run from 20 tickets, befo
 measure = $(call on_tickets,$(1),$(2) --jobs "$$JOBS" --output "$(R).$(1).json")
 folds: | $(READY) ## learn on half of the groups, judge on the other half, over five seeds: do rules hold (AUDIT=path)
 	@$(call measure,folds,$${AUDIT:+--audit "$$AUDIT"})
+guard: | $(READY) ## count how often the guard fires on labelled tickets, rightly and wrongly (AUDIT=path)
+	@$(call on_tickets,guard,$${AUDIT:+--audit "$$AUDIT"} --output "$(R).guard.json")
 placebo: | $(READY) ## learn from permuted labels: how many rules are accepted, how many survive
 	@$(call measure,placebo,)
 

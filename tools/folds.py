@@ -43,6 +43,7 @@ def main(
     from verdicts.base.jsonl import write_json
     from verdicts.command.cli import say
     from verdicts.config.load import load
+    from verdicts.measure.audit import read_audit
     from verdicts.measure.jobs import alone, in_processes
     from verdicts.measure.rehearsal import with_seed
     from verdicts.records.tickets import read_tickets
@@ -91,20 +92,6 @@ def halves_of(tickets: Sequence[StageA]) -> tuple[list[StageA], list[StageA]]:
     return tuple(
         [ticket for ticket, side in zip(tickets, sides, strict=True) if side == which] for which in (False, True)
     )
-
-
-def read_audit(path: Path) -> dict[str, str]:
-    """Category by ticket_key; other fields are left alone."""
-    from verdicts.base.errors import mistake
-    from verdicts.base.jsonl import decode_json, stream_lines
-
-    found = {}
-    for placed in stream_lines(path):
-        row = decode_json(placed.text, path, placed.line)
-        if not isinstance(row, dict) or not all(isinstance(row.get(name), str) for name in ("ticket_key", "category")):
-            raise mistake("is no object with ticket_key and category", "give both as text", path=path, line=placed.line)
-        found[row["ticket_key"]] = row["category"]
-    return found
 
 
 def learn_and_judge(

@@ -14,13 +14,14 @@ from miniature.world.dataset import draw_tickets, sample_world, stage_a_rows
 from tests.support.builders import call, ticket
 from tests.support.fake_engine import FakeEngine
 from tools import placebo
-from tools.folds import figures, halves_of, read_audit
+from tools.folds import figures, halves_of
 from verdicts.base.jsonl import write_rows, write_text
 from verdicts.config.load import load
 from verdicts.config.sections import Config
 from verdicts.engines import Decode, open_engine
 from verdicts.guidance.file import read_guidance
 from verdicts.guidance.replay import start
+from verdicts.measure.audit import read_audit
 from verdicts.measure.jobs import alone, in_processes
 from verdicts.measure.rehearsal import Recall, Rehearsed, judge, play, rates_of, rehearse, with_seed
 from verdicts.records.reflection import Reflection

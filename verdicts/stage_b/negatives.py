@@ -23,21 +23,29 @@ def negatives_in(summary: str, guard: FailFirst) -> list[Fact]:
 
 
 def is_negative(fact: Fact, guard: FailFirst) -> bool:
-    """Whether a fact is one of the guard's negatives: its object and the word against it stand in this one fact.
+    """Whether a fact is one of the guard's negatives (``negative_of``)."""
+    return negative_of(fact, guard) is not None
 
-    Free text (on a label, in a remark) never counts. A fact that says of itself that it is unsure does not either, nor
-    a word that is denied or asked for.
+
+def negative_of(fact: Fact, guard: FailFirst) -> tuple[str, ...] | None:
+    """The guard's negative that a fact is, as object and value or as its words; None where it is none.
+
+    The object and the word against it stand in this one fact. Free text (on a label, in a remark) never counts. A fact
+    that says of itself that it is unsure does not either, nor a word that is denied or asked for.
     """
     if not fact.count or _is_unsure(fact, guard.doubts):
-        return False
+        return None
+    found = (_words_of(fact, negative, guard) for negative in guard.negatives)
+    return next((words for words in found if words), None)
+
+
+def _words_of(fact: Fact, negative: list[str] | Negative, guard: FailFirst) -> tuple[str, ...]:
     said = [*_said(fact)]
-    return any(
-        _holds_all(fact, said, negative, guard)
-        if isinstance(negative, list)
-        else not set(negative.objects).isdisjoint(fact.objects)
-        and any(_stands(word, text, guard) for word in negative.values for text in said)
-        for negative in guard.negatives
-    )
+    if isinstance(negative, list):
+        return tuple(negative) if _holds_all(fact, said, negative, guard) else ()
+    names = (name for name in negative.objects if name in fact.objects)
+    values = (word for word in negative.values if any(_stands(word, text, guard) for text in said))
+    return next(zip(names, values, strict=False), ())
 
 
 def _holds_all(fact: Fact, said: Sequence[str], words: Sequence[str], guard: FailFirst) -> bool:
