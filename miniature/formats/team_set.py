@@ -16,9 +16,10 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from miniature.formats.losses import PLANTED
 from miniature.formats.rows import (
     BROKEN,
-    V2_ONLY,
+    TWICE,
     Broken,
     Generation,
     Row,
@@ -40,6 +41,7 @@ if TYPE_CHECKING:
 
 Planted = list[tuple[str, Row | str]]
 MISSION = "bbu_line"
+SITES = ("bbu.v1", "rru.v1", "bbu.v2", "rru.v2")
 _IRRELEVANT_SHARE, _RRU_SHARE, _LARGE_SHARE, _CHAT_SHARE = 0.1, 0.25, 0.05, 0.1
 _RESUBMITTED_SHARE = 0.03
 _PHOTOS_A_GROUP = 3
@@ -102,10 +104,20 @@ def _sound_photo(album: _Album, domain: str, generation: Generation) -> Row:
     return photo_row(name, [shape.scaled(times) for shape in shapes], generation, size, album.rng)
 
 
-def _broken_photo(album: _Album, domain: str, generation: Generation, kind: str) -> Row | str:
-    """A row that is broken in this way, with what lies at its photo's path."""
-    broken, name = BROKEN[kind], album.name()
-    pixels, shapes = getattr(album, domain)()
+def _irrelevant_photo(album: _Album) -> Row:
+    """A row of an irrelevant photo."""
+    name = album.name()
+    return irrelevant_row(name, album.save(name, album.irrelevant()))
+
+
+def _broken_row(album: _Album, file: str, kind: str) -> Row | str:
+    """A row of this file that is broken in this way, with what lies at its photo's path."""
+    broken, (domain, _, generation) = BROKEN[kind], file.partition(".")
+    if broken.home == "chat":
+        return broken.change(chat_row(album.rng))
+    if broken.home == "irrelevant":
+        return broken.change(_irrelevant_photo(album))
+    name, (pixels, shapes) = album.name(), getattr(album, domain)()
     while not fits(kind, shapes):
         pixels, shapes = getattr(album, domain)()
     size = album.save(name, pixels)
@@ -114,7 +126,15 @@ def _broken_photo(album: _Album, domain: str, generation: Generation, kind: str)
         path.unlink()
     elif broken.photo == "garbage":
         path.write_bytes(b"no photo at all\n" * 40)
-    return broken.change(photo_row(name, shapes, generation, size, album.rng))
+    return broken.change(photo_row(name, shapes, "v1" if generation == "v1" else "v2", size, album.rng))
+
+
+def _home_of(kind: str, turn: int) -> str:
+    """The file that a broken row goes to; kinds that can stand in several take turns."""
+    home = BROKEN[kind].home
+    if home == "v2":
+        return SITES[2 + turn % 2]
+    return SITES[turn % len(SITES)] if home == "site" else home
 
 
 class _Writer:
@@ -127,7 +147,8 @@ class _Writer:
         """One file; ``broken`` are pairs of a kind and its row."""
         rows: Planted = [("", row) for row in sound]
         for pair in broken:
-            rows.insert(self.rng.randrange(len(rows) + 1), pair)
+            place = len(rows) if pair[0] == TWICE else self.rng.randrange(len(rows) + 1)
+            rows.insert(place, pair)
         (self.output / file).parent.mkdir(parents=True, exist_ok=True)
         write_text(self.output / file, "".join(f"{line_of(row)}\n" for _, row in rows))
         self.key += [
@@ -137,30 +158,30 @@ class _Writer:
         ]
 
 
-def _write_training(album: _Album, writer: _Writer, count: int, broken: int) -> int:
-    """Write all training files of ``count`` photos, ``broken`` rows of each kind among them; how many rows."""
-    rng, files = album.rng, [(domain, generation) for generation in ("v1", "v2") for domain in ("bbu", "rru")]
-    bad: dict[tuple[str, str], Planted] = {file: [] for file in files}
+def _write_training(album: _Album, writer: _Writer, count: int, broken: int, plant: str) -> int:
+    """Write all training files of ``count`` photos, ``broken`` rows of each kind among them; returns how many rows."""
+    bad: dict[str, Planted] = {file: [] for file in (*SITES, "irrelevant", "chat")}
     for turn in range(broken):
         for at, kind in enumerate(BROKEN):
-            domain, generation = files[(at + turn) % len(files)]
-            generation = "v2" if kind in V2_ONLY else generation
-            bad[domain, generation].append((kind, _broken_photo(album, domain, generation, kind)))
-    left = count - broken * len(BROKEN)
+            file = _home_of(kind, at + turn)
+            if kind != TWICE:
+                bad[file].append((kind, _broken_row(album, file, kind)))
+    left = count - album.drawn
     no_sites = round(_IRRELEVANT_SHARE * left)
     radio = round(_RRU_SHARE * (left - no_sites))
-    for domain, photos in (("bbu", left - no_sites - radio), ("rru", radio)):
-        for generation, part in (("v1", photos // 2), ("v2", photos - photos // 2)):
-            sound = [_sound_photo(album, domain, generation) for _ in range(part)]
-            writer.write(f"train/{domain}.{generation}.jsonl", sound, bad[domain, generation], BROKEN)
-    irrelevant = []
-    for _ in range(no_sites):
-        name = album.name()
-        irrelevant.append(irrelevant_row(name, album.save(name, album.irrelevant())))
-    writer.write("train/irrelevant.jsonl", irrelevant, [], BROKEN)
-    chats = [chat_row(rng) for _ in range(round(_CHAT_SHARE * count))]
-    writer.write("train/chat.jsonl", chats, [], BROKEN)
-    return count + len(chats)
+    rows: dict[str, list[Row]] = {}
+    for file in SITES:
+        photos = radio if file.startswith("rru") else left - no_sites - radio
+        domain, _, generation = file.partition(".")
+        part = photos // 2 if generation == "v1" else photos - photos // 2
+        rows[file] = [_sound_photo(album, domain, "v1" if generation == "v1" else "v2") for _ in range(part)]
+        bad[file] += [(TWICE, row) for row in rows[file][: broken if file == SITES[0] else 0]]
+    rows["irrelevant"] = [_irrelevant_photo(album) for _ in range(no_sites)]
+    rows["chat"] = [chat_row(album.rng) for _ in range(round(_CHAT_SHARE * count))]
+    for file, sound in rows.items():
+        whole = [PLANTED[plant](row) for row in sound] if file in SITES else sound
+        writer.write(f"train/{file}.jsonl", whole, bad[file], BROKEN)
+    return sum(map(len, rows.values())) + sum(map(len, bad.values()))
 
 
 def _write_tickets(writer: _Writer, tickets: int, held_out: int, broken: int, seed: int) -> int:
@@ -185,6 +206,7 @@ def main(
     broken: Annotated[int, typer.Option(help="Broken rows of each kind; 0 for none.")] = 2,
     tickets: Annotated[int, typer.Option(help="Tickets to learn from, without resubmitted and broken ones.")] = 240,
     held_out: Annotated[int, typer.Option(help="Tickets to judge on.")] = 160,
+    plant: Annotated[str, typer.Option(help="Fault of all sound rows: polygons, lines or counts.")] = "",
     seed: Annotated[int, typer.Option(help="Another seed, another set.")] = 1,
     output: Annotated[Path, typer.Option(help="Folder for the set.")] = Path("data/team"),
 ) -> None:
@@ -192,10 +214,12 @@ def main(
     if count < broken * len(BROKEN) + 10 or min(broken, tickets, held_out) < 0:
         least = broken * len(BROKEN) + 10
         raise mistake(f"too few ({count})", f"give at least {least}: broken rows are photos too", field="--count")
+    if plant not in PLANTED:
+        raise mistake(f"no such fault ({plant})", "name polygons, lines or counts", field="--plant")
     album = _Album(output, seed)
     writer = _Writer(output, Random(f"team:key:{seed}"))
     (output / "train").mkdir(parents=True, exist_ok=True)
-    rows = _write_training(album, writer, count, broken)
+    rows = _write_training(album, writer, count, broken, plant)
     written = _write_tickets(writer, tickets, held_out, broken, seed)
     write_text(output / "key.jsonl", "".join(f"{json.dumps(row, ensure_ascii=False)}\n" for row in writer.key))
     said = f"{count} photos in {rows} training rows, {written} tickets, {len(writer.key)} rows broken on purpose"

@@ -9,7 +9,8 @@ import pytest
 
 from miniature.drawing.photos import paint_photo, paint_things
 from miniature.drawing.scenes import DRAWABLE, photo_ticket
-from miniature.formats.rows import BROKEN, chat_row, line_of, photo_row
+from miniature.formats.losses import PLANTED
+from miniature.formats.rows import BROKEN, TWICE, chat_row, irrelevant_row, line_of, photo_row
 from miniature.formats.rru import paint_rru
 from miniature.formats.shapes import Shape, evenly, line, poly, shapes_of
 from miniature.formats.team_set import main
@@ -27,7 +28,7 @@ FILES = [f"train/{domain}.{generation}.jsonl" for generation in ("v1", "v2") for
 @pytest.fixture(scope="module")
 def team(tmp_path_factory) -> Path:
     folder = tmp_path_factory.mktemp("team")
-    main(count=70, broken=1, tickets=30, held_out=20, seed=1, output=folder)
+    main(count=80, broken=1, tickets=30, held_out=20, plant="", seed=1, output=folder)
     return folder
 
 
@@ -46,13 +47,13 @@ def clockwise(flat: list[int]) -> bool:
 
 def test_all_photos_are_counted_and_each_kind_of_damage_stands_in_the_key_once(team):
     written = [row for file in FILES for row in (team / file).read_text(encoding="utf-8").splitlines()]
-    assert len(written) + len(rows(team / "train/irrelevant.jsonl")) == 70
+    assert len(written) + len(rows(team / "train/irrelevant.jsonl")) == 80 + 1, "one stands twice"
     key = rows(team / "key.jsonl")
     training = Counter(row["kind"] for row in key if row["file"].startswith("train/"))
     tickets = Counter(row["kind"] for row in key if row["file"].startswith("tickets/"))
     assert training == dict.fromkeys(BROKEN, 1) and tickets == dict.fromkeys(BROKEN_TICKETS, 1)
-    assert len(list((team / "images").iterdir())) == 70 - 1, "one photo is missing on purpose"
-    assert len(rows(team / "train/chat.jsonl")) == 7
+    assert len(list((team / "images").iterdir())) == 80 - 1, "one photo is missing on purpose"
+    assert len(rows(team / "train/chat.jsonl")) == 8 + 2
 
 
 @pytest.mark.parametrize("file", FILES)
@@ -84,13 +85,13 @@ def test_every_shape_occurs_and_outlines_of_radio_units_are_no_boxes(team):
 
 
 def test_irrelevant_photos_have_a_box_of_the_whole_frame_and_one_word(team):
-    (first, *_) = rows(team / "train/irrelevant.jsonl")
+    (first, *_) = sound(team, "train/irrelevant.jsonl")
     assert first["summary"] == "无关图片" and first["objects"] == [{"desc": "无关图片", "bbox_2d": [0, 0, 256, 192]}]
 
 
 def test_the_same_arguments_write_the_same_bytes_and_another_seed_others(team, tmp_path):
     for name, seed in (("same", 1), ("other", 2)):
-        main(count=70, broken=1, tickets=30, held_out=20, seed=seed, output=tmp_path / name)
+        main(count=80, broken=1, tickets=30, held_out=20, plant="", seed=seed, output=tmp_path / name)
 
     def everything(folder: Path) -> dict[str, bytes]:
         return {str(path.relative_to(folder)): path.read_bytes() for path in folder.rglob("*") if path.is_file()}
@@ -112,17 +113,18 @@ def test_tickets_have_resubmissions_reasons_of_fails_and_both_generations(team):
 
 
 def test_too_few_photos_for_the_broken_rows_are_refused(tmp_path):
-    with pytest.raises(UserError, match="--count: too few \\(30\\); give at least 36"):
-        main(count=30, broken=1, tickets=1, held_out=1, seed=1, output=tmp_path)
+    with pytest.raises(UserError, match=f"--count: too few \\(30\\); give at least {len(BROKEN) + 10}"):
+        main(count=30, broken=1, tickets=1, held_out=1, plant="", seed=1, output=tmp_path)
 
 
 def test_every_kind_of_damage_changes_its_row_or_its_photo(team):
     """What was left as it was could be found by nobody."""
-    row, ticket = sound(team, "train/rru.v2.jsonl")[0], sound(team, "tickets/bbu_line.jsonl")[0]
+    ticket = sound(team, "tickets/bbu_line.jsonl")[0]
     shapes = [poly("标签/无法识别", [(0, 0), (9, 0), (9, 9), (0, 9)]), line("尾纤/有标签,有套管保护", [(0, 0), (9, 9)])]
-    row |= photo_row("1.jpg", [*shapes, Shape("站点距离/7", "bbox_2d", (1, 2, 30, 40))], "v2", (256, 192), Random(1))
-    same = {kind for kind, broken in BROKEN.items() if line_of(broken.change(row)) == line_of(row)}
-    assert same == {"photo_missing", "photo_is_none"} == {kind for kind in BROKEN if BROKEN[kind].photo != "sound"}
+    site = photo_row("1.jpg", [*shapes, Shape("站点距离/7", "bbox_2d", (1, 2, 30, 40))], "v2", (256, 192), Random(1))
+    whole = {"site": site, "v2": site, "irrelevant": irrelevant_row("2.jpg", (256, 192)), "chat": chat_row(Random(1))}
+    same = {kind for kind, one in BROKEN.items() if line_of(one.change(whole[one.home])) == line_of(whole[one.home])}
+    assert same == {kind for kind, one in BROKEN.items() if one.photo != "sound"} | {TWICE}
     assert [kind for kind, slip in BROKEN_TICKETS.items() if line_of(slip.change(ticket)) == line_of(ticket)] == []
 
 
@@ -194,6 +196,32 @@ def test_shapes_follow_the_drawing_that_the_student_knows():
             side * value / 1000 for side, value in zip((256, 192) * 2, seen.bbox_2d, strict=True)
         )
         assert min(xs) >= left - 1 and max(xs) <= right + 1 and min(ys) >= top - 1 and max(ys) <= bottom + 1
+
+
+@pytest.mark.parametrize(("plant", "changed"), [("polygons", {"poly"}), ("lines", {"line"}), ("counts", {"summary"})])
+def test_a_planted_fault_changes_one_kind_of_answer_and_nothing_else(team, tmp_path, plant, changed):
+    main(count=80, broken=1, tickets=30, held_out=20, plant=plant, seed=1, output=tmp_path)
+    differences = set()
+    for file in FILES:
+        for before, after in zip(sound(team, file), sound(tmp_path, file), strict=True):
+            pairs = [*zip(before["objects"], after["objects"], strict=True), (before, after)]
+            differences |= {name for one, other in pairs for name in one if one[name] != other[name]}
+    assert differences - {"objects"} == changed
+
+
+def test_a_fault_halves_pixels_and_doubles_counts():
+    row = {"objects": [{"desc": "x", "poly": [9, 4, 20, 4, 20, 30]}, {"desc": "y", "line": [2, 3, 40, 50]}],
+           "summary": '{"统计": [{"类别": "标签", "可读性": {"不可读": 2}}], "分组统计": {"1": 2}}'}  # fmt: skip
+    assert PLANTED["polygons"](row)["objects"][0]["poly"] == [4, 2, 10, 2, 10, 15]
+    assert PLANTED["lines"](row)["objects"][1]["line"] == [1, 1, 20, 25]
+    twice = '{"统计": [{"类别": "标签", "可读性": {"不可读": 4}}], "分组统计": {"1": 4}}'
+    assert PLANTED["counts"](row) == row | {"summary": twice}
+    assert PLANTED["counts"]({"summary": "标签×2"}) == {"summary": "标签×2"}
+
+
+def test_a_fault_that_is_none_is_refused(tmp_path):
+    with pytest.raises(UserError, match="--plant: no such fault \\(boxes\\); name polygons, lines or counts"):
+        main(count=80, broken=1, tickets=1, held_out=1, plant="boxes", seed=1, output=tmp_path)
 
 
 def test_a_chat_row_holds_messages_alone():
