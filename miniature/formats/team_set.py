@@ -45,6 +45,7 @@ SITES = ("bbu.v1", "rru.v1", "bbu.v2", "rru.v2")
 _IRRELEVANT_SHARE, _RRU_SHARE, _LARGE_SHARE, _CHAT_SHARE = 0.1, 0.25, 0.05, 0.1
 _RESUBMITTED_SHARE = 0.03
 _PHOTOS_A_GROUP = 3
+_DOMAIN: dict[str, Row] = {"bbu": {}, "rru": {"metadata": {"_fusion_domain": "rru"}}}  # a row without is the mission's
 _JPEG_QUALITY = 92
 
 
@@ -101,7 +102,7 @@ def _sound_photo(album: _Album, domain: str, generation: Generation) -> Row:
     name, (pixels, shapes) = album.name(), getattr(album, domain)()
     times = 2 if album.rng.random() < _LARGE_SHARE else 1
     size = album.save(name, pixels, times)
-    return photo_row(name, [shape.scaled(times) for shape in shapes], generation, size, album.rng)
+    return photo_row(name, [shape.scaled(times) for shape in shapes], generation, size, album.rng) | _DOMAIN[domain]
 
 
 def _irrelevant_photo(album: _Album) -> Row:
@@ -126,7 +127,8 @@ def _broken_row(album: _Album, file: str, kind: str) -> Row | str:
         path.unlink()
     elif broken.photo == "garbage":
         path.write_bytes(b"no photo at all\n" * 40)
-    return broken.change(photo_row(name, shapes, "v1" if generation == "v1" else "v2", size, album.rng))
+    row = photo_row(name, shapes, "v1" if generation == "v1" else "v2", size, album.rng)
+    return broken.change(row | _DOMAIN[domain])
 
 
 def _home_of(kind: str, turn: int) -> str:
@@ -204,7 +206,7 @@ def _write_tickets(writer: _Writer, tickets: int, held_out: int, broken: int, se
 def main(
     count: Annotated[int, typer.Option(help="Photos of the training rows, broken rows among them.")] = 500,
     broken: Annotated[int, typer.Option(help="Broken rows of each kind; 0 for none.")] = 2,
-    tickets: Annotated[int, typer.Option(help="Tickets to learn from, without resubmitted and broken ones.")] = 240,
+    tickets: Annotated[int, typer.Option(help="Tickets to learn from, without resubmitted and broken ones.")] = 320,
     held_out: Annotated[int, typer.Option(help="Tickets to judge on.")] = 160,
     plant: Annotated[str, typer.Option(help="Fault of all sound rows: polygons, lines or counts.")] = "",
     seed: Annotated[int, typer.Option(help="Another seed, another set.")] = 1,
