@@ -2,8 +2,8 @@
 
     python -m miniature.formats.team_set --count 500 --output data/team
 
-In ``<output>``: ``images/``; ``train/{bbu,rru}.{v1,v2}.jsonl`` (a photo a row, all shapes, pixels), ``train/
-irrelevant.jsonl`` and ``train/chat.jsonl``; ``tickets/bbu_line.jsonl`` and ``tickets/held_out.jsonl``; and
+In ``<output>``: ``images/``; ``train/{bbu,rru}/{v1,v2}.jsonl`` (a photo a row, all shapes, pixels), ``train/bbu/
+{irrelevant,chat}.jsonl``; ``tickets/bbu_line.jsonl`` and, to judge on, ``tickets/bbu_line.held_out.jsonl``; and
 ``key.jsonl``: a row a broken row with its file, line, kind and what must become of it. A tenth of the photos are
 irrelevant, a quarter of the rest show radio units, and a twentieth have twice the size. Deterministic in its arguments.
 """
@@ -29,7 +29,7 @@ from miniature.formats.rows import (
     line_of,
     photo_row,
 )
-from miniature.formats.tickets import BROKEN_TICKETS, resubmitted, ticket_row
+from miniature.formats.tickets import BROKEN_TICKETS, EARLIER, resubmitted, ticket_row
 from verdicts.base.errors import mistake
 from verdicts.base.jsonl import write_text
 from verdicts.command.cli import run, say
@@ -41,7 +41,8 @@ if TYPE_CHECKING:
 
 Planted = list[tuple[str, Row | str]]
 MISSION = "bbu_line"
-SITES = ("bbu.v1", "rru.v1", "bbu.v2", "rru.v2")
+SITES = ("bbu/v1", "rru/v1", "bbu/v2", "rru/v2")
+IRRELEVANT_FILE, CHAT_FILE = "bbu/irrelevant", "bbu/chat"
 _IRRELEVANT_SHARE, _RRU_SHARE, _LARGE_SHARE, _CHAT_SHARE = 0.1, 0.25, 0.05, 0.1
 _RESUBMITTED_SHARE = 0.03
 _PHOTOS_A_GROUP = 3
@@ -58,10 +59,10 @@ class _Album:
         (output / "images").mkdir(parents=True, exist_ok=True)
 
     def name(self) -> str:
-        """The next photo's path from the training rows' folder."""
+        """The next photo's path from a folder of training rows."""
         self.drawn += 1
         group, number = divmod(self.drawn - 1, _PHOTOS_A_GROUP)
-        return f"../images/QC-TEMP-{20240101 + self.seed % 28}-{group:07}_{number + 1}.jpg"
+        return f"../../images/QC-TEMP-{20240101 + self.seed % 28}-{group:07}_{number + 1}.jpg"
 
     def bbu(self) -> tuple["np.ndarray", list["Shape"]]:
         """A cabinet with something on it."""
@@ -93,7 +94,7 @@ class _Album:
 
         image = Image.fromarray(pixels)
         image = image.resize((image.width * times, image.height * times))
-        image.save(self.output / "train" / name, quality=_JPEG_QUALITY)
+        image.save(self.output / "train" / "bbu" / name, quality=_JPEG_QUALITY)
         return image.width, image.height
 
 
@@ -113,7 +114,7 @@ def _irrelevant_photo(album: _Album) -> Row:
 
 def _broken_row(album: _Album, file: str, kind: str) -> Row | str:
     """A row of this file that is broken in this way, with what lies at its photo's path."""
-    broken, (domain, _, generation) = BROKEN[kind], file.partition(".")
+    broken, (domain, _, generation) = BROKEN[kind], file.partition("/")
     if broken.home == "chat":
         return broken.change(chat_row(album.rng))
     if broken.home == "irrelevant":
@@ -122,7 +123,7 @@ def _broken_row(album: _Album, file: str, kind: str) -> Row | str:
     while not fits(kind, shapes):
         pixels, shapes = getattr(album, domain)()
     size = album.save(name, pixels)
-    path = album.output / "train" / name
+    path = album.output / "train" / "bbu" / name
     if broken.photo == "missing":
         path.unlink()
     elif broken.photo == "garbage":
@@ -136,7 +137,7 @@ def _home_of(kind: str, turn: int) -> str:
     home = BROKEN[kind].home
     if home == "v2":
         return SITES[2 + turn % 2]
-    return SITES[turn % len(SITES)] if home == "site" else home
+    return SITES[turn % len(SITES)] if home == "site" else f"bbu/{home}"
 
 
 class _Writer:
@@ -149,8 +150,8 @@ class _Writer:
         """One file; ``broken`` are pairs of a kind and its row."""
         rows: Planted = [("", row) for row in sound]
         for pair in broken:
-            place = len(rows) if pair[0] == TWICE else self.rng.randrange(len(rows) + 1)
-            rows.insert(place, pair)
+            last = len(rows) if file.startswith("train/") else 0
+            rows.insert(last if pair[0] in (TWICE, *EARLIER) else self.rng.randrange(len(rows) + 1), pair)
         (self.output / file).parent.mkdir(parents=True, exist_ok=True)
         write_text(self.output / file, "".join(f"{line_of(row)}\n" for _, row in rows))
         self.key += [
@@ -162,7 +163,7 @@ class _Writer:
 
 def _write_training(album: _Album, writer: _Writer, count: int, broken: int, plant: str) -> int:
     """Write all training files of ``count`` photos, ``broken`` rows of each kind among them; returns how many rows."""
-    bad: dict[str, Planted] = {file: [] for file in (*SITES, "irrelevant", "chat")}
+    bad: dict[str, Planted] = {file: [] for file in (*SITES, IRRELEVANT_FILE, CHAT_FILE)}
     for turn in range(broken):
         for at, kind in enumerate(BROKEN):
             file = _home_of(kind, at + turn)
@@ -174,12 +175,12 @@ def _write_training(album: _Album, writer: _Writer, count: int, broken: int, pla
     rows: dict[str, list[Row]] = {}
     for file in SITES:
         photos = radio if file.startswith("rru") else left - no_sites - radio
-        domain, _, generation = file.partition(".")
+        domain, _, generation = file.partition("/")
         part = photos // 2 if generation == "v1" else photos - photos // 2
         rows[file] = [_sound_photo(album, domain, "v1" if generation == "v1" else "v2") for _ in range(part)]
         bad[file] += [(TWICE, row) for row in rows[file][: broken if file == SITES[0] else 0]]
-    rows["irrelevant"] = [_irrelevant_photo(album) for _ in range(no_sites)]
-    rows["chat"] = [chat_row(album.rng) for _ in range(round(_CHAT_SHARE * count))]
+    rows[IRRELEVANT_FILE] = [_irrelevant_photo(album) for _ in range(no_sites)]
+    rows[CHAT_FILE] = [chat_row(album.rng) for _ in range(round(_CHAT_SHARE * count))]
     for file, sound in rows.items():
         whole = [PLANTED[plant](row) for row in sound] if file in SITES else sound
         writer.write(f"train/{file}.jsonl", whole, bad[file], BROKEN)
@@ -198,7 +199,9 @@ def _write_tickets(writer: _Writer, tickets: int, held_out: int, broken: int, se
         again = resubmitted(sound, round(_RESUBMITTED_SHARE * count), writer.rng) if turns else []
         bad = list(zip(list(BROKEN_TICKETS) * turns, rows[count:], strict=True))
         changed: Planted = [(kind, BROKEN_TICKETS[kind].change(row)) for kind, row in bad]
-        writer.write(f"tickets/{MISSION}{file}.jsonl", sound + again, changed, BROKEN_TICKETS)
+        before = zip(list(EARLIER) * turns, sound, strict=False)
+        changed += [(kind, EARLIER[kind].change(row)) for kind, row in before]
+        writer.write(f"tickets/{MISSION}{file}.jsonl", sound + again, changed, BROKEN_TICKETS | EARLIER)
         written += len(sound) + len(again) + len(changed)
     return written
 
@@ -220,7 +223,7 @@ def main(
         raise mistake(f"no such fault ({plant})", "name polygons, lines or counts", field="--plant")
     album = _Album(output, seed)
     writer = _Writer(output, Random(f"team:key:{seed}"))
-    (output / "train").mkdir(parents=True, exist_ok=True)
+    (output / "train" / "bbu").mkdir(parents=True, exist_ok=True)
     rows = _write_training(album, writer, count, broken, plant)
     written = _write_tickets(writer, tickets, held_out, broken, seed)
     write_text(output / "key.jsonl", "".join(f"{json.dumps(row, ensure_ascii=False)}\n" for row in writer.key))

@@ -94,6 +94,13 @@ BROKEN_TICKETS: dict[str, Broken] = {
 }  # fmt: skip
 
 
+# Rows before a sound one of the same group and label: its copy, and what was handed in before it.
+EARLIER: dict[str, Broken] = {
+    "stands_twice": Broken("repaired", dict),
+    "handed_in_anew": Broken("repaired", _first_summary(lambda text: f"{text}，标签/无法识别×1")),
+}
+
+
 def resubmitted(rows: Sequence[Row], count: int, rng: Random) -> list[Row]:
     """Second submissions of ``count`` failed tickets: the same group, passed this time."""
     failed = [row for row in rows if row["label"] == "fail"]

@@ -14,7 +14,7 @@ from miniature.formats.rows import BROKEN, TWICE, chat_row, irrelevant_row, line
 from miniature.formats.rru import paint_rru
 from miniature.formats.shapes import Shape, evenly, line, poly, shapes_of
 from miniature.formats.team_set import main
-from miniature.formats.tickets import BROKEN_TICKETS
+from miniature.formats.tickets import BROKEN_TICKETS, EARLIER
 from miniature.formats.words import summary_v1, summary_v2, v2_of
 from miniature.world.tickets import MISSIONS, base_profile
 from tests.support.whole_chain import rows
@@ -22,7 +22,7 @@ from verdicts.base.errors import UserError
 
 pytest.importorskip("PIL", reason="photos need Pillow: make setup-student")
 
-FILES = [f"train/{domain}.{generation}.jsonl" for generation in ("v1", "v2") for domain in ("bbu", "rru")]
+FILES = [f"train/{domain}/{generation}.jsonl" for generation in ("v1", "v2") for domain in ("bbu", "rru")]
 
 
 @pytest.fixture(scope="module")
@@ -47,13 +47,13 @@ def clockwise(flat: list[int]) -> bool:
 
 def test_all_photos_are_counted_and_each_kind_of_damage_stands_in_the_key_once(team):
     written = [row for file in FILES for row in (team / file).read_text(encoding="utf-8").splitlines()]
-    assert len(written) + len(rows(team / "train/irrelevant.jsonl")) == 80 + 1, "one stands twice"
+    assert len(written) + len(rows(team / "train/bbu/irrelevant.jsonl")) == 80 + 1, "one stands twice"
     key = rows(team / "key.jsonl")
     training = Counter(row["kind"] for row in key if row["file"].startswith("train/"))
     tickets = Counter(row["kind"] for row in key if row["file"].startswith("tickets/"))
-    assert training == dict.fromkeys(BROKEN, 1) and tickets == dict.fromkeys(BROKEN_TICKETS, 1)
+    assert training == dict.fromkeys(BROKEN, 1) and tickets == dict.fromkeys((*BROKEN_TICKETS, *EARLIER), 1)
     assert len(list((team / "images").iterdir())) == 80 - 1, "one photo is missing on purpose"
-    assert len(rows(team / "train/chat.jsonl")) == 8 + 2
+    assert len(rows(team / "train/bbu/chat.jsonl")) == 8 + 2
 
 
 @pytest.mark.parametrize("file", FILES)
@@ -62,7 +62,7 @@ def test_sound_rows_have_one_photo_of_the_stated_size_and_shapes_that_lie_in_it(
 
     assert sound(team, file)
     for row in sound(team, file):
-        with Image.open(team / "train" / row["images"][0]) as image:
+        with Image.open(team / "train" / "bbu" / row["images"][0]) as image:
             assert image.size == (row["width"], row["height"])
         for one in row["objects"]:
             (kind,) = {"bbox_2d", "poly", "line"} & set(one)
@@ -79,13 +79,13 @@ def test_every_shape_occurs_and_outlines_of_radio_units_are_no_boxes(team):
     kinds = Counter(kind for file in FILES for row in sound(team, file) for one in row["objects"] for kind in one)
     assert min(kinds[kind] for kind in ("bbox_2d", "poly", "line", "poly_points", "line_points")) > 0
     units = [
-        one["poly"] for row in sound(team, "train/rru.v1.jsonl") for one in row["objects"] if one["desc"] == "RRU设备"
+        one["poly"] for row in sound(team, "train/rru/v1.jsonl") for one in row["objects"] if one["desc"] == "RRU设备"
     ]
     assert units and all(len({flat[0], flat[2], flat[4], flat[6]}) == 4 for flat in units)
 
 
 def test_irrelevant_photos_have_a_box_of_the_whole_frame_and_one_word(team):
-    (first, *_) = sound(team, "train/irrelevant.jsonl")
+    (first, *_) = sound(team, "train/bbu/irrelevant.jsonl")
     assert first["summary"] == "无关图片" and first["objects"] == [{"desc": "无关图片", "bbox_2d": [0, 0, 256, 192]}]
 
 
