@@ -6,7 +6,8 @@
         --output RUN/evaluation/after.json
 
 In:  a student, held-out tickets (stage_a.jsonl) and photos (sources of fuse), the run's guidance, what was trained on.
-Out: after.json (all scores, digests of what they were made from); after.answers.jsonl beside it, one question a line.
+Out: after.json (all scores, digests of what they were made from); after.answers.jsonl beside it, one question a line;
+     tickets.{repaired,refused,aside}.jsonl, what was done to the tickets, where there is anything (docs/tickets.md).
 
 A held-out ticket or photo whose group or photo was trained on is an error. Killed, it goes on at the last whole batch;
 the files come out the same, byte for byte. Asked again with the same inputs, by content, it keeps what it has.
@@ -28,6 +29,7 @@ if TYPE_CHECKING:
     from verdicts.config.tools import EvaluateConfig
     from verdicts.evaluation.questions import Question
     from verdicts.records.evaluation import Evaluation, MadeFrom, Named, ScoredAnswer
+    from verdicts.records.tickets import StageA
     from verdicts.stage_b.prompts import Prompts
 
 
@@ -53,6 +55,9 @@ def main(
     from verdicts.evaluation.questions import questions_digest
     from verdicts.evaluation.scores import answers_path, tally
     from verdicts.guidance.file import read_guidance
+    from verdicts.intake.given import say_entrance
+    from verdicts.intake.names import Door
+    from verdicts.intake.reader import read_tolerantly, write_lists
     from verdicts.models.fingerprint import checkpoint_hash
     from verdicts.records.evaluation import Evaluation, Named
     from verdicts.stage_b.prompts import load_prompts
@@ -65,7 +70,9 @@ def main(
         {"only_groups_of": only_groups_of} if only_groups_of else {}
     )
     system = prompts.stage_b_system(rules.experiences)
-    questions = read_questions(cfg, prompts, system, inputs)
+    given = read_tolerantly(tickets, Door.of(cfg.mission, cfg.tickets))
+    questions = read_questions(cfg, prompts, system, given.tickets, inputs)
+    say_entrance(given.entrance, tickets)
     student = student or Path(cfg.student.model)
     check_folder(student, weights=True)
     made_from = what_it_is_made_from(cfg, system, inputs, student)
@@ -73,6 +80,7 @@ def main(
         questions, (limits.max_new_tokens, limits.max_new_tokens_dense, cfg.student.max_photo_pixels)
     )
     named = Named(folder=student.as_posix(), sha256=checkpoint_hash(student))
+    write_lists(output.parent, given.notes)
     if old := earlier(output, named, asked, made_from, rules.step):
         keep(old, output)
         return
@@ -117,10 +125,12 @@ def keep(old: "Evaluation", output: Path) -> None:
     cli.say(f"evaluate {old.place}: kept, nothing it was made from has changed; {output}")
 
 
-def read_questions(cfg: "EvaluateConfig", prompts: "Prompts", system: str, inputs: dict[str, Path]) -> "list[Question]":
+def read_questions(
+    cfg: "EvaluateConfig", prompts: "Prompts", system: str, tickets: "list[StageA]", inputs: dict[str, Path]
+) -> "list[Question]":
     """The questions: the configured number of tickets, summaries and dense captions, drawn by the configured seed."""
     from verdicts.evaluation.questions import (
-        read_held_out_tickets,
+        held_out_tickets,
         read_photo_questions,
         read_trained,
         sample_groups,
@@ -128,7 +138,7 @@ def read_questions(cfg: "EvaluateConfig", prompts: "Prompts", system: str, input
     )
 
     seen, limits = read_trained(inputs["trained"]), cfg.evaluate
-    held_out = read_held_out_tickets(inputs["tickets"], cfg.mission.name, seen, inputs.get("only_groups_of"))
+    held_out = held_out_tickets(tickets, inputs["tickets"], seen, inputs.get("only_groups_of"))
     chosen = sample_groups(held_out, limits.tickets, limits.seed, "evaluate.tickets")
     questions = ticket_questions(chosen, prompts, system)
     for task in ("summary", "dense"):

@@ -43,15 +43,15 @@ def main(
     from verdicts.base.jsonl import write_json
     from verdicts.command.cli import say
     from verdicts.config.load import load
+    from verdicts.intake.given import given_tickets
     from verdicts.measure.audit import read_audit
     from verdicts.measure.jobs import alone, in_processes
     from verdicts.measure.rehearsal import with_seed
-    from verdicts.records.tickets import read_tickets
     from verdicts.stage_b.prompts import load_prompts
 
     config = alone(load(models, mission, overlay), jobs)
     load_prompts(config.prompts, config.mission)  # each loop reads them again: a mistake in them is told here
-    halves = halves_of(read_tickets(tickets, config.mission.name))
+    halves = halves_of(given_tickets(tickets, config))
     categories = read_audit(audit) if audit else {}
     pieces = [
         (with_seed(config, seed), halves[half], halves[1 - half], categories)

@@ -47,13 +47,13 @@ def main(
     from verdicts.base.jsonl import write_json
     from verdicts.command.cli import say
     from verdicts.config.load import load
+    from verdicts.intake.given import given_tickets
     from verdicts.measure.jobs import alone, in_processes
-    from verdicts.records.tickets import read_tickets
     from verdicts.stage_b.prompts import load_prompts
 
     config = alone(load(models, mission, overlay), jobs)
     load_prompts(config.prompts, config.mission)  # each loop reads them again: a mistake in them is told here
-    rows = read_tickets(tickets, config.mission.name)
+    rows = given_tickets(tickets, config)
     pieces = [(config, rows, way, range(first, runs, jobs), most) for way in WAYS for first in range(min(jobs, runs))]
     done = [row for found in in_processes(play_seeds, pieces, jobs) for row in found]
     for way in WAYS:

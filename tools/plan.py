@@ -43,14 +43,14 @@ def main(
     from verdicts.command.cli import say
     from verdicts.config.load import load
     from verdicts.engines import open_engine
-    from verdicts.records.tickets import read_tickets
+    from verdicts.intake.given import given_tickets
     from verdicts.rounds.windows import place_of, tickets_of
     from verdicts.runs.cost import duration, run_cost
     from verdicts.stage_b.prompts import load_prompts
 
     config = load(models, mission, overlay)
     prompts = load_prompts(config.prompts, config.mission)
-    rows = read_tickets(tickets, config.mission.name)
+    rows = given_tickets(tickets, config)
     place = place_of(1, len(rows), config.window.tickets)
     window = tickets_of(place, rows, config.window.seed)[: config.plan.tickets]
     started = time.monotonic()

@@ -295,19 +295,16 @@ def take_tickets(source: Path, mission: str, run_dir: Path, door: "Door | None",
     import shutil
 
     from verdicts.base.jsonl import whole_files, write_json
-    from verdicts.command.cli import complain, say
+    from verdicts.command.cli import say
+    from verdicts.intake.given import say_entrance
     from verdicts.intake.reader import LISTS, take_given
-    from verdicts.intake.wording import refused_sentence, repaired_sentence
     from verdicts.records.ticket_index import Tickets
     from verdicts.records.tickets import TicketsSource
 
     if door:
         entrance = take_given(source, door, run_dir)
         labels = entrance.labels
-        if said := refused_sentence(entrance):
-            complain(f"{source}: {said}")
-        if said := repaired_sentence(entrance):
-            say(f"tickets: {said}")
+        say_entrance(entrance, source)
     else:
         entrance, rows = None, Tickets(source, mission)
         labels = {label: rows.count(label) for label in ("fail", "pass")}

@@ -62,6 +62,7 @@ def main(run_dir: Annotated[Path, typer.Option(help="runs/<RUN>/<MISSION>.")]) -
         *([[f"OUT OF DATE: {late}"]] if (late := out_of_date(run_dir)) else []),
         [
             heading(learnt.mission, learnt.status, learnt.rounds),
+            *entrance_lines(run_dir),
             *([f"  {learnt.stop.error}"] if learnt.stop else []),
             *(f"  {sentence}" for sentence in (learnt.status.oscillations if learnt.status else [])),
         ],
@@ -92,6 +93,18 @@ def heading(mission: str, status: LoopStatus | None, rounds: int) -> str:
         "unreadable": "stopped, too much could not be read",
     }
     return f"{mission}: {ends[status.status]}, {status.epochs} epochs, {status.rounds} rounds"
+
+
+def entrance_lines(run_dir: Path) -> list[str]:
+    """What became of the given tickets at the door, where anything was refused or put right."""
+    from verdicts.intake.wording import refused_sentence, repaired_sentence
+    from verdicts.records.synthetic import tickets_source
+
+    source = tickets_source(run_dir)
+    if source is None or source.entrance is None:
+        return []
+    said = (refused_sentence(source.entrance), repaired_sentence(source.entrance))
+    return [f"  tickets: {sentence}" for sentence in said if sentence]
 
 
 def guidance_lines(learnt: Learnt) -> list[str]:

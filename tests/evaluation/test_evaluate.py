@@ -174,6 +174,22 @@ def test_every_question_is_scored_and_counted(bench):
     assert set(snapshot(bench.output.parent)) == {"before.json", "before.answers.jsonl"}
 
 
+def test_held_out_tickets_come_in_as_teams_write_them_and_what_was_done_is_listed_beside_the_scores(bench):
+    bench.evaluate(Speaker())
+    as_strict = bench.answers()
+    rows = [one.model_dump() | {"label": one.label.upper(), "note": "x"} for one in TICKETS]
+    write_rows(bench.folder / "tickets.jsonl", rows)
+    outcome = bench.evaluate(Speaker())
+    assert outcome.code == 0 and "tickets: 5 repairs (label 5)" in outcome.err and "(note 5)" in outcome.err
+    assert bench.answers() == as_strict
+    assert set(snapshot(bench.output.parent)) == {
+        "before.json", "before.answers.jsonl", "tickets.repaired.jsonl", "tickets.aside.jsonl",
+    }  # fmt: skip
+    write_rows(bench.folder / "tickets.jsonl", TICKETS)
+    bench.evaluate(Speaker())
+    assert set(snapshot(bench.output.parent)) == {"before.json", "before.answers.jsonl"}
+
+
 def test_tickets_are_asked_as_the_rollout_asks_them_and_their_labels_stay_behind(bench):
     student = Speaker()
     bench.evaluate(student)

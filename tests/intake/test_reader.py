@@ -10,7 +10,7 @@ from verdicts.base.errors import UserError
 from verdicts.base.jsonl import dump, write_text
 from verdicts.config.load import load
 from verdicts.intake.names import Door
-from verdicts.intake.reader import LISTS, door_digest, read_tolerantly, take_given
+from verdicts.intake.reader import LISTS, door_digest, read_tolerantly, take_given, write_lists
 from verdicts.intake.wording import refused_sentence, repaired_sentence
 from verdicts.records.tickets import read_tickets
 
@@ -146,9 +146,12 @@ def test_lists_of_a_source_of_before_go_with_it(tmp_path):
 
 def test_tickets_in_memory_are_those_that_a_run_gets(tmp_path):
     path = given(tmp_path, row("a"), row("a", per_image={"图片_7": "x×5000"}), row("b", "2"))
-    tickets, entrance = read_tolerantly(path, DOOR)
-    assert take_given(path, DOOR, tmp_path / "run") == entrance
-    assert tickets == read_tickets(tmp_path / "run" / "stage_a.jsonl")
+    given_to_tools, run = read_tolerantly(path, DOOR), tmp_path / "run"
+    assert take_given(path, DOOR, run) == given_to_tools.entrance
+    assert given_to_tools.tickets == read_tickets(run / "stage_a.jsonl")
+    write_lists(tmp_path / "lists", given_to_tools.notes)
+    name = "tickets.repaired.jsonl"
+    assert listed(tmp_path / "lists", name) == listed(run, name) != []
 
 
 def test_the_digest_of_a_door_follows_its_knobs():

@@ -29,7 +29,7 @@ from tests.support.report_runs import (
     tried,
     weighed_run,
 )
-from verdicts.base.jsonl import read_json, read_rows, write_text
+from verdicts.base.jsonl import read_json, read_rows, write_json, write_text
 from verdicts.config.load import read_yaml
 from verdicts.models.fingerprint import sampled_hash
 from verdicts.pages.renderer import PAGES
@@ -39,6 +39,7 @@ from verdicts.records.reflection import AppliedOperation, Operation, RuleTally, 
 from verdicts.records.review import NeedReviewFile, ReviewReason
 from verdicts.records.rollout import Malformed
 from verdicts.records.run import RoundMetrics
+from verdicts.records.tickets import Entrance, TicketsSource
 from verdicts.report.data import why_malformed
 from verdicts.rounds.holdout import side_of
 from verdicts.stats.rates import Rate, wilson
@@ -671,6 +672,7 @@ def test_no_text_is_left_over_and_every_word_of_the_records_is_explained():
         "evidence.fresh",
         "left.",
         "word.",
+        "entrance.",
     )
     figures = ("frr", "false_block", "label_match", "format", "summary_", "attribute_", "dense_")
     assert [key for key in texts if f'"{key}"' not in used and not key.startswith(groups + figures)] == []
@@ -733,3 +735,23 @@ def test_scales_hold_every_interval():
 )
 def test_a_share_never_reads_as_all_or_nothing_unless_it_is(share, said):
     assert percent(share) == said
+
+
+def test_what_became_of_given_tickets_at_the_door_stands_beside_their_source(run):
+    source = TicketsSource(source="given.jsonl", sha256="0" * 64)
+    write_json(run.folder / "config" / "tickets.json", source)
+    assert "REFUSED" not in Page(report(run)).texts["made-of"]
+    done = Entrance(
+        settings="", rows=40, labels={"pass": 36}, replaced=1, repaired={"label": 4, "count": 1}, refused={"label": 3},
+        aside={"<b>": 2},
+    )  # fmt: skip
+    write_json(run.folder / "config" / "tickets.json", source.model_copy(update={"entrance": done}))
+    text = Page(report(run)).texts["made-of"]
+    for sentence in (
+        "REFUSED 3 of 40 rows that can be no ticket: label 3 (tickets.refused.jsonl)",
+        "1 of 40 rows are replaced by later ones of the same ticket",
+        "5 repairs: label 4, count 1 (tickets.repaired.jsonl)",
+        "1 fields kept aside: <b> 2 (tickets.aside.jsonl)",
+    ):
+        assert sentence in text
+    assert "拒收 40 行中的 3 行" in Page(report(run), "zh").texts["made-of"]

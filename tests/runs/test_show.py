@@ -16,10 +16,12 @@ from tests.support.report_runs import (
     tally,
     weighed_run,
 )
+from verdicts.base.jsonl import write_json
 from verdicts.guidance.diff import changes_between
 from verdicts.guidance.file import write_guidance
 from verdicts.records.guidance import MissionGuidance, RemovedRule
 from verdicts.records.reflection import AppliedOperation, Operation, Trial
+from verdicts.records.tickets import Entrance, TicketsSource
 
 TICKETS = [ticket("a"), ticket("b", "fail"), ticket("c")]
 ANSWERS = {"a::pass": "pass pass", "b::fail": "pass pass", "c::pass": "pass fail"}
@@ -225,3 +227,14 @@ def test_a_merge_accounts_for_the_rules_it_replaced():
 def test_rules_are_listed_in_the_order_of_their_numbers():
     changes = changes_between(guidance(0), guidance(2, G10="十", G9="九"), [])
     assert [change.key for change in changes] == ["G9", "G10"]
+
+
+def test_what_was_refused_or_put_right_of_given_tickets_stands_below_the_first_line(run):
+    done = Entrance(settings="", rows=40, labels={"pass": 37}, replaced=0, repaired={"label": 4}, refused={"label": 3},
+                    aside={})  # fmt: skip
+    source = TicketsSource(source="given.jsonl", sha256="0" * 64, entrance=done)
+    write_json(run.folder / "config" / "tickets.json", source)
+    assert show(run).splitlines()[1:3] == [
+        "  tickets: REFUSED 3 of 40 rows (7.5%) that can be no ticket: label 3; see tickets.refused.jsonl",
+        "  tickets: 4 repairs (label 4), see tickets.repaired.jsonl",
+    ]

@@ -19,7 +19,7 @@ from verdicts.corpus.rows import FusedRow, ImageRow, check_photos, parse_line, s
 from verdicts.facts.dense import read_objects
 from verdicts.facts.summary import read_summary
 from verdicts.records.corpus import SftRow, Task
-from verdicts.records.tickets import StageA, Verdict, read_tickets
+from verdicts.records.tickets import StageA, Verdict
 from verdicts.stage_b.prompts import Prompts, name_of_messages
 from verdicts.student.json_scores import is_json
 from verdicts.student.object_scores import without_area
@@ -67,12 +67,11 @@ def read_trained(path: Path) -> Trained:
     return Trained(path, frozenset(groups - {""}), frozenset(photos))
 
 
-def read_held_out_tickets(path: Path, mission: str, trained: Trained, only_groups_of: Path | None) -> list[StageA]:
-    """The held-out tickets of one mission, narrowed to the groups of a distill.val.jsonl where one is given.
+def held_out_tickets(tickets: list[StageA], path: Path, trained: Trained, only_groups_of: Path | None) -> list[StageA]:
+    """The held-out tickets in ``path``, narrowed to the groups of a distill.val.jsonl where one is given.
 
-    Raises UserError for a bad line, for a ticket the student trained on, and where no ticket is left.
+    Raises UserError for a ticket the student trained on, and where no ticket is left.
     """
-    tickets = read_tickets(path, mission)
     if only_groups_of:
         wanted = {row.group_id for row in read_rows(only_groups_of, SftRow)}
         tickets = [ticket for ticket in tickets if ticket.group_id in wanted]

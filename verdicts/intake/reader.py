@@ -8,7 +8,7 @@ import json
 import shutil
 from array import array
 from collections import Counter
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import NamedTuple
 
@@ -18,7 +18,7 @@ from pydantic import BaseModel
 from verdicts.base.digests import digest_of_text
 from verdicts.base.errors import UserError, mistake
 from verdicts.base.json_text import Flaw, decode
-from verdicts.base.jsonl import Placed, decode_json, dump, stream_lines, whole_files
+from verdicts.base.jsonl import Placed, decode_json, dump, stream_lines, whole_files, write_rows
 from verdicts.base.text_files import BOM, open_bytes
 from verdicts.intake.names import Door
 from verdicts.intake.ticket import NotTaken, Repair, mended_ticket
@@ -184,11 +184,29 @@ def checked(path: Path, door: Door) -> tuple[Entrance, dict[int, Replaced]]:
     return reading.entrance(), reading.twice()
 
 
-def read_tolerantly(path: Path, door: Door) -> tuple[list[StageA], Entrance]:
+class Given(NamedTuple):
+    """Given tickets in memory, what the door did, and the records of its lists."""
+
+    tickets: list[StageA]
+    entrance: Entrance
+    notes: list[BaseModel]
+
+
+def read_tolerantly(path: Path, door: Door) -> Given:
     """Given tickets in memory, for tools that keep no copy of them. Raises UserError as checked does."""
     _, replaced = checked(path, door)
-    reading = Reading(path, door, lambda record: None, replaced)
-    return [ticket for _, ticket in reading], reading.entrance()
+    notes: list[BaseModel] = []
+    reading = Reading(path, door, notes.append, replaced)
+    return Given([ticket for _, ticket in reading], reading.entrance(), notes)
+
+
+def write_lists(folder: Path, notes: Sequence[BaseModel]) -> None:
+    """Write the lists that ``notes`` belong into, and remove those that hold nothing any more."""
+    for model, name in LIST_OF.items():
+        if rows := [note for note in notes if isinstance(note, model)]:
+            write_rows(folder / name, rows)
+        else:
+            (folder / name).unlink(missing_ok=True)
 
 
 def take_given(path: Path, door: Door, folder: Path) -> Entrance:

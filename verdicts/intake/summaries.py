@@ -6,10 +6,9 @@ from typing import Any
 
 from verdicts.base.json_text import Flaw, decode
 from verdicts.facts.points import without_distances
+from verdicts.facts.prefix import split_prefix
 from verdicts.records.tickets import RepairKind
 
-# A header of two marks, ``<DOMAIN=BBU>, <TASK=SUMMARY>``, on a line of its own or joined to the payload by a blank.
-_PREFIX = re.compile(r"\s*<DOMAIN=[^<>]*>\s*,?\s*<TASK=[^<>]*>\s*")
 _COUNT = re.compile(r"(?<=×)[0-9]+(?=\s*(?:[，,、；;。]|$))")  # of an item, not of a size on a label in it
 
 
@@ -23,8 +22,8 @@ def mended_summary(given: Any, max_count: int, drop_distances: bool = False) -> 
     if not isinstance(text, str):
         return given, []
     text = _unwrapped(text, kinds)
-    if (found := _PREFIX.match(text)) is not None:
-        text = text[found.end() :]
+    prefix, text = split_prefix(text)
+    if prefix:
         kinds.append("prefix")
     value = _json_object(text)
     if value is not None and len(text.splitlines()) > 1:

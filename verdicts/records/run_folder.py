@@ -71,6 +71,9 @@ RUN_FILES: dict[str, type[BaseModel]] = {
     "evaluation/*/before.answers.jsonl": ScoredAnswer,
     "evaluation/*/after.json": Evaluation,
     "evaluation/*/after.answers.jsonl": ScoredAnswer,
+    "evaluation/*/tickets.repaired.jsonl": TicketRepair,
+    "evaluation/*/tickets.refused.jsonl": RefusedTicket,
+    "evaluation/*/tickets.aside.jsonl": TicketAside,
     "evaluation/*/gate.json": GateRecord,
 }
 

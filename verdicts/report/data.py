@@ -13,6 +13,7 @@ from verdicts.base.jsonl import RowT, read_rows, stream_rows, validate
 from verdicts.config.load import read_yaml
 from verdicts.config.sections import FailFirst
 from verdicts.corpus.distill import OneSided, read_one_sided
+from verdicts.intake.wording import counted
 from verdicts.models.fingerprint import checkpoint_hash, sampled_hash
 from verdicts.records.review import MissionReview, ReviewDecision, ReviewSummary, ReviewTicket
 from verdicts.records.rollout import Malformed, Selection
@@ -135,6 +136,23 @@ class Report:
     def corrected(self) -> VerdictRates | None:
         """The rates against labels as people corrected them; None where they decided nothing."""
         return self.standing.rates if self.standing and self.standing.decisions else None
+
+    @property
+    def entrance(self) -> list[tuple[str, dict[str, object]]]:
+        """What became of the given tickets at the door: names of sentences of the page with what they are filled with.
+
+        None of what did not happen.
+        """
+        done = self.source.entrance if self.source else None
+        if done is None:
+            return []
+        found = (
+            ("refused", sum(done.refused.values()), counted(done.refused)),
+            ("replaced", done.replaced, ""),
+            ("repaired", sum(done.repaired.values()), counted(done.repaired)),
+            ("aside", len(done.aside), counted(done.aside)),
+        )
+        return [(f"entrance.{name}", {"n": n, "rows": done.rows, "why": why}) for name, n, why in found if n]
 
     @property
     def undecided(self) -> int:

@@ -19,7 +19,7 @@ class TicketsAreKnown(Rule):
     says = "records name known tickets"
 
     def see(self, row: PlacedRecord) -> None:
-        if row.name in LISTS:
+        if row.path.name in LISTS:
             return  # what was given, before any edit of stage_a.jsonl
         fields = _fields_of_a_ticket(row.record.__class__)
         if fields is not None and row.record.ticket_key:
