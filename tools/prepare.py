@@ -193,7 +193,7 @@ def prompts_in(texts: dict[Path, str]) -> dict[str, str]:
     """Make's variables for the files of the prompts that the section files name."""
     import yaml
 
-    from verdicts.config.prompts import prompt_path
+    from verdicts.config.prompts import files_in, prompt_path
     from verdicts.runs.freshness import plain_names
 
     found = {}
@@ -203,8 +203,8 @@ def prompts_in(texts: dict[Path, str]) -> dict[str, str]:
         ("PROMPTS_S", "summarize", "summary"),
     ):
         text = next((text for path, text in texts.items() if path.stem == tool), None)
-        names = yaml.safe_load(text)["prompts"][kind].values() if text else ()
-        found[variable] = " ".join(plain_names(os.path.relpath(prompt_path(name)) for name in names if name))
+        named = files_in(yaml.safe_load(text)["prompts"][kind]) if text else ()
+        found[variable] = " ".join(plain_names(os.path.relpath(prompt_path(name)) for _, name in named))
     return found
 
 

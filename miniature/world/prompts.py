@@ -6,6 +6,7 @@ from typing import NamedTuple
 
 from verdicts.config.load import read_yaml
 from verdicts.config.prompts import PromptsSection
+from verdicts.facts.points import PointQuestion
 from verdicts.stage_b.prompts import Prompts, load_prompts
 
 BASE = Path(__file__).resolve().parents[2] / "configs" / "base.yaml"
@@ -15,6 +16,9 @@ class Scene(NamedTuple):
     """What a prompt says of a mission."""
 
     name: str
+    slug: str = ""
+    domain: str = "bbu"
+    points: tuple[PointQuestion, ...] = ()
 
 
 @lru_cache

@@ -244,14 +244,26 @@ def test_a_prompt_of_one_kind_leaves_the_section_files_of_other_tools_as_they_ar
     assert tools_told("dense") == []
 
 
+def test_a_tool_is_told_the_packs_of_its_own_domain_and_mission_alone(layers, tmp_path):
+    packs = {"domain_packs": {"bbu": "dense.user.txt", "rru": "summary.user.txt"}}
+    packs["mission_rules"] = {"bbu_wind": "dense.user.txt", "bbu_line": "summary.user.txt"}
+    change(layers / "models" / "miniature.yaml", prompts={"summary": packs})
+    told = yaml.safe_load(section_text(load("miniature", "bbu_line"), "summarize"))["prompts"]["summary"]
+    assert told["domain_packs"] == {"bbu": "dense.user.txt"} and told["mission_rules"] == {
+        "bbu_line": "summary.user.txt"
+    }
+    packs["domain_packs"]["rru"] = "absent.txt"
+    change(layers / "models" / "miniature.yaml", prompts={"summary": packs})
+    assert "models/miniature.yaml: prompts.summary.domain_packs.rru: no such file" in problem()
+
+
 def test_a_section_of_an_older_version_asks_with_the_prompts_of_then(layers, tmp_path):
     text = section_text(load("miniature", "bbu_line"), "reflect")
     older = {name: part for name, part in yaml.safe_load(text).items() if name != "prompts"}
     path = tmp_path / "reflect.yaml"
     path.write_text(yaml.safe_dump(older, allow_unicode=True), encoding="utf-8")
-    assert read_section(path, SECTION_FILES["reflect"]).prompts.model_dump() == {
-        kind: {"system": f"{kind}.system.txt", "user": f"{kind}.user.txt"} for kind in ("stage_b", "reflect")
-    }
+    prompts = read_section(path, SECTION_FILES["reflect"]).prompts
+    assert (prompts.stage_b.system, prompts.reflect.user) == ("stage_b.system.txt", "reflect.user.txt")
     assert is_older_form(path, text)
 
 

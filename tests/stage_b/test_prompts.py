@@ -11,6 +11,7 @@ from tests.support.builders import G0, MISSION, ticket
 from verdicts.base.errors import UserError
 from verdicts.config import prompts as places
 from verdicts.config.prompts import PROMPTS_DIR, PromptsSection
+from verdicts.config.sections import AskedOfPoint
 from verdicts.stage_b.prompts import Case, Prompts, load_prompts, render_guidance
 
 PROMPTS = prompts_of(MISSION)
@@ -109,12 +110,17 @@ def templates(tmp_path, monkeypatch):
     return tmp_path / "prompts"
 
 
-def loaded(**kinds: dict[str, str]) -> Prompts:
+LINE = Scene(MISSION)
+
+
+def loaded(scene: Scene = LINE, **kinds: dict) -> Prompts:
     """The shipped prompts with some files replaced."""
     named = {kind: {"system": f"{kind}.system.txt", "user": f"{kind}.user.txt"} for kind in ("stage_b", "reflect")}
     named |= {kind: {"system": "", "user": f"{kind}.user.txt"} for kind in ("summary", "dense")}
+    for kind in ("stage_b", "summary", "dense"):
+        named[kind] |= {"domain_packs": {}, "mission_rules": {}}
     section = {kind: files | kinds.get(kind, {}) for kind, files in named.items()}
-    return load_prompts(PromptsSection.model_validate(section), Scene(MISSION))
+    return load_prompts(PromptsSection.model_validate(section), scene)
 
 
 def test_the_templates_of_the_repository_are_whole():
@@ -141,7 +147,7 @@ def test_a_template_without_what_it_is_about_is_refused(templates, name, placeho
 @pytest.mark.parametrize(
     ("text", "why"),
     [
-        ("{summaries}{guidance}", "{guidance} is no placeholder of this prompt; write {summaries}, and {{ and }} for"),
+        ("{summaries}{guidance}", "{guidance} is no placeholder of this prompt; write {summaries} or {mission} or"),
         ("{summaries}{}", "{} is no placeholder"),
         ("{summaries:>40}", "{summaries} is no placeholder"),
         ("{summaries.x}", "{summaries.x} is no placeholder"),
@@ -160,8 +166,14 @@ def test_a_template_with_another_placeholder_or_a_lone_brace_is_refused(template
 @pytest.mark.parametrize(
     ("text", "why"),
     [
-        ("{summaries}", "{summaries} is no placeholder of this prompt; write {{ and }} for braces that are text"),
-        ('{"a": 1}', '{"a"} is no placeholder of this prompt; write {{ and }} for braces that are text'),
+        (
+            "{summaries}",
+            "{summaries} is no placeholder of this prompt; write {domain_pack} or {mission_rules}, and {{ and }} for",
+        ),
+        (
+            '{"a": 1}',
+            '{"a"} is no placeholder of this prompt; write {domain_pack} or {mission_rules}, and {{ and }} for',
+        ),
         (" \n", "the prompt is empty; write what the model is to do"),
     ],
 )
@@ -169,7 +181,7 @@ def test_a_prompt_for_photos_is_checked_as_the_others_are(templates, text, why):
     (templates / "dense.user.txt").write_text(text, encoding="utf-8")
     with pytest.raises(UserError) as caught:
         loaded()
-    assert str(caught.value) == f"{templates / 'dense.user.txt'}: {why}"
+    assert str(caught.value).startswith(f"{templates / 'dense.user.txt'}: {why}")
 
 
 def test_the_name_of_the_mission_may_be_left_out_and_braces_be_text(templates):
@@ -181,3 +193,71 @@ def test_a_template_that_is_gone_is_named(templates):
     (templates / "reflect.user.txt").unlink()
     with pytest.raises(UserError, match=r"reflect\.user\.txt: "):
         loaded()
+
+
+# -- places that a prompt may have
+RRU = Scene(
+    "RRU安装检查",
+    "rru_install",
+    "rru",
+    (AskedOfPoint(what="紧固件", objects=["紧固件"], good=["合格"], bad=["不合格"]),),
+)
+RRU_PHOTOS = {
+    "image_1": "站点距离/126×1，紧固件/合格×2",
+    "image_2": '{"统计": [{"类别": "站点距离", "站点距离": {"126": 1}}, '
+    '{"类别": "紧固件", "安装状态": {"合格": 2, "不合格": 1}}]}',
+    "image_3": "无关图片",
+}
+
+
+def asking(templates, text: str, scene: Scene = RRU) -> Prompts:
+    (templates / "mine.txt").write_text(text, encoding="utf-8")
+    return loaded(scene, stage_b={"user": "mine.txt"})
+
+
+def test_a_prompt_may_count_photos_and_objects(templates):
+    user = asking(templates, "{stats}\n{summaries}").stage_b_user(RRU_PHOTOS)
+    assert user.startswith("照片 3 张；对象数：image_1 2、image_2 3、image_3 0\nimage_1: 站点距离")
+
+
+def test_a_prompt_may_hold_a_line_for_each_install_point(templates):
+    prompts = asking(templates, "安装点：\n{points}\n摘要：\n{summaries}")
+    user = prompts.stage_b_user(RRU_PHOTOS)
+    assert user.startswith(
+        "安装点：\n站点126（image_1、image_2）：紧固件 合格4、不合格1\n无关图片：image_3\n摘要：\nimage_1: "
+    )
+
+
+def test_a_line_for_points_that_a_mission_has_not_leaves_no_blank_line(templates):
+    prompts = asking(templates, "任务：{mission}\n{points}\n{summaries}", Scene(MISSION))
+    assert prompts.stage_b_user({"image_1": "电线/散乱×1"}) == f"任务：{MISSION}\nimage_1: 电线/散乱×1"
+
+
+def test_braces_that_are_text_are_no_places(templates):
+    prompts = asking(templates, "{{points}} {{{{stats}}}} {summaries}", Scene(MISSION))
+    assert prompts.stage_b_user({"image_1": "{points}"}) == "{points} {{stats}} image_1: {points}"
+
+
+def packed(templates, scene: Scene, text: str = "看图。\n{domain_pack}\n{mission_rules}\n一行。") -> str:
+    for name, said in {"mine": text, "bbu": "机柜{a}", "rru": "射频", "wind": "挡风板先看需求"}.items():
+        (templates / f"{name}.txt").write_text(f"{said}\n", encoding="utf-8")
+    packs = {"domain_packs": {"bbu": "bbu.txt", "rru": "rru.txt"}, "mission_rules": {"bbu_wind": "wind.txt"}}
+    return loaded(scene, summary={"user": "mine.txt", **packs}).photo_messages("summary")[0]["content"]
+
+
+def test_a_prompt_may_hold_a_text_of_the_domain_and_one_of_the_mission(templates):
+    assert (
+        packed(templates, Scene("挡风板安装检查", "bbu_wind", "bbu"))
+        == "<image>看图。\n机柜{a}\n挡风板先看需求\n一行。"
+    )
+    assert packed(templates, Scene("RRU线缆", "rru_cable", "rru")) == "<image>看图。\n射频\n一行。"
+
+
+def test_a_domain_without_the_text_that_a_prompt_has_a_place_for_is_refused(templates):
+    (templates / "mine.txt").write_text("{domain_pack}", encoding="utf-8")
+    with pytest.raises(UserError) as caught:
+        loaded(RRU, dense={"user": "mine.txt", "domain_packs": {"bbu": "dense.user.txt"}})
+    assert str(caught.value) == (
+        f"{templates / 'mine.txt'}: has {{domain_pack}}, and prompts.dense.domain_packs names no file for rru; "
+        "name one, or take the place out"
+    )

@@ -60,11 +60,12 @@ _SECTIONS: dict[str, dict[str, Any]] = {
 }
 
 
+_NO_PACKS: dict[str, dict[str, str]] = {"domain_packs": {}, "mission_rules": {}}
 # the only prompts there were
 _PROMPTS = {
-    "stage_b": {"system": "stage_b.system.txt", "user": "stage_b.user.txt"},
+    "stage_b": {"system": "stage_b.system.txt", "user": "stage_b.user.txt", **_NO_PACKS},
     "reflect": {"system": "reflect.system.txt", "user": "reflect.user.txt"},
-    "summary": {"system": "", "user": "summary.user.txt"},
+    "summary": {"system": "", "user": "summary.user.txt", **_NO_PACKS},
 }
 
 

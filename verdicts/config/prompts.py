@@ -6,7 +6,7 @@ file beside it is one too. Section files hold own paths in the first form, from 
 """
 
 import os
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -20,6 +20,9 @@ TextFile = Annotated[str, Field(min_length=1)]
 _OWN = ("./", "../", "/")
 
 
+Packs = dict[Annotated[str, Field(pattern=r"^[a-z0-9_]+$")], TextFile]
+
+
 class TextPrompt(Section):
     """A conversation about text."""
 
@@ -27,17 +30,30 @@ class TextPrompt(Section):
     user: TextFile
 
 
+class StageBPrompt(TextPrompt):
+    """What asks for a verdict. ``domain_packs`` and ``mission_rules``: as of photos."""
+
+    domain_packs: Packs
+    mission_rules: Packs
+
+
 class PhotoPrompt(Section):
-    """A question about a photo; ``system`` "" asks it without a system message."""
+    """A question about a photo; ``system`` "" asks it without a system message.
+
+    ``domain_packs``: domain -> the file that {domain_pack} stands for; ``mission_rules``: mission slug -> the file of
+    {mission_rules}, nothing for a mission without one.
+    """
 
     system: str
     user: TextFile
+    domain_packs: Packs
+    mission_rules: Packs
 
 
 class StageBPrompts(Section):
     """What tools that ask for verdicts need."""
 
-    stage_b: TextPrompt
+    stage_b: StageBPrompt
 
 
 class LearningPrompts(StageBPrompts):
@@ -90,12 +106,27 @@ def _from_here(path: Path) -> str:
     return plain if plain.startswith(_OWN) else f"./{plain}"
 
 
+def files_in(files: Mapping[str, Any], loc: tuple[str, ...] = ()) -> Iterator[tuple[tuple[str, ...], str]]:
+    """The files that a prompts section, or a kind in one, names: (place in the section, name)."""
+    for key, value in files.items():
+        if isinstance(value, Mapping):
+            yield from files_in(value, (*loc, key))
+        elif value:
+            yield (*loc, key), value
+
+
+def own_packs(files: dict[str, Any], domain: str, slug: str) -> dict[str, Any]:
+    """A kind as a mission's tool is told it: the packs of other domains and missions are none of its business."""
+    own = {"domain_packs": domain, "mission_rules": slug}
+    return files | {
+        name: {key: file for key, file in files[name].items() if key == own[name]} for name in own if name in files
+    }
+
+
 def check_prompt_files(prompts: Mapping[str, Any], named_in: Callable[[tuple[str, ...]], Path]) -> None:
     """Raise UserError for a prompt whose file is not there. ``named_in``: the YAML file that says so."""
-    for kind, files in prompts.items():
-        for role, name in files.items() if isinstance(files, dict) else ():
-            if isinstance(name, str) and name and not (path := prompt_path(name)).is_file():
-                there = ", ".join(sorted(p.relative_to(PROMPTS_DIR).as_posix() for p in PROMPTS_DIR.rglob("*.txt")))
-                loc = ("prompts", kind, role)
-                what, todo = f"no such file ({path})", f"write it, or name one of configs/prompts/: {there}"
-                raise mistake(what, todo, path=named_in(loc), field=".".join(loc))
+    for loc, name in files_in(prompts, ("prompts",)):
+        if not (path := prompt_path(name)).is_file():
+            there = ", ".join(sorted(p.relative_to(PROMPTS_DIR).as_posix() for p in PROMPTS_DIR.rglob("*.txt")))
+            what, todo = f"no such file ({path})", f"write it, or name one of configs/prompts/: {there}"
+            raise mistake(what, todo, path=named_in(loc), field=".".join(loc))

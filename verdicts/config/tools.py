@@ -15,7 +15,7 @@ from verdicts.config.base import Section
 from verdicts.config.engine import EngineConfig, without_foreign_knobs
 from verdicts.config.load import read_yaml
 from verdicts.config.older import with_constants_of_before
-from verdicts.config.prompts import LearningPrompts, StageBPrompts, SummaryPrompts
+from verdicts.config.prompts import LearningPrompts, StageBPrompts, SummaryPrompts, own_packs
 from verdicts.config.sections import (
     Compat,
     Config,
@@ -46,7 +46,8 @@ def section_text(config: Config, tool: str) -> str:
     names = list(SECTION_FILES[tool].model_fields)
     data = config.model_dump(mode="json", include=set(names))
     if kinds := _kinds_of_prompts(SECTION_FILES[tool]):
-        data["prompts"] = {kind: data["prompts"][kind] for kind in kinds}
+        mission = config.mission
+        data["prompts"] = {kind: own_packs(data["prompts"][kind], mission.domain, mission.slug) for kind in kinds}
     text: str = yaml.safe_dump({name: data[name] for name in names}, allow_unicode=True, sort_keys=False)
     return text
 

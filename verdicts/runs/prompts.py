@@ -5,6 +5,7 @@ from pathlib import Path
 from typing import NamedTuple
 
 from verdicts.base.jsonl import read_json, stream_rows
+from verdicts.config.prompts import files_in
 from verdicts.config.tools import read_told
 from verdicts.records.evaluation import Evaluation
 from verdicts.records.reflection import Reflection
@@ -34,7 +35,7 @@ def prompts_in_use(run_dir: Path) -> list[PromptInUse]:
     files: dict[str, list[str]] = {}
     for path in sorted((run_dir / "config").glob("*.yaml")):
         for kind, named in read_told(path).get("prompts", {}).items():
-            files.setdefault(kind, [name for name in named.values() if name])
+            files.setdefault(kind, [name for _, name in files_in(named)])
     found: dict[str, dict[str, None]] = {}
     for kind, name in _named(run_dir):
         names = found.setdefault(kind, {})

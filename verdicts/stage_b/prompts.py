@@ -10,15 +10,18 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from string import Formatter
-from typing import NamedTuple, Protocol
+from typing import Any, NamedTuple, Protocol
 
 from pydantic import BaseModel
 
 from verdicts.base.errors import mistake
 from verdicts.base.text_files import read_text
 from verdicts.config.prompts import prompt_path
+from verdicts.facts.counts import render_stats
+from verdicts.facts.points import PointQuestion, render_points
 from verdicts.stage_b.protocol import WORD, clean_summary
 
+_NOTHING = "\0"  # stands for an empty text while lines are looked at
 PHOTO_TASKS = ("summary", "dense")
 _PHOTO = "<image>"  # as verdicts/photos/files.py says
 
@@ -30,16 +33,15 @@ class Placeholders(NamedTuple):
     allowed: tuple[str, ...]
 
 
+# Texts of the domain and of the mission, from files that the configuration names: they stand as they are.
+PACKS = ("domain_pack", "mission_rules")
 # A template without the mission's name still works; one without the rest asks about nothing.
 _PLACES = {
-    ("stage_b", "system"): Placeholders("guidance", ("guidance", "mission")),
-    ("stage_b", "user"): Placeholders("summaries", ("summaries",)),
+    ("stage_b", "system"): Placeholders("guidance", ("guidance", "mission", *PACKS)),
+    ("stage_b", "user"): Placeholders("summaries", ("summaries", "mission", "points", "stats", *PACKS)),
     ("reflect", "system"): Placeholders("guidance", ("guidance", "mission")),
     ("reflect", "user"): Placeholders("cases", ("cases",)),
-    ("summary", "system"): Placeholders("", ()),
-    ("summary", "user"): Placeholders("", ()),
-    ("dense", "system"): Placeholders("", ()),
-    ("dense", "user"): Placeholders("", ()),
+    **{(task, role): Placeholders("", PACKS) for task in PHOTO_TASKS for role in ("system", "user")},
 }
 
 
@@ -59,6 +61,18 @@ class Scene(Protocol):
     def name(self) -> str:
         """The mission's name in records."""
 
+    @property
+    def slug(self) -> str:
+        """Its short name, "" for none."""
+
+    @property
+    def domain(self) -> str:
+        """What its photos show: bbu or rru."""
+
+    @property
+    def points(self) -> Sequence[PointQuestion]:
+        """What each install point is asked for."""
+
 
 class Template(NamedTuple):
     """Both messages of a prompt with their placeholders; ``system`` "" is no message."""
@@ -73,6 +87,7 @@ class Prompts:
 
     mission: str
     templates: Mapping[str, Template]
+    points: Sequence[PointQuestion] = ()
 
     def digest(self, kind: str) -> str:
         """How records name the prompt of a kind: 12 hex digits of a SHA-256 over its two templates."""
@@ -85,7 +100,12 @@ class Prompts:
 
     def stage_b_user(self, per_image: Mapping[str, str]) -> str:
         """The user message of Stage B for one ticket."""
-        return self.templates["stage_b"].user.format(summaries=render_summaries(per_image))
+        template = self.templates["stage_b"].user
+        places = places_in(template)
+        if "points" in places:
+            template = put(template, "points", render_points(per_image, self.points))
+        stats = render_stats(per_image) if "stats" in places else ""
+        return template.format(summaries=render_summaries(per_image), mission=self.mission, stats=stats)
 
     def reflect_system(self, experiences: Mapping[str, str]) -> str:
         """The system message of a reflection on errors made under one guidance."""
@@ -125,26 +145,57 @@ def _name(system: str, user: str) -> str:
 
 
 def load_prompts(section: BaseModel, mission: Scene) -> Prompts:
-    """Read and check the templates that a prompts section names.
+    """Read and check the templates that a prompts section names, and put the mission's packs into them.
 
-    Raises UserError for a file that is not there, and for a template that lacks its placeholder, has an unknown one or
-    a brace that is none.
+    Raises UserError for a file that is not there, for a template that lacks its placeholder, has an unknown one or a
+    brace that is none, and for a place of a pack that no file is named for.
     """
     kinds = section.model_dump()
-    return Prompts(
-        mission.name,
-        {kind: Template(*(_read(kind, role, kinds[kind][role]) for role in Template._fields)) for kind in kinds},
-    )
+    templates = {
+        kind: Template(*(_read(kind, role, named, mission) for role in Template._fields))
+        for kind, named in kinds.items()
+    }
+    return Prompts(mission.name, templates, tuple(mission.points))
 
 
-def _read(kind: str, role: str, name: str) -> str:
-    """A template's text, checked; "" where no file is named."""
-    if not name:
+def _read(kind: str, role: str, named: Mapping[str, Any], mission: Scene) -> str:
+    """A template's text, checked, with its packs in their places; "" where no file is named."""
+    if not named[role]:
         return ""
-    path = prompt_path(name)
+    path = prompt_path(named[role])
     text = read_text(path).strip()
     _check(path, text, *_PLACES[kind, role])
+    places = places_in(text)
+    if "domain_pack" in places:
+        file = named["domain_packs"].get(mission.domain)
+        if not file:
+            what = f"has {{domain_pack}}, and prompts.{kind}.domain_packs names no file for {mission.domain}"
+            raise mistake(what, "name one, or take the place out", path=path)
+        text = put(text, "domain_pack", read_text(prompt_path(file)).strip())
+    if "mission_rules" in places:
+        file = named["mission_rules"].get(mission.slug)
+        text = put(text, "mission_rules", read_text(prompt_path(file)).strip() if file else "")
     return text
+
+
+def places_in(template: str) -> set[str]:
+    """The placeholders of a template."""
+    return {place for _, place, _, _ in Formatter().parse(template) if place is not None}
+
+
+def put(template: str, place: str, text: str) -> str:
+    """A template with a text in a place, its braces too. A line with nothing but a place that stays empty is gone."""
+    parts = []
+    for literal, name, _, _ in Formatter().parse(template):
+        parts.append(_escaped(literal))
+        if name is not None:
+            parts.append((_escaped(text) or _NOTHING) if name == place else f"{{{name}}}")
+    lines = "".join(parts).split("\n")
+    return "\n".join(line.replace(_NOTHING, "") for line in lines if line.strip() != _NOTHING)
+
+
+def _escaped(text: str) -> str:
+    return text.replace("{", "{{").replace("}", "}}")
 
 
 def _check(path: Path, text: str, needed: str, allowed: Sequence[str]) -> None:
