@@ -82,7 +82,7 @@ def main(
     named = Named(folder=student.as_posix(), sha256=checkpoint_hash(student))
     write_lists(output.parent, given.notes)
     if old := earlier(output, named, asked, made_from, rules.step):
-        keep(old, output)
+        keep(old, output, cfg.evaluate)
         return
     part = PartFile(
         output.with_name(f".{output.name}.part"), f"{asked} {named.sha256} {limits.batch}", list[tuple[str, bool]]
@@ -104,6 +104,8 @@ def main(
     write_rows(answers_path(output), answers)
     write_json(output, found)
     part.remove()
+    for warning in cut_off(found, limits):
+        cli.say(warning)
     cli.say(sentence(found, output))
 
 
@@ -115,13 +117,15 @@ def prompts_of(answers: "Sequence[ScoredAnswer]") -> dict[str, list[str]]:
     return {task: list(names) for task, names in found.items()}
 
 
-def keep(old: "Evaluation", output: Path) -> None:
+def keep(old: "Evaluation", output: Path, limits: "EvaluateSection") -> None:
     """Leave the answers as they are; the scores' file is written again, for where the files lie may have changed."""
     from verdicts.base.jsonl import write_json
     from verdicts.evaluation.scores import answers_path
 
     write_json(output, old)
     answers_path(output).touch()
+    for warning in cut_off(old, limits):
+        cli.say(warning)
     cli.say(f"evaluate {old.place}: kept, nothing it was made from has changed; {output}")
 
 
@@ -159,7 +163,8 @@ def what_it_is_made_from(cfg: "EvaluateConfig", system: str, inputs: dict[str, P
         files={name: files_digest([path]) for name, path in inputs.items()},
         guidance=text_digest(system),
         base=taught_from(student),
-        settings=cfg.evaluate.model_dump(exclude={"batch"}) | {"max_photo_pixels": cfg.student.max_photo_pixels},
+        settings=cfg.evaluate.model_dump(exclude={"batch", "max_cut_off"})
+        | {"max_photo_pixels": cfg.student.max_photo_pixels},
     )
 
 
@@ -230,6 +235,22 @@ def ask(
     return [score(question, *answered[at]) for at, question in enumerate(questions)]
 
 
+def cut_off(found: "Evaluation", limits: "EvaluateSection") -> list[str]:
+    """A warning for each task where a larger share of answers than ``max_cut_off`` has no end."""
+    photos = f"{limits.max_new_tokens_dense} tokens: raise evaluate.max_new_tokens_dense"
+    tickets = f"{limits.max_new_tokens} tokens: raise evaluate.max_new_tokens"
+    asked = (
+        ("Stage-B", found.chat.cut_off or 0, found.tickets, tickets),
+        ("summary", found.summary.cut_off or 0, found.summary.photos, photos),
+        ("dense", found.dense.cut_off or 0, found.dense.photos, photos),
+    )
+    return [
+        f"evaluate: WARNING: {cut} of {n} {task} answers ({cut / n:.1%}) were cut off at {where}"
+        for task, cut, n, where in asked
+        if n and cut / n > limits.max_cut_off
+    ]
+
+
 def sentence(found: "Evaluation", output: Path) -> str:
     """The count sentence."""
     from verdicts.evaluation.scores import METRICS
@@ -242,10 +263,13 @@ def sentence(found: "Evaluation", output: Path) -> str:
             shown = f"{score.f1:.1%}" if isinstance(score, F1Record) else str(score)
             said[metric.task].append(f"{metric.brief} {shown}")
     chat, summary, dense = (", ".join(parts) for parts in said.values())
+    counts = {"Stage-B": found.chat.cut_off, "summary": found.summary.cut_off, "dense": found.dense.cut_off}
+    cut = ", ".join(f"{count} {task} answers" for task, count in counts.items() if count)
+    cut = f"cut off: {cut}; " if cut else ""
     return (
         f"evaluate {found.student.folder}: {found.tickets} tickets: {chat}; "
         f"{found.summary.photos} summaries: {summary}; "
-        f"{found.dense.photos} dense: {dense}, {found.dense.malformed} malformed; {output}"
+        f"{found.dense.photos} dense: {dense}, {found.dense.malformed} malformed; {cut}{output}"
     )
 
 

@@ -23,7 +23,7 @@ from verdicts.base.errors import UserError, mistake
 from verdicts.command import cli
 
 # knobs that a state to go on from need not share
-CHANGES_NO_WEIGHT = {"save_steps", "log_steps", "max_tokens", "allow_one_sided"}
+CHANGES_NO_WEIGHT = {"save_steps", "log_steps", "max_tokens", "long_rows", "max_left_out", "allow_one_sided"}
 
 if TYPE_CHECKING:
     from peft import PeftModel
@@ -67,20 +67,37 @@ def _teach(config: Path, train: Path, val: Path, output_dir: Path) -> None:
     layers = top_layers(base, cfg.sft)
     check_folders(base, output_dir)
     encoder = Encoder(base, cfg.student.max_photo_pixels)
-    rows = FusedFile(train, encoder, cfg.sft.max_tokens)
+    leave_out = cfg.sft.long_rows == "leave_out"
+    rows = FusedFile(train, encoder, cfg.sft.max_tokens, leave_out=leave_out)
     if not cfg.sft.allow_one_sided:
         rows.check_both_sides()
-    held_out = FusedFile(val, encoder, cfg.sft.max_tokens, allow_empty=True)
+    held_out = FusedFile(val, encoder, cfg.sft.max_tokens, leave_out=leave_out, allow_empty=True)
+    for file in (rows, held_out):
+        if file.too_long()["share"] > cfg.sft.max_left_out:
+            cli.say(f"sft: WARNING: {left_out(file)}; raise sft.max_tokens, or the longest answers teach nothing")
     metrics = learn(cfg, layers, rows, held_out, output_dir)
     if metrics is not None:
         losses = ", ".join(
             f"{task} {loss['before']:.4g} -> {loss['after']:.4g}" for task, loss in metrics["val"].items()
         )
+        without = "".join(f"{part}; " for part in map(left_out, (rows, held_out)) if part)
         measured = f"val loss {losses}" if losses else f"without validation ({val} has no rows)"
         cli.say(
             f"sft: {metrics['steps']} steps of {metrics['rows_per_step']} rows on language layers "
-            f"{layers[0]}-{layers[-1]}; {measured}; {output_dir}"
+            f"{layers[0]}-{layers[-1]}; {measured}; {without}{output_dir}"
         )
+
+
+def left_out(file: "FusedFile") -> str:
+    """``12 of 400 rows of demo.train.jsonl left out as longer than sft.max_tokens (3.0 %): 12 dense``; "" for none."""
+    if not file.left_out:
+        return ""
+    found, rows = file.too_long(), len(file.facts) + len(file.left_out)
+    tasks = ", ".join(f"{count} {task}" for task, count in found["rows"].items())
+    return (
+        f"{len(file.left_out)} of {rows} rows of {file.path.name} left out as longer than sft.max_tokens "
+        f"({found['share']:.1%}): {tasks}, up to {found['longest']} tokens"
+    )
 
 
 # What several processes learnt with is never let go. Right after the last exchange torch's thread for it, which still
@@ -125,6 +142,8 @@ def learn(
         "val": held_out.sha256,
         "processes": accelerator.num_processes,
     }
+    if rows.left_out or held_out.left_out:
+        run["left_out"] = [rows.too_long(), held_out.too_long()]
     trainer = Trainer(learner, rows, cfg.sft, accelerator, state, run)
     there = (state / STATE).is_file()
     resumed = trainer.resume()
@@ -180,6 +199,7 @@ def what_was_learnt(
     return {
         "learning_parameters": sum(p.numel() for p in trainer.parameters.values()),
         "train": rows.counts(),
+        "too_long": {"train": rows.too_long(), "val": held_out.too_long()},
         "rows_per_step": trainer.plan.rows_per_step,
         "processes": processes,
         "steps": trainer.plan.steps,

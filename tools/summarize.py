@@ -80,11 +80,14 @@ def main(
                 answers |= {answer.image: answer for answer in done}
                 bar.update(len(done))
 
-    outcome = assemble_tickets(intake, of.name, unfit, answers)
+    outcome = assemble_tickets(intake, of.name, unfit, answers, cfg.summarize.broken)
     refused = write(outcome, asked_with(cfg, asked, outcome), output)
     part_path.unlink(missing_ok=True)
     if not outcome.tickets:
         raise mistake(f"no photo of it can be summarised: {outcome.sentence()}", f"see {refused}", path=input)
+    if (share := outcome.cut_off()) > cfg.summarize.max_cut_off:
+        most = f"{cfg.summarize.max_new_tokens} tokens: raise summarize.max_new_tokens"
+        cli.say(f"summarize: WARNING: {share:.1%} of {outcome.answered} answers were cut off at {most}")
     cli.say(f"summarize: {outcome.sentence()}; {output}")
 
 

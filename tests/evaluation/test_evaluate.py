@@ -26,6 +26,7 @@ from verdicts.student.photo_scores import render_dense
 PASS, FAIL = render("pass", "符合要求(G0)"), render("fail", "电线散乱(G0)")
 SUMMARY = "BBU设备/华为,显示完整×1，电线/捆扎整齐×1"
 BOXES = render_dense([((0, 0, 100, 100), "电线/捆扎整齐")])
+FLAT = '{"object_1": {"desc": "毛刺", "poly": [0, 0, 9, 0, 9, 9, 9, 0]}}'
 TIDY, LOOSE = ("电线/捆扎整齐×1",), ("电线/散乱×1",)
 TICKETS = [
     ticket("a", "pass", TIDY),
@@ -362,6 +363,16 @@ def test_a_photo_whose_group_was_trained_on_is_named(bench):
             {"messages": [{"role": "user", "content": "<image>"}, {"role": "assistant", "content": SUMMARY}]},
             "messages: the answer is no JSON list",
         ),
+        (
+            "dense",
+            {"messages": [{"role": "user", "content": "<image>"}, {"role": "assistant", "content": FLAT}]},
+            "messages: an outline encloses nothing (毛刺); correct it",
+        ),
+        (
+            "summary",
+            {"messages": [{"role": "user", "content": "<image>"}, {"role": "assistant", "content": '{"统计": ['}]},
+            "messages: the answer begins as a JSON summary and is no whole one",
+        ),
         ("tickets", {"label": "maybe"}, "label: "),
         ("tickets", {"mission": "BBU安装方式检查"}, "mission: 'BBU安装方式检查' is not this run's mission"),
         ("trained", {"task": "chats"}, "task: "),
@@ -374,6 +385,35 @@ def test_a_bad_line_is_named(bench, name, row, error):
     lines[at] = json.dumps(json.loads(lines[at]) | row, ensure_ascii=False)
     path.write_text("\n".join(lines) + "\n", encoding="utf-8")
     assert f"{path}:{at + 1}: {error}" in refused(bench)
+
+
+def test_answers_cut_off_are_counted_and_a_share_beyond_the_limit_is_said_aloud(bench):
+    def half(row):
+        return (sensible(row), not row.images or "摘要" in row.messages[-1]["content"])
+
+    outcome = bench.evaluate(Speaker(half))
+    assert outcome.code == 0, outcome.err
+    said = "evaluate: WARNING: 3 of 3 dense answers (100.0%) were cut off at 512 tokens: raise "
+    assert said + "evaluate.max_new_tokens_dense" in outcome.err.splitlines()
+    assert "; cut off: 3 dense answers; " in outcome.last_line
+    found = bench.found()
+    assert (found.chat.cut_off, found.summary.cut_off, found.dense.cut_off) == (0, 0, 3)
+    bench.configure(max_cut_off=1.0)
+    again = bench.evaluate(Speaker(half))
+    assert again.code == 0 and "WARNING" not in again.err
+
+
+def test_photos_are_asked_and_scored_in_the_forms_of_such_teams(bench):
+    seen = '<DOMAIN=BBU>, <TASK=DETECTION>\n{"object_1": {"desc": "类别=电线,捆扎=整齐", "line": [[0, 5], [500, 5]]}}'
+    counted = '<DOMAIN=BBU>, <TASK=SUMMARY>\n{"统计": [{"类别": "电线", "捆扎": {"整齐": 1}}]}'
+    bench.photos("dense", seen)
+    bench.photos("summary", counted)
+    turned = '{"统计": [{"捆扎": {"整齐": 1}, "类别": "电线"}]}'
+    outcome = bench.evaluate(Speaker(lambda row: {SUMMARY: turned, BOXES: seen}.get(said := sensible(row), said)))
+    assert outcome.code == 0, outcome.err
+    assert "3 summaries: JSON exact 100.0% [43.9%, 100.0%] (3/3), JSON F1 100.0%; " in outcome.last_line
+    assert "3 dense: lines 100.0%, attributes 100.0%, 0 malformed; " in outcome.last_line
+    assert bench.found().summary.notes == {"other_prefix": 3}
 
 
 @pytest.mark.parametrize(

@@ -5,6 +5,7 @@ What is wrong is said before weights are loaded.
 
 import json
 import os
+import shutil
 import signal
 import subprocess
 import sys
@@ -545,6 +546,30 @@ def test_the_number_of_rows_that_are_too_long_is_said(student, data, tmp_path):
     outcome = teach(student, data, tmp_path, tmp_path / "new", max_tokens=60)
     refused(outcome, "and ")
     assert "more rows are too long; raise it to " in outcome.err
+
+
+def test_rows_that_are_too_long_may_be_left_out_and_are_counted_where_eyes_land_first(student, data, tmp_path):
+    rows = [json.loads(line) for line in (data / "train.jsonl").read_text(encoding="utf-8").splitlines()]
+    longer = tmp_path / "data"
+    longer.mkdir()
+    write_rows(longer / "train.jsonl", [*rows, chat("很长" * 500, rows[0]["messages"][-1]["content"])])
+    shutil.copy(data / "val.jsonl", longer)
+    limits = {"max_tokens": 400, "long_rows": "leave_out", "max_left_out": 0.01}
+    outcome = teach(student, longer, tmp_path, tmp_path / "left_out", **limits)
+    assert outcome.code == 0, outcome.err
+    assert f"; 1 of {len(rows) + 1} rows of train.jsonl left out as longer than sft.max_tokens (" in outcome.last_line
+    assert "sft: WARNING: 1 of " in outcome.err
+    metrics = json.loads((tmp_path / "left_out" / "metrics.json").read_text(encoding="utf-8"))
+    left_out = metrics["too_long"]["train"]
+    assert (left_out["rows"], left_out["share"]) == ({"chat": 1}, round(1 / (len(rows) + 1), 6))
+    assert metrics["too_long"]["val"] == {"rows": {}, "share": 0.0, "longest": 0} and left_out["longest"] > 1000
+    # what is learnt is what the file without the row teaches
+    assert teach(student, data, tmp_path, tmp_path / "without", **limits).code == 0
+    assert tensors(tmp_path / "left_out" / "merged") == tensors(tmp_path / "without" / "merged")
+
+
+def test_a_file_of_which_every_row_is_too_long_is_refused_though_rows_may_be_left_out(student, data, tmp_path):
+    refused(teach(student, data, tmp_path, tmp_path / "new", max_tokens=2, long_rows="leave_out"), "raise it to ")
 
 
 BAD_CONFIGS = {

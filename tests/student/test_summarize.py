@@ -82,7 +82,8 @@ def fake(monkeypatch):
 
 
 def settings(folder: Path, model: Path, **changes: object) -> Path:
-    limits = {"batch": 4, "max_new_tokens": 24, "max_photo_mb": 0.5, "max_photo_megapixels": 1.0} | changes
+    limits = {"batch": 4, "max_new_tokens": 24, "max_photo_mb": 0.5, "max_photo_megapixels": 1.0}
+    limits |= {"broken": "drop_photo", "max_cut_off": 1.0} | changes
     path = folder / "summarize.yaml"
     path.write_text(
         yaml.safe_dump({"student": {"model": str(model), "max_photo_pixels": 0, "n_threads": 1}, "summarize": limits}),
@@ -348,6 +349,45 @@ def test_answers_that_are_no_summary_are_refused_with_what_was_said(fake, config
         tickets[0].per_image == {"image_1": GOOD.format(3), "image_2": GOOD.format(4)} and len(tickets[0].images) == 2
     )
     assert tickets[2].per_image["image_1"] == "电线/散乱×1， 备注: 无"
+
+
+def test_answers_lose_what_stands_around_their_facts_and_the_counts_are_said(fake, config, photos):
+    line = "<DOMAIN=BBU>, <TASK=SUMMARY>\n"
+    fake.replies = {
+        1: (line + '{"统计": [\n {"类别": "标签", "文本": {"10,20,30,40": 1}}\n]}', True),
+        2: ("无关图片，这是图纸", True),
+        5: (line + "电线/散乱×1", True),
+    }
+    outcome = summarize(config, photos)
+    assert "9 photos in = 9 kept + 0 refused; " in outcome.last_line
+    assert "; answers mended: 1 irrelevant, 2 prefix; out/" in outcome.last_line
+    first, second, _ = read_tickets(Path("out/stage_a.jsonl"))
+    assert list(first.per_image.values())[1:3] == [
+        "无关图片",
+        '{"统计": [ {"类别": "标签", "文本": {"10,20,30,40": 1}} ]}',
+    ]
+    assert second.per_image["image_1"] == "电线/散乱×1"
+
+
+@pytest.mark.parametrize(("share", "warned"), [(0.1, True), (0.12, False)])
+def test_a_share_of_answers_cut_off_beyond_the_limit_is_said_aloud(fake, config, photos, tmp_path, share, warned):
+    fake.replies = {5: ("电线", False)}
+    outcome = summarize(settings(tmp_path, tmp_path / "checkpoint", max_cut_off=share), photos)
+    said = "summarize: WARNING: 11.1% of 9 answers were cut off at 24 tokens: raise summarize.max_new_tokens"
+    assert (said in outcome.err.splitlines()) is warned
+
+
+def test_a_group_may_be_left_out_as_a_whole_where_one_of_its_photos_has_no_summary(fake, config, photos, tmp_path):
+    fake.replies = {5: ("电线", False)}
+    outcome = summarize(settings(tmp_path, tmp_path / "checkpoint", broken="drop_group"), photos)
+    assert outcome.last_line.startswith(
+        "summarize: 9 photos in = 6 kept + 3 refused (1 cut_off, 2 incomplete_group); 3 groups in = 2 kept + 1 refused"
+    )
+    rows = read_rows(Path("out/stage_a.refused.jsonl"), Refused)
+    assert [(row.image is None, row.reason, row.detail) for row in rows] == [
+        (False, "cut_off", "电线"), (False, "incomplete_group", ""), (False, "incomplete_group", ""),
+        (True, "incomplete_group", "1 of 3 photos: cut_off"),
+    ]  # fmt: skip
 
 
 def test_an_input_without_any_usable_photo_ends_with_2_and_leaves_the_old_tickets(fake, config, photos):

@@ -24,6 +24,9 @@ _GENERIC = [
 _CONSTANTS: list[dict[str, dict[str, Any]]] = [{
     "loop": {"enough_answers": 8},
     "distill": {"min_agreement": 0.0},
+    "summarize": {"broken": "drop_photo", "max_cut_off": 0.01},
+    "sft": {"long_rows": "stop", "max_left_out": 0.01},
+    "evaluate": {"max_cut_off": 0.01},
     "reflect": {
         "trial": {
             "discard": 0.5, "min_elsewhere": 0.5, "min_unseen": 0.25, "harm": 2.0,

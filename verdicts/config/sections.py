@@ -259,6 +259,8 @@ class SummarizeSection(Section):
     max_new_tokens: Count
     max_photo_mb: Annotated[float, Field(gt=0)]
     max_photo_megapixels: Annotated[float, Field(gt=0)]
+    broken: Literal["drop_photo", "drop_group"]
+    max_cut_off: Share
 
 
 class SftSection(Section):
@@ -278,6 +280,8 @@ class SftSection(Section):
     batch_rows: Count
     accumulate: Count
     max_tokens: Count
+    long_rows: Literal["stop", "leave_out"]
+    max_left_out: Share
     max_grad_norm: Annotated[float, Field(gt=0)]
     weight_decay: Annotated[float, Field(ge=0)]
     save_steps: Count
@@ -294,6 +298,7 @@ class EvaluateSection(Section):
     max_new_tokens_dense: Count
     tickets: Count
     photos: Count
+    max_cut_off: Share
     seed: int
 
 

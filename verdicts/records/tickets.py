@@ -16,7 +16,7 @@ Refusal = Literal[
     "bad_name", "unknown_extension", "convert_to_jpeg", "missing", "unreadable", "not_a_file", "empty_file",
     "too_large", "too_many_pixels", "too_narrow", "not_an_image", "broken",
     "no_label", "no_group", "nested_groups", "duplicate_group", "empty_group", "no_photo_left",
-    "empty_summary", "coordinates", "cut_off",
+    "empty_summary", "coordinates", "cut_off", "incomplete_group",
 ]  # fmt: skip
 
 

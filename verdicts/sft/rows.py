@@ -8,9 +8,9 @@ from collections import Counter
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
-from verdicts.base.errors import mistake
+from verdicts.base.errors import UserError, mistake
 from verdicts.base.progress import progress
 from verdicts.corpus.rows import FusedRow, check_photos, only_verdict, parse_line, stated_verdict, stream
 from verdicts.photos.files import MAX_ASPECT, NotAPhoto, stored_size
@@ -39,11 +39,14 @@ class RowFacts:
 class FusedFile:
     """A fused file, checked; rows stay in the file (one in memory takes some hundred bytes, whatever its length).
 
-    Raises UserError for the first bad row (unknown role, missing answer, missing photo, …), for rows longer than
-    ``max_tokens``, and for a file without rows unless ``allow_empty``. ``sha256`` is the file's.
+    Rows longer than ``max_tokens`` are an error, or with ``leave_out`` those of ``left_out``, which nothing learns
+    from. Raises UserError for the first bad row (unknown role, missing answer, missing photo, …), for a long one, where
+    all are too long, and for a file without rows unless ``allow_empty``. ``sha256`` is the file's.
     """
 
-    def __init__(self, path: Path, encoder: "Encoder", max_tokens: int, *, allow_empty: bool = False) -> None:
+    def __init__(
+        self, path: Path, encoder: "Encoder", max_tokens: int, *, leave_out: bool = False, allow_empty: bool = False
+    ) -> None:
         self.path, self.encoder = path, encoder
         digest = hashlib.sha256()
         self.facts: list[RowFacts] = []
@@ -54,16 +57,22 @@ class FusedFile:
         self.sha256 = digest.hexdigest()
         if not self.facts and not allow_empty:
             raise mistake("the file holds no record", "make it again with fuse", path=path)
-        long = [fact for fact in self.facts if fact.tokens > max_tokens]
-        if long:
-            others = f", and {len(long) - 1} more rows are too long" if len(long) > 1 else ""
-            what = f"{long[0].tokens} tokens, more than sft.max_tokens ({max_tokens}){others}"
-            raise mistake(
-                what,
-                f"raise it to {max(fact.tokens for fact in long)}, or shorten or delete the row",
-                path=path,
-                line=long[0].line,
-            )
+        self.left_out = [fact for fact in self.facts if fact.tokens > max_tokens]
+        if self.left_out and not (leave_out and len(self.left_out) < len(self.facts)):
+            raise self._too_long(max_tokens)
+        self.facts = [fact for fact in self.facts if fact.tokens <= max_tokens]
+
+    def _too_long(self, max_tokens: int) -> UserError:
+        """The error of rows that are too long, at the first of them."""
+        long = self.left_out
+        others = f", and {len(long) - 1} more rows are too long" if len(long) > 1 else ""
+        return mistake(
+            f"{long[0].tokens} tokens, more than sft.max_tokens ({max_tokens}){others}",
+            f"raise it to {max(fact.tokens for fact in long)}, shorten or delete the row, or set sft.long_rows: "
+            f"leave_out ({len(long)} of {len(self.facts)} rows, {len(long) / len(self.facts):.1%})",
+            path=self.path,
+            line=long[0].line,
+        )
 
     def _fact(self, line: int, offset: int, raw: bytes) -> RowFacts:
         row = parse_line(raw, FusedRow, self.path, line)
@@ -107,6 +116,13 @@ class FusedFile:
                 path=self.path,
                 field="sft.allow_one_sided",
             )
+
+    def too_long(self) -> dict[str, Any]:
+        """How many rows were left out for their length, of each task, their share and the longest in tokens."""
+        rows = Counter(fact.task for fact in self.left_out)
+        share = len(self.left_out) / (len(self.facts) + len(self.left_out)) if self.left_out else 0.0
+        longest = max((fact.tokens for fact in self.left_out), default=0)
+        return {"rows": dict(sorted(rows.items())), "share": round(share, 6), "longest": longest}
 
     def counts(self) -> dict[str, dict[str, int]]:
         """Rows and learnt tokens of each task."""

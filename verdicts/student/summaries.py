@@ -8,10 +8,11 @@ bytes of one that was not.
 import hashlib
 import io
 import json
+from collections import Counter
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
-from typing import NamedTuple
+from typing import Literal, NamedTuple
 
 from verdicts.base.record import Record
 from verdicts.config.tools import SummarizeConfig
@@ -23,6 +24,7 @@ from verdicts.photos.intake import Unfit
 from verdicts.records.summaries import SummariesAsked
 from verdicts.records.tickets import Refusal, Refused, StageA
 from verdicts.stage_b.prompts import name_of_messages
+from verdicts.student.answer_text import Mending, as_line
 from verdicts.student.coordinates import has_coordinates
 from verdicts.student.model import Dialogue, PhotoInputs, Student
 
@@ -33,7 +35,7 @@ READERS = 4  # threads that read photos while the model answers the batch before
 class PhotoAnswer(Record):
     """What became of one photo: a summary, or a reason to refuse it.
 
-    ``sha256``: of the file's bytes, "" where they could not be read.
+    ``sha256``: of the file's bytes, "" where they could not be read. ``mended``: what was taken off the answer.
     """
 
     image: str
@@ -41,6 +43,7 @@ class PhotoAnswer(Record):
     summary: str
     reason: Refusal | None
     detail: str
+    mended: list[Mending] = []  # noqa: RUF012
 
 
 def cut_batches(sizes: Mapping[str, tuple[int, int]], tokens: Callable[[int, int], int], batch: int) -> list[list[str]]:
@@ -152,7 +155,7 @@ def _answer(
             )
             continue
         text, ended = next(written)
-        line = " ".join(part for part in map(str.strip, text.splitlines()) if part)
+        line, mended = as_line(text)
         reason = refusal_reason(line, ended)
         answers.append(
             PhotoAnswer(
@@ -161,6 +164,7 @@ def _answer(
                 summary="" if reason else line,
                 reason=reason,
                 detail=line if reason else "",
+                mended=mended,
             )
         )
     return answers
@@ -183,6 +187,12 @@ class SummarizeResult(NamedTuple):
     photos: int
     groups: int
     nested: int
+    mended: Mapping[Mending, int] = {}
+    answered: int = 0
+
+    def cut_off(self) -> float:
+        """The share of answers that had no end."""
+        return sum(row.reason == "cut_off" for row in self.refused) / max(1, self.answered)
 
     def sentence(self) -> str:
         """The counts: what came in is what was kept and what was refused."""
@@ -195,7 +205,8 @@ class SummarizeResult(NamedTuple):
         groups = f"{self.groups} groups in = {len(self.tickets)} kept + {self.groups - len(self.tickets)} refused"
         inside = f"; {self.nested} photos in folders inside their group" if self.nested else ""
         photos = f"{self.photos} photos in = {self.photos - lost} kept + {lost} refused{why}"
-        return f"{photos}; {groups}{inside}{self._to_convert()}"
+        mended = ", ".join(f"{count} {kind}" for kind, count in sorted(self.mended.items()))
+        return f"{photos}; {groups}{inside}{f'; answers mended: {mended}' if mended else ''}{self._to_convert()}"
 
     def _to_convert(self) -> str:
         """What was given in a format that is not read here, by format."""
@@ -212,15 +223,25 @@ class SummarizeResult(NamedTuple):
 
 
 def assemble_tickets(
-    intake: Intake, mission: str, unfit: Mapping[str, Unfit], answers: Mapping[str, PhotoAnswer]
+    intake: Intake,
+    mission: str,
+    unfit: Mapping[str, Unfit],
+    answers: Mapping[str, PhotoAnswer],
+    broken: Literal["drop_photo", "drop_group"] = "drop_photo",
 ) -> SummarizeResult:
-    """Put the answers back into their groups. ``unfit``: photos that were not shown to the student."""
+    """Put the answers back into their groups. ``unfit``: photos that were not shown to the student.
+
+    ``broken``: whether a group goes on without a photo that has no summary, or is left out with all its photos.
+    """
     tickets: list[StageA] = []
     refused = list(intake.strays)
     for group in intake.groups:
         kept = []
-        for image in group.images:
-            reason, detail = _refusal(group, image, unfit, answers)
+        reasons = [_refusal(group, image, unfit, answers) for image in group.images]
+        lost = [reason for reason, _ in reasons if reason]
+        incomplete = broken == "drop_group" and 0 < len(lost) < len(reasons)
+        for image, (why, detail) in zip(group.images, reasons, strict=True):
+            reason = why or ("incomplete_group" if incomplete else None)
             if reason:
                 refused.append(
                     Refused(image=image, group_id=group.group_id, label=group.label, reason=reason, detail=detail)
@@ -238,12 +259,15 @@ def assemble_tickets(
                     image=None,
                     group_id=group.group_id,
                     label=group.label,
-                    reason=group.unfit or "no_photo_left",
-                    detail=group.detail,
+                    reason=group.unfit or ("incomplete_group" if incomplete else "no_photo_left"),
+                    detail=f"{len(lost)} of {len(reasons)} photos: {', '.join(lost)}" if incomplete else group.detail,
                 )
             )
     photos = len(intake.strays) + sum(len(group.images) for group in intake.groups)
-    return SummarizeResult(tickets, refused, photos, len(intake.groups), sum(group.nested for group in intake.groups))
+    nested = sum(group.nested for group in intake.groups)
+    shown = [answers[image] for group in intake.groups for image in group.images if image in answers]
+    mended = Counter(kind for answer in shown for kind in answer.mended)
+    return SummarizeResult(tickets, refused, photos, len(intake.groups), nested, mended, len(shown))
 
 
 def _refusal(
