@@ -31,8 +31,9 @@ checkpoints/%/metrics.json: $(R)/config/sft.yaml data/fused/%.train.jsonl data/f
 .PRECIOUS: checkpoints/%/metrics.json
 JUDGED := $(R)/evaluation/$(FUSION)-$(QUESTIONS)
 TRAINED := data/fused/$(FUSION).train.jsonl
-# $(call held,dense): the file of held-out questions of that kind.
-held = "$$HELD_OUT/$(MISSION).$(1).jsonl"
+# $(call held,dense): the file of held-out questions of that kind, the mission's or else the folder's.
+held = "$$HELD_OUT/$$({ [ -e "$$HELD_OUT/$(MISSION).$(1).jsonl" ] || [ ! -e "$$HELD_OUT/$(1).jsonl" ]; } && \
+  echo '$(MISSION).')$(1).jsonl"
 ASK = $(call TOOL,evaluate) --config $< --guidance $(R)/guidance.json --trained $(TRAINED) \
   --tickets $(call held,stage_a) --summary $(call held,summary) --dense $(call held,dense) --output $@
 $(JUDGED)/before.json: $(R)/config/evaluate.yaml $(R)/guidance.json $(PROMPTS_B) $(TRAINED)

@@ -1,13 +1,18 @@
 """tools.questions: held-out questions are named by what they are, wherever they lie."""
 
+import os
 import shutil
+import subprocess
 import time
+from pathlib import Path
 
 import pytest
 
 from tests.support.builders import call
 from verdicts.base.jsonl import write_text
 from verdicts.evaluation.question_files import held_out_files
+
+ROOT = Path(__file__).resolve().parents[2]
 
 
 @pytest.fixture
@@ -52,6 +57,25 @@ def test_a_file_that_is_not_there_is_named(folder, kind):
     path.unlink()
     outcome = call("questions", held_out=folder, mission="bbu_line")
     assert (outcome.code, outcome.out) == (2, "") and f"{path}: no such file; " in outcome.err
+
+
+@pytest.mark.parametrize(
+    ("there", "taken"),
+    [
+        (("bbu_line.dense.jsonl", "dense.jsonl"), "bbu_line.dense.jsonl"),
+        (("dense.jsonl",), "dense.jsonl"),
+        ((), "bbu_line.dense.jsonl"),
+    ],
+)
+def test_a_file_of_no_mission_is_taken_where_the_missions_own_is_not_there(tmp_path, there, taken):
+    held_out = tmp_path / "it's held $out"
+    for name in there:
+        write_text(held_out / name, f"{name}\n")
+    assert held_out_files(held_out, "bbu_line")[2] == held_out / taken
+    words = ["make", "-s", "GRAPH=1", "MISSION=bbu_line", "--eval", "asked: ; @printf %s $(call held,dense)", "asked"]
+    env = {"PATH": os.environ["PATH"], "HELD_OUT": str(held_out)}
+    done = subprocess.run(words, cwd=ROOT, env=env, capture_output=True, text=True)
+    assert done.stdout == str(held_out / taken), done.stderr
 
 
 def test_it_answers_before_anybody_waits(folder):

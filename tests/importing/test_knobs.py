@@ -122,6 +122,20 @@ def test_the_groups_of_a_named_file_are_held_out_in_place_of_a_share(desk):
     )
 
 
+def test_the_groups_of_held_out_tickets_are_held_out_too(desk):
+    desk.write(*(desk.row(number) for number in range(4)))
+    tickets = desk.folder / "tickets.jsonl"
+    tickets.write_text('{"group_id": "QC-AB-20250101-00002", "label": "通过"}\n{"group_id": "elsewhere"}\n')
+    assert desk.run(held_out={"tickets": [str(tickets)], "share": 0.0}).code == 0
+    assert [row.group_id for row in desk.rows("held_out/summary")] == ["QC-AB-20250101-00002"]
+    tickets.write_text('{"group": "QC-AB-20250101-00002"}\n')
+    outcome = desk.run(held_out={"tickets": [str(tickets)]})
+    assert (outcome.code, outcome.err.strip()) == (
+        2,
+        f"{tickets}:1: group_id: names no group; write its group_id",
+    )
+
+
 def test_a_field_that_is_named_is_passed_by_and_counted(desk):
     desk.write(desk.row(1, id=7) | {"objects": [BOX | {"score": 1.0}, LINE | {"score": 0.5}]}, desk.row(2, sumary="x"))
     assert desk.run(ignore=["id", "score"]).code == 0

@@ -303,11 +303,12 @@ class EvaluateSection(Section):
 
 
 class HeldOutRows(Section):
-    """Which groups of an import are kept for questions: those of the named files, else a seeded share."""
+    """Which groups of an import are kept for questions: those of named files, else a seeded share; those of tickets."""
 
     share: Share
     seed: int
     files: list[str]
+    tickets: list[str]
 
 
 class ImportSection(Section):

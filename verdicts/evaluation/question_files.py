@@ -10,8 +10,17 @@ KINDS = ("stage_a", "summary", "dense")
 
 
 def held_out_files(folder: Path, mission: str) -> list[Path]:
-    """The three files of a mission in a folder of held-out questions, in the order of KINDS."""
-    return [folder / f"{mission}.{kind}.jsonl" for kind in KINDS]
+    """The three files of a mission in a folder of held-out questions, in the order of KINDS.
+
+    Where the folder has none of the mission's name, it is the file of the kind alone, as an import writes it.
+    """
+    return [held_out_file(folder, mission, kind) for kind in KINDS]
+
+
+def held_out_file(folder: Path, mission: str, kind: str) -> Path:
+    """The mission's file of a kind, or else the folder's."""
+    own, any_mission = folder / f"{mission}.{kind}.jsonl", folder / f"{kind}.jsonl"
+    return any_mission if any_mission.exists() and not own.exists() else own
 
 
 def files_digest(paths: Iterable[Path]) -> str:

@@ -13,14 +13,14 @@ import hashlib
 import json
 import os
 import tempfile
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from functools import lru_cache
 from pathlib import Path
 from typing import Any, TextIO
 
 from verdicts.base.errors import UserError, mistake
 from verdicts.base.json_text import Flaw, decode
-from verdicts.base.jsonl import decode_json, dump, json_text, whole_files
+from verdicts.base.jsonl import decode_json, dump, json_text, stream_lines, whole_files
 from verdicts.base.text_files import line_text
 from verdicts.config.sections import HeldOutRows, ImportSection, SummarizeSection
 from verdicts.corpus.distill import Validation
@@ -102,7 +102,7 @@ class Importer:
     def __init__(self, reader: Reader, settings: ImportSection, asked: Asked):
         self._reader, self._settings, self._asked = reader, settings, asked
         self._seen: dict[bytes, str] = {}
-        self._held_by_file: set[str] = set()
+        self._held_by_name = groups_of_tickets(settings.held_out.tickets)
         self._validation = Validation(settings.held_out.share, settings.held_out.seed)
         self.account = ImportAccount()
 
@@ -176,7 +176,7 @@ class Importer:
         self.account.groups.add(group)
         self._validation.see(_salted(group))
         if held_out:
-            self._held_by_file.add(group)
+            self._held_by_name.add(group)
         waiting = {"photo": found.photo, "named": found.named, "group": found.group, "irrelevant": found.irrelevant}
         kept.write(dump(waiting | self._answers(found)) + "\n")
 
@@ -219,9 +219,9 @@ class Importer:
         self.account.written[place] += 1
 
     def _is_held_out(self, group: str) -> bool:
-        if self._settings.held_out.files:
-            return group in self._held_by_file
-        return _salted(group) in self._validation
+        if group in self._held_by_name:
+            return True
+        return not self._settings.held_out.files and _salted(group) in self._validation
 
 
 def partial_prefix(domain: str) -> dict[str, str]:
@@ -248,6 +248,22 @@ def check_held_out_files(settings: HeldOutRows, files: Sequence[Path]) -> None:
             f"name some of {', '.join(sorted(names))}",
             field="import.held_out.files",
         )
+
+
+def groups_of_tickets(paths: Iterable[str]) -> set[str]:
+    """The groups that tickets name, whatever else a line holds of them.
+
+    Raises UserError for a line without a ``group_id``.
+    """
+    groups = set()
+    for path in map(Path, paths):
+        for line in stream_lines(path):
+            value = decode_json(line.text, path, line.line)
+            group = value.get("group_id") if isinstance(value, dict) else None
+            if not isinstance(group, str) or not group:
+                raise mistake("names no group", "write its group_id", path=path, line=line.line, field="group_id")
+            groups.add(group)
+    return groups
 
 
 def _salted(group: str) -> str:
