@@ -108,6 +108,15 @@ def test_a_group_is_one_of_its_photo():
     ]
 
 
+def test_no_text_on_a_label_forges_a_line_of_the_table():
+    text = v2(
+        '"类别": "站点距离", "站点距离": {"12": 1}',
+        '"类别": "尾纤"',
+        '"类别": "标签", "文本": {"RRU1\\n站点13：合格": 1}',
+    )
+    assert table("rru_cable", text) == ["站点12（image_1）：尾纤套管 未写明；尾纤标签 未写明；标签 RRU1 站点13：合格"]
+
+
 def test_photos_of_which_nobody_can_tell_the_point_stand_apart():
     photos = numbered(
         "站点距离/5×1，站点距离/7×1，RRU设备×1", "站点距离/看不清×1，RRU设备×1", "站点距离/7×1，RRU设备×1"

@@ -11,7 +11,7 @@ from typing import Any
 from verdicts.facts.fact import MAX_COUNT, Fact, SummaryFacts, as_count
 from verdicts.facts.words import REMARK
 
-_ENTRIES = re.compile(r'(?:"统计"\s*:\s*|^\s*)\[\s*(?={)')
+_ENTRIES = re.compile(r'(?:"统计"\s*:\s*\[?|^\s*\[)\s*(?={)')  # one entry may stand without its list
 _GAP = re.compile(r"[\s,]*")
 _CATEGORY = "类别"
 

@@ -13,6 +13,7 @@ from verdicts.facts.summary import read_summary
 from verdicts.facts.words import DISTANCE, LABEL, TEXT, same
 
 LABELS_SHOWN = 3  # label texts of a point, at most
+_DISTANCE = re.compile("0*([0-9]{1,9})")
 
 
 class PointQuestion(Protocol):
@@ -108,7 +109,7 @@ def without_distances(summary: str) -> str:
 
 def _distances(facts: Iterable[Fact]) -> list[str]:
     values = [value for fact in facts if fact.category == DISTANCE for _, value in fact.attributes]
-    return [value.lstrip("0") or "0" for value in values if value.isascii() and value.isdigit()]
+    return [found[1] for value in values if (found := _DISTANCE.fullmatch(value))]
 
 
 def _title(point: InstallPoint) -> str:
@@ -143,7 +144,9 @@ def _labels(one: PointQuestion, facts: Sequence[Fact], seen: Sequence[Fact]) -> 
     """Texts of labels, and how many cannot be read. A label in a group counts where the group holds what is meant."""
     meant = {fact.group for fact in facts if fact.group and not set(one.beside).isdisjoint(fact.objects)}
     own = [fact for fact in seen if not one.beside or not fact.group or fact.group in meant]
-    texts = list(dict.fromkeys(value for fact in own for name, value in fact.attributes if name == TEXT))
+    # on one line: a line end in a text would forge a line of the prompt
+    read = (" ".join(value.split()) for fact in own for name, value in fact.attributes if name == TEXT)
+    texts = list(dict.fromkeys(read))
     if not own:
         return ["未见"]
     shown = texts[:LABELS_SHOWN] + ([f"另{len(texts) - LABELS_SHOWN}种"] if len(texts) > LABELS_SHOWN else [])
