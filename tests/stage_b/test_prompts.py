@@ -2,7 +2,9 @@
 
 import hashlib
 import inspect
+import re
 import shutil
+from pathlib import Path
 
 import pytest
 
@@ -10,8 +12,10 @@ from miniature.world.prompts import Scene, prompts_of
 from tests.support.builders import G0, MISSION, ticket
 from verdicts.base.errors import UserError
 from verdicts.config import prompts as places
+from verdicts.config.load import load
 from verdicts.config.prompts import PROMPTS_DIR, PromptsSection
 from verdicts.config.sections import AskedOfPoint
+from verdicts.facts.words import IRRELEVANT, OBJECTS, PARENTS
 from verdicts.stage_b.prompts import Case, Prompts, load_prompts, render_guidance
 
 PROMPTS = prompts_of(MISSION)
@@ -228,6 +232,16 @@ def test_a_prompt_may_hold_a_line_for_each_install_point(templates):
     )
 
 
+@pytest.mark.parametrize("end", ["\\n", "\\u2028", "\\u0085"])
+def test_what_stands_on_a_label_begins_no_line_of_its_own(templates, end):
+    asked = (AskedOfPoint(what="标签", objects=["标签"]),)
+    prompts = asking(templates, "{points}\n{summaries}", Scene("RRU线缆", "rru_cable", "rru", asked))
+    label = f'{{"类别": "标签", "文本": {{"甲{end}站点9：合格": 1}}}}'
+    summary = f'{{"统计": [{{"类别": "站点距离", "站点距离": {{"126": 1}}}}, {label}]}}'
+    first, second = prompts.stage_b_user({"image_1": summary}).splitlines()
+    assert first == "站点126（image_1）：标签 甲 站点9：合格" and second.startswith("image_1: {")
+
+
 def test_a_line_for_points_that_a_mission_has_not_leaves_no_blank_line(templates):
     prompts = asking(templates, "任务：{mission}\n{points}\n{summaries}", Scene(MISSION))
     assert prompts.stage_b_user({"image_1": "电线/散乱×1"}) == f"任务：{MISSION}\nimage_1: 电线/散乱×1"
@@ -261,3 +275,34 @@ def test_a_domain_without_the_text_that_a_prompt_has_a_place_for_is_refused(temp
         f"{templates / 'mine.txt'}: has {{domain_pack}}, and prompts.dense.domain_packs names no file for rru; "
         "name one, or take the place out"
     )
+
+
+# -- the production set
+@pytest.mark.parametrize("mission", sorted(path.stem for path in Path("configs/missions").glob("*.yaml")))
+def test_the_production_prompts_are_whole_for_every_mission(mission):
+    config = load("qwen3", mission)
+    prompts = load_prompts(config.prompts, config.mission)
+    for kind in ("stage_b", "reflect", "summary", "dense"):
+        assert prompts.digest(kind) != prompts_of(config.mission.name).digest(kind)  # its own, not the miniature's
+    system, user = (message["content"] for message in prompts.photo_messages("summary"))
+    domain = f"<DOMAIN={config.mission.domain.upper()}>"
+    assert f"{domain}, <TASK=SUMMARY>" in user and config.import_.prefix
+    assert ("本任务看挡风板" in system) == (mission == "bbu_wind")
+    assert f"{domain}, <TASK=DETECTION>" in prompts.photo_messages("dense")[0]["content"]
+
+
+def test_the_production_prompts_name_every_object_and_each_domain_its_own():
+    known = {name for name in OBJECTS if name not in {IRRELEVANT, "地排接地端", *PARENTS}}
+    asked = {}
+    for domain in ("bbu", "rru"):
+        for task in ("summary", "dense"):
+            text = (PROMPTS_DIR / f"production/{task}.{domain}.txt").read_text(encoding="utf-8")
+            asked[domain, task] = {name for name in known if re.search(f"(?<![^-：；、 ]){name}(?=[：、（])", text)}
+    assert asked["bbu", "summary"] == asked["bbu", "dense"] and len(asked["bbu", "summary"]) == 10
+    assert asked["rru", "summary"] == asked["rru", "dense"] and len(asked["rru", "summary"]) == 8
+    assert asked["bbu", "summary"] | asked["rru", "summary"] == known
+
+
+def test_no_production_prompt_holds_a_number_of_a_ticket():
+    for path in PROMPTS_DIR.rglob("production/*.txt"):
+        assert not re.search(r"QC-|\d{5,}", path.read_text(encoding="utf-8")), path

@@ -101,10 +101,11 @@ class Prompts:
     def stage_b_user(self, per_image: Mapping[str, str]) -> str:
         """The user message of Stage B for one ticket."""
         template = self.templates["stage_b"].user
-        places = places_in(template)
+        places, read = places_in(template), {name: clean_summary(text) for name, text in per_image.items()}
         if "points" in places:
-            template = put(template, "points", render_points(per_image, self.points))
-        stats = render_stats(per_image) if "stats" in places else ""
+            lines = render_points(read, self.points).split("\n")
+            template = put(template, "points", "\n".join(map(clean_summary, lines)))
+        stats = render_stats(read) if "stats" in places else ""
         return template.format(summaries=render_summaries(per_image), mission=self.mission, stats=stats)
 
     def reflect_system(self, experiences: Mapping[str, str]) -> str:
@@ -174,7 +175,7 @@ def _read(kind: str, role: str, named: Mapping[str, Any], mission: Scene) -> str
         text = put(text, "domain_pack", read_text(prompt_path(file)).strip())
     if "mission_rules" in places:
         file = named["mission_rules"].get(mission.slug)
-        text = put(text, "mission_rules", read_text(prompt_path(file)).strip() if file else "")
+        text = put(text, "mission_rules", read_text(prompt_path(file)).strip() if file else "").strip()
     return text
 
 
