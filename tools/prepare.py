@@ -6,14 +6,15 @@
 
     configs/base.yaml, models/*.yaml, missions/*.yaml, CONFIG=… ──> config/<tool>.yaml
     tickets.jsonl                                               ──> stage_a.jsonl (and config/tickets.json: where from),
-                                                                    tickets.{repaired,refused,aside}.jsonl
+                                                                    tickets.{repaired,refused,aside}.jsonl,
+                                                                    tickets.{dropped,marked}.jsonl
     what was named                                              ──> config/made_with.json
     the version of the files' forms, of a run that begins       ──> config/run.json
 
 A variable that is not named is what the run was made with; another name for it is refused, unless REMAKE=1 says so. A
 file is rewritten only when its content changes. Given tickets are taken as such teams write them (verdicts/intake/);
 the run's own stage_a.jsonl is strict, and may be edited by hand: it is taken anew only when its source, or a knob of
-``tickets``, has changed. The command behind ``--`` then runs in this process's place, with all variables
+``tickets`` or ``filters``, has changed. The command behind ``--`` then runs in this process's place, with all variables
 settled in its environment, and STALE: the results that were made from other inputs than those there now
 (verdicts/base/made.py).
 
@@ -23,13 +24,14 @@ With --dry-run nothing is written; each file that would be is printed with the r
 
 import os
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, NamedTuple
 
 import typer
 
 from verdicts.command.cli import run
 
 if TYPE_CHECKING:
+    from verdicts.intake.filters import Filters, Sieve
     from verdicts.intake.names import Door
     from verdicts.runs.naming import Choice, MadeWith
 
@@ -88,14 +90,14 @@ def main(
     if taken and made.photos and taken[0] == str(run_dir / SUMMARIES):
         taken = (taken[0], drawn_photos(Path(made.photos.path)))
     texts = sections(made, mission, run_dir, tickets=taken is not None)
-    door = door_of(made, mission, run_dir, taken)
-    new = not_yet(texts, taken, run_dir, door)
+    entry = entry_of(made, mission, run_dir, taken)
+    new = not_yet(texts, taken, run_dir, entry)
     if dry_run and command is None:
         for path, why in new.items():
             print(f"{path}: {why}")
     if not dry_run:
         new_run = begins(run_dir)
-        write(texts, taken, mission, run_dir, door)
+        write(texts, taken, mission, run_dir, entry)
         if new_run:  # tickets that are refused leave no folder behind
             write_version(run_dir)
         write_made_with(run_dir, made)
@@ -179,14 +181,27 @@ def sections(made: "MadeWith", mission: str, run_dir: Path, tickets: bool) -> di
     }
 
 
-def door_of(made: "MadeWith", mission: str, run_dir: Path, taken: tuple[str, bool] | None) -> "Door | None":
-    """What given tickets are held against; None for the run's own files (drawn, or summarised), which are strict."""
+class Entry(NamedTuple):
+    """What tickets go through into a run. ``door``: None for the run's own files (drawn, or summarised): strict."""
+
+    door: "Door | None"
+    sieve: "Sieve"
+
+
+def entry_of(made: "MadeWith", mission: str, run_dir: Path, taken: tuple[str, bool] | None) -> Entry | None:
+    """What given tickets are held against, and the filters; None where none are taken."""
     from verdicts.config.load import load
+    from verdicts.intake.filters import Sieve
     from verdicts.intake.names import Door
 
-    if taken is None or Path(taken[0]).absolute().is_relative_to(run_dir.absolute()):
+    if taken is None:
         return None
-    return Door.of_config(load(made.models, mission, Path(made.config.path) if made.config else None))
+    config = load(made.models, mission, Path(made.config.path) if made.config else None)
+    own = Path(taken[0]).absolute().is_relative_to(run_dir.absolute())
+    photos = Path(made.photos.path) if made.photos else None
+    folder = photos.parent if photos and photos.is_file() else photos
+    digest = made.photos.digest if made.photos else ""
+    return Entry(None if own else Door.of_config(config), Sieve(config.filters, folder, digest))
 
 
 def prompts_in(texts: dict[Path, str]) -> dict[str, str]:
@@ -209,7 +224,7 @@ def prompts_in(texts: dict[Path, str]) -> dict[str, str]:
 
 
 def not_yet(
-    texts: dict[Path, str], taken: tuple[str, bool] | None, run_dir: Path, door: "Door | None"
+    texts: dict[Path, str], taken: tuple[str, bool] | None, run_dir: Path, entry: Entry | None
 ) -> dict[Path, str]:
     """The files that are to be written -> why."""
     from verdicts.config.tools import read_told
@@ -219,25 +234,25 @@ def not_yet(
         path: "it is not there" if not path.exists() else section_differences(read_told(path), text)
         for path, text in texts.items()
     }
-    if taken and new_source(Path(taken[0]), run_dir, door) is not None:
-        why = "is new to this run, or it or a knob of `tickets` has changed since it was taken"
+    if taken and entry and new_source(Path(taken[0]), run_dir, entry) is not None:
+        why = "is new to this run, or it or a knob of `tickets` or `filters` has changed since it was taken"
         new[run_dir / "stage_a.jsonl"] = f"{taken[0]} {why}"
     return {path: why for path, why in new.items() if why}
 
 
 def write(
-    texts: dict[Path, str], taken: tuple[str, bool] | None, mission: str, run_dir: Path, door: "Door | None"
+    texts: dict[Path, str], taken: tuple[str, bool] | None, mission: str, run_dir: Path, entry: Entry | None
 ) -> None:
     """Take the tickets and write the sections, each where it says something new."""
     from verdicts.base.jsonl import write_text_if_changed
     from verdicts.config.load import mission_name
     from verdicts.config.tools import is_older_form
 
-    if taken:
+    if taken and entry:
         source, drawn = Path(taken[0]), taken[1]
         if drawn and not source.exists() and not (run_dir / "stage_a.jsonl").exists():
             draw(mission, source)
-        take_tickets(source, mission_name(mission), run_dir, door, synthetic=drawn)
+        take_tickets(source, mission_name(mission), run_dir, entry, synthetic=drawn)
     for path, text in texts.items():
         if not is_older_form(path, text):
             write_text_if_changed(path, text)
@@ -268,56 +283,82 @@ def drawn_photos(folder: Path) -> bool:
     return folder.with_name(f"{folder.name}.truth.jsonl").exists()
 
 
-def new_source(source: Path, run_dir: Path, door: "Door | None") -> str | None:
+def new_source(source: Path, run_dir: Path, entry: Entry) -> str | None:
     """The source's hash where the run should take it; None where the run's copy stands.
 
-    Where the source is no file it is "": reading names the mistake.
+    Where the source is no file it is "": reading names the mistake. Raises UserError where other filters want a source
+    that is gone.
     """
     from verdicts.base.digests import sha256_of
+    from verdicts.base.errors import mistake
     from verdicts.intake.reader import door_digest
     from verdicts.runs.naming import remembered
 
     kept = remembered(run_dir)[1] if (run_dir / "stage_a.jsonl").exists() else None
+    sifted = kept is None or (kept.filtered.digest if kept.filtered else "") == entry.sieve.digest
     if kept and kept.source == str(source) and not source.exists():
+        if not sifted:
+            what = "is gone, and the filters are no longer those that its tickets went through"
+            raise mistake(what, "bring it back, or set `filters` back", path=source)
         return None  # gone since
     digest = sha256_of(source) if source.is_file() else ""
     # an older run knows no door, and keeps what it has
-    same_door = not (door and kept and kept.entrance) or kept.entrance.settings == door_digest(door)
-    return None if digest and kept and kept.sha256 == digest and same_door else digest
+    same_door = not (entry.door and kept and kept.entrance) or kept.entrance.settings == door_digest(entry.door)
+    return None if digest and kept and kept.sha256 == digest and same_door and sifted else digest
 
 
-def take_tickets(source: Path, mission: str, run_dir: Path, door: "Door | None", *, synthetic: bool = False) -> None:
-    """Take tickets into the run where their content is new: through the door, or as they are where they must be so."""
-    digest = new_source(source, run_dir, door)
+def take_tickets(source: Path, mission: str, run_dir: Path, entry: Entry, *, synthetic: bool = False) -> None:
+    """Take tickets into the run where their content, or what they go through, is new."""
+    digest = new_source(source, run_dir, entry)
     if digest is None:
         return
 
-    import shutil
-
-    from verdicts.base.jsonl import whole_files, write_json
+    from verdicts.base.jsonl import write_json
     from verdicts.command.cli import say
-    from verdicts.intake.given import say_entrance
-    from verdicts.intake.reader import LISTS, take_given
-    from verdicts.records.ticket_index import Tickets
+    from verdicts.intake.given import say_entrance, say_filtered
+    from verdicts.intake.reader import take_given
     from verdicts.records.tickets import TicketsSource
 
-    if door:
-        entrance = take_given(source, door, run_dir)
+    filters = entry.sieve.open()
+    if entry.door:
+        entrance = take_given(source, entry.door, run_dir, filters)
         labels = entrance.labels
         say_entrance(entrance, source)
     else:
-        entrance, rows = None, Tickets(source, mission)
-        labels = {label: rows.count(label) for label in ("fail", "pass")}
-        with open(source, encoding="utf-8-sig") as text, whole_files(run_dir / "stage_a.jsonl") as (copy,):
-            shutil.copyfileobj(text, copy)
-        for name in LISTS:
-            (run_dir / name).unlink(missing_ok=True)
-    write_json(
-        run_dir / "config" / "tickets.json",
-        TicketsSource(source=str(source), sha256=digest, synthetic=synthetic, entrance=entrance),
-    )
+        entrance, labels = None, take_own(source, mission, run_dir, filters)
+    filtered = filters.filtered() if filters else None
+    note = TicketsSource(source=str(source), sha256=digest, synthetic=synthetic, entrance=entrance, filtered=filtered)
+    write_json(run_dir / "config" / "tickets.json", note)
+    labels = filters.kept if filters else labels
     counts = f"{labels.get('fail', 0)} fail, {labels.get('pass', 0)} pass"
+    if filtered:
+        say_filtered(filtered)
     say(f"tickets: {sum(labels.values())} from {source} (of {mission}: {counts})")
+
+
+def take_own(source: Path, mission: str, run_dir: Path, filters: "Filters | None") -> dict[str, int]:
+    """Take tickets that the run drew or summarised itself: they are strict. Returns how many there are, by label."""
+    import shutil
+
+    from verdicts.base.jsonl import stream_placed, whole_files
+    from verdicts.intake.filters import SIFTED, kept_rows
+    from verdicts.intake.reader import LISTS, noting
+    from verdicts.records.ticket_index import Tickets
+    from verdicts.records.tickets import StageA
+
+    tickets = Tickets(source, mission)
+    names = ("stage_a.jsonl", *SIFTED) if filters else ("stage_a.jsonl",)
+    with whole_files(*(run_dir / name for name in names)) as (copy, *files):
+        if filters:
+            first, second = (((at.text, row) for at, row in stream_placed(source, StageA)) for _ in range(2))
+            note = noting(dict(zip(SIFTED, files, strict=True)))
+            copy.writelines(row + "\n" for row, _ in kept_rows(first, second, filters, source, note))
+        else:
+            with open(source, encoding="utf-8-sig") as text:
+                shutil.copyfileobj(text, copy)
+    for name in (*LISTS, *(SIFTED if not filters else ())):
+        (run_dir / name).unlink(missing_ok=True)
+    return {label: tickets.count(label) for label in ("fail", "pass")}
 
 
 def environment(

@@ -96,14 +96,15 @@ def heading(mission: str, status: LoopStatus | None, rounds: int) -> str:
 
 
 def entrance_lines(run_dir: Path) -> list[str]:
-    """What became of the given tickets at the door, where anything was refused or put right."""
-    from verdicts.intake.wording import refused_sentence, repaired_sentence
+    """What became of the given tickets at the door and in the filters, where anything was done to them."""
+    from verdicts.intake.wording import left_out_sentence, refused_sentence, repaired_sentence
     from verdicts.records.synthetic import tickets_source
 
     source = tickets_source(run_dir)
-    if source is None or source.entrance is None:
+    if source is None:
         return []
-    said = (refused_sentence(source.entrance), repaired_sentence(source.entrance))
+    said = [refused_sentence(source.entrance), repaired_sentence(source.entrance)] if source.entrance else []
+    said += [left_out_sentence(source.filtered), *(source.filtered.notes if source.filtered else ())]
     return [f"  tickets: {sentence}" for sentence in said if sentence]
 
 

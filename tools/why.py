@@ -89,7 +89,7 @@ def configuration(
     made = prepare.settle(choice, was, source is None, models, overlay, None, fusion)
     taken = choice.tickets(tickets, source, may_draw=False) if source or tickets else None
     texts = prepare.sections(made, folder.name, folder, tickets=taken is not None)
-    new = prepare.not_yet(texts, taken, folder, prepare.door_of(made, folder.name, folder, taken))
+    new = prepare.not_yet(texts, taken, folder, prepare.entry_of(made, folder.name, folder, taken))
     settled = prepare.environment(made, taken, folder, None, {"fuse"}, everything=False) | prepare.prompts_in(texts)
     return {str(path): why for path, why in new.items()}, settled
 

@@ -8,22 +8,32 @@ know of all of them (a digest a ticket, at most), ``judge`` decides. The first f
 import re
 from array import array
 from collections import Counter
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator
+from dataclasses import dataclass
+from functools import cached_property
 from pathlib import Path
-from typing import NamedTuple, TextIO, get_args
+from typing import NamedTuple, get_args
+
+from pydantic import BaseModel
 
 from verdicts.base.digests import digest_of_path, digest_of_text
 from verdicts.base.errors import mistake
-from verdicts.base.jsonl import dump, stream_lines
+from verdicts.base.jsonl import stream_lines
 from verdicts.config.sections import FiltersSection
 from verdicts.facts.summary import read_summary
 from verdicts.intake.photo_files import PhotoFiles
 from verdicts.intake.same import EqualTickets, NearTickets, Same
+from verdicts.intake.wording import counted
 from verdicts.records.filtered import DroppedTicket, Filter, MarkedTicket
 from verdicts.records.ticket_index import Keys, key_digest
-from verdicts.records.tickets import StageA, ticket_key
+from verdicts.records.tickets import Filtered, StageA, ticket_key
+from verdicts.records.tickets import Verdict as Label
 
 _KEY = re.compile(r".*\S.*::(pass|fail)")
+# the lists of what filters left out, and of what they mark
+SIFTED_OF: dict[type[BaseModel], str] = {DroppedTicket: "tickets.dropped.jsonl", MarkedTicket: "tickets.marked.jsonl"}
+SIFTED = tuple(SIFTED_OF.values())
+BY_PHOTOS = ("photos", "near_photos")
 _COMMENT = re.compile(r"(^|\s)#.*")
 
 
@@ -52,6 +62,9 @@ def is_filtering(section: FiltersSection) -> bool:
 def useful_photos(ticket: StageA) -> int:
     """How many photos of a ticket show anything of the site: their summaries say more than 无关图片."""
     return sum(read_summary(summary).form != "irrelevant" for summary in ticket.per_image.values())
+
+
+Rows = Iterable[tuple[str, StageA]]
 
 
 class Excluded:
@@ -108,27 +121,51 @@ def keys_of(path: Path) -> Iterator[tuple[int, str]]:
             yield placed.line, key
 
 
-def digest_of(section: FiltersSection, photos: str) -> str:
-    """A digest of all that filters go by beside the tickets; empty where none is on. ``photos``: that of the photos."""
-    if not is_filtering(section):
-        return ""
-    listed = digest_of_path(Path(section.exclude_file)) if section.exclude_file else ""
-    compared = photos if section.duplicates.by in ("photos", "near_photos") else ""
-    return digest_of_text("\n".join([section.model_dump_json(), listed, compared]))
+@dataclass(frozen=True)
+class Sieve:
+    """The filters of a configuration. ``photos``: the folder that PHOTOS points at, with its digest."""
+
+    section: FiltersSection
+    photos: Path | None = None
+    photos_digest: str = ""
+
+    @cached_property
+    def digest(self) -> str:
+        """A digest of all that they go by beside the tickets; empty where none is on."""
+        if not is_filtering(self.section):
+            return ""
+        listed = digest_of_path(Path(self.section.exclude_file)) if self.section.exclude_file else ""
+        same, compared = self.section.duplicates, ""
+        if same.by in BY_PHOTOS:
+            compared = digest_of_path(Path(same.photos)) if same.photos else self.photos_digest
+        return digest_of_text("\n".join([self.section.model_dump_json(), listed, compared]))
+
+    def open(self) -> "Filters | None":
+        """The filters at the start of a set of tickets; None where none is on.
+
+        Raises UserError for a file or folder that is not there, and for a line of the exclude file that is no key.
+        """
+        folder, named = self.photos, self.section.duplicates.photos
+        if named:
+            folder = Path(named)
+            if not folder.is_dir():
+                raise mistake("no such folder", "correct filters.duplicates.photos", path=folder)
+        return Filters(self.section, PhotoFiles(folder), self.digest) if self.digest else None
 
 
 class Filters:
     """The filters of a run, for one set of tickets."""
 
-    def __init__(self, section: FiltersSection, photos: PhotoFiles):
-        self._section = section
+    def __init__(self, section: FiltersSection, photos: PhotoFiles, digest: str = ""):
+        self._section, self._digest = section, digest
         self._excluded = Excluded(section.exclude, section.exclude_file)
         self._reasons = [re.compile(pattern) for pattern in section.exclude_reasons]
         self._failed = _Groups()
         self._same = _same_of(section, photos)
         self._number = -1
         self.dropped: Counter[str] = Counter()
-        self.kept = self.marked = 0
+        self.kept: Counter[Label] = Counter()
+        self.marked = 0
 
     def see(self, ticket: StageA) -> None:
         """Take in a ticket, all of them in file order."""
@@ -153,7 +190,7 @@ class Filters:
             return DroppedTicket(
                 ticket_key=key, filter=found.filter, reason=found.reason, like=found.like, ticket=ticket
             )
-        self.kept += 1
+        self.kept[ticket.label] += 1
         if twin and twin.other_label is not None:
             self.marked += 1
             reason = f"{shown} as {twin.other_label}, which has the other label; both stay"
@@ -170,6 +207,14 @@ class Filters:
                 "one is not there, or is no picture (filters.duplicates.photos or PHOTOS names the folder)"
             )
         return said
+
+    def filtered(self) -> Filtered:
+        """What came of all tickets, in figures."""
+        kept, dropped = self.kept.total(), {name: self.dropped[name] for name in get_args(Filter) if self.dropped[name]}
+        return Filtered(
+            digest=self._digest, read=kept + sum(dropped.values()), kept=kept, dropped=dropped, marked=self.marked,
+            notes=self.notes(),
+        )  # fmt: skip
 
     def _alone(self, ticket: StageA) -> WhyOut | None:
         """What a ticket says by itself."""
@@ -202,30 +247,24 @@ class Filters:
 
 
 def kept_rows(
-    rows: Callable[[], Iterable[tuple[str, StageA]]], filters: Filters, source: Path, dropped: TextIO, marked: TextIO
-) -> Iterator[str]:
-    """The rows of the tickets that stay, byte for byte; the others go to ``dropped``. ``rows`` gives them twice.
+    first: Rows, second: Rows, filters: Filters, source: Path, note: Callable[[BaseModel], None]
+) -> Iterator[tuple[str, StageA]]:
+    """The rows of the tickets that stay, as they are. ``note`` is handed the others, and those that are marked.
 
-    Raises UserError at the end where no ticket stays.
+    ``first`` and ``second`` both give all of them, each row with its ticket. Raises UserError at the end where none
+    stays.
     """
-    for _, ticket in rows():
+    for _, ticket in first:
         filters.see(ticket)
-    for row, ticket in rows():
+    for row, ticket in second:
         found = filters.judge(ticket)
-        if isinstance(found, DroppedTicket):
-            dropped.write(dump(found) + "\n")
-            continue
         if found:
-            marked.write(dump(found) + "\n")
-        yield row
-    if not filters.kept:
-        what = f"the filters leave none of {filters.dropped.total()} tickets ({counted(filters.dropped)})"
+            note(found)
+        if not isinstance(found, DroppedTicket):
+            yield row, ticket
+    if not filters.kept.total():
+        what = f"they leave none of {filters.dropped.total()} tickets ({counted(filters.filtered().dropped)})"
         raise mistake(what, "loosen them", path=source, field="filters")
-
-
-def counted(dropped: Mapping[str, int]) -> str:
-    """``exclude 3, duplicates 1``: the filters in the order in which they are asked."""
-    return ", ".join(f"{name} {dropped[name]}" for name in get_args(Filter) if dropped.get(name))
 
 
 def _same_of(section: FiltersSection, photos: PhotoFiles) -> Same | None:

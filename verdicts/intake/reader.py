@@ -10,7 +10,7 @@ from array import array
 from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
-from typing import NamedTuple
+from typing import NamedTuple, TextIO
 
 import numpy as np
 from pydantic import BaseModel
@@ -20,6 +20,7 @@ from verdicts.base.errors import UserError, mistake
 from verdicts.base.json_text import Flaw, decode
 from verdicts.base.jsonl import Placed, decode_json, dump, stream_lines, whole_files, write_rows
 from verdicts.base.text_files import BOM, open_bytes
+from verdicts.intake.filters import SIFTED, SIFTED_OF, Filters, kept_rows
 from verdicts.intake.names import Door
 from verdicts.intake.ticket import NotTaken, Repair, mended_ticket
 from verdicts.records.ticket_index import DIGEST, Keys, key_digest
@@ -209,29 +210,35 @@ def write_lists(folder: Path, notes: Sequence[BaseModel]) -> None:
             (folder / name).unlink(missing_ok=True)
 
 
-def take_given(path: Path, door: Door, folder: Path) -> Entrance:
+def noting(file_of: dict[str, TextIO]) -> Callable[[BaseModel], None]:
+    """What writes a record of a list into its file, by the list's name."""
+    return lambda record: print(dump(record), file=file_of[(LIST_OF | SIFTED_OF)[type(record)]])
+
+
+def take_given(path: Path, door: Door, folder: Path, filters: Filters | None = None) -> Entrance:
     """Write given tickets as ``folder``/stage_a.jsonl, and beside it the lists of LISTS that hold anything.
 
-    A file in which nothing is to be done is copied as it is. Raises UserError as checked does, and has then written
-    nothing.
+    A file in which nothing is to be done is copied as it is. ``filters`` see the tickets that the door takes, and write
+    what they leave out. Raises UserError as checked does, and has then written nothing.
     """
     found, replaced = checked(path, door)
     lists = dict(zip(LISTS, (found.repaired or replaced, found.refused, found.aside), strict=True))
     names = [name for name in LISTS if lists[name]]
+    names += SIFTED if filters else ()
     with whole_files(*(folder / name for name in ("stage_a.jsonl", *names))) as (copy, *files):
         if names:
-            file_of = dict(zip(names, files, strict=True))
-
-            def note(record: BaseModel) -> None:
-                file_of[LIST_OF[type(record)]].write(dump(record) + "\n")
-
+            note = noting(dict(zip(names, files, strict=True)))
             reading = Reading(path, door, note, replaced)
-            copy.writelines(row + "\n" for row, _ in reading)
+            rows = iter(reading)
+            if filters:
+                first = iter(Reading(path, door, lambda record: None, replaced))
+                rows = kept_rows(first, reading, filters, path, note)
+            copy.writelines(row + "\n" for row, _ in rows)
             found = reading.entrance()
         else:
             with open(path, encoding="utf-8-sig") as text:
                 shutil.copyfileobj(text, copy)
-    for name in LISTS:
+    for name in (*LISTS, *SIFTED):
         if name not in names:
             (folder / name).unlink(missing_ok=True)
     return found

@@ -2,7 +2,7 @@
 
 from collections.abc import Mapping
 
-from verdicts.records.tickets import Entrance
+from verdicts.records.tickets import Entrance, Filtered
 
 
 def repaired_sentence(entrance: Entrance) -> str:
@@ -26,6 +26,16 @@ def refused_sentence(entrance: Entrance) -> str:
         return ""
     share = f"{refused} of {entrance.rows} rows ({refused / entrance.rows:.1%})"
     return f"REFUSED {share} that can be no ticket: {counted(entrance.refused)}; see tickets.refused.jsonl"
+
+
+def left_out_sentence(filtered: Filtered | None) -> str:
+    """How many tickets the filters left out, by filter, and how many they mark; "" where none is on."""
+    if filtered is None:
+        return ""
+    left = filtered.read - filtered.kept
+    why = f" ({counted(filtered.dropped)}), see tickets.dropped.jsonl" if left else ""
+    marked = f"; {filtered.marked} that show what one of the other label shows, see tickets.marked.jsonl"
+    return f"filters left out {left} of {filtered.read}{why}" + (marked if filtered.marked else "")
 
 
 def counted(counts: Mapping[str, int]) -> str:

@@ -27,17 +27,3 @@ class MarkedTicket(Record):
     filter: Filter
     reason: Annotated[str, Field(min_length=1)]
     like: str
-
-
-class FilteredCounts(Record):
-    """What filters made of the tickets of a source: ``read`` = ``kept`` + the sum of ``dropped``.
-
-    ``digest``: of the filters' settings, the exclude file and the photos that they compare. ``dropped``: by filter.
-    """
-
-    digest: str
-    read: int
-    kept: int
-    dropped: dict[str, int]
-    marked: int = 0
-    notes: list[str] = []

@@ -164,16 +164,33 @@ class Entrance(Record):
     aside: dict[str, int]
 
 
+class Filtered(Record):
+    """What the configuration's filters made of the tickets taken: ``read`` = ``kept`` + all of ``dropped``.
+
+    ``digest``: of the filters, the exclude file, and the photos that they compare. ``dropped``: by filter. ``marked``:
+    tickets kept although one of the other label shows the same. ``notes``: what of the filters could not be used.
+    """
+
+    digest: str
+    read: int
+    kept: int
+    dropped: dict[str, int]
+    marked: int
+    notes: list[str]
+
+
 class TicketsSource(Record):
     """config/tickets.json: the file that the run's tickets were taken from.
 
     ``synthetic``: the miniature's world drew them. ``entrance``: absent where a file of the run itself was taken.
+    ``filtered``: absent where no filter is on.
     """
 
     source: str
     sha256: str | None
     synthetic: bool = False
     entrance: Annotated[Entrance | None, Field(exclude_if=lambda entrance: entrance is None)] = None
+    filtered: Annotated[Filtered | None, Field(exclude_if=lambda filtered: filtered is None)] = None
 
 
 def read_tickets(path: Path, mission: str | None = None) -> list[StageA]:

@@ -139,20 +139,26 @@ class Report:
 
     @property
     def entrance(self) -> list[tuple[str, dict[str, object]]]:
-        """What became of the given tickets at the door: names of sentences of the page with what they are filled with.
+        """What became of the given tickets at the door and in the filters: names of sentences of the page with what
+        they are filled with.
 
         None of what did not happen.
         """
+        sifted: list[tuple[str, dict[str, object]]] = []
+        if self.source and (by := self.source.filtered):
+            counts = {"n": by.read - by.kept, "rows": by.read, "why": counted(by.dropped) or "–"}
+            sifted = [("entrance.filtered", counts)]
+            sifted += [("entrance.marked", {"n": by.marked})] if by.marked else []
         done = self.source.entrance if self.source else None
         if done is None:
-            return []
+            return sifted
         found = (
             ("refused", sum(done.refused.values()), counted(done.refused)),
             ("replaced", done.replaced, ""),
             ("repaired", sum(done.repaired.values()), counted(done.repaired)),
             ("aside", len(done.aside), counted(done.aside)),
         )
-        return [(f"entrance.{name}", {"n": n, "rows": done.rows, "why": why}) for name, n, why in found if n]
+        return [(f"entrance.{name}", {"n": n, "rows": done.rows, "why": why}) for name, n, why in found if n] + sifted
 
     @property
     def undecided(self) -> int:
