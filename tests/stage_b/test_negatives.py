@@ -152,6 +152,7 @@ def test_negatives_speak_of_the_objects_of_the_missions_own_checklist(mission):
         "未发现生锈、松动",
         "无生锈或松动",
         "是否松动",
+        "有无松动",
         "能否看出松动",
         "是不是松动",
         "松动,只显示部分",
@@ -186,6 +187,19 @@ def test_a_negative_that_is_denied_asked_for_doubted_or_a_remark_does_not_fire(s
 )
 def test_words_that_begin_with_a_no_are_negatives_and_deny_nothing(mission, item):
     assert fired(item, mission) == [item]
+
+
+def test_a_question_that_ends_in_a_no_is_no_negative():
+    assert fired("光纤/有无保护措施×1，尾纤/有没有标签×1", "bbu_cable") == []
+    assert fired("尾纤/有没有标签×1", "rru_cable") == [] and fired("光纤/没有保护措施×1", "bbu_cable")
+
+
+def test_the_name_of_an_attribute_says_nothing_alone():
+    fine = v2('"类别": "紧固件", "损坏情况": {"无": 1}', '"类别": "挡风板", "损坏": {"无损坏": 1}')
+    assert fired(fine, "rru_install") == fired(fine, "bbu_wind") == []
+    assert fired(fine, FailFirst(enabled=True, negatives=[["紧固件", "损坏"], ["损坏情况"]])) == []
+    unfitted = v2('"类别": "BBU设备", "挡风板符合性": {"未按要求配备": 1}')
+    assert fired(unfitted, FailFirst(enabled=True, negatives=[["挡风板", "未按要求配备"]]))
 
 
 def test_a_doubt_is_not_borrowed_from_another_object_either():

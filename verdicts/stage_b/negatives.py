@@ -5,7 +5,7 @@ what does not: docs/guard.md.
 """
 
 import re
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Sequence
 from functools import lru_cache
 
 from verdicts.config.sections import FailFirst, Negative
@@ -40,58 +40,66 @@ def negative_of(fact: Fact, guard: FailFirst) -> tuple[str, ...] | None:
 
 
 def _words_of(fact: Fact, negative: list[str] | Negative, guard: FailFirst) -> tuple[str, ...]:
-    said = [*_said(fact)]
     if isinstance(negative, list):
-        return tuple(negative) if _holds_all(fact, said, negative, guard) else ()
+        return tuple(negative) if _holds_all(fact, negative, guard) else ()
     names = (name for name in negative.objects if name in fact.objects)
-    values = (word for word in negative.values if any(_stands(word, text, guard) for text in said))
+    values = (word for word in negative.values if _said(word, fact.attributes, guard))
     return next(zip(names, values, strict=False), ())
 
 
-def _holds_all(fact: Fact, said: Sequence[str], words: Sequence[str], guard: FailFirst) -> bool:
-    """Whether each of the words names the fact's object or stands in what is said of it."""
-    return all(
-        _names(word, fact, guard) or any(_stands(word, text, guard) for text in [*said, *_shared(fact)])
-        for word in words
-    )
+def _holds_all(fact: Fact, words: Sequence[str], guard: FailFirst) -> bool:
+    """Whether one fact holds all words: what is said of the object, its name, or names of its attributes.
+
+    The name of an attribute says nothing alone: 损坏情况=无.
+    """
+    everything = [*fact.attributes, *fact.shared]
+    said = [_said(word, everything, guard) for word in words]
+    named = [_names(word, fact, guard) for word in words]
+    asked = [any(word in name for name, _ in everything) for word in words]
+    found = all(map(any, zip(said, named, asked, strict=True)))
+    return found and (any(said) or all(named))
 
 
 def _names(word: str, fact: Fact, guard: FailFirst) -> bool:
     """The name of an object is meant as a whole: 光纤 is not BBU端光纤插头."""
     if word in OBJECTS and word not in PARENTS:
         return word in fact.objects
-    return _stands(word, fact.category, guard)
+    return _stands(word, "", fact.category, guard)
 
 
-def _said(fact: Fact) -> Iterator[str]:
-    return (f"{name}={value}" if name else value for name, value in fact.attributes if name not in (TEXT, REMARK))
-
-
-def _shared(fact: Fact) -> Iterator[str]:
-    return (f"{name}={value}" for name, value in fact.shared if name not in (TEXT, REMARK))
+def _said(word: str, attributes: Iterable[tuple[str, str]], guard: FailFirst) -> bool:
+    return any(_stands(word, name, value, guard) for name, value in attributes if name not in (TEXT, REMARK))
 
 
 def _is_unsure(fact: Fact, doubts: Sequence[str]) -> bool:
-    texts = [fact.category, fact.remark, *_said(fact), *_shared(fact)]
-    return any(word in text for doubt in doubts for word in same(doubt) for text in texts)
+    free = ("", fact.category), ("", fact.remark)
+    said = [*free, *((name, value) for name, value in (*fact.attributes, *fact.shared) if name not in (TEXT, REMARK))]
+    return any(form in _text(form, *one) for doubt in doubts for form in same(doubt) for one in said)
 
 
-def _stands(word: str, text: str, guard: FailFirst) -> bool:
-    """Whether the word, or its like of the other generation, stands in the text without being denied or asked for."""
+def _text(form: str, name: str, value: str) -> str:
+    """What a word is looked for in: a value, with its name where the word has one (可见性=部分)."""
+    return f"{name}={value}" if "=" in form else value
+
+
+def _stands(word: str, name: str, value: str, guard: FailFirst) -> bool:
+    """Whether the word, or its like of the other generation, stands there without being denied or asked for."""
     return any(
-        not _denied(text, found.start(), guard) for form in same(word) for found in re.finditer(re.escape(form), text)
+        not _denied(text, found.start(), guard)
+        for form in same(word)
+        for text in [_text(form, name, value)]
+        for found in re.finditer(re.escape(form), text)
     )
 
 
 def _denied(text: str, at: int, guard: FailFirst) -> bool:
-    before = text[:at]
-    if any(word in before for word in guard.questions):
+    if any(0 <= text.find(word) < at for word in guard.questions):  # 有无保护措施 asks, though 无保护措施 stands in it
         return True
     own = [(found.start(), found.end()) for found in _negative_words(guard).finditer(text)]
     return any(
-        _BETWEEN.fullmatch(before, found.end())
+        _BETWEEN.fullmatch(text, found.end(), at)
         for word in guard.negations
-        for found in re.finditer(re.escape(word), before)
+        for found in re.finditer(re.escape(word), text[:at])
         if not any(start <= found.start() < end for start, end in own)  # 没有标签 denies nothing
     )
 
