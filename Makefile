@@ -21,6 +21,7 @@ FUSION ?=## mix of the student's training data: configs/fusion/<name>.yaml; with
 DECISIONS ?=## decisions that make review-apply brings in (JSONL or CSV)
 HELD_OUT ?= data/held_out## folder of <mission>.{stage_a,summary,dense}.jsonl, which the student never trains on
 DATA ?=## training rows of another team, for make import: a JSONL file, or a folder of them
+GUIDANCE ?=## guidance.json of another team or run, for make import-guidance
 NAME ?=## name of what make import makes: data/<name>/
 LAUNCH ?=## how make sft starts, for several GPUs: '.venv/bin/accelerate launch --multi_gpu'
 CONFIG ?=## one more YAML laid over the configuration; a run keeps the one it was made with
@@ -36,13 +37,13 @@ ROOM ?=## the folder of tests/ that make test runs; all without it
 
 # Values that a user names stay as they are written, never read as make's language, and reach recipes through the
 # environment alone: they may hold blanks, quotes, $ and #. make/names.py checks names that become parts of targets.
-USER := MISSION MODELS RUN RUNS STAGE_A PHOTOS FUSION DECISIONS HELD_OUT DATA NAME LAUNCH CONFIG REMAKE QUIET FILE \
-  AUDIT JOBS A B DEV ROOM
+USER := MISSION MODELS RUN RUNS STAGE_A PHOTOS FUSION DECISIONS HELD_OUT DATA NAME GUIDANCE LAUNCH CONFIG REMAKE QUIET \
+  FILE AUDIT JOBS A B DEV ROOM
 # Those of them that are set on the command line or in the environment.
 NAMED := $(foreach v,$(USER),$(if $(filter command environment,$(origin $(v))),$(v)))
 $(foreach v,$(NAMED),$(eval override $(v) := $$(value $(v))))
 export $(NAMED)
-export HELD_OUT MISSION AUDIT JOBS DATA NAME
+export HELD_OUT MISSION AUDIT JOBS DATA NAME GUIDANCE
 # The run's folder.
 R := $(RUNS)/$(RUN)/$(MISSION)
 export RUN_LOG := $(abspath $(R)/run.log)

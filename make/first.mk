@@ -74,6 +74,12 @@ import: | $(READY_STUDENT) ## bring another team's training rows into data/<NAME
 	@RUN_LOG= $(call TOOL,import_data) --data "$$DATA" --name "$$NAME" --output-dir "data/$$NAME" --models $(MODELS) \
 	  --mission $(MISSION) $(call named,CONFIG,--overlay)
 
+# -- rules of another team, or of another run, to start from
+.PHONY: import-guidance
+import-guidance: | $(READY) ## take rules to start from (GUIDANCE=path) into data/<mission>/guidance.yaml, a CONFIG
+	@RUN_LOG= $(call TOOL,import_guidance) --guidance "$$GUIDANCE" --models $(MODELS) --mission $(MISSION) \
+	  --output data/$(MISSION)/guidance.yaml
+
 # -- what people said, brought in; and learnt from
 review-apply: | $(READY) ## bring decisions in (DECISIONS=path), or say how the review stands; then make distill
 	@$(call TOOL,review_apply) --run-dir $(R) $(call named,DECISIONS,--decisions)

@@ -16,7 +16,7 @@ import sys
 from pathlib import Path
 
 NAMES = ("RUN", "MODELS", "FUSION", "NAME")  # parts of file names that make handles
-PATHS = ("STAGE_A", "PHOTOS", "HELD_OUT", "DECISIONS", "DATA", "CONFIG", "FILE", "AUDIT", "A", "B")
+PATHS = ("STAGE_A", "PHOTOS", "HELD_OUT", "DECISIONS", "DATA", "GUIDANCE", "CONFIG", "FILE", "AUDIT", "A", "B")
 PLAIN_NAME = re.compile(r"[\w][\w.+@-]*")
 PLAIN_FOLDER = re.compile(r"[\w.+@/-]+")
 SLUG = re.compile(r"[a-z0-9_]+")

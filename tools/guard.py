@@ -57,11 +57,11 @@ def main(
     from verdicts.base.plain import plain_lines
     from verdicts.command.cli import say
     from verdicts.config.load import load
+    from verdicts.intake.given import given_tickets
     from verdicts.measure.audit import read_audit
-    from verdicts.records.tickets import read_tickets
 
     config = load(models, mission, overlay)
-    rows = read_tickets(tickets, config.mission.name)
+    rows = given_tickets(tickets, config)
     categories = read_audit(audit) if audit else {}
     seen = [one for ticket in rows for one in facts_of(ticket, config.fail_first)]
     counts = {name: counts_of(of, seen) for name, of in sorted(sides(rows, categories).items())}
