@@ -1,5 +1,6 @@
 """fuse: general chat, rows of other programs' corpora, irrelevant photos, and prompts of a source's own."""
 
+import hashlib
 import json
 
 import pytest
@@ -76,6 +77,14 @@ def test_a_sources_prompts_stand_in_place_of_its_rows_own(bench):
     asked = {(row.source, *(message.content for message in row.messages[:-1])) for row in bench.rows()}
     assert asked == {("dense", "你是标注员。", "<image>列出对象"), ("summary", "<image>请描述")}
     assert bench.manifest().config.sources[0].user_prompt == "列出对象"
+
+
+def test_the_manifest_names_the_prompts_of_each_source_of_photos(bench):
+    bench.configure(source("chat", "chat"), source("dense", "dense", **PROMPTS))
+    assert bench.fuse().code == 0
+    chat, dense = bench.manifest().sources
+    name = hashlib.sha256("你是标注员。\0列出对象".encode()).hexdigest()[:12]
+    assert chat.prompts == {} and dense.prompts == {name: dense.rows_read}
 
 
 def test_an_empty_system_prompt_takes_the_rows_own_out(bench):

@@ -7,6 +7,7 @@ import hashlib
 import json
 import os
 from array import array
+from collections import Counter, defaultdict
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, field
@@ -34,6 +35,7 @@ from verdicts.corpus.rows import (
 )
 from verdicts.photos.files import PHOTO_MARK
 from verdicts.records.tickets import Verdict
+from verdicts.stage_b.prompts import name_of_messages
 
 VERDICTS: tuple[Verdict | None, ...] = (None, "pass", "fail")
 CountTokens = Callable[[str], int]  # loss tokens of one answer
@@ -66,7 +68,7 @@ class Index:
     """Columns over all rows of all files, in the order read.
 
     ``fail``: the label of a chat row; ``verdict``: what it states. ``side``: a number in [0, 1) that is equal for rows
-    of one group.
+    of one group. ``prompts``: of each source's photo rows, by the name of the prompt.
     """
 
     # arrays of C numbers, not lists: a list's entry takes 8 bytes for its place and 28 for its int
@@ -78,6 +80,7 @@ class Index:
     fail: "array[int]" = field(default_factory=lambda: array("B"))
     verdict: "array[int]" = field(default_factory=lambda: array("B"))  # a place in VERDICTS
     side: "array[float]" = field(default_factory=lambda: array("d"))
+    prompts: dict[int, Counter[str]] = field(default_factory=lambda: defaultdict(Counter))
 
     def __len__(self) -> int:
         return len(self.offset)
@@ -102,6 +105,8 @@ class Index:
                 check_photos(row.images, file.path.parent, file.path, line)
                 if source.user_prompt is not None:
                     check_one_question(row, file.path, line)
+                asked = [message.model_dump() for message in row.messages[:-1]]
+                self.prompts[file.source][name_of_messages(prompted(asked, source, len(row.images)))] += 1
             self.file.append(len(self.files) - 1)
             self.offset.append(offset)
             self.length.append(len(raw))

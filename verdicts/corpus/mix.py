@@ -15,9 +15,10 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 import numpy as np
+from pydantic import Field
 
 from verdicts.base.errors import mistake
-from verdicts.base.record import Record
+from verdicts.base.record import PromptName, Record
 from verdicts.base.seeding import seeded_int
 from verdicts.corpus.index import VERDICTS, Index, OutputFile, RowNumbers, tokenizer_file
 from verdicts.corpus.mix_config import Fusion, config_mistake
@@ -34,7 +35,10 @@ class InputFile(Record):
 
 
 class SourceShare(Record):
-    """What one source gives. ``distinct_rows``: rows written at least once; shares are of all written training rows."""
+    """What one source gives. ``distinct_rows``: rows written at least once; shares are of all written training rows.
+
+    ``prompts``: rows read of a photo task by what they ask, as summarize and evaluate name it.
+    """
 
     name: str
     dataset: str
@@ -47,6 +51,7 @@ class SourceShare(Record):
     row_share: float
     loss_share: float
     val_rows: int
+    prompts: dict[PromptName, int] = Field(default_factory=dict, exclude_if=lambda prompts: not prompts)
 
 
 class Manifest(Record):
@@ -265,6 +270,7 @@ def source_shares(index: Index, config: Fusion, train: RowNumbers, val: RowNumbe
                 row_share=round(len(mine) / len(train), 6),
                 loss_share=round(loss / all_tokens, 6),
                 val_rows=int((owner[val] == at).sum()),
+                prompts=dict(sorted(index.prompts[at].items())),
             )
         )
     return found
