@@ -64,6 +64,12 @@ def test_tickets_that_fire_are_counted_by_label_and_category(given, tmp_path):
     ]
 
 
+def test_tickets_are_taken_as_teams_write_them(given):
+    given["tickets"].write_text(given["tickets"].read_text(encoding="utf-8").replace('"fail"', '"不通过"'), "utf-8")
+    outcome = call("guard", **given)
+    assert "| all | 2/3 | 1/2 | 1 |" in outcome.out and "3 repairs (label 3)" in outcome.err
+
+
 def test_an_overlay_changes_what_fires(given, tmp_path):
     write_text(tmp_path / "strict.yaml", "fail_first: {doubts: []}\n")
     outcome = call("guard", **given, overlay=tmp_path / "strict.yaml")
