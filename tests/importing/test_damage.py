@@ -2,13 +2,14 @@
 
 import copy
 import json
+import time
 from collections.abc import Iterator
 from random import Random
 from typing import Any
 
 import pytest
 
-from tests.support.importing import Desk, talk
+from tests.support.importing import BOX, Desk, talk
 from verdicts.evaluation.questions import Trained, read_photo_questions
 from verdicts.facts.dense import read_objects
 from verdicts.records.imports import RefusedImport
@@ -97,3 +98,13 @@ def test_evaluate_reads_every_question_that_is_held_out_and_every_dense_answer_i
         questions = read_photo_questions(desk.out / f"held_out/{task}.jsonl", task, nothing)
         assert len(questions) == desk.report().written[f"held_out/{task}.jsonl"] > 0
     assert all(read_objects(answer) for answer in desk.answers("dense") + desk.answers("held_out/dense"))
+
+
+def test_words_with_a_hundred_thousand_blanks_take_no_longer_than_others(tmp_path):
+    desk, blanks = Desk(tmp_path), " " * 100_000
+    desk.write(
+        desk.row(1, objects=[BOX | {"desc": f"BBU设备{blanks}/{blanks}华{blanks}为"}], summary=f"光纤{blanks}×1")
+    )
+    started = time.process_time()
+    assert desk.run().code == 0 and time.process_time() - started < 2
+    assert desk.repaired() == [(1, "desc_blanks", "objects.0.desc")]

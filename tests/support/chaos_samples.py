@@ -65,6 +65,7 @@ class Samples:
         self._fuse()
         self._parts()
         shutil.copytree(CONFIGS, folder / "configs")
+        self._import()
 
     def _learn(self) -> None:
         """Records with all that learning writes: lives of rules, trials with level and tickets, how many were tried."""
@@ -142,6 +143,23 @@ class Samples:
         self.bench = FuseBench(self.folder)
         self.bench.configure(*self.sources(), seed=17)
         assert self.fuse().code == 0
+
+    def _import(self) -> None:
+        box, outline = (
+            {"desc": "BBU设备/华为", "bbox_2d": [1, 2, 20, 30]},
+            {"desc": "挡风板", "poly": [1, 1, 9, 1, 9, 9, 1, 9]},
+        )
+        line = {"desc": "电线/捆扎整齐", "line": [1, 2, 9, 9, 30, 4], "line_points": 3}
+        size = {"width": 32, "height": 32}
+        photos = [[f"photos/{number}.png"] for number in range(6)]
+        rows: list[dict] = [
+            *({"images": photo, "objects": [box, outline, line], "summary": "电线×1", **size} for photo in photos[:3]),
+            {"images": photos[3], "summary": "无关图片", "objects": [box | {"bbox_2d": [0, 0, 32, 32]}], **size},
+            {"images": photos[4], "summary": '{"统计": [{"类别": "电线"}]}', "metadata": {"domain": "bbu"}, **size},
+            {"messages": [{"role": "user", "content": "一加一？"}, {"role": "assistant", "content": "二"}]},
+        ]
+        write_rows(self.folder / "in" / "rows.jsonl", rows)
+        assert import_rows(self).code == 0
 
     @staticmethod
     def sources() -> list[dict]:
@@ -243,6 +261,7 @@ class Samples:
                 lambda path: (list(read_fused(path)), read_trained(path)),
                 (check_fused,),
             ),
+            Kind(self.folder / "in" / "rows.jsonl", lambda path: path.read_bytes(), (import_rows,)),
             Kind(self.folder / "out" / "mix.manifest.json", lambda path: read_json(path, Manifest)),
             Kind(self.folder / "in" / "summary.jsonl", lambda path: read_photo_questions(path, "summary", questions)),
             Kind(
@@ -277,6 +296,10 @@ def json_lines(path: Path) -> object:
     from tests.support.builders import numbered_lines
 
     return [decode_json(text, path, line) for line, text in numbered_lines(path)]
+
+
+def import_rows(samples: Samples):
+    return call("import_data", data="in/rows.jsonl", name="rows", output_dir="imported", mission="bbu_line")
 
 
 def check(samples: Samples):

@@ -13,7 +13,7 @@ from verdicts.photos.files import PHOTO_MARK
 
 Generation = Literal["v1", "v2"]
 _CONTROL = re.compile(r"[\x00-\x1f\x7f-\x9f\u2028\u2029\ufeff]")
-_BESIDE = re.compile(r"[ \t\u00a0\u3000]*([,/])[ \t\u00a0\u3000]*")
+_BETWEEN = re.compile("([,/])")
 _PAIRS = re.compile(r"(^|,)[^,/=]+=")
 _COUNTED = re.compile(rf"{IRRELEVANT}\s*×\s*\d+")
 
@@ -28,7 +28,7 @@ def read_desc(value: Any, field: str, mended: Mended) -> str:
     text = _CONTROL.sub("", value)
     if text != value:
         mended.note("desc_control", field, excerpt(value))
-    tidy = _BESIDE.sub(r"\1", text.strip())
+    tidy = "".join(part.strip() for part in _BETWEEN.split(text))
     if tidy != text:
         mended.note("desc_blanks", field, excerpt(text))
     if not tidy:
