@@ -4,7 +4,9 @@
 
 For each seed, share of flipped labels and share of labels that are fail: 400 tickets of a world with four hidden rules,
 learnt from G0 alone, in memory (verdicts/measure/rehearsal.py). The guidance that results is judged on 400 clean
-held-out tickets. A second run of the same world starts with a planted wrong rule. Prints a row for each kind of world.
+held-out tickets. A second run of the same world starts with a planted wrong rule. With --reasons one more learns from
+the same tickets with people's notes on those that they failed (miniature/world/notes.py), and each row says in which
+rounds hidden rules were accepted with and without. Prints a row for each kind of world.
 """
 
 import time
@@ -32,6 +34,7 @@ def main(
     tickets: Annotated[int, typer.Option(min=1, help="Tickets to learn from.")] = 400,
     held_out: Annotated[int, typer.Option(min=1, help="Clean tickets to judge with.")] = 400,
     planted: Annotated[bool, typer.Option(help="Run each world once more with a planted wrong rule.")] = True,
+    reasons: Annotated[bool, typer.Option(help="Learn once more from tickets with people's notes.")] = False,
     overlay: Annotated[Path | None, typer.Option(help="One more YAML laid over the configuration.")] = None,
     output: Annotated[Path, typer.Option(help="Results (JSON).")] = Path("runs/worlds/results.json"),
     jobs: Annotated[int, typer.Option(min=1, help="Processes.")] = 1,
@@ -47,7 +50,7 @@ def main(
     for row in in_processes(
         measure,
         [
-            (seed, config, tickets, held_out, flip, share, planted)
+            (seed, config, tickets, held_out, flip, share, planted, reasons)
             for flip, share in kinds
             for seed in range(1, seeds + 1)
         ],
@@ -81,6 +84,18 @@ def row_text(row: dict[str, Any]) -> str:
         f"{row['false_block']['k']}/{row['false_block']['n']}, "
         f"label match {row['label_match']['rate']:.1%}; review holds {row['review_recall']:.0%} of the flipped; "
         f"planted rule {gone}; {row['seconds']:.0f} s"
+        + (f"\n  {path_text('without', row)}\n  {path_text('with', row)}" if row["with_reasons"] else "")
+    )
+
+
+def path_text(name: str, row: dict[str, Any]) -> str:
+    """How a loop with or without people's notes came to its rules."""
+    path = row[f"{name}_reasons"]
+    asked = " + ".join(f"{path['asked'][kind]:,}" for kind in ("rollout", "judge", "complete"))
+    return (
+        f"{name} reasons: found {path['found']} of {len(row['hidden'])} in rounds "
+        f"{', '.join(map(str, path['found_in']))} (reflection calls up to the last: {path['calls_to_find']}), "
+        f"wrong {path['wrong']}, {path['rounds']} rounds; asked {asked}"
     )
 
 
@@ -105,10 +120,11 @@ def table_row(rows: list[dict[str, Any]]) -> str:
 
 
 def measure(
-    seed: int, config: "Config", tickets: int, held_out: int, flip: float, fails: float, planted: bool
+    seed: int, config: "Config", tickets: int, held_out: int, flip: float, fails: float, planted: bool, reasons: bool
 ) -> dict[str, Any]:
-    """One world: learn, judge on clean tickets, then once more with a planted wrong rule."""
+    """One world: learn, judge on clean tickets, then once more with people's notes, and with a planted wrong rule."""
     from miniature.world import dataset as worlds
+    from miniature.world.notes import with_notes
     from verdicts.engines import open_engine
     from verdicts.measure.rehearsal import Recall, judge, rates_of, rehearse
     from verdicts.records.tickets import StageA
@@ -124,7 +140,12 @@ def measure(
     )
     engine = Recall(open_engine(config.engine))
     done = rehearse(config, engine, rows)
-    asked = dict(engine.asked)
+    path = path_of(done, dict(engine.asked), world)
+    noted = None
+    if reasons:
+        engine.asked = dict.fromkeys(engine.asked, 0)
+        again = rehearse(config, engine, with_notes(world, labelled, rows, seed))
+        noted = path_of(again, dict(engine.asked), world)
     found = {worlds.parse_rule(text) for text in done.rules}
     rates = rates_of(judge(config, engine, done.guidance, clean))
     flipped = {f"{row.group_id}::{row.label}" for row in labelled if row.label != row.clean}
@@ -148,7 +169,8 @@ def measure(
         **{name: rate.model_dump() for name, rate in rates._asdict().items()},
         "review_recall": len(flipped & queued) / max(1, len(flipped)),
         "review_precision": len(flipped & queued) / max(1, len(queued)),
-        "planted": planted, "planted_gone_after": gone, "asked": asked, "seconds": round(time.monotonic() - started, 1),
+        "planted": planted, "planted_gone_after": gone, "asked": path["asked"],
+        "without_reasons": path, "with_reasons": noted, "seconds": round(time.monotonic() - started, 1),
     }  # fmt: skip
 
 
@@ -166,6 +188,29 @@ def guard_of(world: "World", guard: "FailFirst") -> "FailFirst":
         elif values := [value for value in negative.values if not waived(value)]:
             kept.append(negative.model_copy(update={"values": values}))
     return guard.model_copy(update={"negatives": kept})
+
+
+def path_of(done: Any, asked: dict[str, int], world: Any) -> dict[str, Any]:
+    """How a loop came to its rules.
+
+    ``found_in``: the rounds in which the hidden rules of its end were last accepted; ``calls_to_find``: reflection
+    calls up to the last of these; ``asked``: questions to the model until the loop ended.
+    """
+    from miniature.world import dataset as worlds
+
+    ends = {worlds.parse_rule(text) for text in done.rules}
+    accepted = {
+        worlds.parse_rule(applied.op.text or ""): number
+        for number, records in enumerate(done.reflections, start=1)
+        for record in records
+        for applied in record.applied
+    }
+    found_in = sorted(accepted[rule] for rule in world.hidden if rule in ends)
+    last = done.reflections[: found_in[-1]] if found_in else []
+    return {
+        "found": len(found_in), "found_in": found_in, "wrong": len(done.rules) - len(found_in),
+        "rounds": len(done.reflections), "calls_to_find": sum(len(records) - 1 for records in last), "asked": asked,
+    }  # fmt: skip
 
 
 def balanced_tickets(world: Any, count: int, seed: int, flip: float, fails: float) -> list:
