@@ -19,11 +19,13 @@ def main(
     data: Annotated[str, typer.Option(help="Training rows: a JSONL file, or a folder of *.jsonl.")],
     name: Annotated[str, typer.Option(help="Name of the import.")],
     output_dir: Annotated[Path, typer.Option(help="Folder to write, data/<name>.")],
-    mission: Annotated[str, typer.Option(help="Mission whose prompts and domain the rows get.")],
+    mission: Annotated[str, typer.Option(help="Mission whose prompts the rows are asked with, in their domain.")],
     models: Annotated[str, typer.Option(help="Model set: configs/models/<set>.yaml.")] = "miniature",
     overlay: Annotated[Path | None, typer.Option(help="One more YAML laid over the configuration.")] = None,
 ) -> None:
     """Bring the training rows of other teams into the project's form."""
+    from functools import cache
+
     from verdicts.base.errors import mistake
     from verdicts.base.progress import progress
     from verdicts.config.load import load
@@ -38,20 +40,22 @@ def main(
             raise mistake("is not given", "make import DATA=file-or-folder NAME=name", field=variable)
     cfg = load(models, mission, overlay)
     files = data_files(Path(data), output_dir)
-    prompts = load_prompts(cfg.prompts, cfg.mission)
-    asked = {
-        task: [Message.model_validate(message) for message in prompts.photo_messages(task)]
-        for task in ("dense", "summary")
-    }
+
+    @cache
+    def asked(domain: str) -> dict[str, list[Message]]:
+        own = (
+            cfg.mission
+            if domain == cfg.mission.domain
+            else cfg.mission.model_copy(update={"domain": domain, "slug": ""})
+        )
+        prompts = load_prompts(cfg.prompts, own)
+        return {task: [Message(**one) for one in prompts.photo_messages(task)] for task in ("dense", "summary")}
+
+    asked(cfg.mission.domain)  # a prompt that cannot be used is told at once
     reader = Reader(cfg.import_, cfg.mission.domain, looker(cfg.summarize))
     size = sum(path.stat().st_size for path in files if path.is_file())
     with progress("import", size, unit="bytes") as bar:
         report = Importer(reader, cfg.import_, asked).run(files, output_dir, name, bar.update)
-    if len(report.domains) > 1:
-        cli.complain(
-            f"import {name}: rows of two domains ({', '.join(report.domains)}) are asked with the prompts of one "
-            f"mission ({mission}); import each by itself (import.own_domain_only) where its prompts differ"
-        )
     cli.say(f"{account_sentence(report)}; {output_dir}")
 
 

@@ -60,15 +60,16 @@ def test_a_configured_domain_holds_for_all_rows(desk):
     assert desk.answers("summary")[0].startswith("<DOMAIN=RRU>")
 
 
-def test_two_domains_under_one_missions_prompts_are_said_or_kept_out(desk):
+def test_each_row_is_asked_with_the_prompts_of_its_domain_and_the_missions_rules_stay_in_its_own(desk):
+    for name, text in (("ask", "{domain_pack}\n{mission_rules}"), ("bbu", "柜"), ("rru", "塔"), ("rules", "看箭头")):
+        (desk.folder / f"{name}.txt").write_text(text, encoding="utf-8")
+    packs = {"domain_packs": {"bbu": "./bbu.txt", "rru": "./rru.txt"}, "mission_rules": {"bbu_wind": "./rules.txt"}}
     desk.write(desk.row(1), desk.row(2, metadata={"domain": "rru"}))
-    outcome = desk.run()
-    assert outcome.code == 0 and "import real: rows of two domains (bbu, rru) are asked with the prompts" in outcome.err
-    outcome = desk.run(own_domain_only=True)
-    assert outcome.code == 0 and "two domains" not in outcome.err
-    assert desk.refused() == [(2, "other_domain", "")]
-    assert desk.run(mission="rru_install", own_domain_only=True).code == 0
-    assert desk.refused() == [(1, "other_domain", "")]
+    assert desk.run(mission="bbu_wind", prompts={"dense": {"user": "./ask.txt"} | packs}).code == 0
+    assert [row.messages[0].content for row in desk.rows("dense")] == ["<image>柜\n看箭头", "<image>塔"]
+    prompts = desk.report().prompts
+    assert prompts.keys() == {"bbu.dense", "bbu.summary", "rru.dense", "rru.summary"}
+    assert prompts["bbu.dense"] != prompts["rru.dense"] and prompts["bbu.summary"] == prompts["rru.summary"]
 
 
 @pytest.mark.parametrize(

@@ -55,11 +55,22 @@ class Desk:
         lines = [row if isinstance(row, str) else json.dumps(row, ensure_ascii=False) for row in rows]
         (self.folder / "in" / name).write_text("\n".join(lines) + "\n", encoding="utf-8")
 
-    def run(self, data: str = "in", mission: str = "bbu_line", name: str = "real", **knobs: object) -> Outcome:
-        """Run tools.import_data with ``import:`` knobs laid over the configuration; nothing is held out by default."""
+    def run(
+        self,
+        data: str = "in",
+        mission: str = "bbu_line",
+        name: str = "real",
+        prompts: dict | None = None,
+        **knobs: object,
+    ) -> Outcome:
+        """Run tools.import_data with prompts and ``import:`` knobs laid over the configuration.
+
+        Nothing is held out by default.
+        """
         overlay = self.folder / "knobs.yaml"
         knobs = {"held_out": {"share": 0.0}} | knobs
-        overlay.write_text(json.dumps({"import": knobs}), encoding="utf-8")
+        told = {"import": knobs} | ({"prompts": prompts} if prompts else {})
+        overlay.write_text(json.dumps(told), encoding="utf-8")
         path = str(self.folder / data) if data else ""
         return call("import_data", data=path, name=name, output_dir=self.out, mission=mission, overlay=overlay)
 

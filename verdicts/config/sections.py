@@ -317,7 +317,6 @@ class ImportSection(Section):
     order: Literal["center_tlbr", "reference_tlbr"]
     prefix: bool
     domain: Literal["", "bbu", "rru"]
-    own_domain_only: bool
     group: Pattern
     edge_px: Annotated[float, Field(ge=0)]
     ignore: list[str]

@@ -31,6 +31,7 @@ class ImportAccount:
     objects: Counter[str] = field(default_factory=Counter)
     words: Counter[str] = field(default_factory=Counter)
     domains: Counter[str] = field(default_factory=Counter)
+    prompts: dict[str, str] = field(default_factory=dict)
     reordered: int = 0
     ignored: Counter[str] = field(default_factory=Counter)
     groups: set[str] = field(default_factory=set)
@@ -73,6 +74,7 @@ class ImportAccount:
                 "objects": dict(sorted(self.objects.items())),
                 "words": dict(sorted(self.words.items())),
                 "domains": dict(sorted(self.domains.items())),
+                "prompts": dict(sorted(self.prompts.items())),
                 "reordered": self.reordered,
                 "ignored_fields": dict(sorted(self.ignored.items())),
                 "groups": len(self.groups),

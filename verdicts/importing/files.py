@@ -34,13 +34,16 @@ from verdicts.photos.files import NotAPhoto, open_photo
 from verdicts.photos.intake import Unfit, look
 from verdicts.records.corpus import Message
 from verdicts.records.imports import ImportReport, RefusedImport, RepairedImport
+from verdicts.stage_b.prompts import name_of_messages
 
 TRAINING = ("dense.jsonl", "summary.jsonl", "irrelevant.jsonl", "irrelevant.dense.jsonl", "chat.jsonl")
 HELD_OUT = ("held_out/dense.jsonl", "held_out/summary.jsonl")
 ASIDE = ("refused.jsonl", "repaired.jsonl", "import.json")
 _PREFIX = "<DOMAIN={domain}>, <TASK={task}>\n"  # as such teams write it
 _LOOKED = 65_536  # photos whose size is remembered: one may have a row for each task
-Asked = Mapping[str, Sequence[Message]]  # task (dense, summary) -> the messages before its answer
+Asked = Callable[
+    [str], Mapping[str, Sequence[Message]]
+]  # domain -> task (dense, summary) -> messages before its answer
 
 
 def data_files(data: Path, output_dir: Path) -> list[Path]:
@@ -123,6 +126,10 @@ class Importer:
                 self._read(path, kept, outs["refused.jsonl"], outs["repaired.jsonl"], tick)
             self.account.ignored.update(self._reader.ignored)
             self._write(kept, outs, output_dir)
+            for domain in self.account.domains:
+                for task, messages in self._asked(domain).items():
+                    asked = name_of_messages([message.model_dump() for message in messages])
+                    self.account.prompts[f"{domain}.{task}"] = asked
             report = self.account.report(name)
             outs["import.json"].write(json_text(report))
         return report
@@ -177,7 +184,7 @@ class Importer:
         self._validation.see(_salted(group))
         if held_out:
             self._held_by_name.add(group)
-        waiting = {"photo": found.photo, "named": found.named, "group": found.group, "irrelevant": found.irrelevant}
+        waiting = {name: getattr(found, name) for name in ("photo", "named", "group", "domain", "irrelevant")}
         kept.write(dump(waiting | self._answers(found)) + "\n")
 
     def _answers(self, found: Example) -> dict[str, str]:
@@ -211,7 +218,7 @@ class Importer:
                     image = row["named"]
                     if not os.path.isabs(image):
                         image = os.path.relpath(row["photo"], (output_dir / place).parent)
-                    messages = [*self._asked[task], Message(role="assistant", content=row[task])]
+                    messages = [*self._asked(row["domain"])[task], Message(role="assistant", content=row[task])]
                     self._put(outs, place, ImageRow(images=[image], messages=messages, group_id=row["group"]))
 
     def _put(self, outs: Mapping[str, TextIO], place: str, row: Any) -> None:

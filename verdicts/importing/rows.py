@@ -126,17 +126,11 @@ class Reader:
         return ""
 
     def _in_domain(self, seen: Example, metadata: Any, prefix: Prefix | None) -> Example:
-        """The example with its domain: by the configuration, or what the row says or shows, or else the mission's.
-
-        Raises Unusable for one of another domain where only the mission's is wanted.
-        """
+        """The example with its domain: by the configuration, or what the row says or shows, or else the mission's."""
         if metadata is not None and not isinstance(metadata, dict):
             raise Unusable("bad_field", "metadata", f"no object ({excerpt(metadata)})")
         told = named_domain(metadata or {}, prefix) or shown_domain((o.desc for o in seen.objects), seen.summary)
-        domain = self.settings.domain or told or self.mission_domain
-        if self.settings.own_domain_only and domain != self.mission_domain:
-            raise Unusable("other_domain", "", f"{domain}; the mission's is {self.mission_domain}")
-        return replace(seen, domain=domain)
+        return replace(seen, domain=self.settings.domain or told or self.mission_domain)
 
     def _objects(
         self, things: list[Any], size: tuple[int, int], mended: Mended

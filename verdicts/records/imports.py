@@ -9,7 +9,7 @@ RefusalOfRow = Literal[
     "several_photos", "photo_not_there", "photo_unfit", "photo_size",
     "no_geometry", "two_geometries", "odd_length", "too_few_points", "points_mismatch", "out_of_bounds", "no_area",
     "corners_swapped", "crossing", "too_small", "empty_desc", "blank_summary", "broken_summary", "media_word",
-    "nothing_to_learn", "other_domain", "irrelevant_with_objects", "messages_and_photo", "bad_chat", "duplicate",
+    "nothing_to_learn", "irrelevant_with_objects", "messages_and_photo", "bad_chat", "duplicate",
 ]  # fmt: skip
 RepairOfRow = Literal[
     "size_from_photo", "desc_blanks", "desc_control", "pairs_flattened", "moved_to_edge", "closing_point",
@@ -57,7 +57,7 @@ class ImportReport(Record):
     """The account of an import.
 
     ``rows_in`` is the sum of ``dense_and_summary``, ``dense_only``, ``summary_only``, ``irrelevant``, ``chat`` and
-    ``refused``.
+    ``refused``. ``prompts``: domain and task -> the prompt that its rows are asked with, as records name it.
     """
 
     name: str
@@ -75,6 +75,7 @@ class ImportReport(Record):
     objects: dict[Literal["bbox_2d", "poly", "line"], int]
     words: dict[Literal["v1", "v2", "both"], int]
     domains: dict[str, int]
+    prompts: dict[str, str]
     reordered: int
     ignored_fields: dict[str, int]
     groups: int

@@ -7,12 +7,25 @@ from pydantic import BaseModel
 
 from verdicts.base.errors import mistake
 from verdicts.corpus.mix import Manifest
-from verdicts.corpus.rows import FusedRow
+from verdicts.corpus.rows import FusedRow, GeneralChatRow, ImageRow
+from verdicts.records.imports import ImportReport, RefusedImport, RepairedImport
 from verdicts.records.run_folder import ROUND_FILES, RUN_FILES
 
 FOLDERS: dict[str, Mapping[str, type[BaseModel]]] = {
     "runs/<RUN>/<MISSION>/": RUN_FILES,
     "runs/<RUN>/<MISSION>/rounds/NNNN/": ROUND_FILES,
+    "data/<NAME>/": {
+        "dense.jsonl": ImageRow,
+        "summary.jsonl": ImageRow,
+        "irrelevant.jsonl": ImageRow,
+        "irrelevant.dense.jsonl": ImageRow,
+        "chat.jsonl": GeneralChatRow,
+        "held_out/dense.jsonl": ImageRow,
+        "held_out/summary.jsonl": ImageRow,
+        "refused.jsonl": RefusedImport,
+        "repaired.jsonl": RepairedImport,
+        "import.json": ImportReport,
+    },
     "data/fused/": {"<name>.train.jsonl": FusedRow, "<name>.val.jsonl": FusedRow, "<name>.manifest.json": Manifest},
 }
 HEAD = """# Formats
