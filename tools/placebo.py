@@ -88,14 +88,14 @@ def play_seeds(
 
 
 def permuted(tickets: Sequence[StageA], class_of: Callable[[StageA], Hashable], seed: str) -> list[StageA]:
-    """The tickets with the labels of each class dealt out anew.
+    """The tickets with the labels of each class dealt out anew, what people wrote along with its label.
 
     The second ticket of a group gets an id of its own: both may now have one label.
     """
     places: dict[Hashable, list[int]] = defaultdict(list)
     for at, ticket in enumerate(tickets):
         places[class_of(ticket)].append(at)
-    labels = [ticket.label for ticket in tickets]
+    labels = [(ticket.label, ticket.fail_reasons) for ticket in tickets]
     for key in sorted(places, key=repr):
         dealt = [labels[at] for at in places[key]]
         random.Random(f"{seed}/{key}").shuffle(dealt)
@@ -103,12 +103,13 @@ def permuted(tickets: Sequence[StageA], class_of: Callable[[StageA], Hashable], 
             labels[at] = label
     seen, taken = set(), {ticket.group_id for ticket in tickets}
     dealt_out = []
-    for ticket, label in zip(tickets, labels, strict=True):
+    for ticket, (label, reasons) in zip(tickets, labels, strict=True):
         group_id = ticket.group_id
         while group_id in seen:
             group_id = f"{group_id}.2" if f"{group_id}.2" not in taken else f"{group_id}."
         seen.add(group_id)
-        dealt_out.append(ticket.model_copy(update={"label": label, "group_id": group_id}))
+        told = {"label": label, "fail_reasons": reasons, "group_id": group_id}
+        dealt_out.append(ticket.model_copy(update=told))
     return dealt_out
 
 

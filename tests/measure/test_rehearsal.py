@@ -227,6 +227,16 @@ def test_permuting_keeps_the_number_of_labels_of_each_class_and_every_photo(way)
     assert dealt == placebo.permuted(rows, class_of, "1") != placebo.permuted(rows, class_of, "2")
 
 
+def test_what_people_wrote_is_dealt_out_along_with_its_label():
+    rows = [
+        row.model_copy(update={"fail_reasons": [f"补拍{at}"] if row.label == "fail" else []})
+        for at, row in enumerate(mixed())
+    ]
+    dealt = placebo.permuted(rows, placebo.WAYS["mission"], "1")
+    assert [bool(row.fail_reasons) for row in dealt] == [row.label == "fail" for row in dealt]
+    assert [row.fail_reasons for row in dealt] != [row.fail_reasons for row in rows]
+
+
 def test_no_two_tickets_have_one_key_however_labels_fall():
     for seed in range(50):
         dealt = placebo.permuted(mixed(), placebo.WAYS["mission"], str(seed))
