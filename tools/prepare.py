@@ -370,6 +370,7 @@ def environment(
     everything: bool,
 ) -> dict[str, str]:
     """What the command finds in its environment, beside what is there already."""
+    from verdicts.command.cli import complain
     from verdicts.runs.freshness import Fresh, questions_of
 
     fresh = Fresh(run_dir, made.fusion, made.photos)
@@ -388,6 +389,8 @@ def environment(
         given["PHOTOS"] = made.photos.path
     if goals & LEARNERS:
         given["FUSED_FROM"] = " ".join(fresh.sources())
+        for sentence in fresh.outdated_imports():
+            complain(f"prepare: {sentence}")
     if goals & {"evaluate", "gate"}:
         given["QUESTIONS"] = questions_of(Path(held_out or "data/held_out"), run_dir.name)
     if taken and not goals & {"summarize"}:

@@ -1,7 +1,10 @@
 """What an import writes goes into the production mix, and its questions to evaluate."""
 
 import json
+import os
 import shutil
+import subprocess
+import sys
 from collections import Counter
 from pathlib import Path
 
@@ -14,6 +17,7 @@ from tests.support.importing import FRAME, Desk, talk
 from verdicts.base.jsonl import read_json, write_rows
 from verdicts.corpus.mix import Manifest
 from verdicts.corpus.rows import read_fused
+from verdicts.runs.freshness import Fresh
 
 
 @pytest.fixture
@@ -71,3 +75,22 @@ def test_a_kind_of_rows_that_no_import_has_is_left_out_and_said(project):
     assert outcome.code == 0
     assert "fuse qwen3: no irrelevant and irrelevant_dense rows in the mix: the student may forget them" in outcome.err
     assert read_json(Path("data/fused/qwen3.manifest.json"), Manifest).left_out == ["irrelevant", "irrelevant_dense"]
+
+
+def test_an_import_that_is_older_than_its_rows_is_said_before_it_is_learnt(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    shutil.copytree(ROOT / "configs", "configs")
+    desk = Desk(tmp_path)
+    desk.write(desk.row(1), desk.row(2))
+    words = ["--data", "in", "--name", "bbu_line", "--output-dir", "data/bbu_line", "--mission", "bbu_line"]
+    command = [sys.executable, "-m", "tools.import_data", *words]
+    environment = os.environ | {"PYTHONPATH": str(ROOT), "RUN_LOG": ""}
+    done = [subprocess.run(command, env=environment, capture_output=True, text=True, check=True) for _ in range(2)]
+    assert "kept data/bbu_line: made from the same inputs" in done[1].stderr
+    fresh = Fresh(Path("runs/one/bbu_line"), None)
+    assert fresh.outdated_imports() == []
+    desk.photo(3)
+    desk.write(desk.row(1))
+    assert fresh.outdated_imports() == [
+        "data/bbu_line was imported before in/rows.jsonl changed; make import again, or go on with it"
+    ]

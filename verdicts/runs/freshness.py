@@ -10,6 +10,7 @@ from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import Any
 
+from verdicts.base.digests import digest_of_path
 from verdicts.base.errors import UserError, mistake
 from verdicts.base.made import argument, changes, inputs_of, notes_below, outputs_of, read_note, run_folder, stale
 from verdicts.evaluation.question_files import files_digest, held_out_files
@@ -127,6 +128,23 @@ class Fresh:
             word.replace("{corpus}", str(self.run_dir)) for word in _words(read_yaml(path)) if word.endswith(".jsonl")
         ]
         return [word for word in words if word in own or (_PLAIN.fullmatch(word) and Path(word).exists())]
+
+    def outdated_imports(self) -> list[str]:
+        """A sentence for each import whose rows the student learns, where its data or prompts have changed since."""
+        folders = {Path(source).parent for source in self.sources()} | {Path("data", self.run_dir.name)}
+        said = []
+        for folder, noted in notes_below(sorted(folder for folder in folders if (folder / "import.json").exists())):
+            files = zip(inputs_of(folder, noted), noted["inputs"].values(), strict=True)
+            changed = [
+                str(path)
+                for path, digest in files
+                if path.suffix in (".jsonl", ".txt") and digest_of_path(path) != digest
+            ]
+            if changed and noted["tool"] == "import_data":
+                said.append(
+                    f"{folder} was imported before {', '.join(changed)} changed; make import again, or go on with it"
+                )
+        return said
 
     def refuse_another_runs_student(self) -> None:
         """Raise UserError where ``checkpoints/<name>`` was taught by another run from other inputs."""
