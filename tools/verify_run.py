@@ -2,7 +2,8 @@
 
     python -m tools.verify_run --run-dir runs/miniature/bbu_line
 
-In:  the run folder. With --stage-a, the tickets as they were given, instead of the run's own copy of them.
+In:  the run folder. With --stage-a, the tickets as they were given, instead of the run's own copy of them; rows that
+     the run's lists name (tickets.*.jsonl) are taken from there.
 Out: a line a check on stdout; exits with 1 if any fails, with 2 if a file cannot be read. Writes nothing.
 
 ``tools.check`` reads files with the record models that wrote them, so a mistake in a model escapes it. This script
@@ -80,12 +81,34 @@ def _object(text: str, where: str) -> dict[str, Any]:
     return value
 
 
+def given_rows(stage_a: Path, folder: Path) -> list[Row]:
+    """Tickets as they were given. Those that the run's lists name are as the run has them: put right, or left out."""
+    listed = {
+        name: read_rows(path) if (path := folder / f"tickets.{name}.jsonl").exists() else []
+        for name in ("repaired", "aside", "refused", "dropped")
+    }
+    own = {row.key: row for row in read_rows(folder / "stage_a.jsonl")}
+    replaced = [row for row in listed["repaired"] if row.data["kind"] in ("same_ticket", "resubmission")]
+    left = {row.data["line"] for row in (*listed["refused"], *replaced)}
+    mended = {row.data["line"]: row.data["ticket_key"] for row in (*listed["repaired"], *listed["aside"])}
+    dropped = {row.data["ticket_key"] for row in listed["dropped"]}
+    rows = []
+    for number, line in enumerate(_text(stage_a).split("\n"), start=1):
+        if number in left or not line.strip():
+            continue
+        key = mended.get(number)
+        row = own.get(key) if key else Row(f"{stage_a.name}:{number}", _object(line, f"{stage_a}:{number}"))
+        if row and (key or row.key) not in dropped:
+            rows.append(row)
+    return rows
+
+
 class Run:
     """What a run folder holds. ``tickets``: by ticket_key. ``rounds``: the rows of each round's files, in order."""
 
     def __init__(self, folder: Path, stage_a: Path | None):
         self.folder = folder
-        self.ticket_rows = read_rows(stage_a or folder / "stage_a.jsonl")
+        self.ticket_rows = given_rows(stage_a, folder) if stage_a else read_rows(folder / "stage_a.jsonl")
         self.tickets = {row.key: row.data for row in self.ticket_rows}
         self.loop = read_object(folder / "loop.json")
         self.trajectories = read_rows(folder / "trajectories.jsonl")

@@ -2,6 +2,7 @@
 
 import json
 from pathlib import Path
+from typing import get_args
 
 import pytest
 
@@ -9,10 +10,11 @@ from tests.support.builders import MISSION, call, ticket
 from verdicts.base.errors import UserError
 from verdicts.base.jsonl import dump, write_text
 from verdicts.config.load import load
+from verdicts.config.sections import TicketsSection
 from verdicts.intake.names import Door
 from verdicts.intake.reader import LISTS, door_digest, read_tolerantly, take_given, write_lists
 from verdicts.intake.wording import refused_sentence, repaired_sentence
-from verdicts.records.tickets import read_tickets
+from verdicts.records.tickets import DoorRefusal, RepairKind, read_tickets
 
 CONFIG = load("miniature", "bbu_line")
 DOOR = Door.of_config(CONFIG)
@@ -192,3 +194,10 @@ def test_a_runs_own_tickets_edited_by_hand_are_held_to_the_strict_form(tmp_path)
     assert prepare(tmp_path, given(tmp_path, row("a", "PASS"))).code == 0
     write_text(tmp_path / "run" / "stage_a.jsonl", json.dumps(row("a", "PASS")) + "\n")
     assert "label: input should be 'pass' or 'fail'" in call("check", run_dir=tmp_path / "run").err
+
+
+def test_the_page_on_tickets_explains_every_kind_of_repair_every_reason_and_every_knob():
+    page = (Path(__file__).resolve().parents[2] / "docs" / "tickets.md").read_text(encoding="utf-8")
+    words = (*get_args(RepairKind), *get_args(DoorRefusal))
+    knobs = [f"tickets.{knob}" for knob in TicketsSection.model_fields]
+    assert [word for word in (*words, *knobs) if f"`{word}`" not in page] == []

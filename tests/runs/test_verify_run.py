@@ -139,6 +139,24 @@ def test_tickets_as_given_are_held_against_the_runs_copy(run, tmp_path):
     assert done.returncode == 1 and "c::pass is no ticket" in done.stdout
 
 
+def test_rows_that_the_door_put_right_or_left_out_are_the_runs_own(run, tmp_path):
+    given, rows = tmp_path / "given.jsonl", [row.model_dump() for row in TICKETS]
+    rows[0] |= {"label": "PASS", "note": "x"}
+    given.write_text("".join(json.dumps(row) + "\n" for row in [*rows, rows[1]]) + "no ticket\n", encoding="utf-8")
+    assert verify(run.folder, "--stage-a", given).returncode != 0
+    of_row = {"file": str(given), "line": 1, "ticket_key": TICKETS[0].ticket_key}
+    again = {"file": str(given), "line": len(rows) + 1, "ticket_key": TICKETS[1].ticket_key}
+    shared = {"field": "", "before": "", "after": ""}
+    write_rows(
+        run.folder / "tickets.repaired.jsonl",
+        [of_row | shared | {"kind": "label"}, again | shared | {"kind": "same_ticket"}],
+    )
+    refused = {"file": str(given), "line": len(rows) + 2, "reason": "not_json", "detail": "", "row": "no ticket"}
+    write_rows(run.folder / "tickets.refused.jsonl", [refused])
+    done = verify(run.folder, "--stage-a", given)
+    assert done.returncode == 0, done.stdout + done.stderr
+
+
 def test_what_people_said_is_set_beside_the_verdicts(run, tmp_path):
     audit = tmp_path / "audit.jsonl"
     rows = [{"ticket_key": "b::fail", "category": "label error"}, {"ticket_key": "a::pass", "category": "clear"}]
