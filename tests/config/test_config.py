@@ -219,7 +219,12 @@ def test_a_name_that_means_two_prompts_is_refused(layers):
 @pytest.mark.parametrize(
     ("section", "message"),
     [
-        ({"stage_b": {"user": "absent.txt"}}, "prompts.stage_b.user: no such file ("),
+        (
+            {"stage_b": {"user": "stage_b.usr.txt"}},
+            "prompts.stage_b.user: no such file (stage_b.usr.txt, neither below configs/prompts/ nor beside an overlay)"
+            "; write it, or name another, such as stage_b.user.txt, ",
+        ),
+        ({"dense": {"user": "./d.txt"}}, "prompts.dense.user: no such file (./configs/missions/d.txt); write it, or"),
         ({"stage_b": {"system": ""}}, "prompts.stage_b.system: string should have at least 1 character"),
         ({"dense": {"user": ""}}, "prompts.dense.user: string should have at least 1 character"),
         ({"stageb": {"user": "stage_b.user.txt"}}, "prompts.stageb: unknown field; did you mean 'stage_b'?"),

@@ -7,6 +7,7 @@ import shutil
 from pathlib import Path
 
 import pytest
+import yaml
 
 from miniature.world.prompts import Scene, prompts_of
 from tests.support.builders import G0, MISSION, ticket
@@ -306,3 +307,17 @@ def test_the_production_prompts_name_every_object_and_each_domain_its_own():
 def test_no_production_prompt_holds_a_number_of_a_ticket():
     for path in PROMPTS_DIR.rglob("production/*.txt"):
         assert not re.search(r"QC-|\d{5,}", path.read_text(encoding="utf-8")), path
+
+
+def test_the_page_on_prompts_gives_the_knobs_of_the_production_set():
+    page = Path("docs/prompts.md").read_text(encoding="utf-8").partition("## The production set")[2]
+    knobs = re.findall(r"`([a-z_]+)\.([a-z_]+): ([^`]+)`", page)
+    config = load("qwen3", "bbu_line").model_dump(by_alias=True)
+    told = {f"{section}.{knob}": yaml.safe_load(value) for section, knob, value in knobs if value != "false"}
+    assert len(told) == 8
+    assert told == {name: config[name.split(".")[0]][name.split(".")[1]] for name in told}
+    assert [(one["temperature"], one["top_p"]) for one in config["rollout"]["grid"]] == [
+        (0.3, 0.9),
+        (0.5, 0.9),
+        (0.7, 0.9),
+    ]

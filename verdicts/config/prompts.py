@@ -5,6 +5,7 @@ with ``./``, ``../`` or ``/`` is such a path, relative to the YAML file that nam
 file beside it is one too. Section files hold own paths in the first form, from the working directory on.
 """
 
+import difflib
 import os
 from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
@@ -126,7 +127,9 @@ def own_packs(files: dict[str, Any], domain: str, slug: str) -> dict[str, Any]:
 def check_prompt_files(prompts: Mapping[str, Any], named_in: Callable[[tuple[str, ...]], Path]) -> None:
     """Raise UserError for a prompt whose file is not there. ``named_in``: the YAML file that says so."""
     for loc, name in files_in(prompts, ("prompts",)):
-        if not (path := prompt_path(name)).is_file():
-            there = ", ".join(sorted(p.relative_to(PROMPTS_DIR).as_posix() for p in PROMPTS_DIR.rglob("*.txt")))
-            what, todo = f"no such file ({path})", f"write it, or name one of configs/prompts/: {there}"
-            raise mistake(what, todo, path=named_in(loc), field=".".join(loc))
+        if not prompt_path(name).is_file():
+            there = sorted(file.relative_to(PROMPTS_DIR).as_posix() for file in PROMPTS_DIR.rglob("*.txt"))
+            near = difflib.get_close_matches(name, there, n=3, cutoff=0.4) or there[:3]
+            where = name if name.startswith(_OWN) else f"{name}, neither below configs/prompts/ nor beside an overlay"
+            todo = f"write it, or name another, such as {', '.join(near)}"
+            raise mistake(f"no such file ({where})", todo, path=named_in(loc), field=".".join(loc))
