@@ -42,6 +42,7 @@ def apart(a: list[tuple[float, float]], b: list[tuple[float, float]]) -> float:
     ("标签/5G-BBU-接地线", "标签", [("文本", "5G-BBU-接地线")]),
     ("类别=BBU设备,品牌=华为,可见性=部分", "BBU设备", [("品牌", "华为"), ("可见性", "部分")]),
     ("类别=标签,文本=a,b,c,组=1|2,备注=x,y", "标签", [("文本", "a,b,c"), ("组", "1"), ("组", "2")]),
+    ("组1: 尾纤/有标签", "尾纤", [("", "有标签"), ("组", "1")]),
     ("RRU设备", "RRU设备", []), ("不认识的东西", "不认识的东西", []),
 ])  # fmt: skip
 def test_the_words_of_both_generations_are_read_and_remarks_left_out(desc, category, attributes):

@@ -50,7 +50,9 @@ def described(desc: str) -> Described:
         return Described(category or desc, Counter(told))
     facts = read_text_facts(desc)
     category = facts[0].category if facts else ""
-    return Described(category or desc, Counter(pair for fact in facts for pair in fact.attributes))
+    told = [pair for fact in facts for pair in fact.attributes]
+    groups = [("组", one) for one in {fact.group for fact in facts if fact.group}]
+    return Described(category or desc, Counter([*told, *groups]))
 
 
 def score_objects(given: Sequence[DenseObject], wanted: Sequence[DenseObject]) -> ObjectScores:
