@@ -22,15 +22,8 @@ import typer
 from verdicts.command import cli
 
 if TYPE_CHECKING:
-    from verdicts.records.evaluation import AnswerNote, Difference, Evaluation, F1Record, GateRecord
+    from verdicts.records.evaluation import Difference, F1Record, GateRecord
     from verdicts.stats.rates import Rate
-
-NOTES: "dict[AnswerNote, str]" = {
-    "other_form": "answers in another form",
-    "other_prefix": "answers with another prefix line",
-    "broken_entries": "entries without words or place",
-    "mended_outlines": "outlines that cross themselves",
-}
 
 
 def main(
@@ -83,6 +76,7 @@ def main(
 
 def table(found: "GateRecord") -> list[str]:
     """The comparison as aligned lines: scores, then counts, then McNemar."""
+    from verdicts.evaluation.counts import COUNTS
     from verdicts.evaluation.scores import METRICS
 
     old, new = found.before, found.after
@@ -95,21 +89,7 @@ def table(found: "GateRecord") -> list[str]:
     for metric in METRICS:
         if metric not in absent:
             rows.append((metric.title, shown(metric.of(old)), shown(metric.of(new)), moved(changes[metric.name])))
-    rows += [
-        (
-            "failed tickets without a verdict",
-            *(f"{side.chat.failed_without_verdict} of {side.tickets} tickets" for side in (old, new)),
-            "",
-        ),
-        (
-            "summaries with coordinates",
-            *(f"{side.summary.with_coordinates} of {side.summary.photos}" for side in (old, new)),
-            "",
-        ),
-        ("malformed dense answers", *(f"{side.dense.malformed} of {side.dense.photos}" for side in (old, new)), ""),
-        ("answers cut off", cut_off(old), cut_off(new), ""),
-        *noted(old, new),
-    ]
+    rows += [(count.title, count.told(old), count.told(new), "") for count in COUNTS if count.is_shown(old, new)]
     widths = [max(len(row[column]) for row in rows) for column in range(4)]
     lines = ["  ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)).rstrip() for row in rows]
     if absent:
@@ -119,24 +99,6 @@ def table(found: "GateRecord") -> list[str]:
         pairs = f"{test.only_before} before alone, {test.only_after} after alone, of {test.pairs} pairs {left_out}"
         lines.append(f"exact McNemar, {name.replace('_', ' ')}s: {pairs}; p = {test.p_value:.2g}")
     return lines
-
-
-def cut_off(side: "Evaluation") -> str:
-    """``0 of 400 tickets, 0 of 200 summaries, 3 of 200 dense``; nothing where an older version counted none."""
-    asked = ((side.chat, side.tickets, "tickets"), (side.summary, side.summary.photos, "summaries"),
-             (side.dense, side.dense.photos, "dense"))  # fmt: skip
-    return ", ".join(f"{scores.cut_off} of {n} {what}" for scores, n, what in asked if scores.cut_off is not None)
-
-
-def noted(old: "Evaluation", new: "Evaluation") -> "list[tuple[str, ...]]":
-    """A row for each kind of note that an answer of either side has."""
-    rows: list[tuple[str, ...]] = []
-    for task, mine, others in (("summary", old.summary, new.summary), ("dense", old.dense, new.dense)):
-        for note in sorted(mine.notes.keys() | others.notes.keys()):
-            counts = [str(side.notes.get(note, 0)) for side in (mine, others)]
-            rows.append((f"{task}: {NOTES[note]}", *counts, ""))
-    malformed = [f"{side.summary.json_malformed} of {side.summary.json_exact.n}" for side in (old, new)]
-    return [("malformed JSON summaries", *malformed, ""), *rows] if new.summary.json_exact.n else rows
 
 
 def moved(by: "Difference") -> str:

@@ -1,21 +1,13 @@
 """verdicts.evaluation.answers: the form of the wanted answer decides how an answer is scored."""
 
-import json
-
 import pytest
 
+from tests.support.forms import BOX, COUNTED, LINE, OUTLINE, SEEN, WAY
 from tests.support.judging import SUMMARY
 from verdicts.evaluation.questions import Question, unscorable
 from verdicts.evaluation.scores import score
 from verdicts.facts.dense import DenseObject, render_objects
 from verdicts.records.evaluation import ScoredAnswer
-
-LINE = "<DOMAIN=BBU>, <TASK=DETECTION>\n"
-BOX = DenseObject("类别=标签,可读性=不可读", "bbox_2d", ((0, 0), (100, 100)))
-OUTLINE = DenseObject("类别=BBU设备,品牌=华为", "poly", ((200, 0), (300, 0), (300, 100), (200, 100)))
-WAY = DenseObject("类别=电线,捆扎=整齐", "line", ((0, 500), (500, 500)))
-SEEN = LINE + render_objects([BOX, OUTLINE, WAY])
-COUNTED = json.dumps({"统计": [{"类别": "标签", "可读性": {"不可读": 2}}], "备注": ["模糊"]}, ensure_ascii=False)
 
 
 def one(task: str, wanted: str, text: str) -> ScoredAnswer:

@@ -1,38 +1,21 @@
 """The forms of real students through the gate: boxes, outlines, lines, attributes and JSON summaries, each alone."""
 
 import json
+import re
 
 import pytest
 
+from tests.support.forms import BOX, COUNTED, LINE, OUTLINE, SEEN, WAY, photos
 from tests.support.judging import GOOD, SUMMARY, Bench, answers
 from verdicts.base.jsonl import read_json
-from verdicts.evaluation.questions import Question
-from verdicts.evaluation.scores import METRICS, score
+from verdicts.evaluation.scores import METRICS
 from verdicts.facts.dense import DenseObject, render_objects
-from verdicts.records.evaluation import Evaluation, F1Record, ScoredAnswer
+from verdicts.records.evaluation import Evaluation, F1Record
 from verdicts.stats.rates import wilson
-
-LINE = "<DOMAIN=BBU>, <TASK=DETECTION>\n"
-BOX = DenseObject("类别=标签,可读性=不可读", "bbox_2d", ((0, 0), (100, 100)))
-OUTLINE = DenseObject("类别=BBU设备,品牌=华为", "poly", ((200, 0), (300, 0), (300, 100), (200, 100)))
-WAY = DenseObject("类别=电线,捆扎=整齐", "line", ((0, 500), (500, 500)))
-SEEN = LINE + render_objects([BOX, OUTLINE, WAY])
-COUNTED = json.dumps({"统计": [{"类别": "标签", "可读性": {"不可读": 2}}], "备注": ["模糊"]}, ensure_ascii=False)
 
 
 def moved(thing: DenseObject, by: float) -> DenseObject:
     return thing._replace(points=tuple((x, y + by) for x, y in thing.points))
-
-
-def photos(summaries: list[str], dense: list[str], *, counted: str = COUNTED, seen: str = SEEN) -> list[ScoredAnswer]:
-    """A student's answers to good tickets, to JSON summaries and to dense captions of objects."""
-    rows = answers(GOOD["fail"], GOOD["pass"], [], [])
-    for task, wanted, said in (("summary", counted, summaries), ("dense", seen, dense)):
-        rows += [
-            score(Question(task, f"g{at}/1.jpg", f"g{at}", (), expected=wanted), text, True)
-            for at, text in enumerate(said)
-        ]
-    return rows
 
 
 @pytest.fixture
@@ -140,9 +123,11 @@ def test_notes_and_answers_cut_off_stand_in_the_evaluation_and_in_the_table(benc
     found = read_json(bench.path("after"), Evaluation).summary
     assert (found.notes, found.json_malformed, found.cut_off) == ({"other_form": 1}, 2, 1)
     outcome = bench.gate()
-    cells = {line.split("  ")[0]: line.split()[-2:] for line in outcome.out.splitlines()}
-    assert cells["summary: answers in another form"] == ["0", "1"]
-    assert "0 of 120 tickets, 1 of 40 summaries, 0 of 40 dense" in outcome.out
+    cells = [re.split("  +", line) for line in outcome.out.splitlines()]
+    assert ["summaries in another form", "0 of 40", "1 of 40 (2.5%)"] in cells
+    assert ["malformed JSON summaries", "0 of 40", "2 of 40 (5.0%)"] in cells
+    assert ["summaries cut off", "0 of 40", "1 of 40 (2.5%)"] in cells
+    assert not any("dense answers in another form" in line for line in cells)
     assert "1 of 40 summary answers after were cut off" in outcome.err
 
 

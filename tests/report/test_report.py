@@ -10,6 +10,7 @@ from typing import get_args
 import pytest
 
 from tests.support.builders import MISSION, RunFolder, call, guidance, reflection, rule_meta, snapshot, ticket
+from tests.support.forms import COUNTED, SEEN, photos
 from tests.support.judging import Bench
 from tests.support.pages import Page
 from tests.support.report_runs import (
@@ -459,6 +460,23 @@ def test_a_gate_that_spoke_on_another_evaluation_has_not_spoken_on_this(judged):
     page = Page(report(judged))
     assert "The gate has not spoken yet." in page.texts["student"]
     assert not page.texts["verdict"].startswith("The student may ship")
+
+
+def test_scores_of_other_forms_are_shown_and_those_that_no_photo_asks_for_are_named(run):
+    bench = Bench(run.folder / "evaluation" / "forms-01")
+    bench.write_answers("before", photos([COUNTED] * 40, [SEEN] * 40))
+    bench.write_answers("after", photos([COUNTED] * 40, ["{}"] * 10 + ["[]"] * 10 + [SEEN] * 20))
+    bench.gate()
+    page = Page(report(run))
+    rows = {row[0]: row for row in page.rows["compared"]}
+    assert rows["Dense lines F1"][1:3] == ["100.0% 40 · 40 · 40", "66.7% 20 · 20 · 40"]
+    assert rows["JSON summaries, exact match"][1].startswith("100.0% 40/40") and "Dense captions F1" not in rows
+    assert (
+        "No held-out photo asks for: Summaries, exact match, Summaries, attribute F1, Dense captions F1"
+        in (page.texts["student"])
+    )
+    counted = "after: malformed dense captions 10 of 40 (25.0%), dense captions in another form 10 of 40 (25.0%)"
+    assert counted in page.texts["student"].replace(" ,", ",")
 
 
 def test_what_the_gate_leaves_open_is_shown(judged):

@@ -7,6 +7,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 
 from verdicts.base.jsonl import read_json
+from verdicts.evaluation.counts import COUNTS, SideCount
 from verdicts.evaluation.scores import METRICS
 from verdicts.records.evaluation import Difference, Evaluation, F1Record, GateRecord, McNemar
 from verdicts.stats.rates import Rate
@@ -62,8 +63,18 @@ class StudentResult:
                 changes.get(metric.name),
             )
             for metric in METRICS
-            if any(metric.known(side) for _, side in self.sides)
+            if metric.name not in self.absent
         ]
+
+    @property
+    def absent(self) -> list[str]:
+        """The metrics that no photo asks for."""
+        return [metric.name for metric in METRICS if not any(metric.known(side) for _, side in self.sides)]
+
+    @staticmethod
+    def counts(side: Evaluation) -> list[SideCount]:
+        """What is counted beside the scores of one side, where there is any."""
+        return [count for count in COUNTS if count.of(side)[0]]
 
     @property
     def mcnemar(self) -> dict[str, McNemar]:

@@ -2,6 +2,7 @@
 
 from markupsafe import Markup
 
+from verdicts.evaluation.counts import COUNTS
 from verdicts.evaluation.scores import METRICS
 from verdicts.pages import svg
 from verdicts.pages.renderer import render_page
@@ -115,7 +116,7 @@ def curves(report: Report) -> list[tuple[str, Markup]]:
 
 def rate_texts() -> dict[str, list[str]]:
     """The report's texts on rates and metrics, by key; they stand with the rates, not in report.yaml."""
-    texts = {metric.name: metric.page for metric in METRICS}
+    texts = {metric.name: metric.page for metric in METRICS} | {count.title: count.page for count in COUNTS}
     for rate in RATES:
         texts |= {rate.name: rate.title, f"{rate.name}.short": rate.short, f"{rate.name}.what": rate.what}
         if rate.gap:
