@@ -40,7 +40,7 @@ from verdicts.records.reflection import AppliedOperation, Operation, RuleTally, 
 from verdicts.records.review import NeedReviewFile, ReviewReason
 from verdicts.records.rollout import Malformed
 from verdicts.records.run import RoundMetrics
-from verdicts.records.tickets import Entrance, TicketsSource
+from verdicts.records.tickets import Entrance, Filtered, TicketsSource
 from verdicts.report.data import why_malformed
 from verdicts.rounds.holdout import side_of
 from verdicts.stats.rates import Rate, wilson
@@ -773,3 +773,14 @@ def test_what_became_of_given_tickets_at_the_door_stands_beside_their_source(run
     ):
         assert sentence in text
     assert "拒收 40 行中的 3 行" in Page(report(run), "zh").texts["made-of"]
+
+
+def test_what_filters_left_out_stands_beside_the_source_of_the_tickets(run):
+    left = Filtered(digest="0", read=9, kept=6, dropped={"exclude": 2, "suspicious": 1}, marked=1, notes=["<b> is odd"])
+    source = TicketsSource(source="given.jsonl", sha256="0" * 64, filtered=left)
+    write_json(run.folder / "config" / "tickets.json", source)
+    text = Page(report(run)).texts["made-of"]
+    assert "Filters left out 3 of 9 tickets: exclude 2, suspicious 1 (tickets.dropped.jsonl)" in text
+    assert "1 tickets show what one of the other label shows; both stay (tickets.marked.jsonl)" in text
+    assert "<b> is odd" in text
+    assert "筛选规则排除 9 个工单中的 3 个" in Page(report(run), "zh").texts["made-of"]

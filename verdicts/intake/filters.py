@@ -21,6 +21,7 @@ from verdicts.base.errors import mistake
 from verdicts.base.jsonl import stream_lines
 from verdicts.config.sections import FiltersSection
 from verdicts.facts.summary import read_summary
+from verdicts.facts.words import IRRELEVANT
 from verdicts.intake.photo_files import PhotoFiles
 from verdicts.intake.same import EqualTickets, NearTickets, Same
 from verdicts.intake.wording import counted
@@ -61,7 +62,10 @@ def is_filtering(section: FiltersSection) -> bool:
 
 def useful_photos(ticket: StageA) -> int:
     """How many photos of a ticket show anything of the site: their summaries say more than 无关图片."""
-    return sum(read_summary(summary).form != "irrelevant" for summary in ticket.per_image.values())
+    # to read a summary takes as long as to read its row, and few hold the word
+    return sum(
+        IRRELEVANT not in summary or read_summary(summary).form != "irrelevant" for summary in ticket.per_image.values()
+    )
 
 
 Rows = Iterable[tuple[str, StageA]]

@@ -149,6 +149,7 @@ class Report:
             counts = {"n": by.read - by.kept, "rows": by.read, "why": counted(by.dropped) or "–"}
             sifted = [("entrance.filtered", counts)]
             sifted += [("entrance.marked", {"n": by.marked})] if by.marked else []
+            sifted += [("entrance.note", {"note": note}) for note in by.notes]
         done = self.source.entrance if self.source else None
         if done is None:
             return sifted
