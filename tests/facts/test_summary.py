@@ -106,6 +106,17 @@ def test_items_end_at_any_of_their_marks_and_say_where_they_stand():
     assert [fact.group for fact in facts] == ["", "", "2", ""]
 
 
+def test_an_item_ends_at_its_count_where_another_object_begins_without_the_mark():
+    text = "标签/5G×3、电线/散乱×1光纤×1,组2:标签/A×1、b×1；标签/3×1500平方×1"
+    assert [(fact.text, fact.count) for fact in read_summary(text).facts] == [
+        ("标签/5G×3", 3),
+        ("电线/散乱×1", 1),
+        ("光纤×1", 1),
+        ("组2:标签/A×1、b×1", 1),
+        ("标签/3×1500平方×1", 1),
+    ]
+
+
 @pytest.mark.parametrize("text", ["无关图片", "无关图片×1", "<DOMAIN=BBU>, <TASK=SUMMARY> 无关图片"])
 def test_an_irrelevant_photo_is_told(text):
     assert read_summary(text).form == "irrelevant"

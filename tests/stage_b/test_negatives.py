@@ -2,6 +2,8 @@
 
 import pytest
 
+from miniature.world.dataset import draw_tickets, sample_world
+from miniature.world.vocabulary import BIT
 from tests.support.builders import ticket
 from verdicts.base.errors import UserError
 from verdicts.config.load import load
@@ -138,6 +140,17 @@ def test_negatives_speak_of_the_objects_of_the_missions_own_checklist(mission):
     for negative in config.fail_first.negatives:
         names = [name.removeprefix("RRU").removeprefix("地排").removesuffix("螺丝") for name in negative.objects]
         assert any(name in config.mission.g0 for name in [*names, *negative.objects])
+
+
+@pytest.mark.parametrize("mission", MISSIONS)
+def test_on_drawn_tickets_it_fires_exactly_where_the_checklist_forbids_what_they_show(mission):
+    """All slips of the drawn summaries included; what a doubt exempts is counted in."""
+    world, guard = sample_world(7, mission), guard_of(mission).model_copy(update={"doubts": []})
+    forbidden = sum(BIT[name] for name in world.mission.g0.forbidden)
+    rows = [row.ticket for row in draw_tickets(world, 150, 1)]
+    shown = [bool(ticket.facts.bits & forbidden) for ticket in rows]
+    assert [any(fired(text, guard) for text in ticket.summaries) for ticket in rows] == shown
+    assert 4 < sum(shown) < 75
 
 
 # -- what exempts

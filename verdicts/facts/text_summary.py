@@ -2,6 +2,7 @@
 
 import re
 from collections.abc import Iterator, Sequence
+from functools import lru_cache
 
 from verdicts.facts.fact import Fact, as_count
 from verdicts.facts.words import LABEL, LABEL_STATES, OBJECTS, PARENTS, TEXT
@@ -19,7 +20,7 @@ _Said = tuple[str, tuple[tuple[str, str], ...]]  # category, attributes
 
 def read_text_facts(text: str, start: int = 0, own: Sequence[str] = ()) -> list[Fact]:
     """The facts of a summary of the text form; ``start`` is where it begins in the whole text."""
-    reader = _Reader(own)
+    reader = _reader(tuple(own))
     return [fact for at, item in reader.items(text) for fact in reader.facts(item, start + at)]
 
 
@@ -28,20 +29,32 @@ class _Reader:
 
     def __init__(self, own: Sequence[str]):
         self.names = sorted({*OBJECTS, *own}, key=lambda word: (-len(word), word))
+        begins = "|".join(re.escape(word) for word in self.names)
+        # behind a count another object may begin with 、 for ，, or with no mark at all
+        self.unmarked = re.compile(rf"(×\s*[0-9]+)\s*[、,]?\s*(?={_GROUP.pattern}|{begins})")
 
     def items(self, text: str) -> Iterator[tuple[int, str]]:
         """(place, item). A full-width comma inside a remark that no count ends does not end the item."""
         start = end = 0
-        for found in _ITEM.finditer(text):
-            if not found[0].strip():
-                continue
-            if end and not self._goes_on(text[start:end], text[end : found.start()], found[0]):
+        for at, part in self._marked(text):
+            if end and not self._goes_on(text[start:end], text[end:at], part):
                 yield start, text[start:end]
                 end = 0
-            start = start if end else found.start() + len(found[0]) - len(found[0].lstrip())
-            end = found.start() + len(found[0].rstrip())
+            start = start if end else at
+            end = at + len(part)
         if end:
             yield start, text[start:end]
+
+    def _marked(self, text: str) -> Iterator[tuple[int, str]]:
+        """(place, part) between the marks that end items, without blanks around it."""
+        for found in _ITEM.finditer(text):
+            start = found.start()
+            for inner in [*self.unmarked.finditer(found[0]), None]:
+                end = found.start() + inner.end(1) if inner else found.end()
+                part = text[start:end].lstrip()
+                if part.strip():
+                    yield end - len(part), part.rstrip()
+                start = found.start() + inner.end() if inner else end
 
     def facts(self, item: str, start: int) -> list[Fact]:
         """The facts of one item: one, or one for each object that has attributes of its own."""
@@ -100,6 +113,11 @@ class _Reader:
         """
         found = next((word for word in self.names if text.startswith(word)), "")
         return "" if found in (LABEL, *PARENTS) else found
+
+
+@lru_cache
+def _reader(own: tuple[str, ...]) -> _Reader:
+    return _Reader(own)
 
 
 def _label(body: str) -> list[_Said]:

@@ -4,12 +4,11 @@ For people's eyes only. Verdicts never depend on it: the guard that overrides a 
 """
 
 import re
-from collections.abc import Container, Iterable, Iterator
+from collections.abc import Iterable, Iterator
 from typing import NamedTuple
 
 from verdicts.config.sections import FailFirst
-from verdicts.facts.summary import read_summary
-from verdicts.stage_b.negatives import negatives_in
+from verdicts.stage_b.negatives import is_negative, read_for
 
 # Negative whatever the mission. 无需 (not needed), 无关 (irrelevant), 无法 (cannot tell) are no findings.
 NEGATIVE_WORDS = (
@@ -17,9 +16,8 @@ NEGATIVE_WORDS = (
     "无套管", "未按要求", "未安装", "未紧固",
     "没有", "缺少", "缺失", "错误", "松动", "脱落", "裸露", "破损", "损坏",
 )  # fmt: skip
-_SEGMENT = re.compile(r"[^，；;\n]*[，；;\n]*")
 _REMARK = re.compile(r"(?:需要?(?:人工)?复核[,，、:：/]?\s*)?备注[:：].*|需要?(?:人工)?复核", re.DOTALL)
-_TAIL = re.compile(r"[)）]*(?:×\d+)?[，；;\n]*$")
+_TAIL = re.compile(r"[)）]*(?:\s*×\d+)?$")
 _LINKS = re.compile(r"[/,、:：\s]")
 _FORBIDDEN = re.compile(r"不通过[:：](.*)", re.DOTALL)
 _REQUIRED = re.compile(r"须见且?符合要求[:：]([^；;。]*)")
@@ -49,43 +47,35 @@ class Marker:
         )
 
     def pieces(self, summary: str) -> list[Piece]:
-        """The summary cut up; the texts joined are the summary."""
-        breaches = {(fact.start, fact.start + len(fact.text)) for fact in negatives_in(summary, self.guard)}
-        read = read_summary(summary)
-        if read.form == "json":
-            pieces = self._entries(summary, sorted({(f.start, f.start + len(f.text)) for f in read.facts}), breaches)
-        else:
-            pieces = (
-                piece
-                for found in _SEGMENT.finditer(summary)
-                for piece in self._segment(found[0], any(a < found.end() and found.start() < b for a, b in breaches))
-            )
-        return [piece for piece in pieces if piece.text]
+        """The summary cut up at its items, or at the entries of its JSON; the texts joined are the summary."""
+        return [piece for piece in self._pieces(summary) if piece.text]
 
     def evidence(self, pieces: Iterable[Piece]) -> list[int]:
         """Which required items (their places in ``required``) these pieces show."""
         shown = [_LINKS.sub("", piece.text) for piece in pieces if piece.kind == "required"]
         return [place for place, item in enumerate(self.required) if any(item in text for text in shown)]
 
-    def _entries(
-        self, summary: str, places: Iterable[tuple[int, int]], breaches: Container[tuple[int, int]]
-    ) -> Iterator[Piece]:
-        """A summary in JSON: a piece for each entry, and what stands between them."""
+    def _pieces(self, summary: str) -> Iterator[Piece]:
+        read = read_for(summary, self.guard)
+        breaches: dict[tuple[int, int], bool] = {}
+        for fact in read.facts:  # several of one item stand in one place
+            place = fact.start, fact.start + len(fact.text)
+            breaches[place] = breaches.get(place, False) or is_negative(fact, self.guard)
         at = 0
-        for start, end in places:
+        for (start, end), breach in sorted(breaches.items()):
             yield Piece("", summary[at:start])
-            yield from self._fact(summary[start:end], (start, end) in breaches)
+            yield from (self._fact if read.form == "json" else self._item)(summary[start:end], breach)
             at = end
         yield Piece("", summary[at:])
 
-    def _segment(self, segment: str, breach: bool) -> Iterator[Piece]:
-        ends = _TAIL.search(segment)  # always found: it may be empty
-        tail = ends.start() if ends else len(segment)
-        remark = _REMARK.search(segment, 0, tail)
+    def _item(self, item: str, breach: bool) -> Iterator[Piece]:
+        ends = _TAIL.search(item)  # always found: it may be empty
+        tail = ends.start() if ends else len(item)
+        remark = _REMARK.search(item, 0, tail)
         end = remark.start() if remark else tail
-        yield from self._fact(segment[:end], breach)
-        yield Piece("remark", segment[end:tail])
-        yield Piece("", segment[tail:])
+        yield from self._fact(item[:end], breach)
+        yield Piece("remark", item[end:tail])
+        yield Piece("", item[tail:])
 
     def _fact(self, fact: str, breach: bool) -> Iterator[Piece]:
         if breach:

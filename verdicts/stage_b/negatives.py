@@ -9,7 +9,7 @@ from collections.abc import Iterable, Sequence
 from functools import lru_cache
 
 from verdicts.config.sections import FailFirst, Negative
-from verdicts.facts.summary import Fact, read_summary
+from verdicts.facts.summary import Fact, SummaryFacts, read_summary
 from verdicts.facts.words import OBJECTS, PARENTS, REMARK, SAME, TEXT, same
 
 # What may stand between a word that denies and what it denies: `未发现明显松动、损坏`.
@@ -18,8 +18,13 @@ _BETWEEN = re.compile(r"(?:[^、或和及与]{1,10}[、或和及与])*(?:有|任
 
 def negatives_in(summary: str, guard: FailFirst) -> list[Fact]:
     """The facts of a summary that are explicit negatives of the mission, in order."""
-    facts = read_summary(summary, _objects(guard)).facts
-    return [fact for fact in facts if is_negative(fact, guard)]
+    return [fact for fact in read_for(summary, guard).facts if is_negative(fact, guard)]
+
+
+def read_for(summary: str, guard: FailFirst) -> SummaryFacts:
+    """A summary read as the guard reads it: the objects that a mission of one's own names are known."""
+    own = (word for one in guard.negatives if isinstance(one, Negative) for word in one.objects)
+    return read_summary(summary, tuple(own))
 
 
 def is_negative(fact: Fact, guard: FailFirst) -> bool:
@@ -113,8 +118,3 @@ def _negative_words(guard: FailFirst) -> re.Pattern[str]:
     """The words against something, of the guard and of summaries as such."""
     own = [word for one in guard.negatives for word in (one if isinstance(one, list) else one.values)]
     return _pattern(tuple({*own, *(word for words in SAME for word in words)}))
-
-
-def _objects(guard: FailFirst) -> tuple[str, ...]:
-    """The objects that a mission of one's own names."""
-    return tuple(word for one in guard.negatives if isinstance(one, Negative) for word in one.objects)
