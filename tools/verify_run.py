@@ -381,7 +381,7 @@ def steps_follow_changes(run: Run) -> Found:
 
 
 def converged_means_an_epoch_without_change(run: Run) -> Found:
-    """A converged run's last epoch was played under one guidance, which is the run's."""
+    """A converged run's last epoch was played under one guidance, which is the run's, and with one prompt."""
     if run.loop["status"] != "converged":
         return Found([], 1)
     last = run.guidance[-run.loop["rounds_per_epoch"] - 1 :]
@@ -394,6 +394,9 @@ def converged_means_an_epoch_without_change(run: Run) -> Found:
             wrong.append(
                 f"selections.jsonl: made under steps {sorted(steps)}, converged at {last[-1][mission]['step']}"
             )
+    prompts = {row.data.get("prompt", "") for row in run.selections} - {""}  # rows of an older version name none
+    if len(prompts) > 1:
+        wrong.append(f"selections.jsonl: answers to several prompts ({', '.join(sorted(prompts))})")
     if read_object(run.folder / "guidance.json") != run.guidance[-1]:
         wrong.append("guidance.json: not what the last round left")
     return Found(wrong, 1)
@@ -514,7 +517,7 @@ CHECKS: dict[str, Callable[[Run], Found]] = {
     "rates are those of the selections": rates_are_those_of_the_rounds,
     "rule keys are never used again, G0 never changes": rule_keys_are_never_used_again,
     "steps follow changes of rules": steps_follow_changes,
-    "a converged epoch has one guidance": converged_means_an_epoch_without_change,
+    "a converged epoch has one guidance and one prompt": converged_means_an_epoch_without_change,
     "need_review.json = tickets no candidate supports": review_lists_the_unsupported,
     "need_review.json counts its tickets": review_counts_its_tickets,
     "the queue holds no hard failure": queue_holds_no_hard_failure,

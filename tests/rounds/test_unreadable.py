@@ -83,8 +83,7 @@ def test_an_epoch_whose_answers_cannot_be_read_stops_the_loop_with_counts_text_a
         ("cut_off", "; raise rollout.max_new_tokens\n"),
         (
             "third_state",
-            "; set engine.grammar: true, change the prompt (configs/prompts/stage_b.system.txt), "
-            "or take another model\n",
+            "; set engine.grammar: true, change the prompt (prompts.stage_b), or take another model\n",
         ),
         ("refused", "; see what the server said\n"),
     ],

@@ -125,6 +125,18 @@ def test_a_group_on_both_sides_is_named(run):
     assert "FAIL train and val share no group" in verify(run.folder).stdout
 
 
+def test_answers_of_an_epoch_to_several_prompts_are_named(run):
+    path = run.folder / "selections.jsonl"
+    rows = [json.loads(line) for line in path.read_text(encoding="utf-8").splitlines()]
+    for row, prompt in zip(rows, ("0123456789ab", "0123456789ab"), strict=False):
+        row["prompt"] = prompt
+    write_rows(path, rows)
+    assert "answers to several prompts" not in verify(run.folder).stdout  # a row of an older version names none
+    rows[0]["prompt"] = "fedcba987654"
+    write_rows(path, rows)
+    assert "answers to several prompts (0123456789ab, fedcba987654)" in verify(run.folder).stdout
+
+
 def test_an_empty_file_proves_nothing(run):
     write_rows(run.folder / "metrics.jsonl", [])
     done = verify(run.folder)

@@ -180,6 +180,7 @@ def test_a_template_with_another_placeholder_or_a_lone_brace_is_refused(template
             '{"a"} is no placeholder of this prompt; write {domain_pack} or {mission_rules}, and {{ and }} for',
         ),
         (" \n", "the prompt is empty; write what the model is to do"),
+        ("看<image>", "holds <image>, itself or in a pack: the photo stands before the text anyway; take it out"),
     ],
 )
 def test_a_prompt_for_photos_is_checked_as_the_others_are(templates, text, why):
@@ -266,6 +267,13 @@ def test_a_prompt_may_hold_a_text_of_the_domain_and_one_of_the_mission(templates
         == "<image>看图。\n机柜{a}\n挡风板先看需求\n一行。"
     )
     assert packed(templates, Scene("RRU线缆", "rru_cable", "rru")) == "<image>看图。\n射频\n一行。"
+
+
+def test_a_pack_that_says_nothing_is_refused(templates):
+    (templates / "mine.txt").write_text("{domain_pack}", encoding="utf-8")
+    (templates / "empty.txt").write_text("\n", encoding="utf-8")
+    with pytest.raises(UserError, match=r"empty\.txt: the pack is empty; write it, or take its name out"):
+        loaded(summary={"user": "mine.txt", "domain_packs": {"bbu": "empty.txt"}})
 
 
 def test_a_domain_without_the_text_that_a_prompt_has_a_place_for_is_refused(templates):

@@ -100,7 +100,7 @@ ANSWERS = Kind(
         "no_reason": "raise rollout.max_new_tokens, or set engine.grammar: true",
         "refused": "see what the server said",
     },
-    "set engine.grammar: true, change the prompt (configs/prompts/stage_b.system.txt), or take another model",
+    "set engine.grammar: true, change the prompt (prompts.stage_b), or take another model",
 )
 REFLECTIONS = Kind(
     "reflections",
@@ -109,10 +109,9 @@ REFLECTIONS = Kind(
         "over_length": "raise engine.context_tokens, or lower reflect.prompt_tokens",
         "cut_off": "raise reflect.max_new_tokens",
         "refused": "see what the server said",
-        MUTE_TRIAL: "let the server give logprobs, "
-        "or have answers begin with the verdict (configs/prompts/stage_b.system.txt)",
+        MUTE_TRIAL: "let the server give logprobs, or have answers begin with the verdict (prompts.stage_b)",
     },
-    "set reflect.grammar: true, change the prompt (configs/prompts/reflect.user.txt), or take another model",
+    "set reflect.grammar: true, change the prompt (prompts.reflect), or take another model",
 )
 
 

@@ -101,11 +101,11 @@ class Prompts:
     def stage_b_user(self, per_image: Mapping[str, str]) -> str:
         """The user message of Stage B for one ticket."""
         template = self.templates["stage_b"].user
-        places, read = places_in(template), {name: clean_summary(text) for name, text in per_image.items()}
-        if "points" in places:
-            lines = render_points(read, self.points).split("\n")
-            template = put(template, "points", "\n".join(map(clean_summary, lines)))
-        stats = render_stats(read) if "stats" in places else ""
+        places, stats = places_in(template), ""
+        if places & {"points", "stats"}:
+            read = {name: clean_summary(text) for name, text in per_image.items()}
+            lines = render_points(read, self.points).split("\n") if "points" in places else []
+            template, stats = put(template, "points", "\n".join(map(clean_summary, lines))), render_stats(read)
         return template.format(summaries=render_summaries(per_image), mission=self.mission, stats=stats)
 
     def reflect_system(self, experiences: Mapping[str, str]) -> str:
@@ -172,10 +172,20 @@ def _read(kind: str, role: str, named: Mapping[str, Any], mission: Scene) -> str
         if not file:
             what = f"has {{domain_pack}}, and prompts.{kind}.domain_packs names no file for {mission.domain}"
             raise mistake(what, "name one, or take the place out", path=path)
-        text = put(text, "domain_pack", read_text(prompt_path(file)).strip())
+        text = put(text, "domain_pack", _pack(prompt_path(file)))
     if "mission_rules" in places:
         file = named["mission_rules"].get(mission.slug)
-        text = put(text, "mission_rules", read_text(prompt_path(file)).strip() if file else "").strip()
+        text = put(text, "mission_rules", _pack(prompt_path(file)) if file else "").strip()
+    if kind in PHOTO_TASKS and _PHOTO in text:
+        what = f"holds {_PHOTO}, itself or in a pack: the photo stands before the text anyway"
+        raise mistake(what, "take it out", path=path)
+    return text
+
+
+def _pack(path: Path) -> str:
+    text = read_text(path).strip()
+    if not text:
+        raise mistake("the pack is empty", "write it, or take its name out of the configuration", path=path)
     return text
 
 
