@@ -69,6 +69,14 @@ def test_the_guard_overrides_a_pass_and_rewrites_the_reason():
     assert (chosen.warnings, chosen.vote_strength) == (["fail_first_override"], 0.75)
 
 
+def test_the_guard_speaks_of_one_fact_of_a_summary_in_json():
+    json = '{"统计": [{"类别": "机柜处接地螺丝", "符合性": {"符合": 2, "不符合": 1}}, {"类别": "电线"}]}'
+    of = ticket("a", "fail", ("电线×1", json))
+    chosen = select(of, candidates(of, "pass"), GUARD)
+    assert chosen.reason == "image_2 出现明确负项：机柜处接地螺丝/符合性=不符合×1(G0)"
+    assert parse(render(chosen.verdict, chosen.reason)) == ("fail", chosen.reason, None)
+
+
 def test_the_guard_leaves_a_fail_and_its_reason_alone():
     of = ticket("a", "fail", (BAD_SCREW,))
     chosen = select(of, candidates(of, "pass fail"), GUARD)
