@@ -14,10 +14,12 @@ from pathlib import Path
 import pytest
 
 from tests.support.builders import G0, NO_GUARD, candidates, ticket
-from tests.support.fusing import Bench, source
+from tests.support.fusing import ROOT, Bench, source
 from verdicts.base.jsonl import write_rows
+from verdicts.config.load import load as load_config
 from verdicts.corpus.distill import Item, RowDecision, chat_row, sft_row
 from verdicts.corpus.rows import read_fused
+from verdicts.stage_b.prompts import load_prompts
 from verdicts.stage_b.selection import select
 
 DOCS = Path(__file__).resolve().parents[2] / "docs" / "fusion.md"
@@ -92,7 +94,9 @@ def corpus_item(*flags: str) -> Item:
     """A kept row of the corpus as distill has it."""
     one = ticket("g1", "pass", ("螺丝、光纤插头/机柜处接地螺丝,符合要求×1，" * 20,))
     selection = select(one, candidates(one, "pass pass"), NO_GUARD)
-    return Item(one, selection, chat_row(one.mission, {"G0": G0}, one, selection), RowDecision("pass", flags=flags))
+    config = load_config("miniature", "bbu_line", configs=ROOT / "configs")
+    prompts = load_prompts(config.prompts, config.mission)
+    return Item(one, selection, chat_row(prompts, {"G0": G0}, one, selection), RowDecision("pass", flags=flags))
 
 
 def test_a_file_whose_photos_come_late_still_loads(fused):

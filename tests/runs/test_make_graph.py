@@ -193,6 +193,7 @@ def test_help_names_every_target_and_every_variable(project):
         "FUSED_FROM",
         "MIX",
         "QUESTIONS",
+        *(name for text in texts for name in re.findall(r"^(PROMPTS_[A-Z]) \?=", text, re.MULTILINE)),
     }
     told = {line.split()[0] for line in make(project.folder, "help").stdout.splitlines() if line.startswith("  ")}
     assert len(phony) >= 6 and len(variables) >= 6
