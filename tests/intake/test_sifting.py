@@ -166,6 +166,13 @@ def test_tools_that_keep_no_copy_see_what_a_run_would_take(run):
     assert [one.ticket_key for one in given_tickets(run.source, config)] == run.keys()
 
 
+def test_check_takes_the_lists_for_what_they_are(run):
+    assert run.prepare().code == 0
+    outcome = call("check", run_dir=run.folder)
+    assert outcome.code == 0, outcome.err
+    assert "tickets.dropped.jsonl: 3 records" in outcome.out and "tickets.marked.jsonl: 1 records" in outcome.out
+
+
 def test_show_says_what_the_filters_left_out(run):
     run.prepare()
     start = run.folder / "rounds" / "0000" / "guidance.json"

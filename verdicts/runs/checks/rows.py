@@ -5,6 +5,7 @@ from pathlib import Path
 
 from pydantic import BaseModel
 
+from verdicts.intake.filters import SIFTED
 from verdicts.intake.reader import LISTS
 from verdicts.records.run_folder import ROW_NAMES, Once
 from verdicts.records.ticket_index import Column
@@ -19,7 +20,7 @@ class TicketsAreKnown(Rule):
     says = "records name known tickets"
 
     def see(self, row: PlacedRecord) -> None:
-        if row.path.name in LISTS:
+        if row.path.name in (*LISTS, *SIFTED):
             return  # what was given, before any edit of stage_a.jsonl
         fields = _fields_of_a_ticket(row.record.__class__)
         if fields is not None and row.record.ticket_key:
