@@ -19,4 +19,5 @@ def test_tools_without_a_run_take_tickets_as_a_run_does_and_say_so(tmp_path: Pat
     assert capsys.readouterr().err.splitlines() == [
         f"{path}: REFUSED 1 of 21 rows (4.8%) that can be no ticket: not_json 1; see tickets.refused.jsonl",
         "tickets: 1 repairs (label 1), see tickets.repaired.jsonl; fields kept aside in tickets.aside.jsonl (note 1)",
+        "tickets: this tool keeps no lists; a run of these tickets does",
     ]

@@ -33,6 +33,8 @@ def given_tickets(path: Path, config: Config) -> list[StageA]:
     """
     given, filters = read_tolerantly(path, Door.of_config(config)), Sieve(config.filters).open()
     say_entrance(given.entrance, path)
+    if given.notes:
+        say("tickets: this tool keeps no lists; a run of these tickets does")
     if filters is None:
         return given.tickets
     rows = [("", ticket) for ticket in given.tickets]
