@@ -28,6 +28,16 @@ def test_an_answer_in_another_form_is_wrong_and_counted_as_such():
     assert one("summary", "无关图片", "无关图片×1").right
 
 
+def test_what_is_seen_in_a_photo_of_nothing_is_wrong_in_the_form_it_is_said_in():
+    listed = one("dense", "无关图片", '[{"bbox_2d": [0, 0, 9, 9], "label": "电线"}]')
+    assert not listed.right and listed.overlap and listed.overlap.model_dump() == {"hits": 0, "given": 1, "wanted": 0}
+    named = one("dense", "无关图片", SEEN)
+    assert not named.right and {part: found.given for part, found in named.parts.items()} == {
+        "boxes": 1, "polygons": 1, "lines": 1,
+    }  # fmt: skip
+    assert one("dense", "无关图片", "无关图片").right and one("dense", "无关图片", "{}").right
+
+
 def test_an_answer_without_the_wanted_prefix_line_is_scored_and_counted():
     found = one("dense", SEEN, SEEN.removeprefix(LINE))
     assert found.right and found.format_ok and found.notes == {"other_prefix": 1}

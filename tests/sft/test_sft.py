@@ -570,6 +570,7 @@ def test_rows_that_are_too_long_may_be_left_out_and_are_counted_where_eyes_land_
 
 def test_a_file_of_which_every_row_is_too_long_is_refused_though_rows_may_be_left_out(student, data, tmp_path):
     refused(teach(student, data, tmp_path, tmp_path / "new", max_tokens=2, long_rows="leave_out"), "raise it to ")
+    assert not (tmp_path / "new" / "metrics.json").exists()
 
 
 BAD_CONFIGS = {

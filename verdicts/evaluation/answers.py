@@ -65,7 +65,7 @@ def score_dense(question: Question, text: str, _: bool) -> Found:
         other_prefix="irrelevant" not in forms and split_prefix(text)[0] != split_prefix(expected)[0],
         broken_entries=answer.broken if answer else 0,
     )
-    if wanted is None or wanted.form == "list":
+    if wanted is None or wanted.form == "list" or (wanted.form == "irrelevant" and "list" in forms):
         found = parse_dense(text)
         overlap = dense_f1(found, parse_dense(expected) or [])
         right = found is not None and overlap.hits == overlap.given == overlap.wanted

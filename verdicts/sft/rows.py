@@ -58,7 +58,7 @@ class FusedFile:
         if not self.facts and not allow_empty:
             raise mistake("the file holds no record", "make it again with fuse", path=path)
         self.left_out = [fact for fact in self.facts if fact.tokens > max_tokens]
-        if self.left_out and not (leave_out and len(self.left_out) < len(self.facts)):
+        if self.left_out and not (leave_out and (allow_empty or len(self.left_out) < len(self.facts))):
             raise self._too_long(max_tokens)
         self.facts = [fact for fact in self.facts if fact.tokens <= max_tokens]
 
@@ -68,8 +68,8 @@ class FusedFile:
         others = f", and {len(long) - 1} more rows are too long" if len(long) > 1 else ""
         return mistake(
             f"{long[0].tokens} tokens, more than sft.max_tokens ({max_tokens}){others}",
-            f"raise it to {max(fact.tokens for fact in long)}, shorten or delete the row, or set sft.long_rows: "
-            f"leave_out ({len(long)} of {len(self.facts)} rows, {len(long) / len(self.facts):.1%})",
+            f"raise it to {max(fact.tokens for fact in long)}, shorten or delete the row, or leave such rows out with "
+            f"sft.long_rows ({len(long)} of {len(self.facts)}, {len(long) / len(self.facts):.1%})",
             path=self.path,
             line=long[0].line,
         )
