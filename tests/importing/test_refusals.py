@@ -60,6 +60,11 @@ REFUSED = {
     "blank_summary": ("summary", lambda row: row | {"summary": " "}),
     "broken_summary": ("summary", lambda row: row | {"summary": JSON[:-2]}),
     "broken_summary list": ("summary", lambda row: row | {"summary": f"[{JSON}]"}),
+    "broken_summary without a category": ("summary", lambda row: row | {"summary": JSON.replace("类别", "品类")}),
+    "too_small outline": (
+        "objects.0.poly",
+        lambda row: row | thing(OUTLINE, poly=[0, 0, 50, 0, 50, 40, 49.99, 40, 49.99, 0.01, 0, 0.01]),
+    ),
     "media_word desc": ("objects.0.desc", lambda row: row | thing(BOX, desc="标签/<image>")),
     "media_word summary": ("summary", lambda row: row | {"summary": "标签/<video>×1"}),
     "nothing_to_learn": ("", lambda row: row | {"summary": None, "objects": []}),

@@ -11,6 +11,7 @@ from typing import Any, Literal, NamedTuple
 
 from verdicts.facts.dense import FEWEST, SHAPES, DenseObject, Shape, read_points
 from verdicts.importing.findings import Mended, Unusable, excerpt, said_in
+from verdicts.student.object_scores import without_area
 
 Pixels = tuple[tuple[float, float], ...]
 Order = Literal["center_tlbr", "reference_tlbr"]
@@ -164,6 +165,7 @@ def in_thousandths(desc: str, place: PixelPlace, size: tuple[int, int], field: s
     """
     wide, high = size
     points = tuple((round(x / wide * 1000), round(y / high * 1000)) for x, y in place.points)
-    if read_points(place.kind, [number for point in points for number in point]) is None:
+    thing = DenseObject(desc, place.kind, points)
+    if read_points(place.kind, [number for point in points for number in point]) is None or without_area([thing]):
         raise Unusable("too_small", f"{field}.{place.kind}", f"nothing is left of it in 0-1000: {excerpt(points)}")
-    return DenseObject(desc, place.kind, points)
+    return thing

@@ -10,6 +10,7 @@ from verdicts.facts.prefix import Prefix, split_prefix
 from verdicts.facts.words import IRRELEVANT
 from verdicts.importing.findings import Mended, Unusable, excerpt
 from verdicts.photos.files import PHOTO_MARK
+from verdicts.student.json_scores import is_json
 
 Generation = Literal["v1", "v2"]
 _CONTROL = re.compile(r"[\x00-\x1f\x7f-\x9f\u2028\u2029\ufeff]")
@@ -39,7 +40,7 @@ def read_desc(value: Any, field: str, mended: Mended) -> str:
 def read_summary_text(value: Any, field: str, mended: Mended) -> tuple[Prefix | None, str]:
     """The text of a summary on one line, apart from the prefix line that it may begin with.
 
-    Raises Unusable for one that is blank, or begins like JSON and is none.
+    Raises Unusable for one that is blank, or begins like JSON and is no whole summary.
     """
     if isinstance(value, dict):
         mended.note("summary_object", field, "an object in place of its text")
@@ -71,6 +72,8 @@ def _json_line(text: str, field: str, mended: Mended) -> str:
         raise Unusable("broken_summary", field, str(flaw)) from None
     if not isinstance(value, dict):
         raise Unusable("broken_summary", field, f"JSON, but no object ({excerpt(text)})")
+    if not is_json(text):
+        raise Unusable("broken_summary", field, f"an entry has no 类别, or there is none ({excerpt(text)})")
     if len(text.splitlines()) == 1:
         return text
     mended.note("summary_lines", field, f"{len(text.splitlines())} lines")
