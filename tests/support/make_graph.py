@@ -52,6 +52,9 @@ OURS = {
     "FUSION",
     "MIX",
     "FUSED_FROM",
+    "PROMPTS_B",
+    "PROMPTS_R",
+    "PROMPTS_S",
     "QUESTIONS",
 }
 # Stands for Python: notes each tool it is asked to run, and touches what the tool would write; a loop ends after three
