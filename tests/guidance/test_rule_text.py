@@ -24,7 +24,7 @@ def test_the_details_of_tickets_are_their_ids_and_the_labels_that_name_one_site_
 def test_codes_and_site_names_that_people_wrote_are_details_and_their_measures_and_plain_words_are_not():
     reasons = (
         "补拍5G-BBU标签",
-        "城东站设备端接地",
+        "补拍城东站设备端接地",
         "A-07端子，NR900光纤",
         "弯曲小于4cm",
         "两台BBU拍全，图1不清",
