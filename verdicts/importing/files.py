@@ -214,12 +214,13 @@ class Importer:
             if held_out:
                 self.account.groups_held_out.add(group)
             for task in ("dense", "summary"):
-                if task in row and (place := file_of(task, row["irrelevant"], held_out)):
-                    image = row["named"]
-                    if not os.path.isabs(image):
-                        image = os.path.relpath(row["photo"], (output_dir / place).parent)
-                    messages = [*self._asked(row["domain"])[task], Message(role="assistant", content=row[task])]
-                    self._put(outs, place, ImageRow(images=[image], messages=messages, group_id=row["group"]))
+                if task not in row:
+                    continue
+                place, image = file_of(task, row["irrelevant"], held_out), row["named"]
+                if not os.path.isabs(image):
+                    image = os.path.relpath(row["photo"], (output_dir / place).parent)
+                messages = [*self._asked(row["domain"])[task], Message(role="assistant", content=row[task])]
+                self._put(outs, place, ImageRow(images=[image], messages=messages, group_id=row["group"]))
 
     def _put(self, outs: Mapping[str, TextIO], place: str, row: Any) -> None:
         outs[place].write(dump(row) + "\n")
@@ -237,13 +238,13 @@ def partial_prefix(domain: str) -> dict[str, str]:
     return {task: _PREFIX.format(domain=domain.upper(), task=word) for task, word in tasks.items()}
 
 
-def file_of(task: str, irrelevant: bool, held_out: bool) -> str | None:
-    """The file of a photo's row; None for the question what objects an irrelevant photo shows, which has no score."""
-    if not irrelevant:
-        return f"held_out/{task}.jsonl" if held_out else f"{task}.jsonl"
+def file_of(task: str, irrelevant: bool, held_out: bool) -> str:
+    """The file of a photo's row."""
     if held_out:
-        return "held_out/summary.jsonl" if task == "summary" else None
-    return "irrelevant.jsonl" if task == "summary" else "irrelevant.dense.jsonl"
+        return f"held_out/{task}.jsonl"
+    if irrelevant:
+        return "irrelevant.jsonl" if task == "summary" else "irrelevant.dense.jsonl"
+    return f"{task}.jsonl"
 
 
 def check_held_out_files(settings: HeldOutRows, files: Sequence[Path]) -> None:
