@@ -2,6 +2,7 @@
 
 import json
 import os
+import shutil
 
 import pytest
 
@@ -10,6 +11,7 @@ from tests.support.playing import Bench, Speaker
 from tests.support.small_runs import make
 from verdicts.base.jsonl import read_rows, write_rows, write_text
 from verdicts.config.load import load
+from verdicts.intake.filters import is_filtering
 from verdicts.intake.given import given_tickets
 from verdicts.records.filtered import DroppedTicket, MarkedTicket
 from verdicts.records.rollout import Selection
@@ -41,7 +43,7 @@ class Sifted:
         told = {"models": "miniature", "mission": "bbu_line", "tickets": self.source, "run_dir": self.folder}
         return call("prepare", overlay=self.overlay, **(told | options))
 
-    def keys(self) -> list[str]:
+    def taken(self) -> list[str]:
         return [row.ticket_key for row in read_rows(self.kept, StageA)]
 
     def note(self) -> dict:
@@ -93,7 +95,7 @@ def test_the_same_filters_take_nothing_anew_and_a_changed_list_does(run):
     assert run.kept.stat().st_mtime == 1
     write_text(run.noise, "b::fail\nf::pass\n")
     assert run.prepare().code == 0
-    assert run.keys() == ["a::pass", "d::fail"]
+    assert run.taken() == ["a::pass", "d::fail"]
     assert [row.ticket_key for row in read_rows(run.folder / "tickets.dropped.jsonl", DroppedTicket)] == [
         "b::fail", "c::pass", "e::fail", "f::pass",
     ]  # fmt: skip
@@ -113,7 +115,7 @@ def test_filters_are_asked_behind_the_door(run):
     write_rows(run.source, [*rows, again])
     outcome = run.prepare()
     assert outcome.code == 0, outcome.err
-    assert run.keys() == ["a::pass", "f::pass", "d::fail"]  # the last row of a ticket counts
+    assert run.taken() == ["a::pass", "f::pass", "d::fail"]  # the last row of a ticket counts
     note = run.note()
     assert note["entrance"]["rows"] == 7 and sum(note["entrance"]["labels"].values()) == note["filtered"]["read"] == 6
     assert {"tickets.repaired.jsonl", "tickets.aside.jsonl", "tickets.dropped.jsonl", "tickets.marked.jsonl"} == {
@@ -157,13 +159,41 @@ def test_tickets_that_the_run_summarised_go_through_the_filters_too(run):
     own = run.folder / "summaries" / "stage_a.jsonl"
     write_rows(own, TICKETS)
     assert run.prepare(tickets=own).code == 0
-    assert run.keys() == ["a::pass", "d::fail", "f::pass"]
+    assert run.taken() == ["a::pass", "d::fail", "f::pass"]
+
+
+def test_a_photo_that_changed_is_compared_anew(run):
+    photos = run.folder.parent / "photos"
+    for one in TICKETS:
+        for name in one.images:
+            write_text(photos / name, f"bytes of {'a' if one.group_id in 'acf' else name} {name[-6]}")
+    told = f"filters: {{duplicates: {{by: photos, photos: {photos}}}}}"
+    assert run.prepare(told).code == 0
+    assert run.taken() == ["a::pass", "b::fail", "d::fail", "e::fail"]
+    write_text(photos / "f_2.jpeg", "other bytes")
+    assert run.prepare(told).code == 0
+    assert run.taken() == ["a::pass", "b::fail", "d::fail", "e::fail", "f::pass"]
+
+
+def test_a_list_from_a_spreadsheet_of_windows_is_read(run):
+    run.noise.write_bytes(b"\xef\xbb\xbfb::fail\r\n\r\n# x\r\ngone::pass\r\n")
+    assert run.prepare(NOISE).code == 0
+    assert "b::fail" not in run.taken()
+
+
+def test_a_mission_may_have_filters_of_its_own(tmp_path):
+    shutil.copytree("configs", tmp_path / "configs")
+    mission = tmp_path / "configs" / "missions" / "bbu_wind.yaml"
+    write_text(mission, mission.read_text(encoding="utf-8") + "\nfilters: {min_useful_photos: {pass: 3}}\n")
+    own = load("miniature", "bbu_wind", configs=tmp_path / "configs").filters
+    assert own.min_useful_photos.model_dump() == {"pass": 3, "fail": 0, "beside_irrelevant": False}
+    assert not is_filtering(load("miniature", "bbu_line", configs=tmp_path / "configs").filters)
 
 
 def test_tools_that_keep_no_copy_see_what_a_run_would_take(run):
     run.prepare()
     config = load("miniature", "bbu_line", run.overlay)
-    assert [one.ticket_key for one in given_tickets(run.source, config)] == run.keys()
+    assert [one.ticket_key for one in given_tickets(run.source, config)] == run.taken()
 
 
 def test_check_takes_the_lists_for_what_they_are(run):
