@@ -13,7 +13,7 @@ import hashlib
 import json
 import os
 import tempfile
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from functools import lru_cache
 from pathlib import Path
 from typing import Any, TextIO
@@ -137,7 +137,7 @@ class Importer:
     def _read(self, path: Path, kept: TextIO, refused: TextIO, repaired: TextIO, tick: Callable[[int], Any]) -> None:
         """Read one file: what is kept, refused and repaired goes to its place."""
         before, first = self.account.reasons.total(), ""
-        for line, raw in _lines(path):
+        for line, _, raw in stream(path):
             tick(len(raw))
             self.account.files[str(path)] += 1
             mended = Mended()
@@ -193,7 +193,7 @@ class Importer:
             return {"dense": IRRELEVANT, "summary": IRRELEVANT}
         dense, summary = render_objects(found.objects) if found.objects else "", found.summary
         if self._settings.prefix:
-            line = partial_prefix(found.domain)
+            line = prefix_lines(found.domain)
             dense, summary = dense and line["dense"] + dense, summary and line["summary"] + summary
         answers = {task: answer for task, answer in (("dense", dense), ("summary", summary)) if answer}
         for task, answer in answers.items():
@@ -232,7 +232,7 @@ class Importer:
         return not self._settings.held_out.files and _salted(group) in self._validation
 
 
-def partial_prefix(domain: str) -> dict[str, str]:
+def prefix_lines(domain: str) -> dict[str, str]:
     """The first line of an answer, by task."""
     tasks = {"dense": "DETECTION", "summary": "SUMMARY"}
     return {task: _PREFIX.format(domain=domain.upper(), task=word) for task, word in tasks.items()}
@@ -277,10 +277,6 @@ def groups_of_tickets(paths: Iterable[str]) -> set[str]:
 def _salted(group: str) -> str:
     """A name of its own for the hash, or fuse's validation share would fall on the very groups that are held out."""
     return f"import:{group}"
-
-
-def _lines(path: Path) -> Iterator[tuple[int, bytes]]:
-    return ((line, raw) for line, _, raw in stream(path))
 
 
 def _value(raw: bytes, path: Path, line: int) -> Any:
