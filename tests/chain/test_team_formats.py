@@ -28,7 +28,7 @@ from verdicts.stage_b.protocol import render
 SMALL = "--count 150 --broken 1 --tickets 130 --held-out 24"
 # steps are dear on a CPU: a fraction of an epoch, few questions
 CHEAP = {
-    "epochs: 1.0": "epochs: 0.1",
+    "epochs: 2.0": "epochs: 0.2",
     "photos: 40": "photos: 6",
     "max_new_tokens_dense: 1024": "max_new_tokens_dense: 200",
 }
