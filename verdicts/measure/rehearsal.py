@@ -128,6 +128,7 @@ def play(
 ) -> Played:
     """One window under one guidance, voted as in a round: candidates and selection of each ticket."""
     prompts = load_prompts(config.prompts, config.mission)
+    prompt = prompts.digest("stage_b")
     decodes = [decodes_for(ticket, config.rollout) for ticket in window]
     answers = engine.rollout(
         prompts.stage_b_system(guidance.experiences),
@@ -135,7 +136,7 @@ def play(
         decodes,
     )
     rows = [
-        trajectories_of(*asked, place, number, guidance.step, config.rollout.cut_reasons)
+        trajectories_of(*asked, place, number, guidance.step, config.rollout.cut_reasons, prompt)
         for asked in zip(window, decodes, answers, strict=True)
     ]
     return [
