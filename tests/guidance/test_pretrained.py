@@ -9,6 +9,7 @@ skipped and say so. Prompts are short here: on two busy cores this model reads s
 
 import json
 import os
+import shutil
 import subprocess
 import sys
 import threading
@@ -130,6 +131,7 @@ def engine(cfg):
 
 @pytest.fixture(autouse=True)
 def short_prompts(tmp_path, monkeypatch):
+    shutil.copytree(prompts.PROMPTS_DIR, tmp_path / "prompts")  # those of photo tasks stay as they are
     for name, text in PROMPTS.items():
         write_text(tmp_path / "prompts" / name, text)
     monkeypatch.setattr(prompts, "PROMPTS_DIR", tmp_path / "prompts")
@@ -176,7 +178,7 @@ def test_every_verdict_held_by_the_grammar_stands_though_its_reason_is_cut_and_a
     assert files(tmp_path / "killed") == files(tmp_path / "whole")
 
 
-def test_reflections_by_grammar_are_json_and_free_ones_are_counted_as_what_they_are(engine):
+def test_reflections_by_grammar_are_json_and_free_ones_are_counted_as_what_they_are(engine, cfg):
     asking = load_prompts(cfg.prompts, cfg.mission)
     system, group = asking.reflect_system({"G0": "螺丝齐全"}), ErrorGroup("false_release", TICKETS[:1])
     keys = [of.ticket_key for of in group.tickets]
