@@ -72,8 +72,8 @@ include make/first.mk
 endif
 
 .PHONY: help
-help: ## list targets and variables
-	@echo 'make TARGET [MISSION=bbu_line] [MODELS=miniature] [STAGE_A=tickets.jsonl] …'; echo
+help: ## 1.1 list targets and variables
+	@echo 'make TARGET [MISSION=bbu_line] [MODELS=miniature] [STAGE_A=tickets.jsonl] …'
 	@awk -f make/help.awk Makefile make/*.mk
 
 ifneq (,$(GRAPH))
@@ -86,37 +86,37 @@ include make/demo.mk
 .PHONY: test test-fast lint bench chaos worlds student-worlds schemas miniature-teacher miniature-student clean
 # The tests, in two processes. They start makes of their own, which must not take this one for their owner.
 PYTEST = env -u MAKE_ROOT $(PY) -m pytest -n 2 --dist loadfile
-test: | $(READY_ECOSYSTEM) ## run the tests, or those of one folder: make test ROOM=guidance
+test: | $(READY_ECOSYSTEM) ## 6.1 run the tests, or those of one folder: make test ROOM=guidance
 	@$(PYTEST) $${ROOM:+"tests/$$ROOM"}
-test-fast: | $(READY_ECOSYSTEM) ## run the quick tests (under a minute)
+test-fast: | $(READY_ECOSYSTEM) ## 6.2 run the quick tests (under a minute)
 	@$(PYTEST) -m unit
 # for types mypy reads the student's packages too
-lint: | $(READY_STUDENT) ## check style, layout and types (ruff, mypy); settings are in pyproject.toml
+lint: | $(READY_STUDENT) ## 6.3 check style, layout and types (ruff, mypy); settings are in pyproject.toml
 	@$(PY) -m ruff check
 	@$(PY) -m ruff format --check
 	@$(PY) -m mypy
-bench: | $(READY) ## tickets/s of our rollout against llama_cpp.Llama, one after another, in one run
+bench: | $(READY) ## 5.6 tickets/s of our rollout against llama_cpp.Llama, one after another, in one run
 	@$(call TOOL,bench)
 SIZES := --tickets 10000 --tickets 100000 --tickets 1000000
-chaos: | $(READY_STUDENT) ## count what bad inputs, kills and size do to every tool (hours on two cores)
+chaos: | $(READY_STUDENT) ## 5.7 count what bad inputs, kills and size do to every tool (hours on two cores)
 	@env -u MAKE_ROOT $(call TOOL,chaos_inputs) --count 20000
 	@env -u MAKE_ROOT $(call TOOL,chaos_kills) --kills 200
 	@env -u MAKE_ROOT $(call TOOL,chaos_size) $(SIZES) --folder "$${TMPDIR:-/tmp}/chaos-size"
-worlds: | $(READY) ## measure the loop in five miniature worlds (held-out rates, hidden rules found, review)
+worlds: | $(READY) ## 5.4 measure the loop in five miniature worlds (held-out rates, hidden rules found, review)
 	@$(call MINIATURE,measure.worlds) $${CONFIG:+--overlay "$$CONFIG"} --jobs "$$JOBS"
-schemas: | $(READY) ## export the records as JSON Schemas, docs/formats.md, and the picture of the rooms
+schemas: | $(READY) ## 6.4 export the records as JSON Schemas, docs/formats.md, and the picture of the rooms
 	@$(call TOOL,schemas) --output-dir schemas --notes docs/formats.yaml --page docs/formats.md
 	@$(call TOOL,rooms) --output docs/rooms.svg
-student-worlds: | $(READY_STUDENT) ## measure the student in three worlds, one thing changed at a time (hours)
+student-worlds: | $(READY_STUDENT) ## 5.5 measure the student in three worlds, one thing changed at a time (hours)
 	@$(call MINIATURE,measure.students)
 TEACHER := checkpoints/miniature-teacher
-miniature-teacher: | $(READY_STUDENT) ## train the miniature teacher from scratch (a GPU, ten minutes) and export it
+miniature-teacher: | $(READY_STUDENT) ## 6.5 train the miniature teacher from scratch (a GPU, ten minutes) and export it
 	@$(call MINIATURE,teacher.train) --output-dir $(TEACHER)
 	@$(call MINIATURE,teacher.export_gguf) --input-dir $(TEACHER) --output data/miniature/teacher.gguf
 STUDENT := checkpoints/miniature-student
 LANGUAGE := --language $(STUDENT)/teacher.safetensors --tokenizer $(STUDENT)/tokenizer.json
-miniature-student: | $(READY_STUDENT) ## train the miniature student from the teacher's weights (a GPU, sixteen minutes)
+miniature-student: | $(READY_STUDENT) ## 6.6 train the miniature student from the teacher's (a GPU, sixteen minutes)
 	@$(call MINIATURE,teacher.import_gguf) --input data/miniature/teacher.gguf --output-dir $(STUDENT)
 	@$(call MINIATURE,student.train) $(LANGUAGE) --minutes 16 --output-dir $(STUDENT)
-clean: | $(READY) ## delete one run, and nothing that is none: make clean RUN=demo MISSION=bbu_line
+clean: | $(READY) ## 3.7 delete one run, and nothing that is none: make clean RUN=demo MISSION=bbu_line
 	@RUN_LOG= $(call TOOL,clean) --runs '$(RUNS)' $(if $(filter RUN,$(NAMED)),--run-name '$(RUN)' --mission '$(MISSION)')

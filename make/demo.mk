@@ -14,14 +14,14 @@ $(DRAWN)/held_out/bbu_line.stage_a.jsonl: $(R)/config/summarize.yaml $(PROMPTS_S
 	@$(call TOOL,summarize) --config $< --mission bbu_line --input $(DRAWN)/held_out/bbu_line --output $@
 
 .PHONY: demo-photos
-demo-photos: $(foreach set,tickets old held_out,$(DRAWN)/$(set)/bbu_line.truth.jsonl) ## draw the demo's photos
+demo-photos: $(foreach set,tickets old held_out,$(DRAWN)/$(set)/bbu_line.truth.jsonl) ## 6.7 draw the demo's photos
 endif
 
 .PHONY: demo
 DRAWN := runs/demo/photos
 # A step of the demo: make, with the demo's names.
 DEMO = $(SUBMAKE) RUNS=runs RUN=demo MISSION=bbu_line MODELS=miniature FUSION=demo CONFIG= STAGE_A=
-demo: | $(READY_STUDENT) ## photos -> summaries -> guidance -> corpus -> a student, taught and judged; on bundled models
+demo: | $(READY_STUDENT) ## 1.3 photos -> summaries -> guidance -> corpus -> a taught and judged student; bundled models
 	@$(DEMO) -j2 demo-photos
 	@$(DEMO) -j2 summarize $(DRAWN)/held_out/bbu_line.stage_a.jsonl PHOTOS=$(DRAWN)/tickets/bbu_line
 	@$(DEMO) distill

@@ -39,53 +39,53 @@ endif
 
 # -- what reads a run and writes no more than its own page
 .PHONY: review-page review-apply relearn report show check verify plan guard folds placebo why diff
-report: | $(READY) ## write report.html: the whole run on one page
+report: | $(READY) ## 3.2 write report.html: the whole run on one page
 	@$(call TOOL,report) --run-dir $(R) --output $(R)/report.html
-review-page: | $(READY) ## write review.html: decide the tickets in a browser (PHOTOS=folder)
+review-page: | $(READY) ## 2.6 write review.html: decide the tickets in a browser (PHOTOS=folder)
 	@$(call TOOL,review_page) --run-dir $(R) --output $(R)/review.html $(call named,PHOTOS,--photos)
-show: | $(READY) ## print what was learnt: rules by round, rates by epoch, review counts
+show: | $(READY) ## 3.1 print what was learnt: rules by round, rates by epoch, review counts
 	@$(call TOOL,show) --run-dir $(R)
-check: | $(READY) ## validate every file of the run
+check: | $(READY) ## 3.5 validate every file of the run
 	@$(call TOOL,check) --run-dir $(R)
-verify: | $(READY) ## check a finished run against docs/design.md, without the code that made it
+verify: | $(READY) ## 3.6 check a finished run against docs/design.md, without the code that made it
 	@$(call TOOL,verify_run) --run-dir $(R) $(call named,STAGE_A,--stage-a) $${AUDIT:+--audit "$$AUDIT"}
-why: | $(READY) ## say why FILE would be made again, and what an edit of it would cost
+why: | $(READY) ## 3.3 say why FILE would be made again, and what an edit of it would cost
 	@$(call TOOL,why) --file "$$FILE" --run-dir $(R) $(MADE_WITH) $(call named,FUSION,--fusion) --make $(SUBMAKE)
-diff: | $(READY) ## compare how two runs of MISSION ended: rules, verdicts, rates, review (A=run1 B=run2)
+diff: | $(READY) ## 3.4 compare how two runs of MISSION ended: rules, verdicts, rates, review (A=run1 B=run2)
 	@run() { case "$$1" in */*) echo "$$1" ;; *) echo "$(RUNS)/$$1/$(MISSION)" ;; esac; }; \
 	$(call TOOL,diff_runs) --a "$$(run "$$A")" --b "$$(run "$$B")"
 # $(call on_tickets,TOOL,OPTIONS): run a tool that reads no run on the tickets and configuration that prepare settles.
 on_tickets = RUN_LOG= $(PREPARE) --goals plan --dry-run -- bash -c '$(call TOOL,$(1)) --models "$$MODELS" \
   --mission $(MISSION) --tickets "$$STAGE_A" $${CONFIG:+--overlay "$$CONFIG"} $(2)'
-plan: | $(READY) ## predict tokens, time and disk of a run from 20 tickets, before it starts
+plan: | $(READY) ## 2.2 predict tokens, time and disk of a run from 20 tickets, before it starts
 	@$(call on_tickets,plan,)
 # Learning itself, measured in memory on a run's tickets: no file of a run is read or written.
 measure = $(call on_tickets,$(1),$(2) --jobs "$$JOBS" --output "$(R).$(1).json")
-folds: | $(READY) ## learn on half of the groups, judge on the other half, over five seeds: do rules hold (AUDIT=path)
+folds: | $(READY) ## 5.1 learn on half of the groups, judge on the other, over five seeds: do rules hold (AUDIT=path)
 	@$(call measure,folds,$${AUDIT:+--audit "$$AUDIT"})
-guard: | $(READY) ## count how often the guard fires on labelled tickets, rightly and wrongly (AUDIT=path)
+guard: | $(READY) ## 5.3 count how often the guard fires on labelled tickets, rightly and wrongly (AUDIT=path)
 	@$(call on_tickets,guard,$${AUDIT:+--audit "$$AUDIT"} --output "$(R).guard.json")
-placebo: | $(READY) ## learn from permuted labels: how many rules are accepted, how many survive
+placebo: | $(READY) ## 5.2 learn from permuted labels: how many rules are accepted, how many survive
 	@$(call measure,placebo,)
 
 # -- training rows of another team, brought into our form
 .PHONY: import
-import: | $(READY_STUDENT) ## bring another team's training rows into data/<NAME>/ (DATA=file or folder NAME=name)
+import: | $(READY_STUDENT) ## 4.1 bring another team's training rows into data/<NAME>/ (DATA=file or folder NAME=name)
 	@RUN_LOG= $(call TOOL,import_data) --data "$$DATA" --name "$$NAME" --output-dir "data/$$NAME" --models $(MODELS) \
 	  --mission $(MISSION) $(call named,CONFIG,--overlay)
 
 # -- rules of another team, or of another run, to start from
 .PHONY: import-guidance
-import-guidance: | $(READY) ## take rules to start from (GUIDANCE=path) into data/<mission>/guidance.yaml, a CONFIG
+import-guidance: | $(READY) ## 2.9 take rules to start from (GUIDANCE=path) into data/<mission>/guidance.yaml, a CONFIG
 	@RUN_LOG= $(call TOOL,import_guidance) --guidance "$$GUIDANCE" --models $(MODELS) --mission $(MISSION) \
 	  --output data/$(MISSION)/guidance.yaml
 
 # -- what people said, brought in; and learnt from
-review-apply: | $(READY) ## bring decisions in (DECISIONS=path), or say how the review stands; then make distill
+review-apply: | $(READY) ## 2.7 bring decisions in (DECISIONS=path), or say how the review stands; then make distill
 	@$(call TOOL,review_apply) --run-dir $(R) $(call named,DECISIONS,--decisions)
 # what this learning knows, and what people have said by now (nothing is an empty file)
 LEARNT_WITH = $(R)/rounds/0000/review_decisions.jsonl
 SAID_NOW = $(or $(wildcard $(R)/review_decisions.jsonl),/dev/null)
-relearn: | $(READY) ## learn again with what people decided since, then distill
+relearn: | $(READY) ## 2.8 learn again with what people decided since, then distill
 	@if [ -e $(LEARNT_WITH) ]; then cmp -s $(SAID_NOW) $(LEARNT_WITH) || rm $(LEARNT_WITH); fi
 	@$(SUBMAKE) distill

@@ -34,6 +34,8 @@ ROUNDS := $(filter-out %/0000,$(wildcard $(R)/rounds/[0-9]*))
 # $(call of_rounds,NAMES): these files of every round.
 of_rounds = $(foreach round,$(ROUNDS),$(addprefix $(round)/,$(1)))
 .PRECIOUS: $(addprefix $(R)/rounds/%/,$(ROUND_FILES))
+# Who watches a loop on a terminal sees a line a round; run.log has a line a step.
+$(R)/rounds/%: export ROUND_LINES := 1
 # $(call learnt_before,0002): what people said. Round 1 writes it down; later rounds depend on it.
 learnt_before = $(if $(filter-out 0001,$(1)),$(LEARNT))
 # $(call round_before,0002): the guidance of round 0001. The 1 before the digits keeps 0008 from being read as octal.
@@ -104,8 +106,8 @@ $(BASELINE_FILES) &: $(BASELINE_FROM) $(BASELINE_ROLLOUT)
 
 # -- names for people
 .PHONY: converge review distill baseline
-baseline: $(BASELINE_FILES) ## judge all tickets by the checklist alone, learn nothing: how sound are the labels
+baseline: $(BASELINE_FILES) ## 2.3 judge all tickets by the checklist alone, learn nothing: how sound are the labels
 	@[ -n "$${QUIET:-}" ] || cat $(BASELINE)/summary.txt
-converge: $(VIEW) ## learn guidance until a whole epoch changes nothing
-review: $(REVIEW) ## list the tickets that no candidate supports
-distill: $(CORPUS) $(R)/need_review.json ## converge, then write the chat corpus and its train/val split
+converge: $(VIEW) ## 2.9 learn guidance until a whole epoch changes nothing
+review: $(REVIEW) ## 2.5 list the tickets that no candidate supports
+distill: $(CORPUS) $(R)/need_review.json ## 2.4 converge, then write the chat corpus and its train/val split

@@ -13,9 +13,9 @@ NO_PYTHON = no $(PYTHON) here: install Python 3.11 or newer (Debian and Ubuntu: 
 SETUP = $(or $(shell command -v $(PYTHON)),$(error $(NO_PYTHON))) make/setup.py --venv $(VENV)
 
 .PHONY: setup setup-student
-setup: ## set up .venv for the text path and the tests; CMAKE_ARGS=-DGGML_CUDA=ON compiles for a GPU
+setup: ## 1.2 set up .venv for the text path and the tests; CMAKE_ARGS=-DGGML_CUDA=ON compiles for a GPU
 	@$(SETUP)
-setup-student: $(READY) ## add what fine-tuning needs: torch, transformers, peft (gigabytes with torch for CUDA)
+setup-student: $(READY) ## 1.4 add what fine-tuning needs: torch, transformers, peft (gigabytes with torch for CUDA)
 	@$(SETUP) --extra student
 
 $(READY): constraints.txt pyproject.toml $(wildcard make/setup*.py) make/llama.cmake

@@ -52,7 +52,9 @@ def main(
                 raise UserError(f"{reflection}:{line}: {error}") from None
         after = end_round(before, after)
     write_guidance(output, mission.name, after)
-    say(f"guidance step {after.step}: {len(after.experiences)} rules in, {len(after.removed)} removed so far")
+    say(
+        f"guidance step {after.step}: {len(after.experiences)} rules in, {len(after.removed)} removed so far", step=True
+    )
 
 
 if __name__ == "__main__":

@@ -59,7 +59,7 @@ def main(run_dir: Annotated[Path, typer.Option(help="runs/<RUN>/<MISSION>.")]) -
         print(f"WARN {warning}")
     if not problems.count:
         for warning in warnings:
-            cli.say(f"check: {warning}")
+            cli.say(f"check: {warning}", "wait")
         cli.say(f"check: {files} files are in order" + (f", with {len(warnings)} warnings" if warnings else ""))
         return
     for problem in problems.shown:

@@ -85,9 +85,9 @@ def main(
     standing = standing_of(answers, (ticket for _, ticket in stream_review(need_review, {})), said, held_out)
     verdict = training_advice(status, status.rounds, standing.rates.frr, standing.waiting, limit, standing.gaps)
     for line in ending(output_dir, standing, verdict, took(started)):
-        cli.say(f"distill: {line}")
+        cli.say(f"distill: {line}", verdict.tone if line.startswith("train: ") else "")
     if missing := corpus.read_one_sided(output_dir / "distill.train.jsonl"):
-        cli.say(f"distill: {missing}")
+        cli.say(f"distill: {missing}", "wait")
     cli.say(
         f"{named('distill', output_dir)}: "
         f"{corpus.summary(len(tickets), written.train, written.val, written.dropped, written.corrected)}"

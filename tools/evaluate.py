@@ -105,7 +105,7 @@ def main(
     write_json(output, found)
     part.remove()
     for warning in cut_off(found, limits):
-        cli.say(warning)
+        cli.say(warning, "wait")
     cli.say(sentence(found, output))
 
 
@@ -125,7 +125,7 @@ def keep(old: "Evaluation", output: Path, limits: "EvaluateSection") -> None:
     write_json(output, old)
     answers_path(output).touch()
     for warning in cut_off(old, limits):
-        cli.say(warning)
+        cli.say(warning, "wait")
     cli.say(f"evaluate {old.place}: kept, nothing it was made from has changed; {output}")
 
 

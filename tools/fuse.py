@@ -74,7 +74,7 @@ def main(
     for line in table(made.sources):
         cli.say(line)
     for warning in warnings(made, absent):
-        cli.complain(f"fuse {name}: {warning}")
+        cli.complain(f"fuse {name}: {warning}", "wait")
     cli.say(f"{account(name, made.sources)}; mixed by {cfg.mix.by}, loss counted in {unit}; {outputs['train'].path}")
 
 

@@ -65,11 +65,11 @@ def main(
     write_text_if_changed(output, json_text(found))  # asked again it says the same, and the report stays up to date
     print(plain_lines(table(found)))
     for reason in found.reasons:
-        cli.say(f"gate: {reason}")
+        cli.say(f"gate: {reason}", "stop")
     for remark in found.remarks:
-        cli.say(f"gate: not decided: {remark}")
+        cli.say(f"gate: not decided: {remark}", "wait")
     outcome = "passed" if found.passed else f"NOT passed, {len(found.reasons)} reason{'s' * (len(found.reasons) > 1)}"
-    cli.say(f"gate: {found.after.place}: {outcome}; {output}")
+    cli.say(f"gate: {found.after.place}: {outcome}; {output}", "good" if found.passed else "stop")
     if not found.passed:
         raise typer.Exit(1)
 

@@ -13,6 +13,7 @@ The guidance after the round is made from reflection.jsonl by tools.apply. Learn
 them and leaves excluded tickets out; the review queue is about the labels as given.
 """
 
+import os
 from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
@@ -24,6 +25,7 @@ from verdicts.command.cli import run
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
+    from verdicts.guidance.diff import RuleChange
     from verdicts.records.reflection import Reflection
     from verdicts.records.rollout import Selection
     from verdicts.records.tickets import StageA
@@ -52,6 +54,7 @@ def main(
     from verdicts.command.cli import say
     from verdicts.config.tools import ReflectConfig, read_section
     from verdicts.engines import open_engine
+    from verdicts.guidance.diff import changes_between
     from verdicts.guidance.file import read_guidance
     from verdicts.guidance.learning import learn
     from verdicts.guidance.past import read_past
@@ -88,11 +91,14 @@ def main(
     entries = review_entries(trajectories, selections, cfg.review.policy, suspects, shown_in)
     write_rows(round_dir / "need_review_queue.jsonl", entries)
     write_rows(round_dir / "reflection.jsonl", records)
+    if os.environ.get("ROUND_LINES"):
+        say(round_line(round_number, place.epoch, selections, changes_between(rules, after, records), len(entries)))
     say(
         f"reflect {round_number:04d}: {counts(records)}; {len(entries)} tickets to review; "
         f"guidance step {rules.step} -> {after.step}"
         + (with_reasons(records, tickets) if cfg.reflect.show_reasons else "")
-        + forgiven_in_reflections(records)
+        + forgiven_in_reflections(records),
+        step=True,
     )
 
 
@@ -108,6 +114,21 @@ def counts(records: "Sequence[Reflection]") -> str:
         f"{len(records) - 1} calls{unread_in(unread)}, {applied + refused} operations = "
         f"{applied} applied + {refused} refused; {removed} rules dropped"
     )
+
+
+def round_line(
+    number: int, epoch: int, selections: "Sequence[Selection]", changes: "Sequence[RuleChange]", waiting: int
+) -> str:
+    """What a round came to in one line, for those who watch a loop; rates against the labels as given."""
+    from verdicts.stats.rates import RATES, verdict_rates
+
+    found = verdict_rates((row.label, row.verdict) for row in selections)
+    rates = {rate.label: getattr(found, rate.name) for rate in RATES if rate.is_error}
+    shown = [f"{name} {rate.k}/{rate.n}" + (f" ({rate.rate:.1%})" if rate.n else "") for name, rate in rates.items()]
+    signs = " ".join(change.sign + change.key for change in changes)
+    rules = f"{len(changes)} rules changed" + (f" ({signs})" if changes else "")
+    said = [f"{len(selections)} tickets", *shown, rules, f"{waiting} to review"]
+    return f"round {number} (epoch {epoch}): {', '.join(said)}"
 
 
 def with_reasons(records: "Sequence[Reflection]", tickets: "Mapping[str, StageA]") -> str:

@@ -37,7 +37,7 @@ def main(
         f"{report.undecided} tickets to review; {len(text.encode()) / 1e6:.2f} MB in {output}"
     )
     if report.out_of_date:
-        say(f"report: OUT OF DATE: {report.out_of_date}")
+        say(f"report: OUT OF DATE: {report.out_of_date}", "wait")
 
 
 if __name__ == "__main__":

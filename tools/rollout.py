@@ -68,7 +68,8 @@ def main(
         "failures; "
         f"{done.tickets_per_s:.1f} tickets/s"
         + (f"; {overridden} passes overridden by the guard" if overridden else "")
-        + forgiven_in_answers(row for rows, _ in done.tickets for row in rows)
+        + forgiven_in_answers(row for rows, _ in done.tickets for row in rows),
+        step=True,
     )
 
 

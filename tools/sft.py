@@ -74,7 +74,9 @@ def _teach(config: Path, train: Path, val: Path, output_dir: Path) -> None:
     held_out = FusedFile(val, encoder, cfg.sft.max_tokens, leave_out=leave_out, allow_empty=True)
     for file in (rows, held_out):
         if file.too_long()["share"] > cfg.sft.max_left_out:
-            cli.say(f"sft: WARNING: {left_out(file)}; raise sft.max_tokens, or the longest answers teach nothing")
+            cli.say(
+                f"sft: WARNING: {left_out(file)}; raise sft.max_tokens, or the longest answers teach nothing", "wait"
+            )
     metrics = learn(cfg, layers, rows, held_out, output_dir)
     if metrics is not None:
         losses = ", ".join(

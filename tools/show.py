@@ -9,6 +9,7 @@ Out: text on stdout. Reads files only.
 
 from __future__ import annotations
 
+import sys
 from collections import Counter
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
@@ -40,6 +41,7 @@ def main(run_dir: Annotated[Path, typer.Option(help="runs/<RUN>/<MISSION>.")]) -
     from verdicts.base.jsonl import read_json, read_rows
     from verdicts.base.plain import plain_lines
     from verdicts.base.run_version import refuse_newer
+    from verdicts.command.colour import painted_lines
     from verdicts.corpus.distill import read_one_sided
     from verdicts.records.review import NeedReviewFile
     from verdicts.records.run import RoundMetrics
@@ -48,7 +50,7 @@ def main(run_dir: Annotated[Path, typer.Option(help="runs/<RUN>/<MISSION>.")]) -
     from verdicts.report.evidence import near_misses_of, read_limits
     from verdicts.runs.freshness import out_of_date
     from verdicts.runs.prompts import prompts_in_use
-    from verdicts.runs.standing import read_said, read_standing, release_limit
+    from verdicts.runs.standing import MAY_TRAIN, read_said, read_standing, release_limit
     from verdicts.runs.view import read_learnt
 
     metrics, review = run_dir / "metrics.jsonl", run_dir / "need_review.json"
@@ -79,7 +81,8 @@ def main(run_dir: Annotated[Path, typer.Option(help="runs/<RUN>/<MISSION>.")]) -
         ["Prompts", *(f"  {prompt.kind}: {prompt}" for prompt in prompts_in_use(run_dir))],
         ["Files", *(f"  {path}" for name in RUN_FILES for path in paths_of(run_dir, name)), f"  {run_dir / 'rounds'}/"],
     ]
-    print("\n\n".join(plain_lines(section) for section in sections))
+    tones = {f"train: {said}.": tone for tone, said in MAY_TRAIN.items()} | {"OUT OF DATE": "wait"}
+    print(painted_lines("\n\n".join(plain_lines(section) for section in sections), tones, sys.stdout))
 
 
 def heading(mission: str, status: LoopStatus | None, rounds: int) -> str:

@@ -87,7 +87,7 @@ def main(
         raise mistake(f"no photo of it can be summarised: {outcome.sentence()}", f"see {refused}", path=input)
     if (share := outcome.cut_off()) > cfg.summarize.max_cut_off:
         most = f"{cfg.summarize.max_new_tokens} tokens: raise summarize.max_new_tokens"
-        cli.say(f"summarize: WARNING: {share:.1%} of {outcome.answered} answers were cut off at {most}")
+        cli.say(f"summarize: WARNING: {share:.1%} of {outcome.answered} answers were cut off at {most}", "wait")
     cli.say(f"summarize: {outcome.sentence()}; {output}")
 
 

@@ -203,6 +203,16 @@ def test_help_names_every_target_and_every_variable(project):
     assert told == phony | variables
 
 
+def test_help_stands_in_the_order_of_a_users_way_and_every_target_has_its_group(project):
+    shown = make(project.folder, "help").stdout
+    titles = re.findall(r"^(?!make )(\w.*)$", shown, re.MULTILINE)
+    groups = ["Start", "Your tickets", "Look at a run, and keep order", "The student", "Measure", "Develop"]
+    assert titles == [*groups, "What a command is told: make TARGET NAME=value"]  # and none of "Also"
+    targets = re.findall(r"^  ([a-z-]+) ", shown, re.MULTILINE)
+    way = ["setup", "plan", "distill", "review", "show", "fuse", "gate", "folds", "test"]
+    assert [target for target in targets if target in way] == way
+
+
 @pytest.mark.parametrize(
     ("words", "message"),
     [

@@ -12,6 +12,7 @@ import typer
 from verdicts.base.errors import UserError
 from verdicts.base.plain import plain
 from verdicts.base.whole_file import refusal
+from verdicts.command.colour import State, painted
 from verdicts.command.stopping import Stopped, leave, stoppable
 
 QUIET = "--quiet"
@@ -141,23 +142,25 @@ def _noted(main: Callable[..., None], tool: str) -> Callable[..., None]:
     return noted
 
 
-def say(sentence: str) -> None:
+def say(sentence: str, state: State | str = "", *, step: bool = False) -> None:
     """Print one line of result to stderr, unless QUIET is set, and to the run's log.
 
-    What a terminal would obey is spelt out; a run of drawn tickets says so first.
+    What a terminal would obey is spelt out; a run of drawn tickets says so first. ``state``: its colour on a terminal.
+    ``step``: a step of a round. While make plays rounds (ROUND_LINES) a terminal shows a line a round alone.
     """
     if os.environ.get("SYNTHETIC") and "SYNTHETIC" not in sentence:
         sentence = f"[synthetic] {sentence}"
     sentence = plain(sentence)
-    if not os.environ.get("QUIET"):
-        print(sentence, file=sys.stderr, flush=True)
+    hidden = os.environ.get("QUIET") or (step and os.environ.get("ROUND_LINES") and sys.stderr.isatty())
+    if not hidden:
+        print(painted(sentence, state, sys.stderr), file=sys.stderr, flush=True)
     _log(sentence)
 
 
-def complain(sentence: str) -> None:
+def complain(sentence: str, state: State = "stop") -> None:
     """Print what is wrong to stderr, QUIET or not, and to the run's log; what a terminal would obey is spelt out."""
     sentence = plain(sentence)
-    print(sentence, file=sys.stderr, flush=True)
+    print(painted(sentence, state, sys.stderr), file=sys.stderr, flush=True)
     _log(sentence)
 
 
