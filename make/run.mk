@@ -110,4 +110,5 @@ baseline: $(BASELINE_FILES) ## 2.3 judge all tickets by the checklist alone, lea
 	@[ -n "$${QUIET:-}" ] || cat $(BASELINE)/summary.txt
 converge: $(VIEW) ## 2.9 learn guidance until a whole epoch changes nothing
 review: $(REVIEW) ## 2.5 list the tickets that no candidate supports
+	@[ -n "$${QUIET:-}" ] || $(call TOOL,list_review) --run-dir $(R)
 distill: $(CORPUS) $(R)/need_review.json ## 2.4 converge, then write the chat corpus and its train/val split

@@ -16,7 +16,6 @@ setting to RUN/distill.superseded/, so that nobody trains on it.
 from __future__ import annotations
 
 import os
-import shlex
 import time
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
@@ -96,15 +95,10 @@ def main(
 
 def ending(run_dir: Path, standing: Standing, verdict: Advice, took: str) -> list[str]:
     """What a user wants at the end: how the run stands, whether to train on it, its files, what to call next."""
+    from verdicts.runs.naming import variables_of
     from verdicts.runs.standing import MAY_TRAIN
 
-    run = run_dir if len(run_dir.parts) > 2 else run_dir.resolve()  # runs/<RUN>/<MISSION>
-    where = [
-        *([] if run.parts[-3] == "runs" and len(run.parts) == 3 else [f"RUNS={run.parents[1]}"]),
-        f"RUN={run.parent.name}",
-        f"MISSION={run.name}",
-    ]
-    words = " ".join(shlex.quote(word) for word in where)
+    words = variables_of(run_dir)
     steps = [f"make review-page {words} ({standing.waiting} tickets to decide)"] if standing.waiting else []
     steps += [f"make sft {words}"] if verdict.tone == "good" else []
     return [

@@ -7,6 +7,7 @@ tickets made. ``REMAKE=1`` allows it.
 """
 
 import json
+import shlex
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -81,6 +82,14 @@ def remembered(run_dir: Path) -> tuple[MadeWith, TicketsSource | None]:
     return (read_json(made, MadeWith) if made.exists() else MadeWith()), (
         read_json(tickets, TicketsSource) if tickets.exists() else None
     )
+
+
+def variables_of(run_dir: Path) -> str:
+    """What names a run on make's command line, quoted for the shell: ``RUN=miniature MISSION=bbu_line``."""
+    run = run_dir if len(run_dir.parts) > 2 else run_dir.resolve()  # runs/<RUN>/<MISSION>
+    below = run.parts[-3] == "runs" and len(run.parts) == 3
+    words = [*([] if below else [f"RUNS={run.parents[1]}"]), f"RUN={run.parent.name}", f"MISSION={run.name}"]
+    return " ".join(map(shlex.quote, words))
 
 
 def write_made_with(run_dir: Path, made: MadeWith) -> bool:
