@@ -286,10 +286,9 @@ def test_it_speaks_the_browser_s_language_and_remembers_another(run, open_page):
 
 
 def test_both_languages_have_every_text():
-    script = (Path(__file__).parents[2] / "verdicts/pages/review.js").read_text(encoding="utf-8")
+    script = (Path(__file__).parents[2] / "verdicts/pages/review/1_texts.js").read_text(encoding="utf-8")
     english, chinese = (
-        set(re.findall(r"[{,\s](\w+): [\"\[]", part))
-        for part in script.split("const TEXTS")[1].split("const $ =")[0].split("    zh: {")
+        set(re.findall(r"[{,\s](\w+): [\"\[]", part)) for part in script.split("const TEXTS")[1].split("\n  zh: {")
     )
     assert len(english) > 60 and english == chinese
 
@@ -484,3 +483,79 @@ def test_pieces_are_marked_and_joined_they_are_the_summary(summary, marked):
     pieces = Marker("须见且符合要求：机柜处接地螺丝；出现以下任一情形不通过：电线散乱", guard).pieces(summary)
     assert "".join(piece.text for piece in pieces) == summary
     assert [tuple(piece) for piece in pieces if piece.kind] == marked
+
+
+def names_of(opened) -> list[str]:
+    return opened.page.locator(".row:visible .name").all_inner_texts()
+
+
+def test_false_releases_come_first_at_one_click_and_the_order_before_at_another(run, open_page):
+    opened = open_page(make_page(run))
+    opened.page.select_option("#order", "group")
+    assert names_of(opened) == ["a", "b", "d", "e"] and group(opened) == "a"
+    opened.page.select_option("#order", "ranked")
+    review = json.loads((run.folder / "need_review.json").read_text(encoding="utf-8"))
+    tickets = review["missions"][MISSION]["tickets"]
+    tickets.insert(0, tickets.pop())  # e, which the model blocked, stands first
+    for photo in ("image_3", "image_4"):
+        tickets[2]["images"].append(f"d_{photo}.jpeg")
+        tickets[2]["per_image"][photo] = "标签/5G-AAU1-光纤×1"
+    write_json(run.folder / "need_review.json", review)
+    opened = open_page(make_page(run))
+    assert names_of(opened) == ["e", "b", "d", "a"]
+    opened.page.click("#released")
+    assert names_of(opened) == ["b", "d", "a", "e"] and group(opened) == "b"
+    assert "labelled fail, released by the model" in opened.page.inner_text(".hint")
+    opened.page.reload()
+    assert names_of(opened) == ["b", "d", "a", "e"]  # remembered
+    opened.page.keyboard.press("f")
+    assert names_of(opened) == ["e", "b", "d", "a"]
+    opened.page.select_option("#order", "many")
+    assert names_of(opened)[0] == "d"
+    opened.page.select_option("#order", "few")
+    assert names_of(opened)[-1] == "d" and opened.complaints == []
+    opened.page.select_option("#by-photos", "4")
+    assert names_of(opened) == ["d"]
+    opened.page.select_option("#by-photos", "2")
+    assert names_of(opened) == ["e", "b", "a"]
+    opened.page.click("#clear")
+    objects = dict(
+        opened.page.eval_on_selector_all("#by-object option", "all => all.map(one => [one.textContent, one.value])")
+    )
+    opened.page.select_option("#by-object", objects["标签 (1)"])
+    assert names_of(opened) == ["d"] and "电线 (4)" in objects
+    opened.page.select_option("#by-object", "")
+    assert opened.page.locator("#by-rule option").all_inner_texts() == ["All rules", "G0 (4)"]
+
+
+def test_a_batch_says_how_many_it_decides_and_one_undo_takes_it_back(run, open_page, tmp_path):
+    opened = open_page(make_page(run))
+    opened.page.fill("#reviewer", " 王工 ")
+    opened.page.keyboard.press("Escape")
+    opened.page.keyboard.press("2")
+    assert stored(opened) == {"b::fail": ["model_wrong", "", {"reviewer": "王工"}]}
+    opened.page.select_option("#by-label", "fail")
+    opened.page.click("#open-batch")
+    assert opened.page.inner_text("#batch-count") == "3 tickets are shown, 2 of them undecided."
+    assert opened.page.is_disabled("#batch-do")
+    opened.page.click("#batch-words .exclude")
+    assert opened.page.inner_text("#batch-do") == "Mark 2 tickets: Exclude"
+    opened.page.check("#batch-all")
+    assert opened.page.inner_text("#batch-do") == "Mark 3 tickets: Exclude"
+    opened.page.uncheck("#batch-all")
+    opened.page.click("#batch-do")
+    assert opened.page.inner_text("#count") == "3 / 4"
+    rows = read_rows(saved(opened, tmp_path / "saved.jsonl"), ReviewDecision)
+    assert [(row.ticket_key, row.decision, row.reviewer) for row in rows] == [
+        ("b::fail", "model_wrong", "王工"),
+        ("d::fail", "exclude", "王工"),
+        ("a::fail", "exclude", "王工"),
+    ]
+    assert call("review_apply", run_dir=run.folder, decisions=tmp_path / "saved.jsonl").code == 0
+    kept = read_rows(run.folder / "review_decisions.jsonl", ReviewDecision)
+    assert {row.reviewer for row in kept} == {"王工"}
+    opened.page.keyboard.press("z")
+    assert opened.page.inner_text("#count") == "1 / 4" and list(stored(opened)) == ["b::fail"]
+    again = open_page(make_page(run))
+    again.page.click(".row >> nth=0")
+    assert "decided by 王工" in again.page.inner_text(".id") and again.complaints == []

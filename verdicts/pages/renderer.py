@@ -2,7 +2,7 @@
 
     verdicts/pages/<name>.html  Jinja, everything escaped unless it is Markup
     verdicts/pages/<name>.yaml  interface texts, ``key: [English, 中文]``; review has its own in its script
-    verdicts/pages/<name>.css   inlined, as is <name>.js
+    verdicts/pages/<name>.css   inlined, as is <name>.js, or the parts in the folder <name>/, joined in order of name
 
 The page's Content-Security-Policy allows this style and this script by their hashes and nothing else: no request leaves
 it, and text from data could not run even if it were not escaped.
@@ -46,7 +46,7 @@ def render_page(name: str, texts: dict[str, list[str]] | None = None, *, images:
     The template sees ``t``, ``css``, ``js``, ``policy`` and ``values``. ``t`` holds the texts of the page's own file,
     where it has one, and on top of them ``texts``.
     """
-    css, js = ((PAGES / f"{name}.{kind}").read_text(encoding="utf-8") for kind in ("css", "js"))
+    css, js = (PAGES / f"{name}.css").read_text(encoding="utf-8"), _script(name)
     sources = [
         "default-src 'none'",
         f"style-src '{csp_source(css)}'",
@@ -67,6 +67,14 @@ def render_page(name: str, texts: dict[str, list[str]] | None = None, *, images:
     return env.get_template(f"{name}.html").render(
         t=both, css=Markup(css), js=Markup(js), policy="; ".join(sources), **values
     )
+
+
+def _script(name: str) -> str:
+    """The page's script; one in parts is one scope, in strict mode."""
+    parts = sorted((PAGES / name).glob("*.js"))
+    if not parts:
+        return (PAGES / f"{name}.js").read_text(encoding="utf-8")
+    return '"use strict";\n(() => {\n' + "\n".join(part.read_text(encoding="utf-8") for part in parts) + "})();\n"
 
 
 def csp_source(text: str) -> str:

@@ -4,7 +4,7 @@ from collections.abc import Container, Iterable
 from pathlib import Path
 from typing import Literal
 
-from pydantic import model_validator
+from pydantic import Field, model_validator
 
 from verdicts.base.errors import mistake
 from verdicts.base.jsonl import read_numbered
@@ -85,11 +85,12 @@ class NeedReviewFile(Record):
 
 
 class ReviewDecision(Record):
-    """One line of review_decisions.jsonl: what a person said of a queued ticket."""
+    """One line of review_decisions.jsonl: what a person said of a queued ticket. ``reviewer``: who, where they say."""
 
     ticket_key: str
     decision: Decision
     note: str = ""
+    reviewer: str = Field(default="", exclude_if=lambda name: not name)
 
 
 class ReviewSummary(Record):

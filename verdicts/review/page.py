@@ -12,6 +12,7 @@ from urllib.parse import quote
 
 from markupsafe import Markup
 
+from verdicts.facts.summary import read_summary
 from verdicts.pages.renderer import render_page
 from verdicts.photos.files import ENDINGS
 from verdicts.records.guidance import MissionGuidance
@@ -69,6 +70,9 @@ def page_data(
     rules |= {key: {"text": rule.text, "removed": rule.round} for key, rule in guidance.removed.items()}
     table: dict[Piece, int] = {}  # filled by _ticket, in the order in which pieces are first met
     shown = [_ticket(ticket, marker, photos, table) for ticket in tickets]
+    objects: dict[str, int] = {}
+    for row, ticket in zip(shown, tickets, strict=True):
+        row["objects"] = [objects.setdefault(name, len(objects)) for name in _objects(ticket)]
     return {
         "run": run,
         "mission": mission,
@@ -76,10 +80,23 @@ def page_data(
         "pictured": photos is not None,
         "rules": rules,
         "required": marker.required,
-        "said": {key: [decision.decision, decision.note] for key, decision in said.items()},
+        "said": {key: _said(decision) for key, decision in said.items()},
         "pieces": [piece._asdict() if piece.kind else piece.text for piece in table],
+        "objects": list(objects),
         "tickets": shown,
     }
+
+
+def _said(decision: ReviewDecision) -> list[Any]:
+    """A decision as the page keeps it: the word, the note, and what else it has, if anything."""
+    more = {field: text for field in ("reviewer",) if (text := getattr(decision, field))}
+    return [decision.decision, decision.note, *([more] if more else [])]
+
+
+def _objects(ticket: ReviewTicket) -> list[str]:
+    """The objects that a ticket's summaries speak of, each once."""
+    facts = (fact for summary in ticket.per_image.values() for fact in read_summary(summary).facts)
+    return list(dict.fromkeys(name for fact in facts for name in fact.objects if name))
 
 
 def _ticket(ticket: ReviewTicket, marker: Marker, photos: Photos | None, table: dict[Piece, int]) -> dict[str, Any]:

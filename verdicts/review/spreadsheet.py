@@ -24,10 +24,10 @@ from verdicts.command.cli import say
 from verdicts.records.review import Decision, ReviewDecision, ReviewTicket, decisions_by_ticket
 from verdicts.stage_b.protocol import WORD
 
-# field -> its head in our own tables. The first three are read back, the others are there to decide by.
+# field -> its head in our own tables. The first four are read back, the others are there to decide by.
 HEADS = {
-    "ticket_key": "工单", "decision": "决定", "note": "备注", "label": "人工标签", "fail_reasons": "不通过理由",
-    "prediction": "模型判断",
+    "ticket_key": "工单", "decision": "决定", "note": "备注", "reviewer": "复核人",
+    "label": "人工标签", "fail_reasons": "不通过理由", "prediction": "模型判断",
     "reason": "模型理由",
     "log_odds_against_label": "标签存疑度", "times_queued": "入队次数", "summaries": "照片摘要",
 }  # fmt: skip
@@ -91,6 +91,7 @@ def write_table(queue: Iterable[ReviewTicket], said: Mapping[str, ReviewDecision
         odds = ticket.log_odds_against_label
         cells: list[str | int] = [
             ticket.ticket_key, DECISION_WORDS[decision.decision] if decision else "", decision.note if decision else "",
+            decision.reviewer if decision else "",
             WORD[ticket.gt_label], "；".join(ticket.fail_reasons),
             WORD[ticket.pred_verdict], ticket.pred_reason, "" if odds is None else f"{odds:.2f}", ticket.times_queued,
             "\n".join(f"{number}. {text}" for number, text in enumerate(ticket.per_image.values(), start=1)),
@@ -234,4 +235,9 @@ def _decision_of(path: Path, line: int, row: dict[str, str]) -> ReviewDecision |
             line=line,
             field="decision",
         )
-    return ReviewDecision(ticket_key=row["ticket_key"], decision=word, note=note.replace("\r\n", "\n"))
+    return ReviewDecision(
+        ticket_key=row["ticket_key"],
+        decision=word,
+        note=note.replace("\r\n", "\n"),
+        reviewer=_unshielded(row.get("reviewer", "")).strip(),
+    )

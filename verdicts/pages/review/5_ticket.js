@@ -1,0 +1,105 @@
+// One ticket: label against model, the summaries of its photos, the rules cited.
+function show(index) {
+  current = index;
+  $("nothing").hidden = index >= 0;
+  $("nothing").textContent = N ? t("nothingShown") : t("nothingQueued");
+  $("ticket").hidden = index < 0;
+  if (index >= 0) { drawTicket(TICKETS[index]); keep(`${STORE}/at`, TICKETS[index].key); }
+  $("main").scrollTop = 0;
+  refresh();
+  const place = shown.indexOf(index), list = $("list");
+  if (place < 0) return;
+  if (place * ROW < list.scrollTop) list.scrollTop = place * ROW - ROW;
+  else if ((place + 1) * ROW > list.scrollTop + list.clientHeight) list.scrollTop = (place + 2) * ROW - list.clientHeight;
+}
+function refresh() {
+  const done = TICKETS.reduce((sum, ticket) => sum + Boolean(stateOf(ticket.key)[0]), 0);
+  $("count").textContent = t("decidedOf", { n: done.toLocaleString(), of: N.toLocaleString() });
+  $("fill").style.width = `${N ? (100 * done) / N : 0}%`;
+  const bar = document.querySelector(".progress");
+  bar.setAttribute("aria-valuenow", done);
+  bar.setAttribute("aria-valuemax", N);
+  const [decision, note] = current < 0 ? [null, ""] : stateOf(TICKETS[current].key);
+  $("note").value = note;
+  for (const id of ["note", "previous", "next"]) $(id).disabled = current < 0;
+  $("undo").disabled = !undos.length;
+  for (const button of $("choices").children) {
+    const other = current < 0 ? "pass" : TICKETS[current].label;
+    button.disabled = current < 0;
+    button.setAttribute("aria-pressed", decision === button.dataset.word);
+    button.querySelector(".effect").textContent = t(`${button.dataset.word}_effect`, { label: t(button.dataset.word === "label_wrong" ? OTHER[other] : other) });
+  }
+  if (current >= 0) {
+    const side = document.querySelector(".side.given");
+    side.classList.toggle("struck", decision === "label_wrong");
+    const who = decision && moreOf(TICKETS[current].key).reviewer;
+    document.querySelector(".decided-by").textContent = who ? ` · ${t("by", { name: who })}` : "";
+    $("list").setAttribute("aria-activedescendant", `row-${current}`);
+  }
+  drawList();
+}
+function drawTicket(ticket) {
+  const facts = [t("place", { n: (AT.get(ticket.key) + 1).toLocaleString(), of: N.toLocaleString() }), ticket.odds === null ? t("noOdds") : t("odds", { n: ticket.odds.toFixed(1) }), t("queued", { n: ticket.times }), t("round", { n: ticket.round })];
+  if (ticket.suspect) facts.push(t("suspect"));
+  const total = ticket.candidates.reduce((sum, one) => sum + one.count, 0);
+  const answers = el("div", "answers", ...ticket.candidates.map((one) => el("div", "answer", el("span", `votes ${one.verdict}`, `${t("answers", { n: one.count, of: total })} ${t(one.verdict)}`), el("span", "why", ...reason(one.reason)))));
+  if (!ticket.candidates.some((one) => one.reason === ticket.reason)) answers.prepend(el("div", "answer", el("span", `votes ${ticket.verdict}`, t(ticket.verdict)), el("span", "why", ...reason(ticket.reason))));
+  const side = (who, verdict, name) => el("div", `side ${name}`, el("span", "who", t(who)), el("span", `what ${verdict}`, `${verdict === "pass" ? "✓" : "✕"} ${t(verdict)}`));
+  const found = new Set(ticket.photos.flatMap((photo) => piecesOf(photo).map((piece) => piece.kind)));
+  const legend = el("span", "legend", ...["breach", "negative", "remark"].filter((kind) => found.has(kind)).map((kind) => el("mark", kind, t(kind))));
+  const line = el("p", "", facts.join(" · "), el("span", "decided-by"));
+  line.title = t("ranked");
+  $("ticket").replaceChildren(
+    el("div", "id", el("h2", "", ticket.group), line),
+    el("div", "claim", el("div", "sides", side("human", ticket.label, "given"), side("model", ticket.verdict, "said")), ...wrote(ticket), answers),
+    el("section", "", el("h3", "", t("photos"), legend), ...needed(ticket), photos(ticket)),
+    ...rules(ticket),
+  );
+}
+function wrote(ticket) { // what people wrote of it, where they did
+  return ticket.wrote.length ? [el("div", "wrote", el("span", "who", t("wrote")), ...ticket.wrote.map((text) => el("p", "", text)))] : [];
+}
+function reason(text) { // rule keys stand out
+  return text.split(/(G\d+)/).map((part, index) => (index % 2 ? el("span", "key", part) : part));
+}
+function needed(ticket) { // what G0 asks for, and the photos whose summaries name it
+  if (!DATA.required.length) return [];
+  const chips = DATA.required.map((item, index) => {
+    const seen = ticket.photos.flatMap((photo, place) => (photo.evidence.includes(index) ? [place + 1] : []));
+    return el("li", seen.length ? "seen" : "unseen", `${seen.length ? "✓" : "—"} ${item}`, el("span", "", seen.length ? t("seenIn", { n: seen.join(" ") }) : t("unseen")));
+  });
+  return [el("ul", "needed", ...chips)];
+}
+function photos(ticket) {
+  const list = el("ol", DATA.pictured ? "photos pictured" : "photos");
+  ticket.photos.forEach((photo, index) => {
+    const item = el("li", "", el("span", "number", String(index + 1)));
+    if (DATA.pictured) item.append(picture(photo, index));
+    item.append(el("div", "facts", ...piecesOf(photo).map((piece) => (piece.kind ? el("mark", piece.kind, piece.text) : piece))));
+    item.title = photo.name;
+    list.append(item);
+  });
+  return list;
+}
+function picture(photo, index) {
+  if (!photo.src) return el("div", "picture missing", t("missing", { name: photo.name }));
+  const button = el("button", "picture"), image = el("img");
+  image.loading = "lazy";
+  image.decoding = "async";
+  image.alt = "";
+  image.src = photo.src;
+  image.addEventListener("error", () => button.replaceWith(el("div", "picture missing", t("missing", { name: photo.name }))));
+  button.setAttribute("aria-label", t("enlarge", { n: index + 1 }));
+  button.addEventListener("click", () => { $("large").src = photo.src; $("caption").textContent = `${index + 1}. ${summaryOf(photo)}`; $("photo").showModal(); });
+  button.append(image);
+  return button;
+}
+function rules(ticket) {
+  if (!ticket.rules.length) return [];
+  const rows = ticket.rules.map((key) => {
+    const rule = DATA.rules[key];
+    const text = !rule ? t("unknownRule") : (rule.removed === null ? "" : t("removedRule", { n: rule.removed })) + rule.text;
+    return el("div", rule && rule.removed === null ? "" : "gone", el("dt", "key", key), el("dd", "", text));
+  });
+  return [el("section", "", el("h3", "", t("rules")), el("dl", "rules", ...rows))];
+}
