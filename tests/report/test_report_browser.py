@@ -73,7 +73,7 @@ def test_paper_shows_what_matters_without_the_switch(judged, open_page):
 
 def test_marks_tell_their_numbers_to_a_pointer(judged, open_page):
     page = open_page(report(judged)).page
-    hit = page.locator(".curve.release rect.hit").first
+    hit = page.locator(".curve rect.hit").first
     hit.scroll_into_view_if_needed()
     box = hit.bounding_box()
     title = page.evaluate(

@@ -212,9 +212,9 @@ def rule_life(
     return tag("svg", *parts, viewBox=f"0 0 {last} 32", preserveAspectRatio="none", class_="strip", role="presentation")
 
 
-def interval(rate: Rate, tone: str, scale: float = 1.0) -> Markup:
-    """A rate as a dot on a line from 0 to ``scale`` with its interval."""
-    parts = [tag("line", x1=4, x2=196, y1=8, y2=8, class_="axis")]
+def interval(rate: Rate, tone: str, scale: float = 1.0, limit: float | None = None) -> Markup:
+    """A rate as a dot on a line from 0 to ``scale`` with its interval, and its limit as a mark across."""
+    parts = [tag("line", x1=4, x2=196, y1=8, y2=8, class_="axis"), *_mark(limit, scale, 0, 16)]
     if shares := _known(rate):
         low, at, high = (4 + 192 * min(1.0, share / scale) for share in shares)
         parts.append(tag("line", x1=low, x2=max(high, low + 1), y1=8, y2=8, class_="span"))
@@ -223,9 +223,43 @@ def interval(rate: Rate, tone: str, scale: float = 1.0) -> Markup:
     return tag("svg", title, *parts, viewBox="0 0 200 16", class_=f"interval {tone}", role="presentation")
 
 
-def before_and_after(before: Rate | None, after: Rate | None, tone: str) -> Markup:
-    """A rate before (hollow, above) and after (full, below), each with its interval, from 0 to 1."""
-    parts = [tag("line", x1=4, x2=196, y1=14, y2=14, class_="axis")]
+def _mark(limit: float | None, scale: float, top: float, bottom: float) -> list[Markup]:
+    """A limit across a line that runs from 4 to 196."""
+    if limit is None or not 0 <= limit <= scale:
+        return []
+    x = 4 + 192 * limit / scale
+    return [tag("line", x1=x, x2=x, y1=top, y2=bottom, class_="limit")]
+
+
+def gauge(rate: Rate | None, tone: str, limit: float | None) -> Markup:
+    """The first figure of a page: a rate with its interval on a scale that says its ends, and its limit with its name.
+
+    The scale ends where interval and limit have room.
+    """
+    reach = max(1.25 * (limit or 0), (rate.high if rate else None) or 0)
+    scale = next((end for end in SCALES if reach <= end), 1.0)
+
+    def at(share: float) -> float:
+        return 8 + 344 * min(1.0, share / scale)
+
+    parts = [tag("rect", x=8, y=24, width=344, height=8, rx=4, class_="axis")]
+    if limit is not None:
+        parts.append(tag("rect", x=8, y=24, width=at(limit) - 8, height=8, rx=4, class_="allowed"))
+    if shares := _known(rate):
+        low, share, high = map(at, shares)
+        parts.append(tag("rect", x=low, y=24, width=max(high - low, 2), height=8, rx=4, class_="span"))
+        parts.append(tag("circle", cx=share, cy=28, r=7, class_="dot"))
+    if limit is not None:
+        parts.append(tag("line", x1=at(limit), x2=at(limit), y1=18, y2=38, class_="limit"))
+        parts.append(tag("text", f"≤ {percent(limit)}", x=at(limit), y=12, text_anchor="middle", class_="limit-text"))
+    parts += [tag("text", "0%", x=8, y=52), tag("text", f"{scale:.0%}", x=352, y=52, text_anchor="end")]
+    title = [tag("title", rate_title(rate))] if rate is not None else []
+    return tag("svg", *title, *parts, viewBox="8 0 344 56", class_=f"gauge {tone}", role="presentation")
+
+
+def before_and_after(before: Rate | None, after: Rate | None, tone: str, limit: float | None = None) -> Markup:
+    """A rate before (hollow, above) and after (full, below), each with its interval, from 0 to 1, and its limit."""
+    parts = [tag("line", x1=4, x2=196, y1=14, y2=14, class_="axis"), *_mark(limit, 1.0, 2, 26)]
     for name, rate, y in (("before", before, 8), ("after", after, 20)):
         if rate is not None and (shares := _known(rate)):
             low, at, high = (4 + 192 * share for share in shares)

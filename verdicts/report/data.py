@@ -24,12 +24,13 @@ from verdicts.records.ticket_index import LABELS, Tickets
 from verdicts.records.tickets import TicketsSource
 from verdicts.report.evaluation import StudentResult, read_student
 from verdicts.report.evidence import Evidence, NearMiss, evidence_of, near_misses_of, read_limits, sides_in
+from verdicts.report.headline import LIMITS, Headline, Row, confusion_of_rates, teachers_frr
 from verdicts.report.rules import RefusedProposals, Story, refused_of, stories_of
 from verdicts.review.decisions import summarize
 from verdicts.review.review_list_file import stream_review
 from verdicts.runs.freshness import out_of_date
 from verdicts.runs.prompts import PromptInUse, prompts_in_use
-from verdicts.runs.standing import Gap, Standing, held_out_of, read_said, release_limit, standing_of
+from verdicts.runs.standing import Gap, Standing, gate_limit, held_out_of, read_said, standing_of
 from verdicts.runs.view import Learnt, read_learnt
 from verdicts.stats.rates import Rate, VerdictRates, wilson
 
@@ -92,7 +93,7 @@ class Report:
     student: StudentResult | None
     reviewed: ReviewSummary | None
     guard: FailFirst
-    limit: float | None
+    limits: dict[str, float]  # by rate: what the gate lets pass
     sections: list[SectionText]
     models: list[ModelFile]
     prompts: list[PromptInUse]
@@ -136,6 +137,23 @@ class Report:
     def corrected(self) -> VerdictRates | None:
         """The rates against labels as people corrected them; None where they decided nothing."""
         return self.standing.rates if self.standing and self.standing.decisions else None
+
+    @property
+    def limit(self) -> float | None:
+        """The most false releases that the gate lets pass."""
+        return self.limits.get("frr")
+
+    @property
+    def headline(self) -> Headline:
+        """The one figure of the first screen: the student's after training, before there is one the teacher's."""
+        taught = self.student.after if self.student else None
+        frr = taught.chat.frr if taught else teachers_frr(self.standing, self.now)
+        return Headline("student" if taught else "teacher", frr, self.limit)
+
+    @property
+    def confusion(self) -> list[Row]:
+        """The teacher's last verdict on each ticket against its label; empty without a view of tickets."""
+        return confusion_of_rates(self.standing.rates) if self.standing else []
 
     @property
     def entrance(self) -> list[tuple[str, dict[str, object]]]:
@@ -215,7 +233,7 @@ def read_report(run_dir: Path) -> Report:
         candidates=candidates,
         student=read_student(run_dir),
         guard=validate(guard, FailFirst, run_dir / "config" / "rollout.yaml"),
-        limit=release_limit(run_dir),
+        limits={name: limit for name, knob in LIMITS.items() if (limit := gate_limit(run_dir, knob)) is not None},
         sections=sections_of(config),
         models=models_of(config),
         prompts=prompts_in_use(run_dir),

@@ -9,18 +9,18 @@ from verdicts.pages.renderer import render_page
 from verdicts.records.run import RoundMetrics
 from verdicts.report.data import Report
 from verdicts.report.evidence import p_text, side_rates
+from verdicts.report.headline import confusion_of, state_of, teachers_frr
 from verdicts.report.rules import Story, changes_by_round
 from verdicts.review.highlight import Marker, Piece
 from verdicts.runs.standing import Advice, Gap, training_advice
 from verdicts.stats.rates import RATE, RATES, Rate
 
 TEXTS_SHOWN = 12  # refused texts for a reason
-TONES = {"frr": "release"}  # the one figure in the colour of danger; all others are plain
 
 
 def advice_of(report: Report) -> Advice:
     """What a quality lead should do now: the gate's word where there is one, else what the last whole epoch says."""
-    status, now = report.status, report.now
+    status = report.status
     if report.student and report.student.gate:
         gate = report.student.gate
         before, after = gate.before.chat.frr, gate.after.chat.frr
@@ -32,8 +32,7 @@ def advice_of(report: Report) -> Advice:
             "reasons": len(gate.reasons),
         }
         return Advice("good", "verdict.ship", said) if gate.passed else Advice("stop", "verdict.no_ship", said)
-    # Labels as people corrected them come first: the last epoch's figures still hold the labels as given.
-    frr = report.standing.rates.frr if report.standing else now.frr if now else None
+    frr = teachers_frr(report.standing, report.now)
     return training_advice(status, report.learnt.rounds, frr, report.undecided, report.limit, report.gaps)
 
 
@@ -52,13 +51,16 @@ def gap_sentence(gap: Gap) -> Advice:
 def report_page(report: Report) -> str:
     """The whole page as text."""
     marker = Marker(report.learnt.states[-1].experiences["G0"], report.guard)  # marks what the guard looks at
+    shown = figures(report, report.now) if report.now else []
     return render_page(
         "report",
         texts=rate_texts(),
         report=report,
         verdict=advice_of(report),
         gaps=[gap_sentence(gap) for gap in report.gaps],
-        figures=figures(report, report.now) if report.now else [],
+        headline=report.headline,
+        figures=shown,
+        error_scale=error_scale(shown, report.limits),
         curves=curves(report),
         changes=changes_by_round(report.stories),
         strips={story.key: story_life(report, story) for story in report.stories},
@@ -73,12 +75,17 @@ def report_page(report: Report) -> str:
         guided=list(RATE),
         p_text=p_text,
         size=size,
-        tones=TONES,
+        state=lambda name, rate: state_of(name, rate, report.limits.get(name)),
+        confusion_of=confusion_of,
+        sureness=sureness,
     )
 
 
-def figures(report: Report, now: RoundMetrics) -> list[tuple[str, str, list[tuple[str, Rate]]]]:
-    """(name, tone, rates by side) of each figure.
+Figure = tuple[str, list[tuple[str, Rate]]]
+
+
+def figures(report: Report, now: RoundMetrics) -> list[Figure]:
+    """(name, rates by side) of each figure of the teacher.
 
     The sides: all tickets, then learn and hold-out tickets where the run held some out.
     """
@@ -90,7 +97,14 @@ def figures(report: Report, now: RoundMetrics) -> list[tuple[str, str, list[tupl
         by_side = {side: side_rates(now, side) for side in report.sides}
     drawn = {name: [(side, rates[name]) for side, rates in by_side.items()] for name in RATE}
     drawn["format"] = [("all", now.format)]
-    return [(name, TONES.get(name, "plain"), rates) for name, rates in drawn.items()]
+    return list(drawn.items())
+
+
+def error_scale(shown: list[Figure], limits: dict[str, float]) -> float:
+    """Where the scales of errors end: all of them at the same share, which holds their intervals and limits."""
+    errors = {rate.name for rate in RATES if rate.is_error}
+    rates = [rate for name, by_side in shown if name in errors for _, rate in by_side]
+    return max(svg.scale_of(rates, from_top=False)[1], *(limits.get(name, 0.0) for name in errors))
 
 
 def curves(report: Report) -> list[tuple[str, Markup]]:
@@ -108,8 +122,8 @@ def curves(report: Report) -> list[tuple[str, Markup]]:
     for rate in RATES:
         points = [svg.Point(row.round, row.epoch, rates[rate.name]) for row, rates in rounds]
         steps = [(epoch, rates[rate.name]) for epoch, rates in epochs]
-        limit = report.limit if rate.name == "frr" else None  # the gate knows a limit for this one alone
-        tone = TONES.get(rate.name, "plain")
+        limit = report.limits.get(rate.name)
+        tone = state_of(rate.name, points[-1].rate if not steps else steps[-1][1], limit)
         drawn.append((rate.name, svg.curve(points, steps, changes, scales[rate.is_error], tone, limit)))
     return drawn
 
@@ -139,6 +153,16 @@ def photos(marker: Marker, per_image: dict[str, str]) -> list[tuple[str, list[Pi
 def points(difference: float | None) -> str:
     """A difference of shares in percentage points, with its sign: ``−3.2``."""
     return "–" if difference is None else f"{100 * difference:+.1f}".replace("-", "−")
+
+
+def sureness(odds: float | None) -> str:
+    """The name of the words for how sure the model is that a label is wrong, by its mean log-odds against it.
+
+    3 is odds of 20 to 1, 7 of a thousand to 1.
+    """
+    if odds is None:
+        return "sure.unknown"
+    return "sure.not" if odds < 0 else "sure.little" if odds < 3 else "sure.much" if odds < 7 else "sure.most"
 
 
 def size(count: int) -> str:

@@ -133,11 +133,16 @@ def read_said(run_dir: Path) -> dict[str, ReviewDecision]:
 
 def release_limit(run_dir: Path) -> float | None:
     """The most false releases that the gate lets pass, as the run was told; None where it was told nothing."""
+    return gate_limit(run_dir, "max_frr")
+
+
+def gate_limit(run_dir: Path, knob: str) -> float | None:
+    """A limit of the gate, as the run was told; None where it was told nothing. UserError for what is no number."""
     path = run_dir / "config" / "gate.yaml"
     section = read_yaml(path).get("gate") if path.exists() else None
-    limit = section.get("max_frr") if isinstance(section, dict) else None
+    limit = section.get(knob) if isinstance(section, dict) else None
     if isinstance(limit, bool) or not isinstance(limit, int | float | None):
-        raise mistake(f"is no number ({limit!r})", "write a share such as 0.05", path=path, field="gate.max_frr")
+        raise mistake(f"is no number ({limit!r})", "write a share such as 0.05", path=path, field=f"gate.{knob}")
     return limit
 
 

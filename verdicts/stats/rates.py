@@ -7,7 +7,7 @@ match count tickets that have a verdict; format rate counts candidates. Interval
 from collections import Counter
 from collections.abc import Callable, Iterable
 from math import ceil, sqrt
-from typing import NamedTuple
+from typing import Literal, NamedTuple
 
 from verdicts.base.record import Record
 
@@ -46,7 +46,7 @@ def _interval(k: int, n: int) -> tuple[float, float]:
     return round(max(0.0, centre - half), 6), round(min(1.0, centre + half), 6)
 
 
-def stands(rate: Rate, limit: float) -> str | None:
+def stands(rate: Rate, limit: float) -> Literal["above", "unsure", "within"] | None:
     """How a rate of errors stands to a limit. The one rule by which report and gate judge.
 
     ``above`` by the rate itself, ``unsure`` while its interval reaches beyond the limit, else ``within``; None where n
