@@ -74,6 +74,11 @@ import: | $(READY_STUDENT) ## 4.1 bring another team's training rows into data/<
 	@RUN_LOG= $(call TOOL,import_data) --data "$$DATA" --name "$$NAME" --output-dir "data/$$NAME" --models $(MODELS) \
 	  --mission $(MISSION) $(call named,CONFIG,--overlay)
 
+# -- a mix of what is there
+.PHONY: new-fusion
+new-fusion: | $(READY) ## 4.2 write configs/fusion/<NAME>.yaml: this run's corpus, others', rows in data/ (NAME=name)
+	@$(call TOOL,new_fusion) --run-dir $(R) --name "$$NAME" --output "configs/fusion/$$NAME.yaml"
+
 # -- rules of another team, or of another run, to start from
 .PHONY: import-guidance
 import-guidance: | $(READY) ## 2.9 take rules to start from (GUIDANCE=path) into data/<mission>/guidance.yaml, a CONFIG

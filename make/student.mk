@@ -43,10 +43,10 @@ $(JUDGED)/after.json: $(R)/config/evaluate.yaml $(R)/guidance.json $(PROMPTS_B) 
 
 .PHONY: summarize fuse sft evaluate gate
 summarize: $(SUMMARIES) ## 2.1 turn PHOTOS (else data/<mission>/) into Stage-A tickets
-fuse: $(FUSED) ## 4.2 mix the corpora and the student's old tasks into data/fused/<FUSION>.{train,val}.jsonl
-sft: $(TAUGHT) ## 4.3 teach the student the mix; several GPUs: LAUNCH='.venv/bin/accelerate launch --multi_gpu'
-evaluate: $(JUDGED)/before.json $(JUDGED)/after.json ## 4.4 ask the student HELD_OUT questions before and after
+fuse: $(FUSED) ## 4.3 mix the corpora and the student's old tasks into data/fused/<FUSION>.{train,val}.jsonl
+sft: $(TAUGHT) ## 4.4 teach the student the mix; several GPUs: LAUNCH='.venv/bin/accelerate launch --multi_gpu'
+evaluate: $(JUDGED)/before.json $(JUDGED)/after.json ## 4.5 ask the student HELD_OUT questions before and after
 GATE = $(call TOOL,gate) --config $(R)/config/gate.yaml --before $(JUDGED)/before.json --after $(JUDGED)/after.json \
   --student $(dir $(TAUGHT))merged --questions $(QUESTIONS) --output $(JUDGED)/gate.json
-gate: evaluate ## 4.5 say whether the student may ship; fails where it may not
+gate: evaluate ## 4.6 say whether the student may ship; fails where it may not
 	@$(GATE)
