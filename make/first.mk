@@ -57,7 +57,7 @@ diff: | $(READY) ## 3.4 compare how two runs of MISSION ended: rules, verdicts, 
 # $(call on_tickets,TOOL,OPTIONS): run a tool that reads no run on the tickets and configuration that prepare settles.
 on_tickets = RUN_LOG= $(PREPARE) --goals plan --dry-run -- bash -c '$(call TOOL,$(1)) --models "$$MODELS" \
   --mission $(MISSION) --tickets "$$STAGE_A" $${CONFIG:+--overlay "$$CONFIG"} $(2)'
-plan: | $(READY) ## 2.2 predict tokens, time and disk of a run from 20 tickets, before it starts
+plan: | $(READY) ## 2.2 predict GPU memory, tokens, time and disk of a run from 20 tickets, before it starts
 	@$(call on_tickets,plan,)
 # Learning itself, measured in memory on a run's tickets: no file of a run is read or written.
 measure = $(call on_tickets,$(1),$(2) --jobs "$$JOBS" --output "$(R).$(1).json")

@@ -1,9 +1,9 @@
-"""Predict tokens, time and disk of a run from a probe of 20 tickets, before it starts.
+"""Predict GPU memory, tokens, time and disk of a run from a probe of 20 tickets, before it starts.
 
     python -m tools.plan --models miniature --mission bbu_line --tickets tickets.jsonl
 
 In:  the configuration (configs/, CONFIG) and the tickets, as prepare takes them.
-Out: a table on stdout. Writes nothing.
+Out: a table on stdout, and GPU memory on stderr before the model is loaded. Writes nothing.
 
 The probe plays the first tickets of round 1 under the starting guidance, reflects on their errors and judges them once
 more, with the engine of the configuration. Each figure is what one epoch takes if all tickets are like these.
@@ -53,6 +53,7 @@ def main(
     rows = given_tickets(tickets, config)
     place = place_of(1, len(rows), config.window.tickets)
     window = tickets_of(place, rows, config.window.seed)[: config.plan.tickets]
+    say_memory(config)
     started = time.monotonic()
     engine = open_engine(config.engine)
     probe = measure(config, prompts, engine, window, time.monotonic() - started)
@@ -65,6 +66,20 @@ def main(
         f"plan: {len(window)} of {len(rows)} tickets probed in {duration(time.monotonic() - started)}; one epoch "
         f"takes about {duration(costs[1].seconds)}"
     )
+
+
+def say_memory(config: Config) -> None:
+    """Say what the model takes of a GPU's memory, before it is loaded; nothing of one that a server holds."""
+    from verdicts.base.errors import UserError
+    from verdicts.command.cli import say
+    from verdicts.engines.llama.memory import memory_of
+
+    if config.engine.kind != "llama_cpp" or not Path(config.engine.model).is_file():
+        return  # opening the engine says what is wrong with it
+    try:
+        say(f"plan: {memory_of(Path(config.engine.model), config.engine.context_tokens)}")
+    except UserError as error:
+        say(f"plan: GPU memory not known: {error}", "wait")
 
 
 def measure(config: Config, prompts: Prompts, engine: Engine, window: list[StageA], open_s: float) -> Probe:

@@ -179,6 +179,7 @@ def test_twenty_tickets_are_probed_and_nothing_is_written(monkeypatch, tickets):
         word in outcome.out
         for word in ("1 epoch ", "2 epochs", "12 epochs", "tokens read", "tokens written", "of it reflection", "disk")
     ] == [True] * 7
+    assert outcome.err.startswith("plan: 54 MiB of GPU memory = 6 MiB of weights + 48 MiB for 8,192 KV cells in f16")
     assert outcome.last_line.startswith("plan: 20 of 30 tickets probed in ")
     assert snapshot(tickets.parent) == before
 
