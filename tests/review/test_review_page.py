@@ -559,3 +559,40 @@ def test_a_batch_says_how_many_it_decides_and_one_undo_takes_it_back(run, open_p
     again = open_page(make_page(run))
     again.page.click(".row >> nth=0")
     assert "decided by 王工" in again.page.inner_text(".id") and again.complaints == []
+
+
+def test_a_large_photo_is_zoomed_at_the_pointer_moved_and_turned(run, open_page, tmp_path):
+    from PIL import Image
+
+    for place in (1, 2):
+        Image.new("RGB", (1600, 1200), (40 * place, 90, 140)).save(tmp_path / f"b_{place}.jpeg")
+    opened = open_page(make_page(run, photos=tmp_path), width=1280, height=860)
+    opened.page.click(".picture >> nth=0")
+    opened.page.evaluate("document.getElementById('large').decode()")
+
+    def box() -> dict:
+        return opened.page.locator("#large").bounding_box()
+
+    frame, fitted = opened.page.locator("#stage").bounding_box(), box()
+    assert opened.page.inner_text("#zoom-by") == "100 %"
+    at = {"x": frame["x"] + frame["width"] / 4, "y": frame["y"] + frame["height"] / 2}
+    share = (at["x"] - fitted["x"]) / fitted["width"]
+    opened.page.mouse.move(at["x"], at["y"])
+    opened.page.mouse.wheel(0, -500)
+    wait_for(opened, "#zoom-by", "^212 %$")  # exp(0.75)
+    assert abs((at["x"] - box()["x"]) / box()["width"] - share) < 0.01  # what was under the pointer still is
+    before = box()
+    opened.page.mouse.down()
+    opened.page.mouse.move(at["x"] + 60, at["y"] - 40)
+    opened.page.mouse.up()
+    assert round(box()["x"] - before["x"]) == 60 and round(box()["y"] - before["y"]) == -40
+    opened.page.keyboard.press("r")
+    turned = box()
+    assert turned["height"] > turned["width"] and turned["height"] <= frame["height"] + 1
+    opened.page.keyboard.press("ArrowRight")
+    assert opened.page.get_attribute("#large", "src").endswith("b_2.jpeg")
+    assert opened.page.inner_text("#caption").startswith("2. ") and opened.page.inner_text("#zoom-by") == "100 %"
+    opened.page.keyboard.press("Escape")
+    assert not opened.page.is_visible("#photo") and opened.complaints == [] and stored(opened) == {}
+    opened.page.keyboard.press("?")
+    assert "zoom at the pointer" in opened.page.inner_text("#help-text")

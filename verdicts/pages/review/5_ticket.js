@@ -74,14 +74,14 @@ function photos(ticket) {
   const list = el("ol", DATA.pictured ? "photos pictured" : "photos");
   ticket.photos.forEach((photo, index) => {
     const item = el("li", "", el("span", "number", String(index + 1)));
-    if (DATA.pictured) item.append(picture(photo, index));
+    if (DATA.pictured) item.append(picture(ticket, photo, index));
     item.append(el("div", "facts", ...piecesOf(photo).map((piece) => (piece.kind ? el("mark", piece.kind, piece.text) : piece))));
     item.title = photo.name;
     list.append(item);
   });
   return list;
 }
-function picture(photo, index) {
+function picture(ticket, photo, index) {
   if (!photo.src) return el("div", "picture missing", t("missing", { name: photo.name }));
   const button = el("button", "picture"), image = el("img");
   image.loading = "lazy";
@@ -90,7 +90,10 @@ function picture(photo, index) {
   image.src = photo.src;
   image.addEventListener("error", () => button.replaceWith(el("div", "picture missing", t("missing", { name: photo.name }))));
   button.setAttribute("aria-label", t("enlarge", { n: index + 1 }));
-  button.addEventListener("click", () => { $("large").src = photo.src; $("caption").textContent = `${index + 1}. ${summaryOf(photo)}`; $("photo").showModal(); });
+  button.addEventListener("click", () => {
+    const list = ticket.photos.map((one, place) => ({ photo: one, index: place })).filter((one) => one.photo.src);
+    openPhoto(list, list.findIndex((one) => one.index === index));
+  });
   button.append(image);
   return button;
 }

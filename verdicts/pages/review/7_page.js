@@ -38,7 +38,7 @@ function translate() {
   options($("order"), Object.keys(ORDERS).map((name) => [name, t(`order_${name}`)]));
   $("choices").replaceChildren(...WORDS.map((word, index) => choice(word, el("kbd", "", String(index + 1)), el("span", "word", t(word)), el("span", "effect"))));
   const pairs = (rows, name) => el("dl", "", ...rows.flatMap(([key, text]) => [el("dt", "", name(key)), el("dd", "", text)]));
-  $("help-text").replaceChildren(el("h2", "", t("help")), pairs(TEXTS[language].keys, (key) => el("kbd", "", key)), pairs(TEXTS[language].meanings, (key) => el("span", `tag ${key}`, t(key))), el("p", "", t("ranked")), el("p", "", t("kept")));
+  $("help-text").replaceChildren(el("h2", "", t("help")), pairs(TEXTS[language].keys, (key) => el("kbd", "", key)), el("h3", "", t("photoKeys")), pairs(TEXTS[language].inPhoto, (key) => el("kbd", "", key)), pairs(TEXTS[language].meanings, (key) => el("span", `tag ${key}`, t(key))), el("p", "", t("ranked")), el("p", "", t("kept")));
 }
 function choice(word, ...parts) {
   const button = el("button", `choice ${word}`, ...parts);
@@ -85,7 +85,7 @@ $("rows").addEventListener("click", (event) => { const row = event.target.closes
 $("list").addEventListener("keydown", (event) => { const by = { ArrowDown: 1, ArrowUp: -1 }[event.key]; if (by) { event.preventDefault(); step(by); } });
 let drawing = false;
 $("list").addEventListener("scroll", () => { if (drawing) return; drawing = true; requestAnimationFrame(() => { drawing = false; drawList(); }); }, { passive: true });
-addEventListener("resize", drawList);
+addEventListener("resize", () => { drawList(); settle(); });
 for (const id of SELECTS) $(id).addEventListener("change", () => { takeNote(); filter(); });
 $("order").addEventListener("change", () => orderBy($("order").value));
 $("released").addEventListener("click", toggleReleased);
@@ -98,6 +98,7 @@ function toggleReleased() {
 $("clear").addEventListener("click", () => { takeNote(); for (const id of [...SELECTS, "search"]) $(id).value = ""; filter(); });
 $("reviewer").value = saved("ticket-review/reviewer") ?? "";
 $("reviewer").addEventListener("change", () => keep("ticket-review/reviewer", reviewer()));
+$("keys").addEventListener("click", () => $("help").showModal());
 $("open-batch").addEventListener("click", openBatch);
 $("batch-words").addEventListener("click", (event) => { const button = event.target.closest("button"); if (button) { wanted = button.dataset.word; drawBatch(); } });
 $("batch-all").addEventListener("change", drawBatch);
