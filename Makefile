@@ -22,7 +22,9 @@ DECISIONS ?=## decisions that make review-apply brings in (JSONL or CSV)
 HELD_OUT ?= data/held_out## folder of <mission>.{stage_a,summary,dense}.jsonl, which the student never trains on
 DATA ?=## training rows of another team, for make import: a JSONL file, or a folder of them
 GUIDANCE ?=## guidance.json of another team or run, for make import-guidance
-NAME ?=## name of what make import makes, data/<name>/, or of the mix that make new-fusion writes
+NAME ?=## name of what make import makes, data/<name>/, of the mix of make new-fusion, of a folder of make predict
+TICKETS ?=## new tickets for make predict, without labels: summaries (JSONL), a folder of groups, or a manifest
+CHECKPOINT ?=## the student that make predict asks; else checkpoints/<FUSION>/merged, or the model set's
 LAUNCH ?=## how make sft starts, for several GPUs: '.venv/bin/accelerate launch --multi_gpu'
 CONFIG ?=## one more YAML laid over the configuration; a run keeps the one it was made with
 REMAKE ?=## 1: a run is made again with what is named now, where it was made with something else
@@ -38,12 +40,12 @@ ROOM ?=## the folder of tests/ that make test runs; all without it
 # Values that a user names stay as they are written, never read as make's language, and reach recipes through the
 # environment alone: they may hold blanks, quotes, $ and #. make/names.py checks names that become parts of targets.
 USER := MISSION MODELS RUN RUNS STAGE_A PHOTOS FUSION DECISIONS HELD_OUT DATA NAME GUIDANCE LAUNCH CONFIG REMAKE QUIET \
-  FILE AUDIT JOBS A B DEV ROOM
+  FILE AUDIT JOBS A B DEV ROOM TICKETS CHECKPOINT
 # Those of them that are set on the command line or in the environment.
 NAMED := $(foreach v,$(USER),$(if $(filter command environment,$(origin $(v))),$(v)))
 $(foreach v,$(NAMED),$(eval override $(v) := $$(value $(v))))
 export $(NAMED)
-export HELD_OUT MISSION AUDIT JOBS DATA NAME GUIDANCE
+export HELD_OUT MISSION AUDIT JOBS DATA NAME GUIDANCE TICKETS CHECKPOINT
 # The run's folder.
 R := $(RUNS)/$(RUN)/$(MISSION)
 export RUN_LOG := $(abspath $(R)/run.log)
@@ -64,7 +66,7 @@ include make/setup.mk
 # Two stages. The first checks names and asks prepare what the run is made of; prepare then starts the second
 # (GRAPH=1), in which every rule knows its files. What only reads a run, and what needs none, is done in the first.
 GRAPH ?=
-GRAPH_GOALS := distill converge baseline review summarize fuse sft evaluate gate demo-photos
+GRAPH_GOALS := distill converge baseline review summarize fuse sft evaluate gate predict demo-photos
 # Goals that need the second stage.
 WANTED := $(filter $(GRAPH_GOALS) $(R)/% runs/demo/% data/fused/% checkpoints/%,$(MAKECMDGOALS))
 ifeq (,$(GRAPH))

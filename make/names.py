@@ -16,7 +16,21 @@ import sys
 from pathlib import Path
 
 NAMES = ("RUN", "MODELS", "FUSION", "NAME")  # parts of file names that make handles
-PATHS = ("STAGE_A", "PHOTOS", "HELD_OUT", "DECISIONS", "DATA", "GUIDANCE", "CONFIG", "FILE", "AUDIT", "A", "B")
+PATHS = (
+    "STAGE_A",
+    "PHOTOS",
+    "HELD_OUT",
+    "DECISIONS",
+    "DATA",
+    "GUIDANCE",
+    "CONFIG",
+    "FILE",
+    "AUDIT",
+    "TICKETS",
+    "CHECKPOINT",
+    "A",
+    "B",
+)
 PLAIN_NAME = re.compile(r"[\w][\w.+@-]*")
 PLAIN_FOLDER = re.compile(r"[\w.+@/-]+")
 SLUG = re.compile(r"[a-z0-9_]+")
@@ -42,6 +56,8 @@ def problem(goals, given, known, targets, values):
         if wrong:
             readable = CONTROL.sub("\N{REPLACEMENT CHARACTER}", value)
             return f"{name}={readable}: {wrong}"
+    if "predict" in goals and not values.get("TICKETS"):
+        return "make predict: no tickets are named; name them: TICKETS=new.jsonl, or a folder of photos"
     return existing("MISSION", values, Path("configs/missions")) or existing("MODELS", values, Path("configs/models"))
 
 

@@ -50,3 +50,15 @@ GATE = $(call TOOL,gate) --config $(R)/config/gate.yaml --before $(JUDGED)/befor
   --student $(dir $(TAUGHT))merged --questions $(QUESTIONS) --output $(JUDGED)/gate.json
 gate: evaluate ## 4.6 say whether the student may ship; fails where it may not
 	@$(GATE)
+
+# -- in use: verdicts of new tickets by the student under the run's guidance. Other TICKETS may be named each time, so
+# the tool is always started: it keeps what it made from the same ones. No student is taught for it.
+PREDICT_AS = sed 's,/*$$,,; s,.*/,,; s,[.]jsonl$$,,' <<<"$$TICKETS" | tr -c '[:alnum:]._+@\n-' _
+PREDICTIONS := $(R)/predictions/$(or $(NAME),$(shell $(PREDICT_AS)),_)/predictions.jsonl
+PREDICT = $(call TOOL,predict) --config $< --tickets "$$TICKETS" --guidance $(R)/guidance.json --output $@ \
+  $(if $(CHECKPOINT),--student "$$CHECKPOINT",$(if $(wildcard $(TAUGHT)),--student $(dir $(TAUGHT))merged))
+$(PREDICTIONS): $(R)/config/predict.yaml $(R)/guidance.json $(PROMPTS_B) $(PROMPTS_S) FORCE
+	@$(PREDICT)
+.PRECIOUS: $(PREDICTIONS)
+.PHONY: predict
+predict: $(PREDICTIONS) ## 4.6 verdicts of new TICKETS without labels, by the student

@@ -194,17 +194,16 @@ def batches(questions: "Sequence[Question]", limits: "EvaluateSection") -> list[
     So a batch has little padding, and the first shows whether memory is enough. Photos are all asked the same, so the
     lengths of their reference answers stand for how long an answer takes.
     """
+    from verdicts.student.batches import longest_first
+
     out = []
     for task in ("chat", "summary", "dense"):
         mine = [at for at, question in enumerate(questions) if question.task == task]
-        mine.sort(
-            key=lambda at: (
-                -sum(len(message["content"]) for message in questions[at].messages),
-                -len(questions[at].expected or ""),
-                at,
-            )
-        )
-        out += [mine[start : start + limits.batch] for start in range(0, len(mine), limits.batch)]
+        sizes = [
+            (sum(len(message["content"]) for message in questions[at].messages), len(questions[at].expected or ""))
+            for at in mine
+        ]
+        out += [[mine[at] for at in batch] for batch in longest_first(sizes, limits.batch)]
     return out
 
 

@@ -36,7 +36,7 @@ if TYPE_CHECKING:
     from verdicts.runs.naming import Choice, MadeWith
 
 # they can do without tickets, and a knob of theirs touches no round
-STUDENT_TOOLS = ("summarize", "sft", "evaluate", "gate")
+STUDENT_TOOLS = ("summarize", "sft", "evaluate", "gate", "predict")
 LEARNERS = {"fuse", "sft", "evaluate", "gate"}  # goals that need a corpus
 
 

@@ -23,7 +23,7 @@ FLOORS = [
     ["engines", "review", "intake"],
     ["student", "rounds"],
     ["corpus", "guidance"],
-    ["sft", "evaluation", "measure", "importing"],
+    ["sft", "evaluation", "measure", "importing", "prediction"],
     ["runs"],
     ["report"],
 ]

@@ -69,6 +69,12 @@ class SummaryPrompts(Section):
     summary: PhotoPrompt
 
 
+class PredictPrompts(StageBPrompts):
+    """What predict needs: photos are summarised, then judged."""
+
+    summary: PhotoPrompt
+
+
 class PromptsSection(LearningPrompts):
     """Every prompt that the toolchain renders."""
 

@@ -302,6 +302,14 @@ class EvaluateSection(Section):
     seed: int
 
 
+class PredictSection(Section):
+    """What becomes of an answer about a ticket without a label; how it is asked for stands in ``evaluate``."""
+
+    threshold: Share | None
+    reason: Literal["plain", "photos"]
+    window: Count
+
+
 class HeldOutRows(Section):
     """Which groups of an import are kept for questions: those of named files, else a seeded share; those of tickets."""
 
@@ -404,4 +412,5 @@ class Config(Section):
     sft: SftSection
     evaluate: EvaluateSection
     gate: GateSection
+    predict: PredictSection
     import_: Annotated[ImportSection, Field(alias="import")]

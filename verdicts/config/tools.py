@@ -15,7 +15,7 @@ from verdicts.config.base import Section
 from verdicts.config.engine import EngineConfig, without_foreign_knobs
 from verdicts.config.load import read_yaml
 from verdicts.config.older import with_constants_of_before
-from verdicts.config.prompts import LearningPrompts, StageBPrompts, SummaryPrompts, own_packs
+from verdicts.config.prompts import LearningPrompts, PredictPrompts, StageBPrompts, SummaryPrompts, own_packs
 from verdicts.config.sections import (
     Compat,
     Config,
@@ -28,6 +28,7 @@ from verdicts.config.sections import (
     LifeCycle,
     LoopSection,
     Mission,
+    PredictSection,
     ReflectSection,
     ReviewSection,
     RolloutSection,
@@ -175,6 +176,19 @@ class EvaluateConfig(Section):
     evaluate: EvaluateSection
 
 
+class PredictConfig(Section):
+    """Section file of predict: what the student is asked with, as evaluate and summarize are told it."""
+
+    mission: Mission
+    prompts: PredictPrompts
+    tickets: TicketsSection
+    fail_first: FailFirst
+    student: StudentSection
+    summarize: SummarizeSection
+    evaluate: EvaluateSection
+    predict: PredictSection
+
+
 class GateConfig(Section):
     """Section file of gate."""
 
@@ -195,4 +209,5 @@ SECTION_FILES: dict[str, type[Section]] = {
     "sft": SftConfig,
     "evaluate": EvaluateConfig,
     "gate": GateConfig,
+    "predict": PredictConfig,
 }

@@ -6,18 +6,22 @@ A repair changes how a ticket is written, never what it says. What could be mean
 import re
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
-from pydantic import ValidationError
+from pydantic import BaseModel, ValidationError
 
 from verdicts.base.errors import UserError, mistake
 from verdicts.base.jsonl import validate
 from verdicts.config.sections import TicketsSection
 from verdicts.intake.names import Door, plain_word
 from verdicts.intake.summaries import as_json, mended_summary
+from verdicts.records.predictions import NewTicket
 from verdicts.records.tickets import DoorRefusal, RepairKind, StageA
 
+_Ticket = TypeVar("_Ticket", StageA, NewTicket)
+
 _REASONS = ("gt_fail_reason_texts", "gt_fail_reason_text")  # people's reasons as such teams name them: a list, one text
+OF_LABELS = ("label", "fail_reasons", *_REASONS)  # fields that say or betray what people decided
 _NUMBER_AT_END = re.compile(r"\d+$")
 
 
@@ -66,30 +70,81 @@ def mended_ticket(value: Any, door: Door, path: Path, line: int) -> tuple[StageA
 
     Raises NotTaken where it cannot be one.
     """
-    if not isinstance(value, dict):
-        raise NotTaken("field", _said(value, path, line))
-    given = GivenTicket(dict(value), path, line)
+    given = _object(value, StageA, path, line)
     _fail_reasons(given)
-    aside = {name: given.value.pop(name) for name in list(given.value) if name not in StageA.model_fields}
+    aside = _aside(given, StageA)
     _group_id(given)
     _mission(given, door)
     _label(given, door)
     _photos(given)
     _summaries(given, door.knobs)
+    return _checked(given, StageA, aside), given.changes, aside
+
+
+def mended_new_ticket(value: Any, door: Door, path: Path, line: int) -> tuple[NewTicket, list[Repair], dict[str, Any]]:
+    """The ticket without a label in a decoded row, what was put right in it, and its fields that no such ticket has.
+
+    What is said of the ticket's label is taken out unread. A photo with a blank summary stays behind in ``missing``. A
+    row without a mission is of the run's. Raises NotTaken where it cannot be one.
+    """
+    given = _object(value, NewTicket, path, line)
+    for name in OF_LABELS:
+        given.value.pop(name, None)
+    given.value.setdefault("mission", door.mission)
+    aside = _aside(given, NewTicket, "missing")
+    _group_id(given)
+    _mission(given, door)
+    _photos(given)
+    _summaries(given, door.knobs)
+    _without_blanks(given)
+    return _checked(given, NewTicket, aside), given.changes, aside
+
+
+def _object(value: Any, model: type[BaseModel], path: Path, line: int) -> GivenTicket:
+    if not isinstance(value, dict):
+        raise NotTaken("field", _said(value, model, path, line))
+    return GivenTicket(dict(value), path, line)
+
+
+def _aside(given: GivenTicket, model: type[BaseModel], *ours: str) -> dict[str, Any]:
+    """The fields that the model lacks, or that are not given (``ours``), taken out."""
+    known = model.model_fields.keys() - set(ours)
+    return {name: given.value.pop(name) for name in list(given.value) if name not in known}
+
+
+def _checked(given: GivenTicket, model: type[_Ticket], aside: dict[str, Any]) -> _Ticket:
     try:
-        return StageA.model_validate(given.value), given.changes, aside
+        return model.model_validate(given.value)
     except ValidationError as error:
         of_photos = error.errors()[0]["loc"][:1] in ((), ("images",), ("per_image",))
         # A misspelt name explains a missing field: the sentence is then about the row with all of its fields.
-        missing = any(info.is_required() and name not in given.value for name, info in StageA.model_fields.items())
+        missing = any(info.is_required() and name not in given.value for name, info in model.model_fields.items())
         whole = {**given.value, **aside} if missing else given.value
-        raise NotTaken("photos" if of_photos else "field", _said(whole, path, line)) from None
+        raise NotTaken("photos" if of_photos else "field", _said(whole, model, given.path, given.line)) from None
 
 
-def _said(value: Any, path: Path, line: int) -> UserError:
+def _without_blanks(given: GivenTicket) -> None:
+    """Photos whose summary says nothing go to ``missing``; the others are numbered anew."""
+    summaries, images = given.value.get("per_image"), given.value.get("images")
+    if not isinstance(summaries, dict) or not isinstance(images, list) or len(summaries) != len(images):
+        return
+    blank = {name for name, text in summaries.items() if text is None or (isinstance(text, str) and not text.strip())}
+    if not blank:
+        return
+    kept = [(image, summaries[name]) for image, name in zip(images, summaries, strict=True) if name not in blank]
+    given.value["missing"] = [
+        {"image": image, "reason": "empty_summary", "detail": f"{name} says nothing"}
+        for image, name in zip(images, summaries, strict=True)
+        if name in blank
+    ]
+    given.value["images"] = [image for image, _ in kept]
+    given.value["per_image"] = {f"image_{at}": text for at, (_, text) in enumerate(kept, start=1)}
+
+
+def _said(value: Any, model: type[BaseModel], path: Path, line: int) -> UserError:
     """The sentence about a row that is no ticket."""
     try:
-        validate(value, StageA, path, line)
+        validate(value, model, path, line)
     except UserError as error:
         return error
     raise AssertionError("the row is a ticket")

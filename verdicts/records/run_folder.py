@@ -16,6 +16,7 @@ from verdicts.records.corpus import AuditRow, ChatRow, DroppedRow, SftRow
 from verdicts.records.evaluation import Evaluation, GateRecord, ScoredAnswer
 from verdicts.records.filtered import DroppedTicket, MarkedTicket
 from verdicts.records.guidance import GuidanceFile
+from verdicts.records.predictions import Prediction, PredictionsAsked
 from verdicts.records.reflection import Reflection
 from verdicts.records.review import NeedReviewEntry, NeedReviewFile, ReviewDecision, ReviewSummary
 from verdicts.records.rollout import Malformed, Selection, Trajectory
@@ -75,6 +76,12 @@ RUN_FILES: dict[str, type[BaseModel]] = {
     "evaluation/*/tickets.refused.jsonl": RefusedTicket,
     "evaluation/*/tickets.aside.jsonl": TicketAside,
     "evaluation/*/gate.json": GateRecord,
+    # a folder for each set of new tickets
+    "predictions/*/predictions.jsonl": Prediction,
+    "predictions/*/predictions.asked.json": PredictionsAsked,
+    "predictions/*/tickets.repaired.jsonl": TicketRepair,
+    "predictions/*/tickets.refused.jsonl": RefusedTicket,
+    "predictions/*/tickets.aside.jsonl": TicketAside,
 }
 
 # A run in which nothing went wrong leaves these empty; all others hold at least one record.

@@ -4,7 +4,8 @@ negative.
 Label-blind: the label is only written beside the verdict (``label_match``), never used to choose it.
 """
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
+from typing import Protocol
 
 from verdicts.config.sections import FailFirst
 from verdicts.records.rollout import Selection, Trajectory, VerdictLogprob, votes_of
@@ -16,7 +17,15 @@ OVERRIDE = "fail_first_override"
 TIE = "tie_fail_first"
 
 
-def explicit_negative(ticket: StageA, guard: FailFirst) -> tuple[str, str] | None:
+class Summarised(Protocol):
+    """Anything that has the summaries of photos, a ticket for one."""
+
+    @property
+    def per_image(self) -> Mapping[str, str]:
+        """Photo -> summary."""
+
+
+def explicit_negative(ticket: Summarised, guard: FailFirst) -> tuple[str, str] | None:
     """The first (photo, fact) that is one of the guard's negatives, or None; the fact as a reader may see it."""
     if not guard.enabled:
         return None

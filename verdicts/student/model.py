@@ -6,7 +6,7 @@ a label photo's text never becomes a control token. Pixels come from Pillow, nev
 torch and transformers are imported when an Encoder is made.
 """
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import lru_cache
 from importlib.util import find_spec
@@ -251,8 +251,16 @@ class Student(Encoder):
             text for text, _ in self.answer_encoded([self.encode(row, generate=True) for row in rows], max_new_tokens)
         ]
 
-    def answer_encoded(self, rows: Sequence[Encoded], max_new_tokens: int) -> list[tuple[str, bool]]:
-        """As ``answer``, of rows encoded with ``generate``; beside each text whether it came to its end."""
+    def answer_encoded(
+        self,
+        rows: Sequence[Encoded],
+        max_new_tokens: int,
+        watch: "Callable[[Tensor, Tensor], Tensor] | None" = None,
+    ) -> list[tuple[str, bool]]:
+        """As ``answer``, of rows encoded with ``generate``; beside each text whether it came to its end.
+
+        ``watch``: is shown ids [rows, ids] and scores [rows, vocabulary] of each step and returns the scores.
+        """
         if not rows:
             return []
         torch, tokens = self.torch, self.tokenizer
@@ -263,7 +271,8 @@ class Student(Encoder):
         }
         try:
             with torch.inference_mode():
-                written = self.model.generate(**batch, max_new_tokens=max_new_tokens, logits_processor=[self._numbers])
+                looks = [self._numbers, *([watch] if watch else [])]
+                written = self.model.generate(**batch, max_new_tokens=max_new_tokens, logits_processor=looks)
         except torch.OutOfMemoryError:
             longest = batch["input_ids"].shape[1]
             raise mistake(

@@ -1,0 +1,93 @@
+"""Give tickets that nobody has labelled their verdicts: the student under a run's guidance.
+
+    python -m tools.predict --config RUN/config/predict.yaml --tickets new.jsonl --guidance RUN/guidance.json \\
+        --student checkpoints/demo/merged --output RUN/predictions/new/predictions.jsonl
+
+In:  summaries of tickets (JSONL: group_id, mission, images, per_image), a student, the run's guidance.
+Out: predictions.jsonl, a ticket a line; predictions.asked.json beside it, who was asked and the counts;
+     tickets.{repaired,refused,aside}.jsonl, what was done to the rows, where there is anything (docs/tickets.md).
+
+A label in the input is taken out unread. The student is asked as evaluate asks it, so that what the gate found holds
+here. Killed, it goes on at the last whole batch; the files come out the same, byte for byte. docs/predict.md.
+"""
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from verdicts.command import cli
+
+if TYPE_CHECKING:
+    from verdicts.prediction.counts import PredictionCounts
+    from verdicts.prediction.source import NewTickets
+    from verdicts.prediction.student import VerdictStudent
+
+
+def main(
+    config: Annotated[Path, typer.Option(help="Section file config/predict.yaml.")],
+    tickets: Annotated[Path, typer.Option(help="Summaries of tickets without labels (JSONL).")],
+    guidance: Annotated[Path, typer.Option(help="The run's guidance.json.")],
+    output: Annotated[Path, typer.Option(help="Predictions to write (JSONL).")],
+    student: Annotated[
+        Path | None, typer.Option(help="Checkpoint folder of the student; the configured one without it.")
+    ] = None,
+) -> None:
+    """Give tickets that nobody has labelled their verdicts."""
+    from verdicts.base.errors import mistake
+    from verdicts.base.jsonl import write_json
+    from verdicts.config.tools import PredictConfig, read_section
+    from verdicts.intake.given import say_entrance
+    from verdicts.intake.reader import write_lists
+    from verdicts.models.fingerprint import checkpoint_hash
+    from verdicts.prediction.counts import asked_of, count_sentence, warning
+    from verdicts.prediction.source import NewTickets
+    from verdicts.prediction.student import VerdictStudent
+
+    cfg = read_section(config, PredictConfig)
+    asked = VerdictStudent(cfg, guidance, student)
+    if output.is_dir():
+        raise mistake("is a folder", "give a file", path=output, field="--output")
+    source = NewTickets(tickets, asked.door)
+    say_entrance(source.entrance(), tickets)
+    checkpoint_hash(asked.folder)  # read here, so that the note knows the weights
+    tally = write_predictions(asked, source, output)
+    write_lists(output.parent, source.notes)
+    found = asked_of(asked, source, tally)
+    write_json(output.with_name(f"{output.stem}.asked.json"), found)
+    if said := warning(found):
+        cli.complain(said)
+    if student is None:
+        cli.complain(f"predict: WARNING: no student was named; {asked.folder}, the configured one, answered")
+    cli.say(f"{count_sentence(found)}; {output}")
+
+
+def write_predictions(student: "VerdictStudent", source: "NewTickets", output: Path) -> "PredictionCounts":
+    """Write the predictions row by row, whole at the end; goes on behind the answers that the part file holds."""
+    from verdicts.base.jsonl import dump, whole_files
+    from verdicts.base.part_file import PartFile
+    from verdicts.base.progress import progress
+    from verdicts.prediction.asking import saved_answers
+    from verdicts.prediction.counts import PredictionCounts
+    from verdicts.prediction.decide import Answered
+
+    tally, asked = PredictionCounts(), sum(bool(ticket.per_image) for ticket in source)
+    part = PartFile(output.with_name(f".{output.name}.part"), student.digest(source), list[Answered])
+    saved = saved_answers(part, student.cfg, asked)
+    if done := sum(map(len, saved)):
+        cli.say(f"predict: going on after {done} of {asked} tickets")
+    with progress("predict", asked, done) as bar, whole_files(output) as (file,):
+
+        def keep(batch: list[Answered]) -> None:
+            part.append(batch)
+            bar.update(len(batch))
+
+        for row in student.predictions(source, saved, keep):
+            file.write(dump(row) + "\n")
+            tally.take(row)
+    part.remove()
+    return tally
+
+
+if __name__ == "__main__":
+    cli.run(main, result="predict", engine="torch", writes="output")

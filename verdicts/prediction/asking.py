@@ -1,0 +1,118 @@
+"""Asking a student of many tickets, as evaluate asks: the same prompts, the same batches, greedy.
+
+An answer may depend, by rounding, on the batch it stands in. Batches are therefore cut from the tickets alone, and a
+killed run goes on behind the last whole one.
+"""
+
+import hashlib
+import json
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from itertools import islice
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from verdicts.base.part_file import PartFile
+from verdicts.config.tools import PredictConfig
+from verdicts.models.fingerprint import checkpoint_hash
+from verdicts.prediction.decide import Answered
+from verdicts.records.predictions import NewTicket
+from verdicts.stage_b.prompts import Prompts
+from verdicts.stage_b.protocol import HEADER, WORD
+from verdicts.student.batches import longest_first
+from verdicts.student.model import Dialogue, Encoded, Student
+
+if TYPE_CHECKING:
+    from torch import Tensor
+
+
+class VerdictWatch:
+    """Notes, while a batch is answered, how sure the student is of each verdict where the two part.
+
+    As engines give it: natural logarithms at temperature 1 over all tokens, behind the exact header of the protocol.
+    """
+
+    def __init__(self, student: Student, rows: Sequence[Encoded]):
+        lines = [student.text.ids(f"{HEADER}{WORD[verdict]}\n") for verdict in ("pass", "fail")]
+        split = next(at for at, (one, other) in enumerate(zip(*lines, strict=False)) if one != other)
+        self._header, self._tokens = lines[0][:split], [ids[split] for ids in lines]
+        self._start = max(len(row.ids) for row in rows)  # rows are padded on the left to the longest
+        self.found: list[tuple[float, float] | None] = [None] * len(rows)
+
+    def __call__(self, ids: "Tensor", scores: "Tensor") -> "Tensor":
+        """Look at the scores of one step [rows, vocabulary] and leave them as they are."""
+        if ids.shape[1] - self._start == len(self._header):
+            sure = scores.float().log_softmax(-1)[:, self._tokens].tolist()
+            for at, written in enumerate(ids[:, self._start :].tolist()):
+                if written == self._header:
+                    self.found[at] = (sure[at][0], sure[at][1])
+        return scores
+
+
+def dialogue(prompts: Prompts, system: str, ticket: NewTicket) -> Dialogue:
+    """A ticket's question, as the rollout and evaluate ask it."""
+    user = prompts.stage_b_user(ticket.per_image)
+    return Dialogue(({"role": "system", "content": system}, {"role": "user", "content": user}))
+
+
+def answer_batch(student: Student, rows: Sequence[Dialogue], max_new_tokens: int) -> list[Answered]:
+    """The answers of one batch. A prompt that leaves no room for an answer is not asked."""
+    encoded = [student.encode(row, generate=True) for row in rows]
+    limit = getattr(student.config.get_text_config(), "max_position_embeddings", None)
+    fits = [limit is None or len(one.ids) + max_new_tokens <= limit for one in encoded]
+    asked = [one for one, fit in zip(encoded, fits, strict=True) if fit]
+    if not asked:
+        return [Answered("", "over_length", None)] * len(rows)
+    watch = VerdictWatch(student, asked)
+    written = iter(zip(student.answer_encoded(asked, max_new_tokens, watch), watch.found, strict=True))
+    answers = []
+    for fit in fits:
+        (text, whole), sure = next(written) if fit else (("", False), None)
+        answers.append(Answered(text, "over_length" if not fit else "stop" if whole else "length", sure))
+    return answers
+
+
+def asked_digest(cfg: PredictConfig, student: Path, system: str, prompts: Prompts, tickets: str) -> str:
+    """Names everything that an answer depends on. ``tickets``: a digest of their prompts."""
+    knobs = [cfg.evaluate.batch, cfg.evaluate.max_new_tokens, cfg.predict.window]
+    said = [checkpoint_hash(student), system, prompts.digest("stage_b"), knobs, tickets]
+    return hashlib.sha256(json.dumps(said).encode()).hexdigest()
+
+
+def digest_of_tickets(tickets: Iterable[NewTicket]) -> str:
+    """A digest of what of each ticket is asked."""
+    digest = hashlib.sha256()
+    for ticket in tickets:
+        digest.update(json.dumps([ticket.group_id, ticket.per_image]).encode() + b"\n")
+    return digest.hexdigest()
+
+
+def saved_answers(part: PartFile, cfg: PredictConfig, count: int) -> list[list[Answered]]:
+    """The whole batches that a part file holds of ``count`` tickets."""
+    windows = [min(cfg.predict.window, count - start) for start in range(0, count, cfg.predict.window)]
+    sizes = [min(cfg.evaluate.batch, size - start) for size in windows for start in range(0, size, cfg.evaluate.batch)]
+    return part.load(follows=lambda before, batch: len(before) < len(sizes) and len(batch) == sizes[len(before)])
+
+
+def ask(
+    load: Callable[[], Student],
+    cfg: PredictConfig,
+    questions: Iterable[Dialogue],
+    saved: Iterable[list[Answered]] = (),
+    done: Callable[[list[Answered]], object] = lambda batch: None,
+) -> Iterator[Answered]:
+    """The answers, in the order of the questions; batches that are ``saved`` are not asked again.
+
+    ``load``: gives the student, where anything is left to ask. ``done``: told of each new batch.
+    """
+    said, student, waiting = iter(saved), None, iter(questions)
+    while window := list(islice(waiting, cfg.predict.window)):
+        answers: dict[int, Answered] = {}
+        sizes = [(sum(len(message["content"]) for message in row.messages),) for row in window]
+        for batch in longest_first(sizes, cfg.evaluate.batch):
+            found = next(said, None)
+            if found is None:
+                student = student or load()
+                found = answer_batch(student, [window[at] for at in batch], cfg.evaluate.max_new_tokens)
+                done(found)
+            answers |= dict(zip(batch, found, strict=True))
+        yield from (answers[at] for at in range(len(window)))
