@@ -9,7 +9,7 @@ from verdicts.base.errors import mistake
 from verdicts.engines.llama.runtime import library
 
 CELL_BYTES = 2  # a number of a KV cell is f16 (runtime.Context)
-GIB = 2**30
+_GIB = 2**30
 
 
 class Memory(NamedTuple):
@@ -22,7 +22,7 @@ class Memory(NamedTuple):
     def __str__(self) -> str:
         total = self.weights + self.kv
         return (
-            f"{size(total)} of GPU memory = {size(self.weights)} of weights + {size(self.kv)} for {self.cells:,} KV "
+            f"{_size(total)} of GPU memory = {_size(self.weights)} of weights + {_size(self.kv)} for {self.cells:,} KV "
             "cells in f16, working buffers on top; does it not fit, lower engine.context_tokens (the cells) or "
             "engine.n_gpu_layers (layers on the GPU; 0: none)"
         )
@@ -74,6 +74,6 @@ def _sizes(model: Path) -> dict[str, str]:
     return {key.removeprefix(prefix): value for key, value in found.items() if key.startswith(prefix)}
 
 
-def size(count: int) -> str:
+def _size(count: int) -> str:
     """``16.0 GiB``, ``48 MiB``."""
-    return f"{count / GIB:.1f} GiB" if count >= GIB else f"{count / 2**20:.0f} MiB"
+    return f"{count / _GIB:.1f} GiB" if count >= _GIB else f"{count / 2**20:.0f} MiB"
