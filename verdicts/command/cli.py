@@ -12,7 +12,7 @@ import typer
 from verdicts.base.errors import UserError
 from verdicts.base.plain import plain
 from verdicts.base.whole_file import refusal
-from verdicts.command.colour import State, painted
+from verdicts.command.colour import Tone, painted
 from verdicts.command.stopping import Stopped, leave, stoppable
 
 QUIET = "--quiet"
@@ -142,7 +142,7 @@ def _noted(main: Callable[..., None], tool: str) -> Callable[..., None]:
     return noted
 
 
-def say(sentence: str, state: State | str = "", *, step: bool = False) -> None:
+def say(sentence: str, state: Tone | str = "", *, step: bool = False) -> None:
     """Print one line of result to stderr, unless QUIET is set, and to the run's log.
 
     What a terminal would obey is spelt out; a run of drawn tickets says so first. ``state``: its colour on a terminal.
@@ -157,7 +157,7 @@ def say(sentence: str, state: State | str = "", *, step: bool = False) -> None:
     _log(sentence)
 
 
-def complain(sentence: str, state: State = "stop") -> None:
+def complain(sentence: str, state: Tone = "stop") -> None:
     """Print what is wrong to stderr, QUIET or not, and to the run's log; what a terminal would obey is spelt out."""
     sentence = plain(sentence)
     print(painted(sentence, state, sys.stderr), file=sys.stderr, flush=True)
