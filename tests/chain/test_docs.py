@@ -138,6 +138,20 @@ def test_the_cheap_make_commands_shown_in_the_docs_work(finished):
         assert done.returncode == 0, f"{page}: {command}\n{done.stderr}"
 
 
+def test_the_example_for_a_notebook_prints_the_rate_of_the_run(finished):
+    page = (ROOT / "docs/setup.md").read_text(encoding="utf-8")
+    (example,) = re.findall(r"```python\n(.*?)```", page, re.DOTALL)
+    done = subprocess.run(
+        [sys.executable, "-c", example],
+        cwd=finished.folder,
+        env={"PYTHONPATH": str(ROOT)},
+        capture_output=True,
+        text=True,
+    )
+    # by the last round of each: d is a fail that was let through, c was held back
+    assert re.fullmatch(r"FRR 50\.0% \[.*\] \(1/2\)\n", done.stdout), done.stdout + done.stderr
+
+
 def test_the_chinese_runbook_shows_the_same_commands_in_the_same_order():
     shown = []
     for name in ("runbook.md", "runbook.zh.md"):
