@@ -3,9 +3,11 @@
     python -m tools.predict --config RUN/config/predict.yaml --tickets new.jsonl --guidance RUN/guidance.json \\
         --student checkpoints/demo/merged --output RUN/predictions/new/predictions.jsonl
 
-In:  summaries of tickets (JSONL: group_id, mission, images, per_image), a student, the run's guidance.
+In:  tickets without labels: summaries (JSONL: group_id, mission, images, per_image), a folder of groups of photos, or
+     a manifest of them (group_id, images); a student, the run's guidance.
 Out: predictions.jsonl, a ticket a line; predictions.asked.json beside it, who was asked and the counts;
-     tickets.{repaired,refused,aside}.jsonl, what was done to the rows, where there is anything (docs/tickets.md).
+     photos.refused.jsonl, files in no group, and tickets.{repaired,refused,aside}.jsonl, what was done to the rows
+     (docs/tickets.md), where there is anything.
 
 A label in the input is taken out unread. The student is asked as evaluate asks it, so that what the gate found holds
 here. Killed, it goes on at the last whole batch; the files come out the same, byte for byte. docs/predict.md.
@@ -19,14 +21,16 @@ import typer
 from verdicts.command import cli
 
 if TYPE_CHECKING:
+    from verdicts.photos.folders import Intake
     from verdicts.prediction.counts import PredictionCounts
+    from verdicts.prediction.photos import NewPhotos
     from verdicts.prediction.source import NewTickets
     from verdicts.prediction.student import VerdictStudent
 
 
 def main(
     config: Annotated[Path, typer.Option(help="Section file config/predict.yaml.")],
-    tickets: Annotated[Path, typer.Option(help="Summaries of tickets without labels (JSONL).")],
+    tickets: Annotated[Path, typer.Option(help="New tickets: summaries (JSONL), a folder of groups, or a manifest.")],
     guidance: Annotated[Path, typer.Option(help="The run's guidance.json.")],
     output: Annotated[Path, typer.Option(help="Predictions to write (JSONL).")],
     student: Annotated[
@@ -41,6 +45,7 @@ def main(
     from verdicts.intake.reader import write_lists
     from verdicts.models.fingerprint import checkpoint_hash
     from verdicts.prediction.counts import asked_of, count_sentence, warning
+    from verdicts.prediction.photos import NewPhotos, is_of_photos
     from verdicts.prediction.source import NewTickets
     from verdicts.prediction.student import VerdictStudent
 
@@ -48,10 +53,17 @@ def main(
     asked = VerdictStudent(cfg, guidance, student)
     if output.is_dir():
         raise mistake("is a folder", "give a file", path=output, field="--output")
-    source = NewTickets(tickets, asked.door)
-    say_entrance(source.entrance(), tickets)
+    source = NewPhotos(tickets, asked) if is_of_photos(tickets) else NewTickets(tickets, asked.door)
+    summaries = None
+    if isinstance(source, NewTickets):
+        say_entrance(source.entrance(), tickets)
+    else:
+        summaries = source.summarised(output.with_name(f".{output.name}.photos.part"))
+        write_strays(source.intake, output)
     checkpoint_hash(asked.folder)  # read here, so that the note knows the weights
     tally = write_predictions(asked, source, output)
+    if summaries:
+        summaries.remove()
     write_lists(output.parent, source.notes)
     found = asked_of(asked, source, tally)
     write_json(output.with_name(f"{output.stem}.asked.json"), found)
@@ -62,7 +74,21 @@ def main(
     cli.say(f"{count_sentence(found)}; {output}")
 
 
-def write_predictions(student: "VerdictStudent", source: "NewTickets", output: Path) -> "PredictionCounts":
+def write_strays(intake: "Intake", output: Path) -> None:
+    """List the files that are in no group, and say so; no list where there are none."""
+    from verdicts.base.jsonl import write_rows
+
+    refused = output.with_name("photos.refused.jsonl")
+    for note in intake.notes:
+        cli.say(f"predict: {note}")
+    if not intake.strays:
+        refused.unlink(missing_ok=True)
+        return
+    write_rows(refused, intake.strays)
+    cli.complain(f"predict: WARNING: {len(intake.strays)} files are in no group and were not looked at; see {refused}")
+
+
+def write_predictions(student: "VerdictStudent", source: "NewTickets | NewPhotos", output: Path) -> "PredictionCounts":
     """Write the predictions row by row, whole at the end; goes on behind the answers that the part file holds."""
     from verdicts.base.jsonl import dump, whole_files
     from verdicts.base.part_file import PartFile

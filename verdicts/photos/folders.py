@@ -26,13 +26,13 @@ NAMES_SHOWN = 3  # names in a sentence
 class PhotoGroup:
     """A ticket's photos in their order, as paths from the working directory.
 
-    ``nested``: how many lie in a folder of the group's.
+    ``label``: None where none was read. ``nested``: how many lie in a folder of the group's.
 
     ``unfit``: why no photo of it can be used, ``detail``: what was found.
     """
 
     group_id: str
-    label: Verdict
+    label: Verdict | None
     images: tuple[str, ...]
     unfit: Refusal | None = None
     detail: str = ""
@@ -70,6 +70,19 @@ def from_folder(folder: Path) -> Intake:
     for path in inside:
         if path not in found:
             _pass_over(path, intake)
+    return intake
+
+
+def groups_without_labels(folder: Path) -> Intake:
+    """The groups of a folder, one a folder in it. Label folders are looked through; what they say is not read."""
+    intake = Intake([])
+    for entry in entries(folder):
+        sorted_by_people = entry.is_dir() and label_of(entry.name) is not None
+        for place in entries(entry) if sorted_by_people else [entry]:
+            if place.is_dir():
+                intake.groups.append(_group(place, None, intake))
+            else:
+                intake.strays.append(stray(place, "", None, "no_group"))
     return intake
 
 
@@ -113,7 +126,7 @@ def _folder_names(path: Path) -> list[str]:
         return []
 
 
-def _group(folder: Path, label: Verdict, intake: Intake) -> PhotoGroup:
+def _group(folder: Path, label: Verdict | None, intake: Intake) -> PhotoGroup:
     """A group of the photos in a folder and the folders in it; those whose path JSON cannot hold go to the strays."""
     name = shown(folder.name)
     try:
@@ -136,7 +149,8 @@ def _group(folder: Path, label: Verdict, intake: Intake) -> PhotoGroup:
     if len(parts) > 1 and not own:
         some = ", ".join(parts[:NAMES_SHOWN]) + (", …" if len(parts) > NAMES_SHOWN else "")
         what = f"no photo of its own, but {len(parts)} folders of photos ({some})"
-        todo = f"put these right into {LABEL_FOLDERS[label]} if they are groups, else their photos into one folder"
+        place = LABEL_FOLDERS[label] if label else folder.parent.as_posix()
+        todo = f"put these right into {place} if they are groups, else their photos into one folder"
         intake.notes.append(f"refusing {folder.as_posix()} (nested_groups): {what}; {todo}")
         return PhotoGroup(name, label, images, "nested_groups", f"{what}; {todo}")
     return PhotoGroup(name, label, images, None if direct else "empty_group", nested=nested)

@@ -5,6 +5,7 @@ from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
 from verdicts.models.fingerprint import checkpoint_hash
+from verdicts.prediction.photos import NewPhotos
 from verdicts.prediction.source import NewTickets
 from verdicts.records.predictions import Prediction, PredictionsAsked
 
@@ -31,7 +32,7 @@ class PredictionCounts:
             self.decided_by[str(row.decided_by)] += 1
 
 
-def asked_of(student: "VerdictStudent", source: NewTickets, tally: PredictionCounts) -> PredictionsAsked:
+def asked_of(student: "VerdictStudent", source: NewTickets | NewPhotos, tally: PredictionCounts) -> PredictionsAsked:
     """The record beside the predictions."""
     cfg = student.cfg
     return PredictionsAsked.model_validate(

@@ -18,7 +18,7 @@ DecidedBy = Literal["model", "threshold", "guard"]
 # Why a ticket has no verdict: nothing to judge, a prompt or an answer that is too long, a text that is no answer
 # (verdicts/stage_b/protocol.py), or a probability that a threshold wants and the answer does not give.
 NoVerdict = Literal[
-    "no_photo_left", "incomplete_group", "refused_group", "over_length", "cut_off",
+    "no_photo_left", "incomplete_group", "over_length", "cut_off",
     "empty", "no_verdict", "no_reason", "extra_lines", "third_state", "no_probability",
 ]  # fmt: skip
 

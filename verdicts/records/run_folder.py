@@ -79,6 +79,7 @@ RUN_FILES: dict[str, type[BaseModel]] = {
     # a folder for each set of new tickets
     "predictions/*/predictions.jsonl": Prediction,
     "predictions/*/predictions.asked.json": PredictionsAsked,
+    "predictions/*/photos.refused.jsonl": Refused,
     "predictions/*/tickets.repaired.jsonl": TicketRepair,
     "predictions/*/tickets.refused.jsonl": RefusedTicket,
     "predictions/*/tickets.aside.jsonl": TicketAside,

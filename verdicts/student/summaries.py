@@ -128,8 +128,10 @@ def answer_batches(
         except OSError as error:
             return _Read(sha256, None, Unfit("unreadable", error.strerror or str(error)))
 
+    if not batches:  # all were answered before a kill
+        return
     with ThreadPoolExecutor(min(READERS, cores())) as pool:
-        coming = [pool.submit(read, image) for image in batches[0]] if batches else []
+        coming = [pool.submit(read, image) for image in batches[0]]
         for batch, following in zip(batches, [*batches[1:], []], strict=True):
             now, coming = coming, [pool.submit(read, image) for image in following]
             yield _answer(student, batch, [future.result() for future in now], asked, max_new_tokens)
@@ -237,7 +239,7 @@ def assemble_tickets(
     refused = list(intake.strays)
     for group in intake.groups:
         kept = []
-        reasons = [_refusal(group, image, unfit, answers) for image in group.images]
+        reasons = [refusal_of(group, image, unfit, answers) for image in group.images]
         lost = [reason for reason, _ in reasons if reason]
         incomplete = broken == "drop_group" and 0 < len(lost) < len(reasons)
         for image, (why, detail) in zip(group.images, reasons, strict=True):
@@ -249,6 +251,7 @@ def assemble_tickets(
             else:
                 kept.append(image)
         if kept:
+            assert group.label is not None  # tickets that teach come from label folders
             per_image = {f"image_{n}": answers[image].summary for n, image in enumerate(kept, start=1)}
             tickets.append(
                 StageA(group_id=group.group_id, mission=mission, label=group.label, images=kept, per_image=per_image)
@@ -270,9 +273,10 @@ def assemble_tickets(
     return SummarizeResult(tickets, refused, photos, len(intake.groups), nested, mended, len(shown))
 
 
-def _refusal(
+def refusal_of(
     group: PhotoGroup, image: str, unfit: Mapping[str, Unfit], answers: Mapping[str, PhotoAnswer]
 ) -> tuple[Refusal | None, str]:
+    """Why a photo of a group has no summary, and what was found; None where it has one."""
     if group.unfit:
         return group.unfit, ""
     if image in unfit:
