@@ -3,7 +3,7 @@
     python -m tools.report --run-dir runs/miniature/bbu_line --output runs/miniature/bbu_line/report.html
 
 In:  rounds/NNNN/guidance.json and reflection.jsonl, stage_a.jsonl, config/; loop.json, metrics.jsonl, need_review.json,
-     failure_malformed.jsonl and evaluation/{before,after,gate}.json as far as they are there.
+     failure_malformed.jsonl and evaluation/ as far as they are there; the held-out tickets that it was asked on.
 Out: report.html, one file that needs no network. Reads files only; the same files give the same bytes.
 """
 
@@ -28,7 +28,7 @@ def main(
     from verdicts.report.page import report_page
 
     refuse_newer(run_dir)
-    report = read_report(run_dir)
+    report = read_report(run_dir, output)
     text = report_page(report)
     write_text(output, text)
     say(

@@ -16,6 +16,16 @@ for (const button of buttons) {
     try { localStorage.setItem(KEY, button.value); } catch { /* it lasts until the page is left */ }
   });
 }
+// A link to something inside a closed part opens it.
+const reveal = () => {
+  let id = location.hash.slice(1);
+  try { id = decodeURIComponent(id); } catch { /* a name that is no address stands for itself */ }
+  const place = id && document.getElementById(id);
+  const around = place && place.closest("details");
+  if (around) { around.open = true; place.scrollIntoView({ block: "center" }); }
+};
+addEventListener("hashchange", reveal);
+reveal();
 // What matters is open on paper.
 let opened = [];
 addEventListener("beforeprint", () => {

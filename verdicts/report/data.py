@@ -25,6 +25,7 @@ from verdicts.records.tickets import TicketsSource
 from verdicts.report.evaluation import StudentResult, read_student
 from verdicts.report.evidence import Evidence, NearMiss, evidence_of, near_misses_of, read_limits, sides_in
 from verdicts.report.headline import LIMITS, Headline, Row, confusion_of_rates, teachers_frr
+from verdicts.report.released import Errors, read_errors
 from verdicts.report.rules import RefusedProposals, Story, refused_of, stories_of
 from verdicts.review.decisions import summarize
 from verdicts.review.review_list_file import stream_review
@@ -91,6 +92,7 @@ class Report:
     malformed: list[WhyMalformed] | None
     candidates: int
     student: StudentResult | None
+    errors: Errors | None  # of the student after training
     reviewed: ReviewSummary | None
     guard: FailFirst
     limits: dict[str, float]  # by rate: what the gate lets pass
@@ -193,8 +195,8 @@ class Report:
         return known[-1] if known else None
 
 
-def read_report(run_dir: Path) -> Report:
-    """Read a run.
+def read_report(run_dir: Path, page: Path) -> Report:
+    """Read a run. ``page``: where the report will lie, for links to what lies elsewhere.
 
     Raises UserError for a folder in which no run has started, and for a file that is not what it should be.
     """
@@ -206,7 +208,7 @@ def read_report(run_dir: Path) -> Report:
     candidates = sum(row.format.n for row in metrics or [] if row.scope == "round")
     guard = config.get("rollout", {}).get("fail_first", {"enabled": False, "negatives": []})
     records = [record for records in learnt.reflections for record in records]
-    said = read_said(run_dir)
+    said, student = read_said(run_dir), read_student(run_dir)
     queue = ReviewOnPage(run_dir / "need_review.json", learnt.mission, said)
     selections = _stream(run_dir / "selections.jsonl", Selection)
     return Report(
@@ -231,7 +233,8 @@ def read_report(run_dir: Path) -> Report:
         review_page="review.html" if (run_dir / "review.html").exists() else None,
         malformed=None if failures is None else why_malformed(failures, candidates),
         candidates=candidates,
-        student=read_student(run_dir),
+        student=student,
+        errors=read_errors(run_dir, student, page),
         guard=validate(guard, FailFirst, run_dir / "config" / "rollout.yaml"),
         limits={name: limit for name, knob in LIMITS.items() if (limit := gate_limit(run_dir, knob)) is not None},
         sections=sections_of(config),

@@ -8,7 +8,7 @@ from verdicts.records.run import RoundMetrics
 from verdicts.runs.standing import Standing
 from verdicts.stats.rates import Rate, VerdictRates, stands
 
-State = Literal["within", "unsure", "above", "plain"]  # to a limit; plain: there is none, or nothing was counted
+LimitState = Literal["within", "unsure", "above", "plain"]  # to a limit; plain: there is none, or nothing was counted
 LIMITS = {"frr": "max_frr", "false_block": "max_false_block", "format": "min_format"}  # the gate's knobs
 
 
@@ -21,7 +21,7 @@ class Headline:
     limit: float | None
 
     @property
-    def state(self) -> State:
+    def state(self) -> LimitState:
         """How it stands to its limit."""
         return state_of("frr", self.rate, self.limit)
 
@@ -31,7 +31,7 @@ def teachers_frr(standing: Standing | None, now: RoundMetrics | None) -> Rate | 
     return standing.rates.frr if standing else now.frr if now else None
 
 
-def state_of(name: str, rate: Rate | None, limit: float | None) -> State:
+def state_of(name: str, rate: Rate | None, limit: float | None) -> LimitState:
     """How a rate stands to its limit, as the gate judges it.
 
     FRR by its whole interval. What other errors cost is work, not safety: there the rate itself counts.
