@@ -52,6 +52,7 @@ def main(
     from verdicts.records.run import LoopStatus
     from verdicts.records.synthetic import named
     from verdicts.records.ticket_index import Tickets
+    from verdicts.review.decisions import refuse_unteachable
     from verdicts.review.review_list_file import stream_review
     from verdicts.runs.standing import held_out_of, release_limit, standing_of, training_advice
     from verdicts.stage_b.prompts import load_prompts
@@ -72,6 +73,8 @@ def main(
     answers = Answers(selections, tickets, rules.step, prompts.digest("stage_b"))
     review = Reasons(need_review, tickets)
     said = read_decisions(decisions, tickets) if decisions and used(decisions) else {}
+    if decisions:
+        refuse_unteachable(decisions, said.values())
 
     for name in ("gate", "collect"):
         does_not_use(output_dir / "config" / f"{name}.yaml")  # the sentences at the end do, no file
@@ -90,6 +93,7 @@ def main(
     cli.say(
         f"{named('distill', output_dir)}: "
         f"{corpus.summary(len(tickets), written.train, written.val, written.dropped, written.corrected)}"
+        + (f"; {written.reasons} reasons written by people" if written.reasons else "")
     )
 
 

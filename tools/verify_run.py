@@ -477,12 +477,19 @@ def prompts_know_no_label(run: Run) -> Found:
     return Found(wrong, len(prompts))
 
 
+def _key_as_given(row: Row) -> str:
+    """A training row's ticket, which has the other label where people corrected it."""
+    if "label_corrected" not in str(row.data.get("flags", "")).split(","):
+        return row.key
+    return f"{row.data['group_id']}::{'fail' if row.data['label'] == 'pass' else 'pass'}"
+
+
 def training_rows_come_from_the_corpus(run: Run) -> Found:
     """train, val and dropped are the corpus, each row once; ``flags`` is text."""
     names = ("distill.train.jsonl", "distill.val.jsonl", "distill.dropped.jsonl")
     parts = {name: read_rows(run.folder / name) for name in names}
     corpus = Counter(row.key for row in read_rows(run.folder / "distill_chatml.jsonl"))
-    found = Counter(row.key for rows in parts.values() for row in rows)
+    found = Counter(_key_as_given(row) for rows in parts.values() for row in rows)
     wrong = [
         f"distill.*.jsonl: {key} stands {found[key]} times, {corpus[key]} in the corpus"
         for key in sorted((corpus - found) | (found - corpus))

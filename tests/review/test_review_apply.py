@@ -287,3 +287,38 @@ def test_a_decision_file_written_by_hand_needs_no_tool(run):
     assert call("review_apply", run_dir=run.folder).last_line.startswith(
         "review_apply: 1 of 4 queued tickets decided; label errors 0.0%"
     )
+
+
+def test_a_corrected_reason_teaches_the_right_verdict_with_it(run):
+    given = [
+        ReviewDecision(ticket_key="a::fail", decision="label_wrong", corrected_reason="三处均符合(G0)"),
+        ReviewDecision(ticket_key="b::fail", decision="model_wrong", corrected_reason="缺少机柜处接地螺丝(G0)"),
+        ReviewDecision(ticket_key="d::fail", decision="model_wrong"),
+    ]
+    write_rows(run.folder / "given.jsonl", given)
+    assert call("review_apply", run_dir=run.folder, decisions=run.folder / "given.jsonl").code == 0
+    outcome = run.distill(run.folder / "review_decisions.jsonl")
+    assert outcome.code == 0 and "; 1 labels corrected by people; 2 reasons written by people" in outcome.last_line
+    kept = [row for name in ("train", "val") for row in read_rows(run.folder / f"distill.{name}.jsonl", SftRow)]
+    assert {
+        row.group_id: (row.label, row.flags, row.messages[2].content) for row in kept if row.group_id in ("a", "b", "d")
+    } == {
+        "a": ("pass", "label_corrected,reason_corrected", "Verdict: 通过\nReason: 三处均符合(G0)"),
+        "b": ("fail", "reason_corrected", "Verdict: 不通过\nReason: 缺少机柜处接地螺丝(G0)"),
+    }
+    assert run.check().code == 0
+
+
+@pytest.mark.parametrize(
+    ("decision", "reason", "message"),
+    [
+        ("unsure", "看不清", "a corrected reason goes with label_wrong or model_wrong, not unsure"),
+        ("model_wrong", "证据不足", "corrected_reason: 'a::fail': an answer knows pass and fail alone"),
+        ("model_wrong", "一\n二", "corrected_reason: holds a line end; write it on one line"),
+    ],
+)
+def test_a_reason_that_cannot_be_taught_is_refused(run, decision, reason, message):
+    row = {"ticket_key": "a::fail", "decision": decision, "corrected_reason": reason}
+    outcome = decide(run, json.dumps(row, ensure_ascii=False) + "\n")
+    assert outcome.code == 2 and message in outcome.err
+    assert not (run.folder / "review_decisions.jsonl").exists()

@@ -596,3 +596,22 @@ def test_a_large_photo_is_zoomed_at_the_pointer_moved_and_turned(run, open_page,
     assert not opened.page.is_visible("#photo") and opened.complaints == [] and stored(opened) == {}
     opened.page.keyboard.press("?")
     assert "zoom at the pointer" in opened.page.inner_text("#help-text")
+
+
+def test_a_reason_written_on_the_page_is_saved_with_a_verdict_and_shown_again(run, open_page, tmp_path):
+    opened = open_page(make_page(run))
+    opened.page.keyboard.press("r")
+    opened.page.keyboard.type("缺少机柜处接地螺丝(G0)")
+    opened.page.keyboard.press("Enter")
+    assert opened.page.inner_text(".taught") == "not taught: choose label wrong or model wrong"
+    opened.page.keyboard.press("2"), opened.page.keyboard.press("k")
+    assert opened.page.inner_text(".taught") == "goes into the corpus with fail"
+    rows = read_rows(saved(opened, tmp_path / "saved.jsonl"), ReviewDecision)
+    assert [(row.decision, row.corrected_reason) for row in rows] == [("model_wrong", "缺少机柜处接地螺丝(G0)")]
+    opened.page.keyboard.press("4"), opened.page.keyboard.press("k")
+    again = read_rows(saved(opened, tmp_path / "again.jsonl"), ReviewDecision)
+    assert [(row.decision, row.corrected_reason) for row in again] == [("unsure", "")]
+    assert call("review_apply", run_dir=run.folder, decisions=tmp_path / "saved.jsonl").code == 0
+    fresh = open_page(make_page(run))
+    fresh.page.click(".row >> nth=0")
+    assert fresh.page.input_value("#reason") == "缺少机柜处接地螺丝(G0)" and fresh.complaints == []

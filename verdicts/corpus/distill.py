@@ -17,7 +17,7 @@ from verdicts.records.review import ReviewDecision, ReviewReason
 from verdicts.records.rollout import Selection
 from verdicts.records.run import LoopStatus
 from verdicts.records.tickets import StageA, Verdict
-from verdicts.review.decisions import OTHER, label_after
+from verdicts.review.decisions import OTHER, label_after, taught_by
 from verdicts.stage_b.prompts import Prompts
 from verdicts.stage_b.protocol import parse, render
 from verdicts.stage_b.selection import OVERRIDE
@@ -36,13 +36,15 @@ DROPPED_BY_PEOPLE: dict[str, DropReason] = {"exclude": "excluded", "unsure": "un
 class RowDecision:
     """What becomes of one row.
 
-    ``dropped``: a reason word, None for a row that is kept. ``label``: as corrected by people.
+    ``dropped``: a reason word, None for a row that is kept. ``label``: as corrected by people. ``taught``: the answer
+    that people wrote instead of the model's, "" where they wrote none.
     """
 
     label: Verdict
     dropped: DropReason | None = None
     weight: float = 1.0
     flags: tuple[str, ...] = ()
+    taught: str = ""
 
 
 @dataclass(frozen=True)
@@ -120,6 +122,9 @@ def decide_row(
     conflict's weight and flag. One whose label reflection could not explain (``label_suspect``) waits for people.
     """
     said = decision.decision if decision else None
+    if taught := taught_by(label, decision):
+        corrected = ("label_corrected",) if said == "label_wrong" else ()
+        return RowDecision(label_after(label, decision), flags=(*corrected, "reason_corrected"), taught=taught)
     if said in DROPPED_BY_PEOPLE:
         return RowDecision(label, dropped=DROPPED_BY_PEOPLE[said])
     for_conflict_alone = review == "no_candidate_supports_gt" and verdict != label
@@ -182,12 +187,15 @@ class Validation:
 
 
 def sft_row(item: Item) -> SftRow:
-    """A kept row with its corrected label, weight and flags."""
+    """A kept row with its corrected label, answer, weight and flags."""
+    *asked, _ = item.chat.messages
     return SftRow(
         group_id=item.chat.group_id,
         mission=item.chat.mission,
         label=item.decision.label,
-        messages=item.chat.messages,
+        messages=[*asked, Message(role="assistant", content=taught)]
+        if (taught := item.decision.taught)
+        else item.chat.messages,
         weight=item.decision.weight,
         flags=",".join(item.decision.flags),
     )

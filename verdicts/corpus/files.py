@@ -160,11 +160,15 @@ class Judging:
 
 @dataclass
 class Written:
-    """What a corpus came to. ``dropped``: by reason word; ``corrected``: kept rows whose label people corrected."""
+    """What a corpus came to. ``dropped``: by reason word; ``corrected``: kept rows whose label people corrected.
+
+    ``reasons``: kept rows whose reason people wrote.
+    """
 
     train: int = 0
     val: int = 0
     corrected: int = 0
+    reasons: int = 0
     dropped: Counter[str] = field(default_factory=Counter)
 
 
@@ -177,6 +181,7 @@ def write_corpus(judging: Judging, folder: Path) -> Written:
             chat.write(dump(item.chat) + "\n")
             sample.see(item)
             written.corrected += "label_corrected" in item.decision.flags
+            written.reasons += "reason_corrected" in item.decision.flags
             if item.decision.dropped:
                 written.dropped[item.decision.dropped] += 1
                 dropped.write(dump(dropped_row(item)) + "\n")

@@ -38,8 +38,9 @@ class ChatRow(Record):
 class SftRow(ChatRow):
     """One row of distill.train.jsonl or distill.val.jsonl.
 
-    ``flags``: words joined by commas (``label_corrected``, ``conflict``), "" for none. Text, not a list: datasets fixes
-    a file's types at its first 10 MB, and a list that is empty so far is a list of nothing that takes no word later.
+    ``flags``: words joined by commas (``label_corrected``, ``reason_corrected``, ``conflict``), "" for none. Text, not
+    a list: datasets fixes a file's types at its first 10 MB, and a list that is empty so far is a list of nothing
+    that takes no word later.
     """
 
     weight: Annotated[float, Field(gt=0)] = 1.0

@@ -4,11 +4,11 @@ from collections.abc import Container, Iterable
 from pathlib import Path
 from typing import Literal
 
-from pydantic import Field, model_validator
+from pydantic import Field, field_validator, model_validator
 
 from verdicts.base.errors import mistake
 from verdicts.base.jsonl import read_numbered
-from verdicts.base.record import Record
+from verdicts.base.record import Record, one_line
 from verdicts.records.tickets import FailReasons, Summaries, Verdict, a_summary_a_photo
 from verdicts.stats.rates import Rate
 
@@ -85,12 +85,29 @@ class NeedReviewFile(Record):
 
 
 class ReviewDecision(Record):
-    """One line of review_decisions.jsonl: what a person said of a queued ticket. ``reviewer``: who, where they say."""
+    """One line of review_decisions.jsonl: what a person said of a queued ticket.
+
+    ``reviewer``: who, where they say. ``corrected_reason``: the reason that the corpus teaches instead of the model's.
+    """
 
     ticket_key: str
     decision: Decision
     note: str = ""
     reviewer: str = Field(default="", exclude_if=lambda name: not name)
+    corrected_reason: str = Field(default="", exclude_if=lambda text: not text)
+
+    @field_validator("corrected_reason")
+    @classmethod
+    def _on_one_line(cls, text: str) -> str:
+        return one_line(text) if text else text
+
+    @model_validator(mode="after")
+    def _a_reason_has_a_verdict(self) -> "ReviewDecision":
+        if self.corrected_reason and self.decision not in ("label_wrong", "model_wrong"):
+            raise ValueError(
+                f"a corrected reason goes with label_wrong or model_wrong, not {self.decision}; take one of the two out"
+            )
+        return self
 
 
 class ReviewSummary(Record):

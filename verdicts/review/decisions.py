@@ -6,17 +6,21 @@ with the tickets it was given. Whoever uses labels (learning, the corpus) looks 
 
     label_wrong   the label is the other one: learning and corpus use that
     model_wrong   the label stands, the model erred: learning keeps the ticket, the corpus leaves its answer out
+                  (and has the person's, where they wrote the reason)
     exclude       no use in the ticket: learning and corpus leave it out
     unsure        nobody can tell: learning keeps the ticket, the corpus leaves it out
 """
 
 from collections import Counter
 from collections.abc import Iterable, Mapping
+from pathlib import Path
 from typing import get_args
 
+from verdicts.base.errors import mistake
 from verdicts.records.review import Decision, ReviewDecision, ReviewSummary, ReviewTicket
 from verdicts.records.rollout import Selection
 from verdicts.records.tickets import Verdict
+from verdicts.stage_b.protocol import render, third_state_word
 from verdicts.stats.rates import Rate, wilson
 
 OTHER: dict[Verdict, Verdict] = {"pass": "fail", "fail": "pass"}
@@ -25,6 +29,23 @@ OTHER: dict[Verdict, Verdict] = {"pass": "fail", "fail": "pass"}
 def label_after(label: Verdict, said: ReviewDecision | None) -> Verdict:
     """The label to use: the other one where a person called it wrong."""
     return OTHER[label] if said and said.decision == "label_wrong" else label
+
+
+def taught_by(label: Verdict, said: ReviewDecision | None) -> str:
+    """The answer that a person wrote for the corpus: the right verdict and their reason; "" where they wrote none."""
+    return render(label_after(label, said), said.corrected_reason) if said and said.corrected_reason else ""
+
+
+def refuse_unteachable(path: Path, said: Iterable[ReviewDecision]) -> None:
+    """Raise UserError for a corrected reason that no answer may have: a model taught on it would be malformed."""
+    for decision in said:
+        if word := third_state_word(decision.corrected_reason):
+            raise mistake(
+                f"{decision.ticket_key!r}: an answer knows pass and fail alone, and this says {word!r}",
+                "write it without, or decide unsure",
+                path=path,
+                field="corrected_reason",
+            )
 
 
 def for_learning(selections: Iterable[Selection], said: Mapping[str, ReviewDecision]) -> list[Selection]:

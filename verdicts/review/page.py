@@ -89,7 +89,7 @@ def page_data(
 
 def _said(decision: ReviewDecision) -> list[Any]:
     """A decision as the page keeps it: the word, the note, and what else it has, if anything."""
-    more = {field: text for field in ("reviewer",) if (text := getattr(decision, field))}
+    more = {field: text for field in ("reviewer", "corrected_reason") if (text := getattr(decision, field))}
     return [decision.decision, decision.note, *([more] if more else [])]
 
 

@@ -22,11 +22,13 @@ from verdicts.base.jsonl import parse_rows
 from verdicts.base.text_files import no_text, read_bytes
 from verdicts.command.cli import say
 from verdicts.records.review import Decision, ReviewDecision, ReviewTicket, decisions_by_ticket
+from verdicts.review.decisions import refuse_unteachable
 from verdicts.stage_b.protocol import WORD
 
-# field -> its head in our own tables. The first four are read back, the others are there to decide by.
+# field -> its head in our own tables. The first five are read back, the others are there to decide by.
 HEADS = {
     "ticket_key": "工单", "decision": "决定", "note": "备注", "reviewer": "复核人",
+    "corrected_reason": "更正理由",
     "label": "人工标签", "fail_reasons": "不通过理由", "prediction": "模型判断",
     "reason": "模型理由",
     "log_odds_against_label": "标签存疑度", "times_queued": "入队次数", "summaries": "照片摘要",
@@ -76,6 +78,7 @@ def read_given(path: Path, known: Container[str]) -> dict[str, ReviewDecision]:
         given = decisions_by_ticket(path, parse_rows(lines, ReviewDecision, path), known)
     else:
         given = decisions_by_ticket(path, _read_table(path, text, known), known)
+    refuse_unteachable(path, given.values())
     if not given:
         raise mistake("holds no decision", "fill in at least one", path=path)
     return given
@@ -92,6 +95,7 @@ def write_table(queue: Iterable[ReviewTicket], said: Mapping[str, ReviewDecision
         cells: list[str | int] = [
             ticket.ticket_key, DECISION_WORDS[decision.decision] if decision else "", decision.note if decision else "",
             decision.reviewer if decision else "",
+            decision.corrected_reason if decision else "",
             WORD[ticket.gt_label], "；".join(ticket.fail_reasons),
             WORD[ticket.pred_verdict], ticket.pred_reason, "" if odds is None else f"{odds:.2f}", ticket.times_queued,
             "\n".join(f"{number}. {text}" for number, text in enumerate(ticket.per_image.values(), start=1)),

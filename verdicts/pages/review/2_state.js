@@ -7,7 +7,7 @@ const piecesOf = (photo) => photo.facts.map((place) => DATA.pieces[place]); // a
 const summaryOf = (photo) => piecesOf(photo).map((piece) => piece.text ?? piece).join("");
 const OTHER = { pass: "fail", fail: "pass" };
 const STORE = `ticket-review/${DATA.run}/${DATA.mission}/${DATA.queue}`;
-const MORE = ["reviewer"]; // what a decision may have besides its note
+const MORE = ["reviewer", "corrected_reason"], TEACH = ["label_wrong", "model_wrong"]; // what a decision may have besides its note
 const ROW = 60;
 
 const $ = (id) => document.getElementById(id);
@@ -60,7 +60,8 @@ function decide(word) {
 function takeNote() {
   if (current < 0) return;
   const key = TICKETS[current].key, [word, was] = stateOf(key), note = $("note").value.trim();
-  if (note !== was) put([[key, state(word, note, word ? { ...moreOf(key), reviewer: reviewer() } : moreOf(key))]], false);
+  const reason = ($("reason")?.value ?? "").trim();
+  if (note !== was || reason !== (moreOf(key).corrected_reason ?? "")) put([[key, state(word, note, { ...moreOf(key), corrected_reason: reason, ...(word ? { reviewer: reviewer() } : {}) })]], false);
 }
 function undo() {
   const last = undos.pop();
@@ -69,8 +70,12 @@ function undo() {
   show(last.at === null ? current : AT.get(last.at));
   say(t("undone"));
 }
+function taught(key) { // a corrected reason goes with a verdict, or not at all
+  const { corrected_reason: reason, ...rest } = moreOf(key);
+  return reason && TEACH.includes(stateOf(key)[0]) ? { ...rest, corrected_reason: reason } : rest;
+}
 function decisions() {
-  return TICKETS.filter((ticket) => stateOf(ticket.key)[0]).map((ticket) => ({ ticket_key: ticket.key, decision: stateOf(ticket.key)[0], note: stateOf(ticket.key)[1], ...moreOf(ticket.key) }));
+  return TICKETS.filter((ticket) => stateOf(ticket.key)[0]).map((ticket) => ({ ticket_key: ticket.key, decision: stateOf(ticket.key)[0], note: stateOf(ticket.key)[1], ...taught(ticket.key) }));
 }
 
 // -- many at once: one decision for the whole list shown, one undo

@@ -35,7 +35,7 @@ function fits(ticket, decision, note) { // whether a ticket passes the selects
     && !(rule && !ticket.rules.includes(rule))
     && !(object && !ticket.objects.includes(Number(object)))
     && !(photos && ticket.photos.length !== Number(photos))
-    && !(state && !(state === "undecided" ? !decision : state === "decided" ? decision : state === "noted" ? note : decision === state));
+    && !(state && !(state === "undecided" ? !decision : state === "decided" ? decision : state === "noted" ? note : state === "corrected" ? moreOf(ticket.key).corrected_reason : decision === state));
 }
 function filter() {
   const words = $("search").value.toLowerCase().split(/\s+/).filter(Boolean), compare = ORDERS[order];

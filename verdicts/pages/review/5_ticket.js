@@ -32,6 +32,7 @@ function refresh() {
   if (current >= 0) {
     const side = document.querySelector(".side.given");
     side.classList.toggle("struck", decision === "label_wrong");
+    drawTeaching(TICKETS[current], decision);
     const who = decision && moreOf(TICKETS[current].key).reviewer;
     document.querySelector(".decided-by").textContent = who ? ` · ${t("by", { name: who })}` : "";
     $("list").setAttribute("aria-activedescendant", `row-${current}`);
@@ -51,10 +52,24 @@ function drawTicket(ticket) {
   line.title = t("ranked");
   $("ticket").replaceChildren(
     el("div", "id", el("h2", "", ticket.group), line),
-    el("div", "claim", el("div", "sides", side("human", ticket.label, "given"), side("model", ticket.verdict, "said")), ...wrote(ticket), answers),
+    el("div", "claim", el("div", "sides", side("human", ticket.label, "given"), side("model", ticket.verdict, "said")), ...wrote(ticket), answers, teaching()),
     el("section", "", el("h3", "", t("photos"), legend), ...needed(ticket), photos(ticket)),
     ...rules(ticket),
   );
+}
+function teaching() { // where a person writes the reason that the corpus should have
+  const line = el("label", "teaching", el("span", "who", t("correct"))), box = el("input");
+  box.id = "reason";
+  box.placeholder = t("correctHint");
+  box.autocomplete = "off";
+  box.addEventListener("change", () => { takeNote(); refresh(); });
+  line.append(box, el("span", "taught"));
+  return line;
+}
+function drawTeaching(ticket, decision) {
+  const right = decision === "label_wrong" ? OTHER[ticket.label] : ticket.label, text = moreOf(ticket.key).corrected_reason ?? "";
+  $("reason").value = text;
+  document.querySelector(".taught").textContent = !text ? "" : TEACH.includes(decision) ? t("taughtAs", { verdict: t(right) }) : t("notTaught");
 }
 function wrote(ticket) { // what people wrote of it, where they did
   return ticket.wrote.length ? [el("div", "wrote", el("span", "who", t("wrote")), ...ticket.wrote.map((text) => el("p", "", text)))] : [];

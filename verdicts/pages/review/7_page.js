@@ -31,7 +31,7 @@ function translate() {
   for (const node of document.querySelectorAll("[data-placeholder]")) node.placeholder = t(node.dataset.placeholder);
   const named = (names) => names.map(([value, name]) => [value, t(name)]);
   options($("by-label"), named([["", "allLabels"], ["pass", "onlyPass"], ["fail", "onlyFail"]]));
-  options($("by-state"), named([["", "allStates"], ["undecided", "undecided"], ["decided", "decided"], ...WORDS.map((word) => [word, word]), ["noted", "noted"]]));
+  options($("by-state"), named([["", "allStates"], ["undecided", "undecided"], ["decided", "decided"], ...WORDS.map((word) => [word, word]), ["noted", "noted"], ["corrected", "corrected"]]));
   options($("by-rule"), [["", t("allRules")], ...RULES.map(([rule, of]) => [rule, t("oneOf", { name: rule, of })])]);
   options($("by-object"), [["", t("allObjects")], ...OBJECTS.map(([object, of]) => [object, t("oneOf", { name: DATA.objects[object], of })])]);
   options($("by-photos"), [["", t("allPhotos")], ...PHOTOS.map(([n, of]) => [n, t("photosOf", { n, of })])]);
@@ -62,7 +62,7 @@ function switchLanguage() {
 // -- events
 const PRESSED = {
   j: () => step(1), arrowright: () => step(1), k: () => step(-1), arrowleft: () => step(-1), n: jump, z: undo, s: () => save(false), l: switchLanguage, b: openBatch, f: toggleReleased,
-  t: () => $("note").focus(), "/": () => { openQueue(true); $("search").focus(); }, "?": () => $("help").showModal(),
+  t: () => $("note").focus(), r: () => $("reason")?.focus(), "/": () => { openQueue(true); $("search").focus(); }, "?": () => $("help").showModal(),
 };
 WORDS.forEach((word, index) => { PRESSED[index + 1] = () => decide(word); });
 function jump() {
