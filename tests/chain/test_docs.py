@@ -6,6 +6,7 @@ import shlex
 import shutil
 import subprocess
 import sys
+from collections import Counter
 from pathlib import Path
 
 import pytest
@@ -18,6 +19,7 @@ ROOT = Path(__file__).resolve().parents[2]
 README = (ROOT / "README.md").read_text(encoding="utf-8")
 PAGES = [
     ROOT / "README.md",
+    ROOT / "README.zh.md",
     ROOT / "CONTRIBUTING.md",
     *sorted((ROOT / "docs").glob("*.md")),
     *sorted((ROOT / "data/miniature").glob("*.md")),
@@ -159,6 +161,32 @@ def test_the_chinese_runbook_shows_the_same_commands_in_the_same_order():
         blocks = re.findall(r"```\w+\n(.*?)```", text, re.DOTALL)
         shown.append([re.sub(r" *#.*|<.*?>", "", line) for block in blocks for line in block.splitlines()])
     assert shown[0] == shown[1] and len(shown[0]) >= 10
+
+
+def of_page(text: str) -> dict[str, object]:
+    """What a page and its translation have in common: levels of headings, commands, code in sentences, figures."""
+    blocks = re.findall(r"```\w+\n(.*?)```", text, re.DOTALL)
+    prose = re.sub(r"```.*?```", "", text, flags=re.DOTALL)
+    return {
+        "headings": [len(level) for level in re.findall(r"^(#+) ", prose, re.MULTILINE)],
+        "commands": [re.sub(r" *#.*", "", line) for block in blocks for line in block.splitlines()],
+        "code": Counter(re.findall(r"`([^`]+)`", prose)),
+        "figures": {re.sub(r"\s", "", found) for found in re.findall(r"[\d.]+\s%|\d+/\d+|\d[\d,]*\d{2}", prose)},
+        "links": Counter(re.findall(r"\]\(([^)]+\.md[^)]*)\)", re.sub(r"\.zh\.md", ".md", prose))),
+    }
+
+
+def test_the_chinese_page_on_stage_b_says_what_the_english_one_says():
+    english, chinese = (of_page((ROOT / f"docs/stage_b{of}.md").read_text(encoding="utf-8")) for of in ("", ".zh"))
+    assert english == chinese and len(english["commands"]) >= 8 and len(english["headings"]) == 7
+
+
+def test_the_chinese_readme_has_the_commands_and_figures_of_the_first_half_of_the_english_one():
+    half = README[: README.index("\n## The graph\n")]
+    english, chinese = map(of_page, (half, (ROOT / "README.zh.md").read_text(encoding="utf-8")))
+    for what in ("headings", "commands", "figures"):
+        assert english[what] == chinese[what], what
+    assert len(english["figures"]) >= 10 and len(english["commands"]) >= 8
 
 
 def words_of(node: ast.AST) -> str:
