@@ -8,21 +8,28 @@
 One model does all: it summarises photos, then judges the summaries. It is loaded when it is first asked.
 """
 
-from collections.abc import Callable, Iterable, Iterator, Mapping
+import io
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from functools import cached_property
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from verdicts.base.errors import mistake
 from verdicts.config.tools import PredictConfig, read_section
 from verdicts.guidance.file import read_guidance
 from verdicts.intake.names import Door
 from verdicts.intake.ticket import NotTaken, mended_new_ticket
+from verdicts.photos.files import MAX_ASPECT, NotAPhoto, open_photo
 from verdicts.prediction.asking import ask, asked_digest, dialogue, digest_of_tickets
 from verdicts.prediction.decide import Answered, decide
-from verdicts.records.predictions import NewTicket, Prediction
+from verdicts.records.predictions import MissingPhoto, NewTicket, Prediction
 from verdicts.stage_b.prompts import load_prompts
-from verdicts.student.model import Student, check_folder
+from verdicts.student.answer_text import as_line
+from verdicts.student.model import Dialogue, PhotoInputs, Student, check_folder
+from verdicts.student.summaries import refusal_reason
+
+if TYPE_CHECKING:
+    from PIL import Image
 
 
 class VerdictStudent:
@@ -73,6 +80,35 @@ class VerdictStudent:
                 raise refusal.error from None
         return list(self.predictions(tickets))
 
+    def judge_photos(self, group_id: str, photos: "Sequence[Image.Image]") -> Prediction:
+        """The prediction of one ticket from its photos, named 1, 2, … in ``images`` and ``missing``."""
+        seen: dict[str, PhotoInputs] = {}
+        missing = []
+        for number, photo in enumerate(photos, start=1):
+            try:
+                seen[str(number)] = self.model.see([upright(photo)])
+            except NotAPhoto as error:
+                missing.append(MissingPhoto(image=str(number), reason=error.reason, detail=str(error)))
+        asked, kept = self.prompts.photo_messages("summary"), dict[str, str]()
+        names, size = list(seen), self.cfg.summarize.batch
+        for batch in (names[at : at + size] for at in range(0, len(names), size)):
+            rows = [self.model.encode(Dialogue(asked, [Path(one)]), generate=True, seen=seen[one]) for one in batch]
+            written = self.model.answer_encoded(rows, self.cfg.summarize.max_new_tokens)
+            for name, (text, ended) in zip(batch, written, strict=True):
+                line = as_line(text).line
+                if why := refusal_reason(line, ended):
+                    missing.append(MissingPhoto(image=name, reason=why, detail=line))
+                else:
+                    kept[name] = line
+        if missing and self.cfg.summarize.broken == "drop_group":
+            missing += [MissingPhoto(image=name, reason="incomplete_group", detail="") for name in kept]
+            kept.clear()
+        per_image = {f"image_{at}": line for at, line in enumerate(kept.values(), start=1)}
+        ticket = NewTicket(
+            group_id=group_id, mission=self.cfg.mission.name, images=list(kept), per_image=per_image, missing=missing
+        )
+        return next(self.predictions([ticket]))
+
     def digest(self, tickets: Iterable[NewTicket]) -> str:
         """Names all that the answers of these tickets depend on."""
         return asked_digest(self.cfg, self.folder, self.system, self.prompts, digest_of_tickets(tickets))
@@ -89,3 +125,19 @@ class VerdictStudent:
         for ticket in tickets:
             answered = next(answers) if ticket.per_image else None
             yield decide(ticket, answered, self.cfg.predict, self.cfg.fail_first)
+
+
+def upright(photo: "Image.Image") -> "Image.Image":
+    """A photo in memory as every tool sees one in a file: upright, 8-bit RGB. Raises NotAPhoto where it cannot be."""
+    from PIL import ImageOps
+
+    file = io.BytesIO()
+    try:
+        ImageOps.exif_transpose(photo).save(file, "TIFF")
+    except (OSError, ValueError) as error:
+        raise NotAPhoto("broken", str(error)) from None
+    file.seek(0)
+    seen = open_photo(file)
+    if max(seen.size) > MAX_ASPECT * min(seen.size):
+        raise NotAPhoto("too_narrow", f"{seen.width} × {seen.height}")
+    return seen
