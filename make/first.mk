@@ -38,11 +38,13 @@ $(wordlist 2,$(words $(WANTED)),$(WANTED)): $(firstword $(WANTED)) ;
 endif
 
 # -- what reads a run and writes no more than its own page
-.PHONY: review-page review-apply relearn report show check verify plan guard folds placebo why diff
+.PHONY: board review-page review-apply relearn report show check verify plan guard folds placebo why diff
 report: | $(READY) ## 3.2 write report.html: the whole run on one page
 	@$(call TOOL,report) --run-dir $(R) --output $(R)/report.html
 review-page: | $(READY) ## 2.6 write review.html: decide the tickets in a browser (PHOTOS=folder)
 	@$(call TOOL,review_page) --run-dir $(R) --output $(R)/review.html $(call named,PHOTOS,--photos)
+board: | $(READY) ## 3.8 write board.html below RUNS: every run of every mission on one page
+	@RUN_LOG= $(call TOOL,board) --runs '$(RUNS)' --output '$(RUNS)/board.html'
 show: | $(READY) ## 3.1 print what was learnt: rules by round, rates by epoch, review counts
 	@$(call TOOL,show) --run-dir $(R)
 check: | $(READY) ## 3.5 validate every file of the run

@@ -40,13 +40,17 @@ class Texts:
         return self(key) if key in self.texts else Markup("")
 
 
-def render_page(name: str, texts: dict[str, list[str]] | None = None, *, images: bool = False, **values: object) -> str:
+def render_page(
+    name: str, texts: dict[str, list[str]] | None = None, *, images: bool = False, like: str = "", **values: object
+) -> str:
     """The page ``name`` filled in. ``images``: it shows images that lie beside it.
+
+    ``like``: the page whose style and script it has.
 
     The template sees ``t``, ``css``, ``js``, ``policy`` and ``values``. ``t`` holds the texts of the page's own file,
     where it has one, and on top of them ``texts``.
     """
-    css, js = (PAGES / f"{name}.css").read_text(encoding="utf-8"), _script(name)
+    css, js = (PAGES / f"{like or name}.css").read_text(encoding="utf-8"), _script(like or name)
     sources = [
         "default-src 'none'",
         f"style-src '{csp_source(css)}'",
