@@ -3,13 +3,15 @@
 import csv
 import io
 import json
+from pathlib import Path
 
 import pytest
 
-from tests.support.builders import RunFolder, call, guidance, snapshot, ticket
+from tests.support.builders import MISSION, RunFolder, call, guidance, snapshot, ticket
 from verdicts.base.jsonl import read_json, read_rows, write_rows, write_text
 from verdicts.records.corpus import DroppedRow, SftRow
-from verdicts.records.review import ReviewDecision, ReviewSummary
+from verdicts.records.review import NeedReviewFile, ReviewDecision, ReviewSummary
+from verdicts.review.agreement import compare_reviewers
 from verdicts.review.spreadsheet import DECISION_WORDS, HEADS
 from verdicts.stats.rates import wilson
 
@@ -322,3 +324,46 @@ def test_a_reason_that_cannot_be_taught_is_refused(run, decision, reason, messag
     outcome = decide(run, json.dumps(row, ensure_ascii=False) + "\n")
     assert outcome.code == 2 and message in outcome.err
     assert not (run.folder / "review_decisions.jsonl").exists()
+
+
+def test_two_reviewers_are_compared_and_a_third_settles_what_they_dispute(run):
+    def said(name: str, words: dict[str, str]) -> Path:
+        rows = [ReviewDecision(ticket_key=key, decision=word, reviewer=name) for key, word in words.items()]
+        write_rows(run.folder / f"{name}.jsonl", rows)
+        return run.folder / f"{name}.jsonl"
+
+    keys = [
+        row.ticket_key for row in read_json(run.folder / "need_review.json", NeedReviewFile).missions[MISSION].tickets
+    ]
+    one = said("one", dict(zip(keys, ("label_wrong", "model_wrong", "model_wrong"), strict=False)))
+    two = said("two", dict(zip(keys, ("label_wrong", "label_wrong", "model_wrong", "unsure"), strict=False)))
+    table = run.folder / "disputed.csv"
+    outcome = call("review_apply", run_dir=run.folder, decisions=one, second=two, export=table)
+    assert outcome.code == 0, outcome.err
+    # two of three alike; by chance (1/3)(2/3) + (2/3)(1/3) = 4/9, so kappa = (6/9 - 4/9) / (5/9) = 0.4
+    assert "two reviewers: 2 of 3 tickets that both decided alike, Cohen's kappa 0.40; 1 disputed, 1 decided by" in (
+        outcome.err
+    )
+    assert f"disputed {keys[1]}: one: model_wrong; two: label_wrong" in outcome.err
+    kept = decided(run)
+    assert {key: row.decision for key, row in kept.items()} == {
+        keys[0]: "label_wrong",
+        keys[2]: "model_wrong",
+        keys[3]: "unsure",
+    }
+    assert kept[keys[0]].reviewer == "one, two"
+    text = table.read_text(encoding="utf-8-sig")
+    assert [row["工单"] for row in csv.DictReader(io.StringIO(text))] == [keys[1]]
+    assert decide(run, text.replace(f"{keys[1]},,", f"{keys[1]},标签错,").encode("utf-8-sig"), "third.csv").code == 0
+    assert decided(run)[keys[1]].decision == "label_wrong"
+
+
+def test_a_second_reviewer_without_a_first_is_refused(run):
+    write_rows(run.folder / "two.jsonl", [ReviewDecision(ticket_key="a::fail", decision="unsure")])
+    outcome = call("review_apply", run_dir=run.folder, second=run.folder / "two.jsonl")
+    assert outcome.code == 2 and "there is no first; name the first's with --decisions" in outcome.err
+
+
+def test_kappa_is_not_defined_where_one_word_alone_was_used():
+    said = {"a": ReviewDecision(ticket_key="a", decision="unsure")}
+    assert compare_reviewers(said, said).kappa is None and compare_reviewers(said, {}).both == 0

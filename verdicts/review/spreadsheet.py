@@ -32,6 +32,7 @@ HEADS = {
     "label": "人工标签", "fail_reasons": "不通过理由", "prediction": "模型判断",
     "reason": "模型理由",
     "log_odds_against_label": "标签存疑度", "times_queued": "入队次数", "summaries": "照片摘要",
+    "opinions": "两人意见",
 }  # fmt: skip
 DECISION_WORDS: dict[Decision, str] = {
     "label_wrong": "标签错",
@@ -84,7 +85,9 @@ def read_given(path: Path, known: Container[str]) -> dict[str, ReviewDecision]:
     return given
 
 
-def write_table(queue: Iterable[ReviewTicket], said: Mapping[str, ReviewDecision]) -> str:
+def write_table(
+    queue: Iterable[ReviewTicket], said: Mapping[str, ReviewDecision], opinions: Mapping[str, str] | None = None
+) -> str:
     """The queue as CSV text for a spreadsheet, a ticket a row in the order given, with what was decided already."""
     out = io.StringIO(newline="")
     table = csv.writer(out, lineterminator="\r\n")
@@ -99,6 +102,7 @@ def write_table(queue: Iterable[ReviewTicket], said: Mapping[str, ReviewDecision
             WORD[ticket.gt_label], "；".join(ticket.fail_reasons),
             WORD[ticket.pred_verdict], ticket.pred_reason, "" if odds is None else f"{odds:.2f}", ticket.times_queued,
             "\n".join(f"{number}. {text}" for number, text in enumerate(ticket.per_image.values(), start=1)),
+            (opinions or {}).get(ticket.ticket_key, ""),
         ]  # fmt: skip
         table.writerow([cell if isinstance(cell, int) else _shielded(cell) for cell in cells])
     return "\ufeff" + out.getvalue()  # Excel takes a file without BOM for its local code page
