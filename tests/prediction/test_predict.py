@@ -25,6 +25,8 @@ from verdicts.stage_b.prompts import load_prompts
 from verdicts.student import model
 from verdicts.student.batches import longest_first
 
+pytest.importorskip("torch", reason="the student needs torch: make setup-student")
+
 STUDENT = Path("data/miniature/student")
 RULES = guidance(1, G1="出现电线散乱则不通过")
 
