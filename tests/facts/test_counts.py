@@ -15,6 +15,8 @@ from verdicts.facts.counts import count_objects, render_stats
         ("标签/无法识别", 1),
         ('{"统计": [{"类别": "BBU设备", "品牌": {"华为": 2}, "可见性": {"完整": 1, "部分": 2}}]}', 3),
         ('{"统计": [{"类别": "RRU设备"}, {"类别": "标签", "可读性": {"不可读": 2}}]}', 3),
+        ('{"统计": [{"类别": "标签", "文本": {"A1": 2, "B": 1}, "可读性": {"不可读": 1}}]}', 4),
+        ('{"统计": [{"类别": "标签", "文本": {"A1": 2}, "可读性": {"清晰": 2}}]}', 2),
     ],
 )
 def test_objects_are_counted_once_however_many_attributes_they_have(summary, objects):

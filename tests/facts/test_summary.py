@@ -153,6 +153,16 @@ def test_what_all_objects_of_an_entry_have_is_told_with_each_of_its_facts():
     assert {fact.shared for fact in facts} == {(("可见性", "部分"),)}
 
 
+def test_a_readable_and_an_unreadable_label_of_one_entry_are_two_labels():
+    facts = read_summary('{"统计": [{"类别": "标签", "文本": {"A1": 1}, "可读性": {"不可读": 1}}]}').facts
+    assert [(fact.attributes, fact.shared) for fact in facts] == [
+        ((("文本", "A1"),), ()),
+        ((("可读性", "不可读"),), ()),
+    ]
+    alone = read_summary('{"统计": [{"类别": "标签", "文本": {"A1": 2}, "可读性": {"清晰": 2}}]}').facts
+    assert {fact.shared for fact in alone} == {(("文本", "A1"), ("可读性", "清晰"))}, "one label may be said to be both"
+
+
 @pytest.mark.parametrize(
     ("text", "facts"),
     [

@@ -1,8 +1,9 @@
 """How much the photos of a ticket show: a line of counts for a prompt that has a place for it."""
 
-from collections import Counter, defaultdict
+from collections import defaultdict
 from collections.abc import Mapping
 
+from verdicts.facts.json_summary import objects_among
 from verdicts.facts.summary import read_summary
 from verdicts.facts.words import DISTANCE
 
@@ -12,13 +13,12 @@ def count_objects(summary: str) -> int:
     read = read_summary(summary)
     if read.form == "irrelevant":
         return 0
-    # An entry of the JSON form counts its objects once for each attribute: the largest sum is how many there are.
-    entries: dict[int, Counter[str]] = defaultdict(Counter)
+    entries: dict[int, list[tuple[str, str, int]]] = defaultdict(list)
     for fact in read.facts:
         if fact.category not in ("", DISTANCE):
-            name = fact.attributes[0][0] if read.form == "json" and fact.attributes else ""
-            entries[fact.start][name] += fact.count
-    return sum(max(sums.values()) for sums in entries.values())
+            name, value = fact.attributes[0] if read.form == "json" and fact.attributes else ("", "")
+            entries[fact.start].append((name, value, fact.count))
+    return sum(map(objects_among, entries.values()))
 
 
 def render_stats(per_image: Mapping[str, str]) -> str:

@@ -5,11 +5,12 @@
 
 import json
 import re
-from collections.abc import Iterator
+from collections import Counter
+from collections.abc import Iterable, Iterator
 from typing import Any
 
 from verdicts.facts.fact import MAX_COUNT, Fact, SummaryFacts, as_count
-from verdicts.facts.words import REMARK
+from verdicts.facts.words import REMARK, TEXT, UNREADABLE
 
 _ENTRIES = re.compile(r'(?:"统计"\s*:\s*\[?|^\s*\[)\s*(?={)')  # one entry may stand without its list
 _GAP = re.compile(r"[\s,]*")
@@ -79,14 +80,27 @@ def _entry(entry: _Pairs, text: str, start: int) -> Iterator[Fact]:
     category = categories[0] if len(categories) == 1 else ""
     told = [(name, list(_counted(value))) for name, value in entry if name != _CATEGORY]
     told = [(name, [(value, n) for value, n in counted if n]) for name, counted in told]
-    total = max((sum(n for _, n in counted) for _, counted in told), default=0)
-    shared = tuple((name, counted[0][0]) for name, counted in told if len(counted) == 1 and counted[0][1] == total)
     single = [(name, value, n) for name, counted in told for value, n in counted]
+    total = objects_among(single)
+    shared = tuple((name, counted[0][0]) for name, counted in told if len(counted) == 1 and counted[0][1] == total)
     for name, value, n in single:
         yield Fact(category, ((name, value),), n, "", text, "", shared, start)
     if not single or not category:
         for one in categories:
             yield Fact(one, (), 1, "", text, "", (), start)
+
+
+def objects_among(told: Iterable[tuple[str, str, int]]) -> int:
+    """How many objects the (name, value, count) of one entry are said of: each name once of an object, at most.
+
+    A label has the text on it or the word that none can be read, never both: these are different labels.
+    """
+    sums = Counter[str]()
+    labels = 0
+    for name, value, n in told:
+        sums[name] += n
+        labels += n if name == TEXT or value in UNREADABLE else 0
+    return max(labels, *sums.values(), 0)
 
 
 def _counted(value: Any) -> Iterator[tuple[str, int]]:
