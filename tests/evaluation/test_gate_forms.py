@@ -8,9 +8,10 @@ import pytest
 from tests.support.forms import BOX, COUNTED, LINE, OUTLINE, SEEN, WAY, photos
 from tests.support.judging import GOOD, SUMMARY, Bench, answers
 from verdicts.base.jsonl import read_json
+from verdicts.evaluation.gate import retention_reasons
 from verdicts.evaluation.scores import METRICS
 from verdicts.facts.dense import DenseObject, render_objects
-from verdicts.records.evaluation import Evaluation, F1Record
+from verdicts.records.evaluation import Difference, Evaluation, F1Record
 from verdicts.stats.rates import wilson
 
 
@@ -41,7 +42,8 @@ def test_a_student_that_keeps_all_its_forms_passes_and_kinds_that_no_photo_has_a
     )
 
 
-# Two of 40 photos lose their part: 2 of 40 wanted are missed, and 2 of 40 given are wrong: F1 falls by 5 points.
+# Two of 40 photos lose their part: 2 of 40 wanted are missed, and 2 of 40 given are wrong: F1 falls by 5 points. With
+# each goes its one attribute: 2 of 120, 1.67 points.
 PLANTED = {
     "dense boxes F1": {"dense": [moved(BOX, 50), OUTLINE, WAY]},
     "dense polygons F1": {"dense": [BOX, moved(OUTLINE, 50), WAY]},
@@ -50,12 +52,28 @@ PLANTED = {
 
 
 @pytest.mark.parametrize("title", PLANTED)
-def test_a_loss_of_one_shape_alone_is_seen_and_named_alone(bench, title):
+def test_a_loss_of_one_shape_alone_is_seen_and_named_with_the_attributes_that_went_with_it(bench, title):
     worse = LINE + render_objects(PLANTED[title]["dense"])
     bench.write_answers("after", photos([COUNTED] * 40, [worse] * 2 + [SEEN] * 38))
     outcome = bench.gate()
     assert outcome.code == 1
-    assert bench.found().reasons == [f"{title} lost 5.00 points, its limit is 1: 100.00% before, 95.00% after"]
+    assert bench.found().reasons == [
+        f"{title} lost 5.00 points, its limit is 1: 100.00% before, 95.00% after",
+        "dense attribute F1 lost 1.67 points, its limit is 1: 100.00% before, 98.33% after",
+    ]
+
+
+def test_a_student_that_finds_more_and_says_as_much_wrongly_as_before_is_not_refused_for_it(bench):
+    """Before, 20 of 40 photos without a word wrong; after, all objects, and the new ones described wrongly."""
+    wrong = [thing._replace(desc=thing.desc.rpartition("=")[0] + "=别的") for thing in (BOX, OUTLINE, WAY)]
+    chat = [row for row in bench.answers("before") if row.task == "chat"]
+    half = photos([COUNTED] * 40, [SEEN] * 20 + [LINE + "{}"] * 20)
+    bench.write_answers("before", chat + [row for row in half if row.task != "chat"])
+    bench.write_answers("after", photos([COUNTED] * 40, [SEEN] * 20 + [LINE + render_objects(wrong)] * 20))
+    assert bench.gate().code == 0
+    found = bench.found().retention
+    assert (found["boxes_f1"].before, found["boxes_f1"].after) == (0.666667, 1.0)
+    assert (found["object_attributes_f1"].before, found["object_attributes_f1"].after) == (0.5, 0.5)
 
 
 def test_a_loss_of_attributes_alone_is_seen_and_named_alone(bench):
@@ -84,13 +102,18 @@ def test_remarks_are_shown_and_decide_nothing(bench):
     assert any(line.startswith("JSON remarks F1") and "-100.0" in line for line in outcome.out.splitlines())
 
 
-def test_a_metric_that_is_known_before_and_not_after_stops_the_student(bench):
-    """Where no object is found any more, no attribute is either."""
+def test_where_no_object_is_found_any_more_no_attribute_is_either(bench):
     bench.write_answers("after", photos([COUNTED] * 40, ["{}"] * 40))
     assert bench.gate().code == 1
-    assert (
-        "dense attribute F1 is unknown after, 100.00% before: nothing that was found has any" in bench.found().reasons
-    )
+    lost = "dense attribute F1 lost 100.00 points, its limit is 1: 100.00% before, 0.00% after"
+    assert lost in bench.found().reasons
+
+
+def test_a_metric_that_is_known_before_and_not_after_stops_the_student():
+    unknown = Difference(before=1.0, after=None, change=None, low=None, high=None)
+    assert retention_reasons({"json_f1": unknown}, 0.01) == [
+        "JSON summary F1 is unknown after, 100.00% before: nothing that was found has any"
+    ]
 
 
 def test_a_shape_that_no_photo_has_does_not_stop_a_student(bench):

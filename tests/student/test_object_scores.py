@@ -91,8 +91,26 @@ def test_category_and_attributes_are_judged_apart():
     assert score_objects(given, wanted).parts == {
         "polygons": F1(1, 2, 2),
         "lines": F1(1, 1, 1),
-        "attributes": F1(2, 3, 3),  # of the two that are found: 显示完整 and 捆扎整齐, not 华为
+        "attributes": F1(2, 4, 4),  # right: 显示完整, 捆扎整齐; wrong: 中兴, and 华为 of 挡风板, which is not found
     }
+
+
+def test_finding_another_object_cannot_lower_the_score_of_attributes():
+    wanted = [square("BBU设备/华为,显示完整"), square("BBU设备/中兴,显示完整", 200)]
+    one, more = [square("BBU设备/华为,显示完整")], [square("BBU设备/华为,只显示部分", 200)]
+    nothing = {"polygons": F1(0, 0, 2), "attributes": F1(0, 4, 4)}
+    assert score_objects([], wanted).parts == nothing
+    assert score_objects(one, wanted).parts["attributes"] == F1(2, 4, 4)
+    assert score_objects(one + more, wanted).parts["attributes"] == F1(2, 4, 4), "found, and nothing right said of it"
+    assert score_objects([*one, square("BBU设备/中兴,只显示部分", 200)], wanted).parts["attributes"] == F1(3, 4, 4)
+    elsewhere = [square("BBU设备/诺基亚,显示完整", 600)]
+    assert score_objects(one + elsewhere, wanted).parts == {"polygons": F1(1, 2, 2), "attributes": F1(2, 4, 4)}
+
+
+def test_words_too_many_of_a_found_object_count_against_attributes():
+    wanted = [square("BBU设备/华为"), square("挡风板", 200)]
+    given = [square("BBU设备/华为,显示完整"), square("挡风板/安装方向正确", 200)]
+    assert score_objects(given, wanted).parts["attributes"] == F1(1, 3, 1)
 
 
 def test_one_object_is_found_once_by_the_closest():

@@ -103,7 +103,8 @@ class DenseScores(Record):
     """Dense captions of photos; a malformed answer finds nothing.
 
     ``f1``: of wanted lists, same label and IoU at least 0.5. Of wanted objects: ``boxes_f1``, ``polygons_f1`` and
-    ``lines_f1``, same category in the same place; ``object_attributes_f1``, attributes of those that are found.
+    ``lines_f1``, same category in the same place; ``object_attributes_f1``, their attributes; those of one that is not
+    found count as said wrongly.
     """
 
     photos: int

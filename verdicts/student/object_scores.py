@@ -2,7 +2,8 @@
 
 An object is found where one of the same category lies in the same place, one to one, the best place first. Boxes and
 outlines are in the same place at an IoU of ``IOU``, a box counting as its outline. Lines are at a distance of at most
-``LINE_DISTANCE``. Attributes are compared among objects that are found. shapely is imported inside.
+``LINE_DISTANCE``. Attributes are counted over all wanted objects: of one that is not found, as many as it has count as
+said wrongly. So finding more objects cannot lower their score. shapely is imported inside.
 """
 
 import re
@@ -13,7 +14,7 @@ from typing import TYPE_CHECKING, NamedTuple
 from verdicts.facts.dense import DenseObject, Shape
 from verdicts.facts.text_summary import read_text_facts
 from verdicts.facts.words import REMARK
-from verdicts.student.photo_scores import F1, greedy
+from verdicts.student.photo_scores import F1, greedy, sum_f1
 
 if TYPE_CHECKING:
     from shapely.geometry.base import BaseGeometry
@@ -69,15 +70,18 @@ def score_objects(given: Sequence[DenseObject], wanted: Sequence[DenseObject]) -
     hits, asked = Counter(truth[j].part for j in found.values()), Counter(place.part for place in truth)
     seen = Counter(truth[found[i]].part if i in found else place.part for i, place in enumerate(mine))
     parts = {part: F1(hits[part], seen[part], asked[part]) for part in SHAPE_NAME.values() if seen[part] + asked[part]}
-    pairs = [(mine[i].words.attributes, truth[j].words.attributes) for i, j in found.items()]
-    attributes = F1(
-        sum((a & b).total() for a, b in pairs),
-        sum(a.total() for a, _ in pairs),
-        sum(b.total() for _, b in pairs),
-    )
+    by_wanted = {j: mine[i].words.attributes for i, j in found.items()}
+    attributes = sum_f1(_attributes(by_wanted.get(j), place.words.attributes) for j, place in enumerate(truth))
     if attributes.given + attributes.wanted:
         parts["attributes"] = attributes
     return ObjectScores(parts, sum(place.mended for place in places))
+
+
+def _attributes(given: Counter[tuple[str, str]] | None, wanted: Counter[tuple[str, str]]) -> F1:
+    """What is said of one wanted object; None where it is not found: as many words as it has, and none right."""
+    if given is None:
+        return F1(0, wanted.total(), wanted.total())
+    return F1((given & wanted).total(), given.total(), wanted.total())
 
 
 class _Place:
