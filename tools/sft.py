@@ -134,18 +134,10 @@ def learn(
     )
     names = adapted(layers, cfg.sft.targets)
     learner = StudentLoss(adapt(student, lora_config(layers, cfg.sft), names)).to(accelerator.device)
+    if learner.halves.why_not and accelerator.is_main_process:
+        cli.say(f"sft: every layer runs twice where rows are kept: {learner.halves.why_not}; lower sft.top_layers")
     state = output_dir / "state"
-    knobs = {name: value for name, value in cfg.sft.model_dump().items() if name not in CHANGES_NO_WEIGHT}
-    run = {
-        "sft": knobs,
-        "pixels": cfg.student.max_photo_pixels,
-        "base": base_hashes(base),
-        "train": rows.sha256,
-        "val": held_out.sha256,
-        "processes": accelerator.num_processes,
-    }
-    if rows.left_out or held_out.left_out:
-        run["left_out"] = [rows.too_long(), held_out.too_long()]
+    run = identity(cfg, rows, held_out, accelerator.num_processes)
     trainer = Trainer(learner, rows, cfg.sft, accelerator, state, run)
     there = (state / STATE).is_file()
     resumed = trainer.resume()
@@ -171,6 +163,23 @@ def learn(
     with writing(output_dir):
         write_results(learner.model, base, names, metrics, output_dir)
     return metrics
+
+
+def identity(cfg: "SftConfig", rows: "FusedFile", held_out: "FusedFile", processes: int) -> dict[str, Any]:
+    """What settles a run's bytes: a state of the same can be gone on from."""
+    from verdicts.sft.merge import base_hashes
+
+    run: dict[str, Any] = {
+        "sft": {name: value for name, value in cfg.sft.model_dump().items() if name not in CHANGES_NO_WEIGHT},
+        "pixels": cfg.student.max_photo_pixels,
+        "base": base_hashes(Path(cfg.student.model)),
+        "train": rows.sha256,
+        "val": held_out.sha256,
+        "processes": processes,
+    }
+    if rows.left_out or held_out.left_out:
+        run["left_out"] = [rows.too_long(), held_out.too_long()]
+    return run
 
 
 def set_up_torch(gpu: bool, cfg: "SftConfig") -> None:

@@ -25,6 +25,7 @@ from verdicts.base.progress import progress
 from verdicts.base.seeding import seeded_int
 from verdicts.base.whole_file import beside
 from verdicts.config.sections import SftSection
+from verdicts.sft.halves import Halves
 from verdicts.sft.rows import FusedFile
 from verdicts.sft.steps import StepPlan, learning_rate
 from verdicts.student.model import NOT_LEARNT
@@ -39,26 +40,30 @@ class StudentLoss(torch.nn.Module):
     One for each learnt token (natural log), in the batch's order.
 
     Padding is on the right, where causal attention never looks back from a token that counts; so there is no attention
-    mask. The output layer runs on learnt positions alone. What lies below the first adapted layer keeps no activations.
+    mask. The output layer runs on learnt positions alone. What lies below the first adapted layer runs once, keeps no
+    activations, and serves the student and the base (``halves``); ``share=False`` computes all of it for each.
 
     While training, tokens of ``kept`` have another loss: the divergence KL(base ‖ student) of what the student without
     its adapter would say there (Li and Hoiem, Learning without Forgetting, 2016). It is 0 where nothing was forgotten,
     where the loss of an answer would pull at what the base cannot know better.
     """
 
-    def __init__(self, model: Any) -> None:
+    def __init__(self, model: Any, share: bool = True) -> None:
         super().__init__()
         self.model = model  # a PeftModel
+        self.halves = Halves(model)
+        self.share = share and not self.halves.why_not
 
     def forward(self, batch: dict[str, torch.Tensor], kept: torch.Tensor | None = None) -> torch.Tensor:
         """Losses [learnt tokens] of a batch of ``Encoder.batch``, padded right; ``kept``: which of them are kept."""
         targets = batch["labels"][:, 1:]  # a position predicts the id behind it
         learnt = targets != NOT_LEARNT
-        wanted, hidden, base = targets[learnt], self._hidden(batch, learnt), None
+        lower = self.halves.lower(batch) if self.share else None
+        wanted, hidden, base = targets[learnt], self._hidden(batch, learnt, lower), None
         if kept is not None and kept.any():
             # The base is the same model with its adapter off: no second copy of the weights, no gradient through it.
             with torch.no_grad(), self.model.disable_adapter():
-                base = self._hidden(batch, learnt)
+                base = self._hidden(batch, learnt, lower)
         at_once = max(1, LOGITS_AT_ONCE // self.model.get_base_model().lm_head.out_features)
         if len(wanted) <= at_once:
             return self._losses(hidden, wanted, base, kept)
@@ -72,10 +77,13 @@ class StudentLoss(torch.nn.Module):
             ]
         )
 
-    def _hidden(self, batch: dict[str, torch.Tensor], learnt: torch.Tensor) -> torch.Tensor:
+    def _hidden(self, batch: dict[str, torch.Tensor], learnt: torch.Tensor, lower: torch.Tensor | None) -> torch.Tensor:
         """The top layer's output [learnt tokens, width] at the positions before learnt tokens."""
-        given = {name: value for name, value in batch.items() if name not in ("labels", "attention_mask")}
-        hidden: torch.Tensor = self.model.get_base_model().model(**given, use_cache=False).last_hidden_state
+        if lower is None:
+            given = {name: value for name, value in batch.items() if name not in ("labels", "attention_mask")}
+            hidden: torch.Tensor = self.model.get_base_model().model(**given, use_cache=False).last_hidden_state
+        else:
+            hidden = self.halves.upper(lower, batch)
         return hidden[:, :-1][learnt]
 
     def _losses(
