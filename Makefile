@@ -24,7 +24,9 @@ DATA ?=## training rows of another team, for make import: a JSONL file, or a fol
 GUIDANCE ?=## guidance.json of another team or run, for make import-guidance
 NAME ?=## name of what make import makes, data/<name>/, of the mix of make new-fusion, of a folder of make predict
 TICKETS ?=## new tickets for make predict, without labels: summaries (JSONL), a folder of groups, or a manifest
-CHECKPOINT ?=## the student that make predict asks; else checkpoints/<FUSION>/merged, or the model set's
+CHECKPOINT ?=## the student of make predict and make serve; else checkpoints/<FUSION>/merged, or the model set's
+HOST ?= 127.0.0.1## where make serve listens: this machine alone
+PORT ?= 8000## where make serve listens; 0: any port that is free
 LAUNCH ?=## how make sft starts, for several GPUs: '.venv/bin/accelerate launch --multi_gpu'
 CONFIG ?=## one more YAML laid over the configuration; a run keeps the one it was made with
 REMAKE ?=## 1: a run is made again with what is named now, where it was made with something else
@@ -40,12 +42,12 @@ ROOM ?=## the folder of tests/ that make test runs; all without it
 # Values that a user names stay as they are written, never read as make's language, and reach recipes through the
 # environment alone: they may hold blanks, quotes, $ and #. make/names.py checks names that become parts of targets.
 USER := MISSION MODELS RUN RUNS STAGE_A PHOTOS FUSION DECISIONS HELD_OUT DATA NAME GUIDANCE LAUNCH CONFIG REMAKE QUIET \
-  FILE AUDIT JOBS A B DEV ROOM TICKETS CHECKPOINT
+  FILE AUDIT JOBS A B DEV ROOM TICKETS CHECKPOINT HOST PORT
 # Those of them that are set on the command line or in the environment.
 NAMED := $(foreach v,$(USER),$(if $(filter command environment,$(origin $(v))),$(v)))
 $(foreach v,$(NAMED),$(eval override $(v) := $$(value $(v))))
 export $(NAMED)
-export HELD_OUT MISSION AUDIT JOBS DATA NAME GUIDANCE TICKETS CHECKPOINT
+export HELD_OUT MISSION AUDIT JOBS DATA NAME GUIDANCE TICKETS CHECKPOINT HOST PORT
 # The run's folder.
 R := $(RUNS)/$(RUN)/$(MISSION)
 export RUN_LOG := $(abspath $(R)/run.log)
@@ -88,9 +90,9 @@ include make/demo.mk
 .PHONY: test test-fast lint bench chaos worlds student-worlds schemas miniature-teacher miniature-student clean
 # The tests, in two processes. They start makes of their own, which must not take this one for their owner.
 PYTEST = env -u MAKE_ROOT $(PY) -m pytest -n 2 --dist loadfile
-test: | $(READY_ECOSYSTEM) ## 6.1 run the tests, or those of one folder: make test ROOM=guidance
+test: | $(READY_ECOSYSTEM) $(READY_SERVE) ## 6.1 run the tests, or those of one folder: make test ROOM=guidance
 	@$(PYTEST) $${ROOM:+"tests/$$ROOM"}
-test-fast: | $(READY_ECOSYSTEM) ## 6.2 run the quick tests (under a minute)
+test-fast: | $(READY_ECOSYSTEM) $(READY_SERVE) ## 6.2 run the quick tests (under a minute)
 	@$(PYTEST) -m unit
 # for types mypy reads the student's packages too
 lint: | $(READY_STUDENT) ## 6.3 check style, layout and types (ruff, mypy); settings are in pyproject.toml

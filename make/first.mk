@@ -7,7 +7,7 @@ quoted = '$(subst ','\'',$(1))'
 # What make/names.py is told: targets with a help text, variables on the command line, known variables, their values.
 TARGETS := $(shell sed -n 's/^\([a-z][a-z_-]*\):.*\#\# .*/\1/p' Makefile make/*.mk)
 GIVEN := $(foreach v,$(.VARIABLES),$(if $(filter command,$(origin $(v))),$(v)))
-KNOWN := $(USER) PYTHON VENV PY READY READY_STUDENT READY_ECOSYSTEM CMAKE_ARGS GRAPH
+KNOWN := $(USER) PYTHON VENV PY READY READY_STUDENT READY_ECOSYSTEM READY_SERVE CMAKE_ARGS GRAPH
 VALUES = $(foreach v,$(filter-out LAUNCH REMAKE QUIET DEV,$(USER)),$(call quoted,$(v)=$($(v))))
 ifeq (,$(shell command -v $(PYTHON)))
 $(error $(NO_PYTHON))
@@ -69,6 +69,12 @@ guard: | $(READY) ## 5.3 count how often the guard fires on labelled tickets, ri
 	@$(call on_tickets,guard,$${AUDIT:+--audit "$$AUDIT"} --output "$(R).guard.json")
 placebo: | $(READY) ## 5.2 learn from permuted labels: how many rules are accepted, how many survive
 	@$(call measure,placebo,)
+
+# -- in use: the student behind an endpoint. No run is held meanwhile: others may work on it.
+.PHONY: serve
+serve: | $(READY_SERVE) ## 4.8 serve the taught student to OpenAI clients until Ctrl-C (CHECKPOINT, HOST, PORT)
+	@RUN_LOG= $(call TOOL,serve) --run-dir $(R) --host "$$HOST" --port "$$PORT" $${CHECKPOINT:+--student "$$CHECKPOINT"} \
+	  $(call named,FUSION,--fusion)
 
 # -- training rows of another team, brought into our form
 .PHONY: import

@@ -34,6 +34,7 @@ PATHS = (
 PLAIN_NAME = re.compile(r"[\w][\w.+@-]*")
 PLAIN_FOLDER = re.compile(r"[\w.+@/-]+")
 SLUG = re.compile(r"[a-z0-9_]+")
+HOST = re.compile(r"[\w.:-]+")
 CONTROL = re.compile(r"[\x00-\x1f\x7f-\x9f\u2028\u2029]")
 
 
@@ -69,6 +70,10 @@ def shape(name, value):
         return None
     if name in NAMES and not PLAIN_NAME.fullmatch(value):
         return "is no plain name; use letters, digits, and . _ - + @ behind the first (no blank, no slash)"
+    if name == "PORT" and not (value.isascii() and value.isdigit() and int(value) < 65536):
+        return "is no port; write a number up to 65535, or 0 for any that is free"
+    if name == "HOST" and not HOST.fullmatch(value):
+        return "is no address; write one like 127.0.0.1, or 0.0.0.0 for all of this machine"
     if name == "MISSION" and not SLUG.fullmatch(value):
         return "is no mission slug; use small letters, digits and _"
     if name == "RUNS" and not PLAIN_FOLDER.fullmatch(value):

@@ -8,15 +8,18 @@ PY := $(VENV)/bin/python
 READY := $(VENV)/.ready
 READY_STUDENT := $(VENV)/.ready-student
 READY_ECOSYSTEM := $(VENV)/.ready-ecosystem
+READY_SERVE := $(VENV)/.ready-serve
 NO_PYTHON = no $(PYTHON) here: install Python 3.11 or newer (Debian and Ubuntu: apt install python3 python3-venv)
 # The command that sets up; it says so where there is no Python to run it.
 SETUP = $(or $(shell command -v $(PYTHON)),$(error $(NO_PYTHON))) make/setup.py --venv $(VENV)
 
-.PHONY: setup setup-student
+.PHONY: setup setup-student setup-serve
 setup: ## 1.2 set up .venv for the text path and the tests; CMAKE_ARGS=-DGGML_CUDA=ON compiles for a GPU
 	@$(SETUP)
 setup-student: $(READY) ## 1.4 add what fine-tuning needs: torch, transformers, peft (gigabytes with torch for CUDA)
 	@$(SETUP) --extra student
+setup-serve: $(READY_STUDENT) ## 1.5 add what make serve needs: fastapi, uvicorn, openai
+	@$(SETUP) --extra serve
 
 $(READY): constraints.txt pyproject.toml $(wildcard make/setup*.py) make/llama.cmake
 	@$(SETUP)
@@ -24,3 +27,5 @@ $(READY_STUDENT): constraints.txt pyproject.toml | $(READY)
 	@$(SETUP) --extra student
 $(READY_ECOSYSTEM): constraints.txt pyproject.toml | $(READY_STUDENT)
 	@$(SETUP) --extra ecosystem
+$(READY_SERVE): constraints.txt pyproject.toml | $(READY_STUDENT)
+	@$(SETUP) --extra serve

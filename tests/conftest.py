@@ -35,6 +35,8 @@ SLOW = {
     "runs/test_make_graph",
     "runs/test_plan",
     "runs/test_why",
+    "serving/test_serve",
+    "serving/test_view",
     "sft/test_sft",
     "student/test_model",
     "student/test_summarize",

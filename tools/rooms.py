@@ -24,7 +24,7 @@ FLOORS = [
     ["student", "rounds"],
     ["corpus", "guidance"],
     ["sft", "evaluation", "measure", "importing", "prediction"],
-    ["runs"],
+    ["runs", "serving"],
     ["report"],
 ]
 WIDTH, STOREY = 760, 78  # of the picture and of a floor, in pixels

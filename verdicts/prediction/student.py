@@ -52,10 +52,7 @@ class VerdictStudent:
         ``run``: ``runs/<RUN>/<MISSION>``. ``student``: a checkpoint folder, ``checkpoints/<name>/merged``.
         """
         folder = Path(run)
-        if not (section := folder / "config" / "predict.yaml").is_file():
-            raise mistake("no such file", "run make predict for this run once: it writes it", path=section)
-        cfg = read_section(section, PredictConfig)
-        return cls(cfg, folder / "guidance.json", Path(student) if student else None)
+        return cls(predict_section(folder), folder / "guidance.json", Path(student) if student else None)
 
     @cached_property
     def model(self) -> Student:
@@ -125,6 +122,13 @@ class VerdictStudent:
         for ticket in tickets:
             answered = next(answers) if ticket.per_image else None
             yield decide(ticket, answered, self.cfg.predict, self.cfg.fail_first)
+
+
+def predict_section(run: Path) -> PredictConfig:
+    """What a run says of predict. Raises UserError where it does not."""
+    if not (section := run / "config" / "predict.yaml").is_file():
+        raise mistake("no such file", "run make predict for this run once: it writes it", path=section)
+    return read_section(section, PredictConfig)
 
 
 def upright(photo: "Image.Image") -> "Image.Image":

@@ -5,6 +5,7 @@ read into a processor without videos: same pixels, same ids. Nothing here is imp
 """
 
 import json
+from functools import lru_cache
 from pathlib import Path
 from typing import Any
 
@@ -23,12 +24,20 @@ def load_processor(folder: Path | str) -> Any:
 
 def load_photo_processor(folder: Path | str) -> Any:
     """The same processor without its video part."""
+    processor = photo_processor().from_pretrained(folder, trust_remote_code=False)
+    processor.chat_template = _template(Path(folder), processor.tokenizer)
+    return processor
+
+
+@lru_cache(maxsize=1)
+def photo_processor() -> Any:
+    """Qwen3-VL's processor for text and photos, a class whose pixels come from Pillow."""
     from transformers import AutoTokenizer
     from transformers.models.qwen2_vl.image_processing_pil_qwen2_vl import Qwen2VLImageProcessorPil
     from transformers.models.qwen3_vl.processing_qwen3_vl import Qwen3VLProcessor
 
     class PhotoProcessor(Qwen3VLProcessor):
-        """Qwen3-VL's processor for text and photos."""
+        """Qwen3-VL's processor without its video part."""
 
         def __init__(self, image_processor: Any = None, tokenizer: Any = None, chat_template: str | None = None):
             super().__init__(  # type: ignore[no-untyped-call]  # untyped there
@@ -39,9 +48,21 @@ def load_photo_processor(folder: Path | str) -> Any:
         def get_attributes(cls) -> list[str]:
             return ["image_processor", "tokenizer"]
 
-    tokenizer = AutoTokenizer.from_pretrained(folder, trust_remote_code=False)
-    return PhotoProcessor(
-        Qwen2VLImageProcessorPil.from_pretrained(folder), tokenizer, chat_template=_template(Path(folder), tokenizer)
+        @classmethod
+        def from_pretrained(cls, place: Path | str, **how: Any) -> Any:  # type: ignore[override]  # narrower
+            tokenizer = AutoTokenizer.from_pretrained(place, **how)
+            photos = Qwen2VLImageProcessorPil.from_pretrained(place, **how)
+            return cls(photos, tokenizer, chat_template=tokenizer.chat_template)
+
+    return PhotoProcessor
+
+
+def register_photo_processor() -> None:
+    """Let the stock AutoProcessor read a Qwen3-VL folder that names no processor class by ``photo_processor``."""
+    from transformers import AutoProcessor, Qwen3VLConfig
+
+    AutoProcessor.register(  # type: ignore[no-untyped-call]  # untyped there
+        Qwen3VLConfig, photo_processor(), exist_ok=True
     )
 
 

@@ -35,8 +35,8 @@ _UNFIT = (
 )
 _FOR_ALL = (
     "model_not_found", "model not found", "model not exist", "model does not exist", "no such model", "invalid model",
-    "unknown model", "invalid_api_key", "invalid api key", "incorrect api key", "insufficient_quota", "arrearage",
-    "insufficient balance",
+    "unknown model", "server is pinned to", "invalid_api_key", "invalid api key", "incorrect api key",
+    "insufficient_quota", "arrearage", "insufficient balance",
 )  # fmt: skip
 # a field of the request that a server may not know -> how its refusal names it
 OPTIONAL = {
