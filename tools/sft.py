@@ -23,14 +23,25 @@ from verdicts.base.errors import UserError, mistake
 from verdicts.command import cli
 
 # knobs that a state to go on from need not share
-CHANGES_NO_WEIGHT = {"save_steps", "log_steps", "max_tokens", "long_rows", "max_left_out", "allow_one_sided"}
+CHANGES_NO_WEIGHT = {
+    "save_steps",
+    "log_steps",
+    "max_tokens",
+    "long_rows",
+    "max_left_out",
+    "allow_one_sided",
+    "cache_gb",
+    "cache_folder",
+}
 
 if TYPE_CHECKING:
+    from accelerate import Accelerator
     from peft import PeftModel
 
     from verdicts.config.tools import SftConfig
+    from verdicts.sft.frozen_rows import FrozenRows
     from verdicts.sft.rows import FusedFile
-    from verdicts.sft.train import Trainer
+    from verdicts.sft.train import StudentLoss, Trainer
 
 
 def main(
@@ -134,19 +145,21 @@ def learn(
     )
     names = adapted(layers, cfg.sft.targets)
     learner = StudentLoss(adapt(student, lora_config(layers, cfg.sft), names)).to(accelerator.device)
-    if learner.halves.why_not and accelerator.is_main_process:
-        cli.say(f"sft: every layer runs twice where rows are kept: {learner.halves.why_not}; lower sft.top_layers")
     state = output_dir / "state"
     run = identity(cfg, rows, held_out, accelerator.num_processes)
-    trainer = Trainer(learner, rows, cfg.sft, accelerator, state, run)
+    frozen = frozen_rows(cfg, learner, accelerator)
+    trainer = Trainer(learner, rows, cfg.sft, accelerator, state, run, frozen)
     there = (state / STATE).is_file()
     resumed = trainer.resume()
     if accelerator.is_main_process and (resumed or there):
         say_where_it_begins(trainer, state, resumed)
     if trainer.before is None:
-        trainer.before = val_losses(learner, held_out, accelerator, cfg.sft.batch_rows, "before")
+        trainer.before = val_losses(learner, held_out, accelerator, cfg.sft.batch_rows, "before", frozen)
     trainer.train()
-    after = val_losses(learner, held_out, accelerator, cfg.sft.batch_rows, "after")
+    after = val_losses(learner, held_out, accelerator, cfg.sft.batch_rows, "after", frozen)
+    if frozen is not None:
+        frozen.cache.wait()
+        cli.say(f"sft: frozen layers of rows: {frozen.cache.said()}")
     accelerator.end_training()
     _KEPT_TO_THE_END.append((learner, trainer, accelerator))
     if not accelerator.is_main_process:
@@ -165,6 +178,22 @@ def learn(
     return metrics
 
 
+def frozen_rows(cfg: "SftConfig", learner: "StudentLoss", accelerator: "Accelerator") -> "FrozenRows | None":
+    """What reads and keeps the frozen layers' states of rows; None without ``sft.cache_gb``, or where it cannot be."""
+    from verdicts.sft.frozen_rows import FrozenRows, what_settles
+    from verdicts.sft.row_cache import RowCache
+
+    if (why_not := learner.halves.why_not) and accelerator.is_main_process:
+        cached = " and sft.cache_gb is not used" if cfg.sft.cache_gb else ""
+        cli.say(f"sft: every layer runs twice where rows are kept{cached}: {why_not}; lower sft.top_layers")
+    if why_not or not cfg.sft.cache_gb:
+        return None
+    share = accelerator.process_index, accelerator.num_processes
+    cache = RowCache(Path(cfg.sft.cache_folder), int(cfg.sft.cache_gb * 10**9), share)
+    settled = what_settles(Path(cfg.student.model), learner, cfg.student.max_photo_pixels)
+    return FrozenRows(learner, cache, settled, accelerator.autocast)
+
+
 def identity(cfg: "SftConfig", rows: "FusedFile", held_out: "FusedFile", processes: int) -> dict[str, Any]:
     """What settles a run's bytes: a state of the same can be gone on from."""
     from verdicts.sft.merge import base_hashes
@@ -177,6 +206,8 @@ def identity(cfg: "SftConfig", rows: "FusedFile", held_out: "FusedFile", process
         "val": held_out.sha256,
         "processes": processes,
     }
+    if cfg.sft.cache_gb:  # then rows are computed alone, which rounds otherwise
+        run["rows_alone"] = True
     if rows.left_out or held_out.left_out:
         run["left_out"] = [rows.too_long(), held_out.too_long()]
     return run

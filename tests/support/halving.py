@@ -8,6 +8,7 @@ from verdicts.base.jsonl import write_rows
 from verdicts.config.load import load
 
 if TYPE_CHECKING:
+    from verdicts.sft.row_cache import RowCache
     from verdicts.sft.train import Trainer
 
 STUDENT = Path("data/miniature/student")
@@ -29,12 +30,18 @@ def rows_with_photos(folder: Path) -> Path:
     return folder / "rows.jsonl"
 
 
-def trainer_on(rows: Path, folder: Path, *, share: bool = True, **changes: object) -> "Trainer":
-    """A trainer on these rows, with a state in ``folder``; ``share``: the frozen layers run once for both passes."""
+def trainer_on(
+    rows: Path, folder: Path, *, share: bool = True, cache: "RowCache | None" = None, **changes: object
+) -> "Trainer":
+    """A trainer on these rows, with a state in ``folder``.
+
+    ``share``: the frozen layers run once for both passes; ``cache``: and keep what they say of rows there.
+    """
     import torch
     from accelerate import Accelerator
     from transformers import AutoModelForImageTextToText
 
+    from verdicts.sft.frozen_rows import FrozenRows, what_settles
     from verdicts.sft.lora import adapt, adapted, lora_config, top_layers
     from verdicts.sft.rows import FusedFile
     from verdicts.sft.train import StudentLoss, Trainer
@@ -47,7 +54,9 @@ def trainer_on(rows: Path, folder: Path, *, share: bool = True, **changes: objec
     torch.manual_seed(1)
     base = AutoModelForImageTextToText.from_pretrained(STUDENT, dtype=torch.float32)
     learner = StudentLoss(adapt(base, lora_config(layers, section), adapted(layers, section.targets)), share)
-    return Trainer(learner, FusedFile(rows, Encoder(STUDENT), 400), section, Accelerator(cpu=True), folder, {})
+    one = Accelerator(cpu=True)
+    frozen = cache and FrozenRows(learner, cache, what_settles(STUDENT, learner, 0), one.autocast)
+    return Trainer(learner, FusedFile(rows, Encoder(STUDENT), 400), section, one, folder, {}, frozen)
 
 
 def learnt(trainer: "Trainer") -> dict[str, bytes]:

@@ -48,6 +48,8 @@ _CONSTANTS: list[dict[str, dict[str, Any]]] = [{
     "reflect": {"show_reasons": True, "reason_chars": 120, "details": {
         "reason_text": r"[A-Za-z]+-?\d[A-Za-z0-9-]*|\d\w*-[A-Za-z0-9-]{2,}|[一-鿿]{2}(?:站|局|机房)",
     }},
+}, {
+    "sft": {"cache_gb": 0.0, "cache_folder": ".cache/sft"},
 }]  # fmt: skip
 # sections that a tool's file did not have before
 _SECTIONS: dict[str, dict[str, Any]] = {

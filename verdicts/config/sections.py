@@ -287,6 +287,8 @@ class SftSection(Section):
     save_steps: Count
     log_steps: Count
     allow_one_sided: bool
+    cache_gb: Annotated[float, Field(ge=0)]
+    cache_folder: str
     seed: int
 
 

@@ -1,7 +1,7 @@
 """A student's language model in two halves: the frozen layers below the first that learns, and the layers above.
 
 What comes out of the lower half depends on the row alone: it is the same with the adapter on and off, at the first step
-and at the last. So a step computes it once for both, and verdicts/sft/lower_cache.py may keep it on disk.
+and at the last. So a step computes it once for both, and verdicts/sft/row_cache.py may keep it on disk.
 """
 
 import copy
@@ -39,19 +39,20 @@ class Halves:
         )
         self._upper = _with_parts(whole.language_model, layers=layers[self.first :])
 
+    def places(self, batch: Mapping[str, torch.Tensor]) -> torch.Tensor | None:
+        """Where tokens stand [3, rows, ids]: time, height and width. None without photos: one after another."""
+        given = {name: value for name, value in _given(batch).items() if name != "pixel_values"}
+        found: torch.Tensor | None = self._lower.compute_3d_position_ids(inputs_embeds=None, **given)
+        return found
+
     @torch.no_grad()
-    def lower(self, batch: Mapping[str, torch.Tensor]) -> torch.Tensor:
+    def lower(self, batch: Mapping[str, torch.Tensor], places: torch.Tensor | None) -> torch.Tensor:
         """What goes into the first layer that learns [rows, ids, width]: photos, embeddings, the layers below."""
-        hidden: torch.Tensor = self._lower(**_given(batch), use_cache=False).last_hidden_state
+        hidden: torch.Tensor = self._lower(**_given(batch), position_ids=places, use_cache=False).last_hidden_state
         return hidden
 
-    def upper(self, lower: torch.Tensor, batch: Mapping[str, torch.Tensor]) -> torch.Tensor:
-        """The last layer's output, normed, [rows, ids, width], of what ``lower`` gave for the batch.
-
-        Of the batch it reads ids, which of them are photos', and the photos' grids: where tokens stand.
-        """
-        given = {name: value for name, value in _given(batch).items() if name != "pixel_values"}
-        places = self._lower.compute_3d_position_ids(inputs_embeds=lower, **given)
+    def upper(self, lower: torch.Tensor, places: torch.Tensor | None) -> torch.Tensor:
+        """The last layer's output, normed, [rows, ids, width], of what ``lower`` gave."""
         hidden: torch.Tensor = self._upper(inputs_embeds=lower, position_ids=places, use_cache=False).last_hidden_state
         return hidden
 

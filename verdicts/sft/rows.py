@@ -10,6 +10,7 @@ from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from verdicts.base.digests import digest_of_path
 from verdicts.base.errors import UserError, mistake
 from verdicts.base.progress import progress
 from verdicts.corpus.rows import FusedRow, check_photos, only_verdict, parse_line, stated_verdict, stream
@@ -99,11 +100,21 @@ class FusedFile:
 
     def encode(self, index: int) -> "Encoded":
         """A row's ids and pixels."""
+        return self.encoder.encode(_conversation(self._row(index)))
+
+    def encode_ids(self, index: int) -> tuple["Encoded", list[str]]:
+        """A row's ids without pixels, and a digest of each photo's file: no photo is decoded."""
+        row, line = self._row(index), self.facts[index].line
+        counts = [self._photo_tokens(image, line, at) for at, image in enumerate(row.images)]
+        encoded = self.encoder.encode(_conversation(row), seen=PhotoInputs(None, None, counts))
+        return encoded, [digest_of_path(Path(image)) for image in row.images]
+
+    def _row(self, index: int) -> FusedRow:
         fact = self.facts[index]
         with open(self.path, "rb") as file:
             file.seek(fact.offset)
             raw = file.read(fact.size)
-        return self.encoder.encode(_conversation(parse_line(raw, FusedRow, self.path, fact.line)))
+        return parse_line(raw, FusedRow, self.path, fact.line)
 
     def check_both_sides(self) -> None:
         """Raise UserError where all chat rows that state a verdict state the same one."""

@@ -25,6 +25,7 @@ from verdicts.base.progress import progress
 from verdicts.base.seeding import seeded_int
 from verdicts.base.whole_file import beside
 from verdicts.config.sections import SftSection
+from verdicts.sft.frozen_rows import FrozenRows
 from verdicts.sft.halves import Halves
 from verdicts.sft.rows import FusedFile
 from verdicts.sft.steps import StepPlan, learning_rate
@@ -55,15 +56,16 @@ class StudentLoss(torch.nn.Module):
         self.share = share and not self.halves.why_not
 
     def forward(self, batch: dict[str, torch.Tensor], kept: torch.Tensor | None = None) -> torch.Tensor:
-        """Losses [learnt tokens] of a batch of ``Encoder.batch``, padded right; ``kept``: which of them are kept."""
+        """Losses [learnt tokens] of a batch, padded right; ``kept``: which of them are kept.
+
+        The batch is of ``Encoder.batch``, or labels and what ``FrozenRows.batch`` gives.
+        """
         targets = batch["labels"][:, 1:]  # a position predicts the id behind it
         learnt = targets != NOT_LEARNT
-        lower = self.halves.lower(batch) if self.share else None
-        wanted, hidden, base = targets[learnt], self._hidden(batch, learnt, lower), None
+        batch = self._with_lower(batch)
+        wanted, hidden, base = targets[learnt], self._hidden(batch, learnt), None
         if kept is not None and kept.any():
-            # The base is the same model with its adapter off: no second copy of the weights, no gradient through it.
-            with torch.no_grad(), self.model.disable_adapter():
-                base = self._hidden(batch, learnt, lower)
+            base = batch["base"] if "base" in batch else self._base(batch, learnt)
         at_once = max(1, LOGITS_AT_ONCE // self.model.get_base_model().lm_head.out_features)
         if len(wanted) <= at_once:
             return self._losses(hidden, wanted, base, kept)
@@ -77,14 +79,39 @@ class StudentLoss(torch.nn.Module):
             ]
         )
 
-    def _hidden(self, batch: dict[str, torch.Tensor], learnt: torch.Tensor, lower: torch.Tensor | None) -> torch.Tensor:
+    def _with_lower(self, batch: dict[str, torch.Tensor]) -> dict[str, Any]:
+        """The batch with what goes into the first layer that learns, unless all layers are to run for each pass."""
+        if "lower" in batch or not self.share:
+            return batch
+        places = self.halves.places(batch)
+        return batch | {"lower": self.halves.lower(batch, places), "places": places}
+
+    def _hidden(self, batch: dict[str, Any], learnt: torch.Tensor) -> torch.Tensor:
         """The top layer's output [learnt tokens, width] at the positions before learnt tokens."""
-        if lower is None:
-            given = {name: value for name, value in batch.items() if name not in ("labels", "attention_mask")}
-            hidden: torch.Tensor = self.model.get_base_model().model(**given, use_cache=False).last_hidden_state
+        if "lower" in batch:
+            hidden = self.halves.upper(batch["lower"], batch["places"])
         else:
-            hidden = self.halves.upper(lower, batch)
+            given = {name: value for name, value in batch.items() if name not in ("labels", "attention_mask")}
+            hidden = self.model.get_base_model().model(**given, use_cache=False).last_hidden_state
         return hidden[:, :-1][learnt]
+
+    @torch.no_grad()
+    def _base(self, batch: dict[str, Any], learnt: torch.Tensor) -> torch.Tensor:
+        """As ``_hidden``, of the base: the same model with its adapter off, so no second copy of the weights."""
+        with self.model.disable_adapter():
+            return self._hidden(batch, learnt)
+
+    @torch.no_grad()
+    def frozen(self, batch: dict[str, torch.Tensor], base: bool) -> dict[str, torch.Tensor]:
+        """The frozen states of a batch of one row, as ``FrozenRows`` keeps them; the base's output with ``base``."""
+        whole = self._with_lower(batch)
+        lower, places = whole["lower"], whole["places"]
+        if places is None:
+            places = torch.arange(lower.shape[1], device=lower.device).expand(3, 1, -1)
+        states = {"lower": lower[0], "places": places[:, 0]}
+        if base:
+            states["base"] = self._base(whole, batch["labels"][:, 1:] != NOT_LEARNT)
+        return states
 
     def _losses(
         self, hidden: torch.Tensor, wanted: torch.Tensor, base: torch.Tensor | None, kept: torch.Tensor | None
@@ -114,36 +141,61 @@ def _parts_of(part: slice, *tensors: torch.Tensor | None) -> list[torch.Tensor |
 
 
 class Minibatch:
-    """Rows as tensors on the device, and for each learnt token its weight and whether it is of a task that is kept."""
+    """Rows as tensors on the device, and for each learnt token its weight and whether it is of a task that is kept.
+
+    With ``frozen`` the frozen layers' states are looked up, and ``complete`` must be called before the rest is used.
+    """
 
     def __init__(
-        self, rows: FusedFile, picked: Sequence[int], device: torch.device, kept_tasks: Sequence[str] = ()
+        self,
+        rows: FusedFile,
+        picked: Sequence[int],
+        device: torch.device,
+        kept_tasks: Sequence[str] = (),
+        frozen: FrozenRows | None = None,
     ) -> None:
         facts = [rows.facts[index] for index in picked]
-        self.tensors = {
-            name: value.to(device)
-            for name, value in rows.encoder.batch([rows.encode(index) for index in picked], left=False).items()
-        }
+        self.rows, self.device, self.frozen = rows, device, frozen
+        self.found = [
+            frozen.look_up(rows, index, fact.task in kept_tasks)
+            for index, fact in zip(picked, facts, strict=True)
+            if frozen is not None
+        ]
+        encoded = [row.encoded for row in self.found] or [rows.encode(index) for index in picked]
+        batch = rows.encoder.batch(encoded, left=False)
+        self.tensors = {name: value.to(device) for name, value in batch.items() if frozen is None or name == "labels"}
         self.weights = torch.cat([torch.full((fact.learnt,), fact.weight) for fact in facts]).to(device)
         self.kept = torch.cat([torch.full((fact.learnt,), fact.task in kept_tasks) for fact in facts]).to(device)
         self.tasks = [(fact.task, fact.learnt) for fact in facts]
 
+    def complete(self) -> "Minibatch":
+        """The same, with the states that were not found computed: in the thread that has the model."""
+        if self.frozen is not None and self.found:
+            self.tensors |= self.frozen.batch(self.rows, self.found, self.device)
+            self.found = []
+        return self
+
 
 def prefetch(make: Callable[[Any], Minibatch], wanted: Iterator[Any]) -> Iterator[Minibatch]:
-    """Make batches in order, the next one in a thread while the caller works on the last."""
+    """Make batches in order, the next one in a thread while the caller works on the last. Each comes complete."""
     # A thread is enough: Pillow and torch let go of the interpreter. One ahead: more would only hold pixels.
     with ThreadPoolExecutor(1) as thread:
         coming = None
         for what in wanted:
             coming, ready = thread.submit(make, what), coming
             if ready:
-                yield ready.result()
+                yield ready.result().complete()
         if coming:
-            yield coming.result()
+            yield coming.result().complete()
 
 
 def val_losses(
-    learner: torch.nn.Module, rows: FusedFile, accelerator: Accelerator, size: int, name: str
+    learner: torch.nn.Module,
+    rows: FusedFile,
+    accelerator: Accelerator,
+    size: int,
+    name: str,
+    frozen: FrozenRows | None = None,
 ) -> dict[str, float]:
     """Mean loss of a learnt token of each task, row weights aside.
 
@@ -165,7 +217,7 @@ def val_losses(
         accelerator.autocast(),
         progress(f"sft: val loss {name}", len(cuts), unit="batches") as bar,
     ):
-        for batch in prefetch(lambda picked: Minibatch(rows, picked, accelerator.device), iter(cuts)):
+        for batch in prefetch(lambda picked: Minibatch(rows, picked, accelerator.device, (), frozen), iter(cuts)):
             losses = learner(batch.tensors).double().cpu().split([learnt for _, learnt in batch.tasks])
             for (task, learnt), loss in zip(batch.tasks, losses, strict=True):
                 sums[tasks.index(task)] += torch.tensor([loss.sum(), learnt])
@@ -175,7 +227,10 @@ def val_losses(
 
 
 class Trainer:
-    """Steps of one run. ``folder`` holds the state to go on from; ``run`` is what must be the same for that."""
+    """Steps of one run. ``folder`` holds the state to go on from; ``run`` is what must be the same for that.
+
+    ``frozen`` reads and keeps what the frozen layers say of rows, where a cache is wanted.
+    """
 
     def __init__(
         self,
@@ -185,7 +240,9 @@ class Trainer:
         accelerator: Accelerator,
         folder: Path,
         run: dict[str, Any],
+        frozen: FrozenRows | None = None,
     ) -> None:
+        self.frozen = frozen
         self.rows, self.config, self.accelerator, self.folder = rows, config, accelerator, folder
         self.run = hashlib.sha256(json.dumps(run, sort_keys=True).encode()).hexdigest()
         self.plan = StepPlan(
@@ -200,11 +257,15 @@ class Trainer:
         self.before: dict[str, float] | None = None  # validation loss of the untouched student
         self.history: list[dict[str, Any]] = []  # of each step done
 
+    def minibatch(self, picked: Sequence[int]) -> Minibatch:
+        """These rows as tensors on the device; the caller completes it."""
+        return Minibatch(self.rows, picked, self.accelerator.device, self.config.keep, self.frozen)
+
     def train(self) -> None:
         """Do the steps that are not done yet, with a state every ``save_steps`` and at the end."""
         begun, process = len(self.history), self.accelerator.process_index
         picked = (picked for step in range(begun, self.plan.steps) for picked in self.plan.batches(step, process))
-        batches = prefetch(lambda rows: Minibatch(self.rows, rows, self.accelerator.device, self.config.keep), picked)
+        batches = prefetch(self.minibatch, picked)
         self.learner.train()
         with progress("sft: training", self.plan.steps, done=begun, unit="steps") as bar:
             for step in range(begun, self.plan.steps):
