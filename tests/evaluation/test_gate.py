@@ -1,6 +1,7 @@
 """tools.gate through its command: every reason to refuse a student, and pairs that cannot be compared."""
 
 import json
+import re
 from pathlib import Path
 
 import pytest
@@ -8,6 +9,7 @@ import pytest
 from tests.support.judging import BASE, BOXES, GOOD, SUMMARY, Bench
 from verdicts.base.jsonl import read_json, write_text
 from verdicts.evaluation.gate import value_of
+from verdicts.evaluation.gate_words import SENTENCES, gate_in_chinese, gate_sentence
 from verdicts.evaluation.scores import METRICS, answers_path
 from verdicts.models.fingerprint import checkpoint_hash
 from verdicts.records.evaluation import Evaluation, MadeFrom, Named
@@ -345,3 +347,13 @@ def test_a_rate_stands_above_within_or_unsure_of_a_limit(k, n, limit, how, enoug
 def test_the_tickets_that_are_needed_are_the_fewest_that_are_enough(limit):
     enough = needed(wilson(0, 1), limit)
     assert stands(wilson(0, enough), limit) == "within" and stands(wilson(0, enough - 1), limit) == "unsure"
+
+
+def test_every_sentence_of_the_gate_is_found_again_in_chinese():
+    for english, chinese in SENTENCES.values():
+        places = dict.fromkeys(re.findall(r"\{(\w+)\}", english), "7.50%")
+        assert set(re.findall(r"\{(\w+)\}", chinese)) == set(places)
+        assert gate_in_chinese(english.format(**places)) == chinese.format(**places)
+    lost = gate_sentence("lost", metric="dense F1 at IoU 0.5", points="1.45", most="1", before="90.6%", after="89.2%")
+    assert gate_in_chinese(lost) == "密集描述 F1下降 1.45 个百分点，上限 1：训练前 90.6%，训练后 89.2%"
+    assert gate_in_chinese("the student said nothing") == ""

@@ -24,6 +24,7 @@ SAME_NAME: dict[str, str] = {}
 
 # Modules that no test imports, and the test that is about them: it calls what stands above them, as tools do.
 TESTED_IN = {
+    "pages/trend": "report/test_board",
     "base/json_text": "base/test_readers",
     "base/made": "chain/test_identity",
     "base/processes": "command/test_lock",

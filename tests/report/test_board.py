@@ -23,8 +23,12 @@ def test_a_run_has_a_row_with_rates_review_gate_and_a_link(judged):
     path, _ = board(runs)
     page, html = Page(path), path.read_text(encoding="utf-8")
     (row,) = page.rows["runs-bbu_line"]
-    assert row[1] == "4" and row[2].startswith("50.0% 1/2") and row[3].startswith("0.0% 0/80")
-    assert (row[5], row[6]) == ("2", "passes")
+    assert (
+        row[1] == "Tickets4"
+        and row[2].startswith("False release, teacher50.0% 1/2")
+        and row[3].startswith("False release, student0.0% 0/80")
+    )
+    assert (row[5], row[6]) == ("To review2", "Gatepasses")
     assert ("href", "one/bbu_line/report.html") in page.attributes
     assert 'class="num above"' in html and 'class="num within"' in html
 
@@ -35,7 +39,7 @@ def test_a_run_that_cannot_be_read_stands_with_its_error_beside_the_others(judge
     write_text(runs / "two" / "bbu_line" / "need_review.json", "{\n")
     path, outcome = board(runs)
     first, second = Page(path).rows["runs-bbu_line"]
-    assert first[2].startswith("50.0%") and "need_review.json" in second[1]
+    assert "50.0%" in first[2] and "need_review.json" in second[1]
     assert "2 runs of 1 missions, 1 that cannot be read" in outcome.err
 
 
@@ -58,3 +62,26 @@ def test_the_board_fits_a_phone_and_is_quiet(judged, open_page):
     for width in (1280, 390):
         opened = open_page(path, width=width)
         assert opened.overflow() <= 0 and opened.complaints == opened.requests == []
+
+
+def test_runs_stand_by_when_they_began_and_their_rates_are_drawn_against_the_limit(judged):
+    runs = judged.folder.parents[1]
+    judged.configure("gate", gate={"max_frr": 0.05})
+    write_text(judged.folder / "run.log", "2026-03-02T10:00:00 tickets: 4\n")
+    shutil.copytree(judged.folder, runs / "zero" / "bbu_line")
+    write_text(runs / "zero" / "bbu_line" / "run.log", "2026-03-01T09:00:00 tickets: 4\n")
+    path, _ = board(runs)
+    assert [row[0] for row in Page(path).rows["runs-bbu_line"]] == [
+        "zero 2026-03-01 09:00 no report yet (make report)",
+        "one 2026-03-02 10:00 no report yet (make report)",
+    ]
+    html = path.read_text(encoding="utf-8")
+    teacher = html[html.index('id="trend-bbu_line-teacher"') : html.index('id="trend-bbu_line-student"')]
+    assert "zero: 50.0% [9.5%, 90.5%] 1/2 ≤ 5.0%" in teacher and teacher.count('class="limit"') == 2
+    assert teacher.count('<g class="above">') == 2 and teacher.index("zero:") < teacher.index("one:")
+    student = html[html.index('id="trend-bbu_line-student"') :]
+    assert student.count('<g class="within">') == 2
+
+
+def test_one_run_alone_has_no_trend(judged):
+    assert "trend-bbu_line" not in board(judged.folder.parents[1])[0].read_text(encoding="utf-8")

@@ -72,3 +72,14 @@ def test_a_rate_is_coloured_as_the_gate_judges_it():
     assert [state_of("format", wilson(k, 100), 0.995) for k in (100, 99)] == ["within", "above"]
     assert state_of("label_match", wilson(1, 100), 0.5) == state_of("frr", wilson(1, 100), None) == "plain"
     assert state_of("frr", wilson(0, 0), 0.05) == "plain"
+
+
+def test_answers_without_a_verdict_count_as_releases_in_the_first_figures_state(run):
+    """Wilson's upper end of 3 of 80 is 10.5 %, so 0 of 77 alone would have been within 5 % for sure (4.8 %)."""
+    (run.folder / "evaluation").mkdir()
+    bench = Bench(run.folder / "evaluation")
+    bench.write("after", fail=["fail"] * 77 + ["nonsense"] * 3, **{"pass": ["pass"] * 40})
+    run.configure("gate", gate={"max_frr": 0.05, "max_false_block": 0.05, "min_format": 0.995})
+    text = opened(run)[0].texts["headline"]
+    assert "0.0% Not yet sure: up to 10.5%, the limit is 5.0%" in text
+    assert "With the 3 malformed answers to fails counted as releases, as the gate does: 3.8%, up to 10.5%" in text

@@ -42,14 +42,14 @@ def note(folder: Path, tool: str, outputs: list[str], inputs: list[str], argumen
 
 
 def test_results_that_are_made_from_what_is_there_hold(fresh):
-    assert fresh.changed() == {} and fresh.stale() == [] and out_of_date(RUN) == ""
+    assert fresh.changed() == {} and fresh.stale() == [] and out_of_date(RUN) is None
 
 
 def test_a_result_made_from_another_input_is_stale_and_says_which(fresh):
     write_text(DISTILL, "another\n")
     assert fresh.changed() == {RUN / "distill.train.jsonl": ["{run}/config/distill.yaml"]}
     assert fresh.stale() == [str(RUN / "distill.train.jsonl")]
-    assert out_of_date(RUN) == (
+    assert str(out_of_date(RUN)) == (
         f"1 results were made from other inputs than those there now, {RUN}/distill.train.jsonl first "
         f"({DISTILL} changed since): make again what they are read for"
     )

@@ -6,6 +6,7 @@ limits and forget nothing. Changes are paired: exact McNemar for verdicts, a boo
 """
 
 from verdicts.config.sections import GateSection
+from verdicts.evaluation.gate_words import gate_sentence
 from verdicts.evaluation.pairs import Pairs
 from verdicts.evaluation.scores import METRICS, Metric, value_of
 from verdicts.records.evaluation import ChatScores, Difference, Evaluation, GateRecord, McNemar
@@ -80,20 +81,23 @@ def limit_reasons(before: Evaluation, after: Evaluation, limits: GateSection) ->
         limit, share = getattr(limits, metric.limit), value_of(found)
         if metric.limit.startswith("min_"):
             if (share or 0) < limit:
-                reasons.append(f"{metric.brief} rate {share or 0:.2%} is below its limit {limit:.2%}")
+                said = {"rate": f"{share or 0:.2%}", "limit": f"{limit:.2%}"}
+                reasons.append(gate_sentence("below", metric=metric.brief, **said))
         elif share is None:
-            reasons.append(f"the {metric.brief} rate is unknown: {UNKNOWN.get(metric.name, 'nothing was counted')}")
+            why = UNKNOWN.get(metric.name, "nothing was counted")
+            reasons.append(gate_sentence("unknown", metric=metric.brief, why=why))
         elif share > limit:
-            reasons.append(f"{metric.brief} rate {share:.2%} is above its limit {limit:.2%}")
+            said = {"rate": f"{share:.2%}", "limit": f"{limit:.2%}"}
+            reasons.append(gate_sentence("above", metric=metric.brief, **said))
     return reasons
 
 
 def fall_reasons(old: Rate, new: Rate) -> list[str]:
     """Why FRR is not shown to have fallen."""
     if old.rate is None or new.rate is None:
-        return [f"FRR is unknown {'before' if old.rate is None else 'after'}: no failed ticket has a verdict"]
+        return [gate_sentence("frr_unknown", when="before" if old.rate is None else "after")]
     if new.rate >= old.rate:
-        return [f"FRR did not fall: {old.rate:.2%} before, {new.rate:.2%} after"]
+        return [gate_sentence("frr_stays", old=f"{old.rate:.2%}", new=f"{new.rate:.2%}")]
     return []
 
 
@@ -105,22 +109,16 @@ def release_reasons(chat: ChatScores, limit: float) -> list[str]:
     hidden = chat.failed_without_verdict
     worst = wilson(chat.frr.k + hidden, chat.frr.n + hidden)
     if chat.frr.rate is not None and chat.frr.rate > limit:
-        return [f"FRR {chat.frr.rate:.2%} is above its limit {limit:.2%}"]
+        return [gate_sentence("frr_above", rate=f"{chat.frr.rate:.2%}", limit=f"{limit:.2%}")]
     if stands(worst, limit) == "above":
-        return [
-            f"FRR would be {worst.rate:.2%}, above its limit {limit:.2%}, "
-            f"with the {hidden} malformed answers to failed tickets as releases"
-        ]
+        return [gate_sentence("frr_hidden", rate=f"{worst.rate:.2%}", limit=f"{limit:.2%}", n=hidden)]
     if stands(worst, limit) != "unsure":
         return []
     enough = needed(worst, limit)
-    what = (
-        f"FRR may be above its limit {limit:.2%}: {worst.k} of {worst.n} held-out fails released, "
-        f"at most {worst.high:.2%} at 95 %"
-    )
+    said = {"limit": f"{limit:.2%}", "k": worst.k, "n": worst.n, "high": f"{worst.high:.2%}"}
     if enough is None:
-        return [f"{what}; at this rate no number of fails shows it below"]
-    return [f"{what}; at this rate {enough} held-out fails are enough: {enough - worst.n} missing"]
+        return [gate_sentence("frr_hopeless", **said)]
+    return [gate_sentence("frr_unsure", **said, enough=enough, missing=enough - worst.n)]
 
 
 def retention_reasons(retention: dict[str, Difference], most: float) -> list[str]:
@@ -128,11 +126,11 @@ def retention_reasons(retention: dict[str, Difference], most: float) -> list[str
     reasons = []
     for name, found in retention.items():
         if found.before is not None and found.after is None:
-            what = f"is unknown after, {found.before:.2%} before"
-            reasons.append(f"{RETAINED[name].title} {what}: nothing that was found has any")
+            reasons.append(gate_sentence("lost_sight", metric=RETAINED[name].title, before=f"{found.before:.2%}"))
         elif found.change is not None and -found.change > most:
-            lost = f"lost {-100 * found.change:.2f} points, its limit is {100 * most:g}"
-            reasons.append(f"{RETAINED[name].title} {lost}: {found.before:.2%} before, {found.after:.2%} after")
+            sides = {"before": f"{found.before:.2%}", "after": f"{found.after:.2%}"}
+            fall = {"points": f"{-100 * found.change:.2f}", "most": f"{100 * most:g}"}
+            reasons.append(gate_sentence("lost", metric=RETAINED[name].title, **fall, **sides))
     return reasons
 
 
@@ -140,11 +138,7 @@ def unknown_tasks(retention: dict[str, Difference]) -> list[str]:
     """The tasks of which no held-out photo tells anything; of a kind that none has, nothing need be told."""
     told = {RETAINED[name].task for name, found in retention.items() if found.before is not None}
     tasks = dict.fromkeys(metric.task for metric in RETAINED.values())
-    return [
-        f"what the student keeps of {task} is unknown: no photo has anything to score"
-        for task in tasks
-        if task not in told
-    ]
+    return [gate_sentence("task_unknown", task=task) for task in tasks if task not in told]
 
 
 def remarks_on(
@@ -155,19 +149,16 @@ def remarks_on(
     limit, most = limits.max_false_block, limits.max_retention_loss
     block = wilson(after.chat.false_block.k, after.chat.false_block.n)
     if stands(block, limit) == "unsure" and (enough := needed(block, limit)):
-        remarks.append(
-            f"false block may be above its limit {limit:.2%}: {block.k} of {block.n} held-out passes blocked, "
-            f"at most {block.high:.2%} at 95 %; {enough} held-out passes would tell"
-        )
+        said = {"limit": f"{limit:.2%}", "high": f"{block.high:.2%}"}
+        remarks.append(gate_sentence("block_unsure", k=block.k, n=block.n, enough=enough, **said))
     for name, found in retention.items():
         if found.change is not None and found.low is not None and -found.change <= most < -found.low:
-            lost = f"may have lost up to {-100 * found.low:.2f} points, its limit is {100 * most:g}"
-            remarks.append(f"{RETAINED[name].title} {lost}; more held-out photos would tell")
+            fall = {"points": f"{-100 * found.low:.2f}", "most": f"{100 * most:g}"}
+            remarks.append(gate_sentence("may_have_lost", metric=RETAINED[name].title, **fall))
     for when, side in (("before", before), ("after", after)):
         for task, scores in (("summary", side.summary), ("dense", side.dense)):
             if scores.cut_off:
-                share = f"{scores.cut_off} of {scores.photos} {task} answers {when} were cut off"
-                remarks.append(f"{share}: what they left out counts as not found; raise evaluate.max_new_tokens_dense")
+                remarks.append(gate_sentence("cut_off", k=scores.cut_off, n=scores.photos, task=task, when=when))
     if after.made_from is None:
-        remarks.append("an older version made these evaluations: they do not say from which files and which base")
+        remarks.append(gate_sentence("old_version"))
     return remarks

@@ -14,7 +14,7 @@ from collections.abc import Mapping
 from pathlib import Path
 
 import jinja2
-from markupsafe import Markup
+from markupsafe import Markup, escape
 
 from verdicts.config.load import read_yaml
 
@@ -29,9 +29,19 @@ class Texts:
 
     def __call__(self, key: str, **values: object) -> Markup:
         """Both languages of a text with its ``{places}`` filled in, escaped. KeyError for a text that is not there."""
-        english, chinese = (Markup(text).format(**values) for text in self.texts[key])
+        return self.both(*(escape(text).format(**values) for text in self.texts[key]))
+
+    def counted(self, group: str, counts: Mapping[str, int]) -> Markup:
+        """Words from data with how often they came: each as its text ``group.word`` has it, else as it is."""
+        return Markup(", ").join(
+            Markup("{} {}").format(self.gloss(group, word) or word, number) for word, number in counts.items()
+        )
+
+    @staticmethod
+    def both(english: str, chinese: str) -> Markup:
+        """A text in both languages; what has no Chinese stands in both as it is."""
         return Markup('<span class="en" lang="en">{}</span><span class="zh" lang="zh-CN">{}</span>').format(
-            english, chinese
+            english, chinese or english
         )
 
     def gloss(self, group: str, word: str) -> Markup:

@@ -207,7 +207,7 @@ def rule_life(
         x = number - 0.5 - thick / 2
         parts.append(tag("rect", x=x, y=15.5 - above, width=thick, height=above, class_="hits"))
         parts.append(tag("rect", x=x, y=16.5, width=thick, height=below, class_="misses"))
-        title = tag("title", f"R{number}: ✓ {seen.hits}  ✗ {seen.misses}")
+        title = tag("title", f"R{number}: {seen.hits}/{seen.hits + seen.misses}")
         parts.append(tag("rect", title, x=number - 1, y=0, width=1, height=32, class_="hit"))
     return tag("svg", *parts, viewBox=f"0 0 {last} 32", preserveAspectRatio="none", class_="strip", role="presentation")
 

@@ -1,28 +1,36 @@
 """All runs below a folder on one page: a row a run, under its mission."""
 
 import os
+import re
 from dataclasses import dataclass
 from pathlib import Path
 from urllib.parse import quote
+
+from markupsafe import Markup
 
 from verdicts.base.errors import UserError, mistake
 from verdicts.base.made import is_run
 from verdicts.base.run_version import refuse_newer
 from verdicts.pages import svg
 from verdicts.pages.renderer import render_page
+from verdicts.pages.trend import TrendStep, trend
 from verdicts.records.synthetic import is_synthetic
 from verdicts.records.ticket_index import Tickets
 from verdicts.report.evaluation import StudentResult, read_student
-from verdicts.report.headline import LIMITS, state_of
+from verdicts.report.headline import LIMITS, Headline, LimitState, state_of
 from verdicts.runs.standing import Standing, gate_limit, read_standing
 from verdicts.stats.rates import Rate
 
 
 @dataclass(frozen=True)
 class RunRow:
-    """A run as its row shows it. ``error``: why it cannot be read, "" where it can. ``link``: to its report, or ""."""
+    """A run as its row shows it. ``error``: why it cannot be read, "" where it can. ``link``: to its report, or "".
+
+    ``began``: the time of the first line of its run.log, "" where it has none.
+    """
 
     run: str
+    began: str = ""
     error: str = ""
     link: str = ""
     synthetic: bool = False
@@ -42,6 +50,13 @@ class RunRow:
         return self.student.after.chat.frr if self.student and self.student.after else None
 
     @property
+    def states(self) -> dict[str, LimitState]:
+        """How both false release rates stand to the limit; a student's answers without a verdict count as releases."""
+        mute = self.student.after.chat.failed_without_verdict if self.student and self.student.after else 0
+        student = Headline("student", self.taught, self.limit("frr"), mute).state
+        return {"teacher": state_of("frr", self.teacher, self.limit("frr")), "student": student}
+
+    @property
     def false_block(self) -> Rate | None:
         """Of the student after training, before there is one of the teacher."""
         if self.student and self.student.after:
@@ -55,10 +70,26 @@ class RunRow:
 
 @dataclass(frozen=True)
 class MissionRuns:
-    """The runs of one mission, by name."""
+    """The runs of one mission, the oldest first: by when they began, then by name."""
 
     slug: str
     rows: list[RunRow]
+
+    @property
+    def trends(self) -> list[tuple[str, Markup]]:
+        """False release rates over the runs, (teacher or student, drawing); of one run there is none."""
+        drawn = []
+        for whose, rates in (
+            ("teacher", [row.teacher for row in self.rows]),
+            ("student", [row.taught for row in self.rows]),
+        ):
+            steps = [
+                TrendStep(row.run, rate, row.limit("frr"), row.states[whose])
+                for row, rate in zip(self.rows, rates, strict=True)
+                if rate and rate.n
+            ]
+            drawn += [(whose, trend(steps))] if len(steps) > 1 else []
+        return drawn
 
 
 def read_board(runs: Path, page: Path) -> list[MissionRuns]:
@@ -68,12 +99,14 @@ def read_board(runs: Path, page: Path) -> list[MissionRuns]:
         found.setdefault(folder.name, []).append(read_row(folder, page))
     if not found:
         raise mistake("holds no run", "name the folder of all runs (RUNS), or make one: make distill", path=runs)
-    return [MissionRuns(slug, rows) for slug, rows in sorted(found.items())]
+    return [
+        MissionRuns(slug, sorted(rows, key=lambda row: (row.began, row.run))) for slug, rows in sorted(found.items())
+    ]
 
 
 def read_row(folder: Path, page: Path) -> RunRow:
     """One run; one that cannot be read is a row that says why."""
-    name = folder.parent.name
+    name, began = folder.parent.name, began_at(folder / "run.log")
     report = folder / "report.html"
     link = quote(Path(os.path.relpath(report, page.parent)).as_posix()) if report.exists() else ""
     try:
@@ -82,6 +115,7 @@ def read_row(folder: Path, page: Path) -> RunRow:
         limits = [(rate, limit) for rate, knob in LIMITS.items() if (limit := gate_limit(folder, knob)) is not None]
         return RunRow(
             run=name,
+            began=began,
             link=link,
             synthetic=is_synthetic(folder),
             tickets=tickets.count("pass") + tickets.count("fail") if tickets else 0,
@@ -90,7 +124,16 @@ def read_row(folder: Path, page: Path) -> RunRow:
             limits=tuple(limits),
         )
     except UserError as error:
-        return RunRow(name, error=str(error), link=link)
+        return RunRow(name, began, str(error), link)
+
+
+def began_at(log: Path) -> str:
+    """The time of the first line of a run.log, as ``2026-01-31T12:00:00``; "" where there is none."""
+    if not log.is_file():
+        return ""
+    with log.open(encoding="utf-8", errors="replace") as file:
+        found = re.match(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d", file.readline(100))
+    return found.group() if found else ""
 
 
 def board_page(missions: list[MissionRuns]) -> str:

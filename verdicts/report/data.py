@@ -13,7 +13,6 @@ from verdicts.base.jsonl import RowT, read_rows, stream_rows, validate
 from verdicts.config.load import read_yaml
 from verdicts.config.sections import FailFirst
 from verdicts.corpus.distill import OneSided, read_one_sided
-from verdicts.intake.wording import counted
 from verdicts.models.fingerprint import checkpoint_hash, sampled_hash
 from verdicts.records.review import MissionReview, ReviewDecision, ReviewSummary, ReviewTicket
 from verdicts.records.rollout import Malformed, Selection
@@ -29,7 +28,7 @@ from verdicts.report.released import Errors, read_errors
 from verdicts.report.rules import RefusedProposals, Story, refused_of, stories_of
 from verdicts.review.decisions import summarize
 from verdicts.review.review_list_file import stream_review
-from verdicts.runs.freshness import out_of_date
+from verdicts.runs.freshness import OutOfDate, out_of_date
 from verdicts.runs.prompts import PromptInUse, prompts_in_use
 from verdicts.runs.standing import Gap, Standing, gate_limit, held_out_of, read_said, standing_of
 from verdicts.runs.view import Learnt, read_learnt
@@ -102,7 +101,7 @@ class Report:
     source: TicketsSource | None
     synthetic: bool
     one_sided: OneSided | None
-    out_of_date: str
+    out_of_date: OutOfDate | None
     files: list[FileCount]
 
     @property
@@ -150,7 +149,8 @@ class Report:
         """The one figure of the first screen: the student's after training, before there is one the teacher's."""
         taught = self.student.after if self.student else None
         frr = taught.chat.frr if taught else teachers_frr(self.standing, self.now)
-        return Headline("student" if taught else "teacher", frr, self.limit)
+        mute = taught.chat.failed_without_verdict if taught else 0
+        return Headline("student" if taught else "teacher", frr, self.limit, mute)
 
     @property
     def confusion(self) -> list[Row]:
@@ -160,26 +160,28 @@ class Report:
     @property
     def entrance(self) -> list[tuple[str, dict[str, object]]]:
         """What became of the given tickets at the door and in the filters: names of sentences of the page with what
-        they are filled with.
+        they are filled with; ``why`` is counts by word.
 
         None of what did not happen.
         """
         sifted: list[tuple[str, dict[str, object]]] = []
         if self.source and (by := self.source.filtered):
-            counts = {"n": by.read - by.kept, "rows": by.read, "why": counted(by.dropped) or "–"}
+            counts = {"n": by.read - by.kept, "rows": by.read, "why": by.dropped}
             sifted = [("entrance.filtered", counts)]
             sifted += [("entrance.marked", {"n": by.marked})] if by.marked else []
             sifted += [("entrance.note", {"note": note}) for note in by.notes]
         done = self.source.entrance if self.source else None
         if done is None:
             return sifted
-        found = (
-            ("refused", sum(done.refused.values()), counted(done.refused)),
-            ("replaced", done.replaced, ""),
-            ("repaired", sum(done.repaired.values()), counted(done.repaired)),
-            ("aside", len(done.aside), counted(done.aside)),
+        found: tuple[tuple[str, int, dict[str, int]], ...] = (
+            ("refused", sum(done.refused.values()), done.refused),
+            ("replaced", done.replaced, {}),
+            ("repaired", sum(done.repaired.values()), done.repaired),
+            ("aside", len(done.aside), done.aside),
         )
-        return [(f"entrance.{name}", {"n": n, "rows": done.rows, "why": why}) for name, n, why in found if n] + sifted
+        told: list[tuple[str, dict[str, object]]]
+        told = [(f"entrance.{name}", {"n": n, "rows": done.rows, "why": why}) for name, n, why in found if n]
+        return told + sifted
 
     @property
     def undecided(self) -> int:

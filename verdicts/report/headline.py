@@ -6,7 +6,7 @@ from typing import Literal, NamedTuple
 from verdicts.records.evaluation import ChatScores, Evaluation
 from verdicts.records.run import RoundMetrics
 from verdicts.runs.standing import Standing
-from verdicts.stats.rates import Rate, VerdictRates, stands
+from verdicts.stats.rates import Rate, VerdictRates, stands, wilson
 
 LimitState = Literal["within", "unsure", "above", "plain"]  # to a limit; plain: there is none, or nothing was counted
 LIMITS = {"frr": "max_frr", "false_block": "max_false_block", "format": "min_format"}  # the gate's knobs
@@ -14,16 +14,25 @@ LIMITS = {"frr": "max_frr", "false_block": "max_false_block", "format": "min_for
 
 @dataclass(frozen=True)
 class Headline:
-    """A false release rate, and whose: the student's after training, else the teacher's. ``limit`` None: no limit."""
+    """A false release rate, and whose: the student's after training, else the teacher's. ``limit`` None: no limit.
+
+    ``mute``: answers to fails without a verdict. The gate counts each as a release, and so does the state.
+    """
 
     whose: Literal["student", "teacher"]
     rate: Rate | None
     limit: float | None
+    mute: int = 0
+
+    @property
+    def judged(self) -> Rate | None:
+        """The rate with the mute answers as releases."""
+        return wilson(self.rate.k + self.mute, self.rate.n + self.mute) if self.rate and self.mute else self.rate
 
     @property
     def state(self) -> LimitState:
         """How it stands to its limit."""
-        return state_of("frr", self.rate, self.limit)
+        return state_of("frr", self.judged, self.limit)
 
 
 def teachers_frr(standing: Standing | None, now: RoundMetrics | None) -> Rate | None:

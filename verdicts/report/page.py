@@ -1,8 +1,11 @@
 """The page of a report: its verdict in one sentence, its plots, and what the template needs to lay them out."""
 
+import re
+
 from markupsafe import Markup
 
 from verdicts.evaluation.counts import COUNTS
+from verdicts.evaluation.gate_words import gate_in_chinese
 from verdicts.evaluation.scores import METRICS
 from verdicts.pages import svg
 from verdicts.pages.renderer import render_page
@@ -78,6 +81,8 @@ def report_page(report: Report) -> str:
         state=lambda name, rate: state_of(name, rate, report.limits.get(name)),
         confusion_of=confusion_of,
         sureness=sureness,
+        gate_in_chinese=gate_in_chinese,
+        in_chinese=oscillation_in_chinese,
     )
 
 
@@ -163,6 +168,12 @@ def sureness(odds: float | None) -> str:
     if odds is None:
         return "sure.unknown"
     return "sure.not" if odds < 0 else "sure.little" if odds < 3 else "sure.much" if odds < 7 else "sure.most"
+
+
+def oscillation_in_chinese(sentence: str) -> str:
+    """What loop.json says of a return to earlier rules; "" for another sentence."""
+    found = re.fullmatch(r"round (\d+) returns to the rules after round (\d+)", sentence)
+    return "第 {} 轮回到第 {} 轮之后的规则".format(*found.groups()) if found else ""
 
 
 def size(count: int) -> str:

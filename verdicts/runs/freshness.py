@@ -8,7 +8,7 @@ import re
 import time
 from collections.abc import Iterable, Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 from verdicts.base.digests import digest_of_path
 from verdicts.base.errors import UserError, mistake
@@ -212,18 +212,28 @@ def _words(value: object) -> list[str]:
     return [value] if isinstance(value, str) else []
 
 
-def out_of_date(run_dir: Path) -> str:
-    """A sentence for those who only read a run: which results were made from other inputs; empty where none."""
+class OutOfDate(NamedTuple):
+    """For those who only read a run: how many results were made from other inputs, the first of them and its inputs."""
+
+    results: int
+    first: Path
+    inputs: str
+
+    def __str__(self) -> str:
+        return (
+            f"{self.results} results were made from other inputs than those there now, {self.first} first "
+            f"({self.inputs} changed since): make again what they are read for"
+        )
+
+
+def out_of_date(run_dir: Path) -> OutOfDate | None:
+    """Which results of a run were made from other inputs than those there now; None where none was."""
     made = remembered(run_dir)[0]
     found = Fresh(run_dir, made.fusion, made.photos).changed()
     if not found:
-        return ""
+        return None
     first, why = next(iter(found.items()))
-    inputs = first_few([name.replace("{run}", str(run_dir)) for name in why])
-    return (
-        f"{len(found)} results were made from other inputs than those there now, {first} first "
-        f"({inputs} changed since): make again what they are read for"
-    )
+    return OutOfDate(len(found), first, first_few([name.replace("{run}", str(run_dir)) for name in why]))
 
 
 def first_few(names: Sequence[str], most: int = 3) -> str:
