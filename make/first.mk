@@ -38,7 +38,7 @@ $(wordlist 2,$(words $(WANTED)),$(WANTED)): $(firstword $(WANTED)) ;
 endif
 
 # -- what reads a run and writes no more than its own page
-.PHONY: board review-page review-apply relearn report show check verify plan guard folds placebo why diff
+.PHONY: board review-page review-apply relearn report show check verify plan guard folds placebo why diff doctor
 report: | $(READY) ## 3.2 write report.html: the whole run on one page
 	@$(call TOOL,report) --run-dir $(R) --output $(R)/report.html
 review-page: | $(READY) ## 2.6 write review.html: decide the tickets in a browser (PHOTOS=folder)
@@ -61,6 +61,8 @@ on_tickets = RUN_LOG= $(PREPARE) --goals plan --dry-run -- bash -c '$(call TOOL,
   --mission $(MISSION) --tickets "$$STAGE_A" $${CONFIG:+--overlay "$$CONFIG"} $(2)'
 plan: | $(READY) ## 2.2 predict GPU memory, tokens, time and disk of a run from 20 tickets, before it starts
 	@$(call on_tickets,plan,)
+doctor: | $(READY) ## 1.5 say whether GPU, driver, memory, disk and packages will do for MODELS, and which knob to turn
+	@RUN_LOG= $(call TOOL,doctor) --models $(MODELS) --mission $(MISSION) $(call named,CONFIG,--overlay) --folder '$(RUNS)'
 # Learning itself, measured in memory on a run's tickets: no file of a run is read or written.
 measure = $(call on_tickets,$(1),$(2) --jobs "$$JOBS" --output "$(R).$(1).json")
 folds: | $(READY) ## 5.1 learn on half of the groups, judge on the other, over five seeds: do rules hold (AUDIT=path)

@@ -77,7 +77,8 @@ def say_memory(config: Config) -> None:
     if config.engine.kind != "llama_cpp" or not Path(config.engine.model).is_file():
         return  # opening the engine says what is wrong with it
     try:
-        say(f"plan: {memory_of(Path(config.engine.model), config.engine.context_tokens)}")
+        cells = config.engine.context_tokens
+        say(f"plan: {memory_of(Path(config.engine.model), cells, min(config.engine.batch_tokens, cells))}")
     except UserError as error:
         say(f"plan: GPU memory not known: {error}", "wait")
 

@@ -23,7 +23,7 @@ FLOORS = [
     ["engines", "review", "intake"],
     ["student", "rounds"],
     ["corpus", "guidance"],
-    ["sft", "evaluation", "measure", "importing", "prediction"],
+    ["sft", "evaluation", "measure", "importing", "prediction", "capacity"],
     ["runs", "serving"],
     ["report"],
 ]

@@ -10,7 +10,7 @@ from collections.abc import Iterable, Iterator
 from typing import Any
 
 from verdicts.facts.fact import MAX_COUNT, Fact, SummaryFacts, as_count
-from verdicts.facts.words import REMARK, TEXT, UNREADABLE
+from verdicts.facts.words import REMARK, TEXT, UNREADABLE_LABEL
 
 _ENTRIES = re.compile(r'(?:"统计"\s*:\s*\[?|^\s*\[)\s*(?={)')  # one entry may stand without its list
 _GAP = re.compile(r"[\s,]*")
@@ -99,7 +99,7 @@ def objects_among(told: Iterable[tuple[str, str, int]]) -> int:
     labels = 0
     for name, value, n in told:
         sums[name] += n
-        labels += n if name == TEXT or value in UNREADABLE else 0
+        labels += n if name == TEXT or value in UNREADABLE_LABEL else 0
     return max(labels, *sums.values(), 0)
 
 

@@ -18,7 +18,7 @@ LABEL_STATES = ("无法识别", "可以识别", "不可读")
 # Names of attributes whose value is free text.
 TEXT, REMARK = "文本", "备注"
 # What is said of a label in the place of the text on it.
-UNREADABLE = ("无法识别", "不可读")
+UNREADABLE_LABEL = ("无法识别", "不可读")
 # Words of the two generations for one thing. ``name=value`` where the value alone could mean something else.
 SAME = (
     ("不符合要求", "不符合"),
@@ -34,7 +34,7 @@ SAME = (
     ("没有标签", "无标签"),
     ("没有套管保护", "无套管保护", "无套管"),
     ("紧固不合格", "不合格"),
-    UNREADABLE,
+    UNREADABLE_LABEL,
 )
 
 

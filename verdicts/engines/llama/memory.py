@@ -8,41 +8,64 @@ from typing import NamedTuple
 from verdicts.base.errors import mistake
 from verdicts.engines.llama.runtime import library
 
-CELL_BYTES = 2  # a number of a KV cell is f16 (runtime.Context)
+# Bytes of a number of a KV cell. The engine's context holds f16; q8_0 has a scale of 2 bytes for each 32 numbers.
+CELL_BYTES = {"f16": 2.0, "q8_0": 34 / 32}
 _GIB = 2**30
 
 
 class Memory(NamedTuple):
-    """Bytes: ``weights`` (the model's files) and ``kv`` (its ``cells`` KV cells). Working buffers come on top."""
+    """Bytes: ``weights`` (the model's files), ``kv`` (its ``cells`` KV cells) and, about, working ``buffers``.
+
+    ``layers`` of the model; ``parameters`` of its matrices in them, which cost two operations a token each.
+    """
 
     weights: int
     kv: int
     cells: int
+    buffers: int = 0
+    layers: int = 0
+    parameters: int = 0
+
+    @property
+    def total(self) -> int:
+        """All of it."""
+        return self.weights + self.kv + self.buffers
 
     def __str__(self) -> str:
         total = self.weights + self.kv
+        buffers = f"about {bytes_text(self.buffers)} of working buffers" if self.buffers else "working buffers"
         return (
-            f"{_size(total)} of GPU memory = {_size(self.weights)} of weights + {_size(self.kv)} for {self.cells:,} KV "
-            "cells in f16, working buffers on top; does it not fit, lower engine.context_tokens (the cells) or "
-            "engine.n_gpu_layers (layers on the GPU; 0: none)"
+            f"{bytes_text(total)} of GPU memory = {bytes_text(self.weights)} of weights + {bytes_text(self.kv)} for "
+            f"{self.cells:,} KV cells in f16, {buffers} on top; does it not fit, lower engine.context_tokens "
+            "(the cells) or engine.n_gpu_layers (layers on the GPU; 0: none)"
         )
 
 
-def memory_of(model: Path, cells: int) -> Memory:
-    """What a model takes with so many cells. Raises UserError for a file that is no GGUF file, or lacks its sizes.
+def memory_of(model: Path, cells: int, batch_tokens: int = 0, kind: str = "f16") -> Memory:
+    """What a model takes with so many cells of a ``kind`` (CELL_BYTES), ``batch_tokens`` computed together.
+
+    Raises UserError for a file that is no GGUF file, or lacks its sizes.
 
     A KV cell holds a key and a value of each KV head of each layer: layers x heads x (key length + value length)
-    numbers. Names: docs/gguf.md of ggml-org/ggml.
+    numbers. Names: docs/gguf.md of ggml-org/ggml. Buffers hold, for each token of a batch, its logits, what a layer
+    computes of it, and which cells it may see: fitted to what llama.cpp reserves on a CPU with flash attention, 3.63,
+    8.51, 14.51 and 282.05 MiB for 128, 512, 512 and 2,048 tokens and 8,192, 2,048, 8,192 and 65,536 cells of the
+    miniature teacher.
     """
     told = _sizes(model)
     try:
         heads, layers = int(told["attention.head_count"]), int(told["block_count"])
         of_head = int(told["embedding_length"]) // heads
         kv_heads = int(told.get("attention.head_count_kv", heads))
-        lengths = sum(int(told.get(f"attention.{part}_length", of_head)) for part in ("key", "value"))
+        lengths = [int(told.get(f"attention.{part}_length", of_head)) for part in ("key", "value")]
+        width, inner = int(told["embedding_length"]), int(told.get("feed_forward_length", 0))
+        vocabulary = int(told.get("vocab_size", 0))
     except (KeyError, ValueError) as error:
         raise mistake(f"its header does not say it ({error})", "nothing to do: this figure alone is missing") from None
-    return Memory(_file_bytes(model), cells * layers * kv_heads * lengths * CELL_BYTES, cells)
+    kv = round(cells * layers * kv_heads * sum(lengths) * CELL_BYTES[kind])
+    buffers = batch_tokens * (4 * vocabulary + 8 * inner + 12 * width + 2 * cells)
+    attention = width * (heads + kv_heads) * sum(lengths)  # queries and output; keys and values
+    return Memory(_file_bytes(model), kv, cells, buffers, layers, layers * (attention + 3 * width * inner))
 
 
 def _file_bytes(model: Path) -> int:
@@ -63,6 +86,7 @@ def _sizes(model: Path) -> dict[str, str]:
     text = ctypes.create_string_buffer(4096)
     try:
         found = {}
+        vocabulary = str(lib.llama_vocab_n_tokens(lib.llama_model_get_vocab(handle)))
         for number in range(lib.llama_model_meta_count(handle)):
             lib.llama_model_meta_key_by_index(handle, number, text, len(text))
             key = text.value.decode("utf-8", "replace")
@@ -71,9 +95,10 @@ def _sizes(model: Path) -> dict[str, str]:
     finally:
         lib.llama_model_free(handle)
     prefix = found.get("general.architecture", "") + "."
+    found.setdefault(f"{prefix}vocab_size", vocabulary)
     return {key.removeprefix(prefix): value for key, value in found.items() if key.startswith(prefix)}
 
 
-def _size(count: int) -> str:
+def bytes_text(count: float) -> str:
     """``16.0 GiB``, ``48 MiB``."""
     return f"{count / _GIB:.1f} GiB" if count >= _GIB else f"{count / 2**20:.0f} MiB"
