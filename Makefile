@@ -27,6 +27,7 @@ TICKETS ?=## new tickets for make predict, without labels: summaries (JSONL), a 
 CHECKPOINT ?=## the student of make predict and make serve; else checkpoints/<FUSION>/merged, or the model set's
 HOST ?= 127.0.0.1## where make serve listens: this machine alone
 PORT ?= 8000## where make serve listens; 0: any port that is free
+QUANT ?= f16## how make export stores the student: f16, bf16, f32, q8_0, q6_k, q5_k_m, q4_k_m, … (docs/export.md)
 LAUNCH ?=## how make sft starts, for several GPUs: '.venv/bin/accelerate launch --multi_gpu'
 CONFIG ?=## one more YAML laid over the configuration; a run keeps the one it was made with
 REMAKE ?=## 1: a run is made again with what is named now, where it was made with something else
@@ -42,12 +43,12 @@ ROOM ?=## the folder of tests/ that make test runs; all without it
 # Values that a user names stay as they are written, never read as make's language, and reach recipes through the
 # environment alone: they may hold blanks, quotes, $ and #. make/names.py checks names that become parts of targets.
 USER := MISSION MODELS RUN RUNS STAGE_A PHOTOS FUSION DECISIONS HELD_OUT DATA NAME GUIDANCE LAUNCH CONFIG REMAKE QUIET \
-  FILE AUDIT JOBS A B DEV ROOM TICKETS CHECKPOINT HOST PORT
+  FILE AUDIT JOBS A B DEV ROOM TICKETS CHECKPOINT HOST PORT QUANT
 # Those of them that are set on the command line or in the environment.
 NAMED := $(foreach v,$(USER),$(if $(filter command environment,$(origin $(v))),$(v)))
 $(foreach v,$(NAMED),$(eval override $(v) := $$(value $(v))))
 export $(NAMED)
-export HELD_OUT MISSION AUDIT JOBS DATA NAME GUIDANCE TICKETS CHECKPOINT HOST PORT
+export HELD_OUT MISSION AUDIT JOBS DATA NAME GUIDANCE TICKETS CHECKPOINT HOST PORT QUANT
 # The run's folder.
 R := $(RUNS)/$(RUN)/$(MISSION)
 export RUN_LOG := $(abspath $(R)/run.log)
@@ -68,7 +69,7 @@ include make/setup.mk
 # Two stages. The first checks names and asks prepare what the run is made of; prepare then starts the second
 # (GRAPH=1), in which every rule knows its files. What only reads a run, and what needs none, is done in the first.
 GRAPH ?=
-GRAPH_GOALS := distill converge baseline review summarize fuse sft evaluate gate predict demo-photos
+GRAPH_GOALS := distill converge baseline review summarize fuse sft evaluate gate export export-gate predict demo-photos
 # Goals that need the second stage.
 WANTED := $(filter $(GRAPH_GOALS) $(R)/% runs/demo/% data/fused/% checkpoints/%,$(MAKECMDGOALS))
 ifeq (,$(GRAPH))

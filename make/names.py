@@ -15,7 +15,7 @@ import re
 import sys
 from pathlib import Path
 
-NAMES = ("RUN", "MODELS", "FUSION", "NAME")  # parts of file names that make handles
+NAMES = ("RUN", "MODELS", "FUSION", "NAME", "QUANT")  # parts of file names that make handles
 PATHS = (
     "STAGE_A",
     "PHOTOS",

@@ -9,17 +9,23 @@ READY := $(VENV)/.ready
 READY_STUDENT := $(VENV)/.ready-student
 READY_ECOSYSTEM := $(VENV)/.ready-ecosystem
 READY_SERVE := $(VENV)/.ready-serve
+READY_PROGRAMS := .wheels/llama-programs
 NO_PYTHON = no $(PYTHON) here: install Python 3.11 or newer (Debian and Ubuntu: apt install python3 python3-venv)
 # The command that sets up; it says so where there is no Python to run it.
 SETUP = $(or $(shell command -v $(PYTHON)),$(error $(NO_PYTHON))) make/setup.py --venv $(VENV)
 
-.PHONY: setup setup-student setup-serve
+# The command that compiles llama.cpp's programs, where they are not there yet.
+PROGRAMS = $(PYTHON) make/setup_programs.py --venv $(VENV)
+
+.PHONY: setup setup-student setup-serve llama-programs
 setup: ## 1.2 set up .venv for the text path and the tests; CMAKE_ARGS=-DGGML_CUDA=ON compiles for a GPU
 	@$(SETUP)
 setup-student: $(READY) ## 1.4 add what fine-tuning needs: torch, transformers, peft (gigabytes with torch for CUDA)
 	@$(SETUP) --extra student
 setup-serve: $(READY_STUDENT) ## 1.5 add what make serve needs: fastapi, uvicorn, openai
 	@$(SETUP) --extra serve
+llama-programs: $(READY) ## 4.7 compile llama-server and what else an export needs, once (minutes); kept in .wheels
+	@$(PROGRAMS)
 
 $(READY): constraints.txt pyproject.toml $(wildcard make/setup*.py) make/llama.cmake
 	@$(SETUP)
@@ -29,3 +35,5 @@ $(READY_ECOSYSTEM): constraints.txt pyproject.toml | $(READY_STUDENT)
 	@$(SETUP) --extra ecosystem
 $(READY_SERVE): constraints.txt pyproject.toml | $(READY_STUDENT)
 	@$(SETUP) --extra serve
+$(READY_PROGRAMS): constraints.txt make/llama.cmake make/llama_programs.cmake | $(READY)
+	@$(PROGRAMS)

@@ -51,6 +51,15 @@ GATE = $(call TOOL,gate) --config $(R)/config/gate.yaml --before $(JUDGED)/befor
 gate: evaluate ## 4.6 say whether the student may ship; fails where it may not
 	@$(GATE)
 
+# -- the taught student as files for llama.cpp
+GGUF := checkpoints/$(FUSION)/gguf-$(QUANT)
+EXPORT = $(call TOOL,export) --config $< --student $(dir $(TAUGHT))merged --quant "$$QUANT" --output-dir $(@D)
+$(GGUF)/conversion.json: $(R)/config/export.yaml $(TAUGHT) | $(READY_PROGRAMS)
+	@$(EXPORT)
+.PRECIOUS: $(GGUF)/conversion.json
+.PHONY: export
+export: $(GGUF)/conversion.json ## 4.8 the taught student as GGUF and mmproj for llama.cpp, checked (QUANT=q8_0)
+
 # -- in use: verdicts of new tickets by the student under the run's guidance. Other TICKETS may be named each time, so
 # the tool is always started: it keeps what it made from the same ones. No student is taught for it.
 PREDICT_AS = sed 's,/*$$,,; s,.*/,,; s,[.]jsonl$$,,' <<<"$$TICKETS" | tr -c '[:alnum:]._+@\n-' _

@@ -22,6 +22,7 @@ SLOW = {
     "engines/test_transformers",
     "engines/test_trust",
     "evaluation/test_evaluate",
+    "export/test_check",
     "guidance/test_pretrained",
     "measure/test_chaos_inputs",
     "measure/test_chaos_kills",

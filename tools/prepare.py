@@ -36,8 +36,8 @@ if TYPE_CHECKING:
     from verdicts.runs.naming import Choice, MadeWith
 
 # they can do without tickets, and a knob of theirs touches no round
-STUDENT_TOOLS = ("summarize", "sft", "evaluate", "gate", "predict")
-LEARNERS = {"fuse", "sft", "evaluate", "gate"}  # goals that need a corpus
+STUDENT_TOOLS = ("summarize", "sft", "evaluate", "gate", "predict", "export", "served", "export_gate")
+LEARNERS = {"fuse", "sft", "evaluate", "gate", "export", "export-gate"}  # goals that need a corpus
 
 
 def main(
@@ -391,7 +391,7 @@ def environment(
         given["FUSED_FROM"] = " ".join(fresh.sources())
         for sentence in fresh.outdated_imports():
             complain(f"prepare: {sentence}")
-    if goals & {"evaluate", "gate"}:
+    if goals & {"evaluate", "gate", "export-gate"}:
         given["QUESTIONS"] = questions_of(Path(held_out or "data/held_out"), run_dir.name)
     if taken and not goals & {"summarize"}:
         fresh.refuse_old_summaries(Path(taken[0]))

@@ -24,6 +24,7 @@ FLOORS = [
     ["student", "rounds"],
     ["corpus", "guidance"],
     ["sft", "evaluation", "measure", "importing", "prediction", "capacity"],
+    ["export"],
     ["runs", "serving"],
     ["report"],
 ]

@@ -23,7 +23,7 @@ def supervise(engine: str, complain: Callable[[str], None]) -> None:
     signal.pthread_sigmask(signal.SIG_BLOCK, processes.ENDING)
     child = os.fork()
     if not child:
-        _die_with(parent)
+        die_with(parent)
         signal.pthread_sigmask(signal.SIG_UNBLOCK, processes.ENDING)
         return
     for number in processes.ENDING:
@@ -59,7 +59,7 @@ def _pass_on(child: int, number: int) -> None:
         return  # it has just ended
 
 
-def _die_with(parent: int) -> None:
+def die_with(parent: int) -> None:
     """Have the system kill this process where its parent is killed (Linux; elsewhere the watcher sees make end)."""
     if sys.platform == "linux":
         import ctypes

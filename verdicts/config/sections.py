@@ -344,6 +344,22 @@ class GateSection(Section):
     seed: int
 
 
+class ExportSection(Section):
+    """The student as files for llama.cpp; how the language part is quantised is named at the call."""
+
+    mmproj_quant: Literal["f32", "f16", "bf16", "q8_0"]
+
+
+class LlamaServerSection(Section):
+    """How llama-server is asked, and how near its verdicts have to be to those of transformers."""
+
+    photos: Literal["prepared", "as_is"]
+    slots: Count
+    context_tokens: Count
+    n_threads: Annotated[int, Field(ge=0)]
+    min_agreement: Share
+
+
 class PlanSection(Section):
     """How many tickets tools.plan probes."""
 
@@ -414,5 +430,7 @@ class Config(Section):
     sft: SftSection
     evaluate: EvaluateSection
     gate: GateSection
+    export: ExportSection
+    llama_server: LlamaServerSection
     predict: PredictSection
     import_: Annotated[ImportSection, Field(alias="import")]

@@ -21,11 +21,13 @@ from verdicts.config.sections import (
     Config,
     DistillSection,
     EvaluateSection,
+    ExportSection,
     FailFirst,
     FiltersSection,
     GateSection,
     LearnSection,
     LifeCycle,
+    LlamaServerSection,
     LoopSection,
     Mission,
     PredictSection,
@@ -195,6 +197,26 @@ class GateConfig(Section):
     gate: GateSection
 
 
+class ExportConfig(Section):
+    """Section file of export."""
+
+    student: StudentSection
+    export: ExportSection
+
+
+class ServedConfig(EvaluateConfig):
+    """Section file of evaluate where llama-server answers for the student."""
+
+    llama_server: LlamaServerSection
+
+
+class ExportGateConfig(Section):
+    """Section file of export_gate."""
+
+    gate: GateSection
+    llama_server: LlamaServerSection
+
+
 # tool -> the model of its section file
 SECTION_FILES: dict[str, type[Section]] = {
     "prepare": PrepareConfig,
@@ -210,4 +232,7 @@ SECTION_FILES: dict[str, type[Section]] = {
     "evaluate": EvaluateConfig,
     "gate": GateConfig,
     "predict": PredictConfig,
+    "export": ExportConfig,
+    "served": ServedConfig,
+    "export_gate": ExportGateConfig,
 }

@@ -1,0 +1,48 @@
+"""A student as files for llama.cpp, what was checked of them, and whether they may ship there."""
+
+from typing import Annotated, Literal
+
+from pydantic import Field
+
+from verdicts.base.record import Record
+from verdicts.records.evaluation import Named
+
+# What can be wrong with an exported file: a tensor that is not there, or is one too many, of another shape or kind, or
+# with other values than the student's; a setting, a token, the chat template or a photo's preparation that differs.
+Wrong = Literal["missing", "extra", "shape", "kind", "values", "setting", "tokens", "chat_template", "unreadable"]
+
+
+class ExportFinding(Record):
+    """One thing that is wrong: in which file, of which kind, and in words."""
+
+    file: str
+    wrong: Wrong
+    detail: str
+
+
+class ExportedFile(Record):
+    """One GGUF file. ``kinds``: tensors by kind; ``error``: the largest relative error of one, by kind."""
+
+    name: str
+    bytes: int
+    sha256: str
+    tensors: int
+    kinds: dict[str, int]
+    error: dict[str, float]
+
+
+class Conversion(Record):
+    """What a conversion made, and what was checked of it.
+
+    ``photo_tokens``: the fewest and the most tokens of a photo that the student was taught with; the server has to be
+    told them. ``found``: what is wrong; empty where all is as the student has it.
+    """
+
+    student: Named
+    llama_cpp: str
+    quant: str
+    mmproj_quant: str
+    files: list[ExportedFile]
+    settings_checked: int
+    photo_tokens: Annotated[list[int], Field(min_length=2, max_length=2)]
+    found: list[ExportFinding]
