@@ -166,6 +166,7 @@ class Bench:
             summary=self.work / "held/bbu_line.summary.jsonl",
             dense=self.work / "held/bbu_line.dense.jsonl",
         )
+        new = on(guidance=run_ / "guidance.json", output=run_ / "predictions/new/predictions.jsonl")
         train, val = (self.state / f"fused/mix.{side}.jsonl" for side in ("train", "val"))
         return {
             "make distill": Job([*self.make(), "distill"], 44, fresh=True),
@@ -183,6 +184,8 @@ class Bench:
             "evaluate": Job(
                 [*by_config("evaluate", trained=train, output=run_ / "evaluation/before.json"), *asked], 12
             ),
+            "predict": Job([*by_config("predict", tickets=self.work / "held.jsonl"), *new], 12),
+            "predict photos": Job([*by_config("predict", tickets=self.work / "photos/bbu_line"), *new], 12),
             "sft": Job(by_config("sft", train=train, val=val, output_dir=self.state / "taught"), 14),
         }
 

@@ -126,7 +126,32 @@ def measure(folder: Path, shape: Shape) -> list[Cost]:
     costs.append(cost("check", "--run-dir", run_dir))
     costs.append(cost("report", "--run-dir", run_dir, "--output", run_dir / "report.html"))
     costs.append(cost("fuse", "--config", fusion_config(folder, run_dir), "--output-dir", folder / "fused"))
+    costs.append(predicted(run_dir, source, folder / "predictions" / "predictions.jsonl"))
     return costs
+
+
+def predicted(run_dir: Path, source: Path, output: Path) -> Cost:
+    """What predict takes beside its model: all answers lie in its part file, as after a kill behind the last one."""
+    from verdicts.base.part_file import PartFile
+    from verdicts.prediction.asking import batch_sizes
+    from verdicts.prediction.source import NewTickets
+    from verdicts.prediction.student import VerdictStudent
+
+    student = VerdictStudent.of_run(run_dir)
+    tickets = NewTickets(source, student.door)
+    part, number = PartFile(output.with_name(f".{output.name}.part"), student.digest(tickets)), 0
+    part.path.parent.mkdir(parents=True)
+    with open(part.path, "w", encoding="utf-8") as file:
+        file.write(part.digest + "\n")
+        for size in batch_sizes(student.cfg, tickets.count):
+            texts = [
+                f"Verdict: {WORDS['pass']}\nReason: {REASONS[at % len(REASONS)]}" for at in range(number, number + size)
+            ]
+            file.write(json.dumps([[text, "stop", [-0.02, -4.0]] for text in texts], ensure_ascii=False) + "\n")
+            number += size
+    section = run_dir / "config" / "predict.yaml"
+    guidance = run_dir / "guidance.json"
+    return cost("predict", "--config", section, "--tickets", source, "--guidance", guidance, "--output", output)
 
 
 def cost(tool: str, *options: object) -> Cost:

@@ -99,8 +99,8 @@ def write_predictions(student: "VerdictStudent", source: "NewTickets | NewPhotos
 
     tally, asked = PredictionCounts(), sum(bool(ticket.per_image) for ticket in source)
     part = PartFile(output.with_name(f".{output.name}.part"), student.digest(source), list[Answered])
-    saved = saved_answers(part, student.cfg, asked)
-    if done := sum(map(len, saved)):
+    saved, done = saved_answers(part, student.cfg, asked)
+    if done:
         cli.say(f"predict: going on after {done} of {asked} tickets")
     with progress("predict", asked, done) as bar, whole_files(output) as (file,):
 

@@ -63,3 +63,25 @@ def test_a_file_of_other_inputs_is_begun_again(tmp_path):
     old.append(1)
     assert PartFile(old.path, "other inputs").load() == []
     assert old.load() == []
+
+
+def test_a_file_cut_without_holding_its_values_keeps_those_before_the_first_that_is_damaged_or_misplaced(tmp_path):
+    part = PartFile(tmp_path / "part", "inputs", list[int])
+    assert part.cut(lambda place, value: True) == 0 and part.path.read_bytes() == b"inputs\n"
+    for value in ([0], [1, 1], [2]):
+        part.append(value)
+    whole = part.path.read_bytes()
+    assert part.cut(lambda place, value: True) == 3 and part.path.read_bytes() == whole
+    values = part.stream(2)
+    assert next(values) == [0]
+    part.append([3])  # what is asked of the file goes on beside
+    assert list(values) == [[1, 1]] and list(part.stream(4)) == [[0], [1, 1], [2], [3]]
+
+    part.path.write_bytes(whole[:-1])  # a torn last line
+    assert part.cut(lambda place, value: True) == 2 and part.path.read_bytes() == whole[:-4]
+    part.path.write_bytes(whole.replace(b"[1, 1]", b"[1, x]"))
+    assert part.cut(lambda place, value: True) == 1
+    part.path.write_bytes(whole)
+    assert part.cut(lambda place, value: value == [place]) == 1
+    assert PartFile(part.path, "other", list[int]).cut(lambda place, value: True) == 0
+    assert part.path.read_bytes() == b"other\n" and list(part.stream(0)) == []

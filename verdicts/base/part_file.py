@@ -2,7 +2,8 @@
 
 import json
 import os
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from itertools import islice
 from pathlib import Path
 from typing import Any
 
@@ -48,6 +49,38 @@ class PartFile:
                 break
         write_text(self.path, b"".join(line + b"\n" for line in kept).decode())
         return values
+
+    def cut(self, fits: Callable[[int, Any], bool]) -> int:
+        """Cut the file behind the values that are good, without holding them; returns how many those are.
+
+        The first value that is damaged, or of which ``fits``, told its place from 0, says that it does not belong
+        there, ends them.
+        """
+        end, count = 0, 0
+        if self.path.exists():
+            with open(self.path, "rb") as file:
+                if file.readline() == self.digest.encode() + b"\n":
+                    end = file.tell()
+                    while self._is_whole(line := file.readline(), count, fits):
+                        count, end = count + 1, end + len(line)
+        if not end:
+            write_text(self.path, self.digest + "\n")
+            return 0
+        with writing(self.path):
+            os.truncate(self.path, end)
+        return count
+
+    def _is_whole(self, line: bytes, place: int, fits: Callable[[int, Any], bool]) -> bool:
+        try:
+            return line.endswith(b"\n") and fits(place, self.kind.validate_json(line))
+        except ValidationError:
+            return False
+
+    def stream(self, count: int) -> Iterator[Any]:
+        """The first ``count`` values, one in memory at a time; more may be appended meanwhile."""
+        if count:
+            with open(self.path, "rb") as file:
+                yield from (self.kind.validate_json(line) for line in islice(file, 1, count + 1))
 
     def append(self, value: Any) -> None:
         """Save one unit, flushed to disk. Raises UserError where the disk refuses."""

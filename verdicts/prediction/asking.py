@@ -86,11 +86,17 @@ def digest_of_tickets(tickets: Iterable[NewTicket]) -> str:
     return digest.hexdigest()
 
 
-def saved_answers(part: PartFile, cfg: PredictConfig, count: int) -> list[list[Answered]]:
-    """The whole batches that a part file holds of ``count`` tickets."""
+def batch_sizes(cfg: PredictConfig, count: int) -> list[int]:
+    """How many tickets of ``count`` are answered together, batch after batch."""
     windows = [min(cfg.predict.window, count - start) for start in range(0, count, cfg.predict.window)]
-    sizes = [min(cfg.evaluate.batch, size - start) for size in windows for start in range(0, size, cfg.evaluate.batch)]
-    return part.load(follows=lambda before, batch: len(before) < len(sizes) and len(batch) == sizes[len(before)])
+    return [min(cfg.evaluate.batch, size - start) for size in windows for start in range(0, size, cfg.evaluate.batch)]
+
+
+def saved_answers(part: PartFile, cfg: PredictConfig, count: int) -> tuple[Iterator[list[Answered]], int]:
+    """The whole batches that a part file holds of ``count`` tickets, read as they are asked for; and their tickets."""
+    sizes = batch_sizes(cfg, count)
+    saved = part.cut(lambda place, batch: place < len(sizes) and len(batch) == sizes[place])
+    return part.stream(saved), sum(sizes[:saved])
 
 
 def ask(
