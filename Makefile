@@ -18,7 +18,11 @@ RUNS ?= runs## folder of all runs
 STAGE_A ?=## Stage-A tickets (JSONL); else the run's own, data/<mission>/stage_a.jsonl, or (miniature) drawn by code
 PHOTOS ?=## photos: a folder of 审核通过 and 审核不通过, or a manifest; for make review-page where they lie
 FUSION ?=## mix of the student's training data: configs/fusion/<name>.yaml; without one this run's corpus
-DECISIONS ?=## decisions that make review-apply brings in (JSONL or CSV)
+DECISIONS ?=## decisions that make review-apply brings in: JSONL, CSV, or Label Studio's JSON
+SECOND ?=## another reviewer's decisions, for make review-apply: what both agree on is brought in
+TASKS ?=## which tickets make label-studio sends: waiting (nobody decided them yet), all, or disputed
+PHOTOS_URL ?=## address that serves PHOTOS to make label-studio; without one Label Studio's own local files do
+TABLE ?=## a CSV that make review-apply and make adjudicate write, to fill in
 HELD_OUT ?= data/held_out## folder of <mission>.{stage_a,summary,dense}.jsonl, which the student never trains on
 DATA ?=## training rows of another team, for make import: a JSONL file, or a folder of them
 GUIDANCE ?=## guidance.json of another team or run, for make import-guidance
@@ -44,6 +48,7 @@ ROOM ?=## the folder of tests/ that make test runs; all without it
 # environment alone: they may hold blanks, quotes, $ and #. make/names.py checks names that become parts of targets.
 USER := MISSION MODELS RUN RUNS STAGE_A PHOTOS FUSION DECISIONS HELD_OUT DATA NAME GUIDANCE LAUNCH CONFIG REMAKE QUIET \
   FILE AUDIT JOBS A B DEV ROOM TICKETS CHECKPOINT HOST PORT QUANT
+USER += SECOND TABLE TASKS PHOTOS_URL
 # Those of them that are set on the command line or in the environment.
 NAMED := $(foreach v,$(USER),$(if $(filter command environment,$(origin $(v))),$(v)))
 $(foreach v,$(NAMED),$(eval override $(v) := $$(value $(v))))

@@ -97,7 +97,14 @@ import-guidance: | $(READY) ## 2.9 take rules to start from (GUIDANCE=path) into
 
 # -- what people said, brought in; and learnt from
 review-apply: | $(READY) ## 2.7 bring decisions in (DECISIONS=path), or say how the review stands; then make distill
-	@$(call TOOL,review_apply) --run-dir $(R) $(call named,DECISIONS,--decisions)
+	@$(APPLY) $(call named,SECOND,--second)
+APPLY = $(call TOOL,review_apply) --run-dir $(R) $(call named,DECISIONS,--decisions) $(call named,TABLE,--export)
+.PHONY: adjudicate label-studio
+adjudicate: | $(READY) ## 2.7 list what reviewers dispute; a third person's DECISIONS settle it
+	@$(APPLY) --adjudicate
+label-studio: | $(READY) ## 2.6 write the review list for Label Studio: tasks, form (PHOTOS=folder TASKS=all)
+	@$(call TOOL,label_studio) --run-dir $(R) --output-dir $(R)/label_studio $(call named,PHOTOS,--photos) \
+	  $(call named,PHOTOS_URL,--photos-url) $(call named,TASKS,--tasks)
 # what this learning knows, and what people have said by now (nothing is an empty file)
 LEARNT_WITH = $(R)/rounds/0000/review_decisions.jsonl
 SAID_NOW = $(or $(wildcard $(R)/review_decisions.jsonl),/dev/null)

@@ -21,6 +21,8 @@ PATHS = (
     "PHOTOS",
     "HELD_OUT",
     "DECISIONS",
+    "SECOND",
+    "TABLE",
     "DATA",
     "GUIDANCE",
     "CONFIG",

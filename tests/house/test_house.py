@@ -53,6 +53,8 @@ TESTED_IN = {
     "report/evaluation": "report/test_report",
     "report/evidence": "report/test_report",
     "review/decisions": "review/test_review_apply",
+    "review/given": "review/test_label_studio",
+    "review/label_studio_export": "review/test_label_studio",
     "review/page": "review/test_review_page",
     "sft/merge": "sft/test_sft",
     "runs/checks/answers": "runs/test_check",

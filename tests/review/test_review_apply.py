@@ -185,6 +185,28 @@ def test_what_a_spreadsheet_saves_is_read(run, data):
     assert found["a::fail"].note == "第一行\n第二行, 完"
 
 
+def test_a_reason_to_teach_that_the_table_holds_is_brought_in(run):
+    filled = "工单,决定,更正理由\r\na::fail,模型错,'=缺少机柜处接地螺丝(G0)\r\nb::fail,排除,\r\n"
+    assert decide(run, filled, "filled.csv").code == 0
+    assert {key: row.corrected_reason for key, row in decided(run).items()} == {
+        "a::fail": "=缺少机柜处接地螺丝(G0)",
+        "b::fail": "",
+    }
+
+
+@pytest.mark.parametrize(
+    ("row", "message"),
+    [
+        ("b::fail,,缺螺丝", ":2: decision: empty, though there is a reason to teach; write one of"),
+        ("b::fail,排除,缺螺丝", ":2: a corrected reason goes with label_wrong or model_wrong, not exclude; take one"),
+        ("b::fail,模型错,证据不足", "corrected_reason: 'b::fail': an answer knows pass and fail alone"),
+    ],
+)
+def test_a_reason_of_the_table_that_cannot_be_taught_is_named(run, row, message):
+    outcome = decide(run, f"工单,决定,更正理由\n{row}\n", "filled.csv")
+    assert outcome.code == 2 and message in outcome.err and outcome.err.count("\n") == 1
+
+
 def test_the_exported_table_is_filled_in_and_read_back(run):
     decide(run, line("b::fail", "unsure", "=1+1"))
     table = run.folder / "review.csv"
@@ -341,8 +363,9 @@ def test_two_reviewers_are_compared_and_a_third_settles_what_they_dispute(run):
     outcome = call("review_apply", run_dir=run.folder, decisions=one, second=two, export=table)
     assert outcome.code == 0, outcome.err
     # two of three alike; by chance (1/3)(2/3) + (2/3)(1/3) = 4/9, so kappa = (6/9 - 4/9) / (5/9) = 0.4
-    assert "two reviewers: 2 of 3 tickets that both decided alike, Cohen's kappa 0.40; 1 disputed, 1 decided by" in (
-        outcome.err
+    assert (
+        "two reviewers: 2 of 3 tickets that both decided alike, Cohen's kappa 0.40 [0.00, 1.00]; 1 disputed, 1 decided"
+        in outcome.err
     )
     assert f"disputed {keys[1]}: one: model_wrong; two: label_wrong" in outcome.err
     kept = decided(run)
@@ -354,8 +377,10 @@ def test_two_reviewers_are_compared_and_a_third_settles_what_they_dispute(run):
     assert kept[keys[0]].reviewer == "one, two"
     text = table.read_text(encoding="utf-8-sig")
     assert [row["工单"] for row in csv.DictReader(io.StringIO(text))] == [keys[1]]
-    assert decide(run, text.replace(f"{keys[1]},,", f"{keys[1]},标签错,").encode("utf-8-sig"), "third.csv").code == 0
-    assert decided(run)[keys[1]].decision == "label_wrong"
+    third = run.folder / "third.csv"
+    third.write_text(text.replace(f"{keys[1]},,", f"{keys[1]},标签错,"), encoding="utf-8-sig")
+    assert call("review_apply", run_dir=run.folder, decisions=third, adjudicate=True).code == 0
+    assert decided(run)[keys[1]].decision == "label_wrong" and decided(run)[keys[1]].adjudicated
 
 
 def test_a_second_reviewer_without_a_first_is_refused(run):
@@ -366,4 +391,4 @@ def test_a_second_reviewer_without_a_first_is_refused(run):
 
 def test_kappa_is_not_defined_where_one_word_alone_was_used():
     said = {"a": ReviewDecision(ticket_key="a", decision="unsure")}
-    assert compare_reviewers(said, said).kappa is None and compare_reviewers(said, {}).both == 0
+    assert compare_reviewers(said, said).beyond.value is None and compare_reviewers(said, {}).shared == 0

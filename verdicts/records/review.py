@@ -10,6 +10,7 @@ from verdicts.base.errors import mistake
 from verdicts.base.jsonl import read_numbered
 from verdicts.base.record import Record, one_line
 from verdicts.records.tickets import FailReasons, Summaries, Verdict, a_summary_a_photo
+from verdicts.stats.kappa import Measure
 from verdicts.stats.rates import Rate
 
 ReviewReason = Literal["no_candidate_supports_gt", "label_suspect"]
@@ -88,6 +89,7 @@ class ReviewDecision(Record):
     """One line of review_decisions.jsonl: what a person said of a queued ticket.
 
     ``reviewer``: who, where they say. ``corrected_reason``: the reason that the corpus teaches instead of the model's.
+    ``adjudicated``: a third person settled with it what reviewers disputed; only another such decision replaces it.
     """
 
     ticket_key: str
@@ -95,6 +97,7 @@ class ReviewDecision(Record):
     note: str = ""
     reviewer: str = Field(default="", exclude_if=lambda name: not name)
     corrected_reason: str = Field(default="", exclude_if=lambda text: not text)
+    adjudicated: bool = Field(default=False, exclude_if=lambda settled: not settled)
 
     @field_validator("corrected_reason")
     @classmethod
@@ -124,6 +127,31 @@ class ReviewSummary(Record):
     label_error: Rate
     label_error_by_label: dict[Verdict, Rate]
     not_queued: int
+
+
+class Dispute(Record):
+    """A ticket that reviewers decided differently: what each of them said."""
+
+    ticket_key: str
+    opinions: list[ReviewDecision] = Field(min_length=2)
+
+
+class ReviewAgreement(Record):
+    """review_agreement.json: how several reviewers of one queue stand to each other.
+
+    ``shared``: tickets that two of them or more decided; ``alike`` of these. ``value`` with its 95 % interval: how far
+    they agree beyond chance, None where that is not defined. ``disputed``: of this comparison and, still open, of
+    earlier ones.
+    """
+
+    reviewers: list[str]
+    shared: int
+    alike: int
+    measure: Measure
+    value: float | None
+    low: float | None
+    high: float | None
+    disputed: list[Dispute]
 
 
 def read_decisions(path: Path, known: Container[str]) -> dict[str, ReviewDecision]:

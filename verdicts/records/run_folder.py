@@ -18,7 +18,7 @@ from verdicts.records.filtered import DroppedTicket, MarkedTicket
 from verdicts.records.guidance import GuidanceFile
 from verdicts.records.predictions import Prediction, PredictionsAsked
 from verdicts.records.reflection import Reflection
-from verdicts.records.review import NeedReviewEntry, NeedReviewFile, ReviewDecision, ReviewSummary
+from verdicts.records.review import NeedReviewEntry, NeedReviewFile, ReviewAgreement, ReviewDecision, ReviewSummary
 from verdicts.records.rollout import Malformed, Selection, Trajectory
 from verdicts.records.run import LoopStatus, RoundMetrics
 from verdicts.records.summaries import SummariesAsked
@@ -62,6 +62,7 @@ RUN_FILES: dict[str, type[BaseModel]] = {
     "need_review.json": NeedReviewFile,
     "review_decisions.jsonl": ReviewDecision,
     "review_summary.json": ReviewSummary,
+    "review_agreement.json": ReviewAgreement,
     "distill_chatml.jsonl": ChatRow,
     "distill.train.jsonl": SftRow,
     "distill.val.jsonl": SftRow,

@@ -63,19 +63,46 @@ def for_learning(selections: Iterable[Selection], said: Mapping[str, ReviewDecis
     return seen
 
 
+def standing_still(before: Mapping[str, ReviewDecision], given: Mapping[str, ReviewDecision]) -> set[str]:
+    """Tickets whose earlier decision a given one does not replace: a third person settled them."""
+    return {
+        key
+        for key, decision in given.items()
+        if key in before and before[key].adjudicated and not decision.adjudicated and differs(before[key], decision)
+    }
+
+
+def differs(before: ReviewDecision, given: ReviewDecision) -> bool:
+    """Whether a given decision says anything else than the one before, who settled it apart."""
+    return before != given.model_copy(update={"adjudicated": before.adjudicated})
+
+
 def merge_decisions(before: Mapping[str, ReviewDecision], given: Mapping[str, ReviewDecision]) -> list[ReviewDecision]:
-    """All decisions, sorted by ticket; a given one replaces the one before."""
-    return [decision for _, decision in sorted({**before, **given}.items())]
+    """All decisions, sorted by ticket; a given one replaces the one before, but for what was adjudicated."""
+    kept = {key: said for key, said in before.items() if said.adjudicated and not _adjudicates(given.get(key))}
+    return [decision for _, decision in sorted({**before, **given, **kept}.items())]
+
+
+def _adjudicates(said: ReviewDecision | None) -> bool:
+    return said is not None and said.adjudicated
 
 
 def count_changes(before: Mapping[str, ReviewDecision], given: Mapping[str, ReviewDecision]) -> str:
     """What a merge does, counted: ``3 given = 1 new + 1 changed + 1 unchanged; 4 others kept``."""
+    settled = standing_still(before, given)
     found = Counter(
-        "new" if key not in before else "changed" if before[key] != decision else "unchanged"
+        "settled by a third person before" if key in settled else _change(before.get(key), decision)
         for key, decision in given.items()
     )
-    parts = " + ".join(f"{found[word]} {word}" for word in ("new", "changed", "unchanged"))
+    words = ["new", "changed", "unchanged", *(["settled by a third person before"] if settled else [])]
+    parts = " + ".join(f"{found[word]} {word}" for word in words)
     return f"{len(given)} given = {parts}; {len(before.keys() - given.keys())} others kept"
+
+
+def _change(before: ReviewDecision | None, given: ReviewDecision) -> str:
+    if before is None:
+        return "new"
+    return "changed" if differs(before, given) or given.adjudicated > before.adjudicated else "unchanged"
 
 
 def summarize(decisions: Iterable[ReviewDecision], queue: Iterable[ReviewTicket]) -> ReviewSummary:

@@ -18,7 +18,7 @@ from pathlib import Path
 from typing import get_args
 
 from verdicts.base.errors import mistake
-from verdicts.base.jsonl import parse_rows
+from verdicts.base.jsonl import parse_rows, validate
 from verdicts.base.text_files import no_text, read_bytes
 from verdicts.command.cli import say
 from verdicts.records.review import Decision, ReviewDecision, ReviewTicket, decisions_by_ticket
@@ -108,6 +108,11 @@ def write_table(
     return "\ufeff" + out.getvalue()  # Excel takes a file without BOM for its local code page
 
 
+def decision_of(text: str) -> Decision | None:
+    """The decision that a word says, in English or Chinese, in any case and width; None for any other word."""
+    return _DECISION_OF.get(_word(text))
+
+
 def _shielded(cell: str) -> str:
     """The cell, behind an apostrophe where a program might run it as a formula (or where it begins with one itself)."""
     return f"'{cell}" if _FORMULA.match(cell) and not _NUMBER.fullmatch(cell) else cell
@@ -178,7 +183,7 @@ def _read_table(path: Path, text: str, known: Container[str]) -> Iterator[tuple[
             )
         row = {field: cell for field, cell in zip(fields, cells, strict=False) if field}
         row["ticket_key"] = _key(row.get("ticket_key", ""), known)
-        if (decision := _decision_of(path, line, row)) is not None:
+        if (decision := _decision_in(path, line, row)) is not None:
             yield line, decision
 
 
@@ -228,14 +233,16 @@ def _fields(path: Path, heads: list[str], line: int) -> list[str]:
     return fields
 
 
-def _decision_of(path: Path, line: int, row: dict[str, str]) -> ReviewDecision | None:
+def _decision_in(path: Path, line: int, row: dict[str, str]) -> ReviewDecision | None:
     """A row's decision; None where it has none yet."""
     given, note = row.get("decision", ""), _unshielded(row.get("note", ""))
-    if not given.strip() and not note.strip():
+    reason = _unshielded(row.get("corrected_reason", "")).strip()
+    if not given.strip() and not note.strip() and not reason:
         return None
-    word = _DECISION_OF.get(_word(given))
+    word = decision_of(given)
     if word is None:
-        what = f"unknown decision {given.strip()!r}" if given.strip() else "empty, though there is a note"
+        beside = "a note" if note.strip() else "a reason to teach"
+        what = f"unknown decision {given.strip()!r}" if given.strip() else f"empty, though there is {beside}"
         raise mistake(
             what,
             f"write one of {', '.join(get_args(Decision))} ({'、'.join(DECISION_WORDS.values())})",
@@ -243,9 +250,11 @@ def _decision_of(path: Path, line: int, row: dict[str, str]) -> ReviewDecision |
             line=line,
             field="decision",
         )
-    return ReviewDecision(
-        ticket_key=row["ticket_key"],
-        decision=word,
-        note=note.replace("\r\n", "\n"),
-        reviewer=_unshielded(row.get("reviewer", "")).strip(),
-    )
+    said = {
+        "ticket_key": row["ticket_key"],
+        "decision": word,
+        "note": note.replace("\r\n", "\n"),
+        "reviewer": _unshielded(row.get("reviewer", "")).strip(),
+        "corrected_reason": reason,
+    }
+    return validate(said, ReviewDecision, path, line)
