@@ -16,7 +16,7 @@ from verdicts.review.label_studio_tasks import SHOWN
 from verdicts.review.spreadsheet import decision_of
 
 CONTROLS = ("decision", "corrected_reason", "note")  # names of the form's controls
-NAMED = 3  # examples in a sentence
+SHOWN_EXAMPLES = 3  # examples in a sentence
 _SHOWN = {text: word for word, text in SHOWN.items()}
 
 
@@ -175,6 +175,6 @@ def _counted(items: list[Any], found: Counter[str], examples: dict[str, dict[str
     ]
     for name, named in sorted(examples.items()):
         if named:
-            more = f" and {len(named) - NAMED} more" if len(named) > NAMED else ""
-            lines.append(f"left out, {name}: {', '.join(list(named)[:NAMED])}{more}")
+            more = f" and {len(named) - SHOWN_EXAMPLES} more" if len(named) > SHOWN_EXAMPLES else ""
+            lines.append(f"left out, {name}: {', '.join(list(named)[:SHOWN_EXAMPLES])}{more}")
     return lines

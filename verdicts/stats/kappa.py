@@ -15,7 +15,7 @@ import numpy as np
 DRAWS, SEED = 2000, 17  # of a bootstrap
 Ratings = Sequence[Sequence[str | None]]  # a row a ticket: each reviewer's word, None where they said nothing
 Measure = Literal["Cohen's kappa", "Krippendorff's alpha"]
-NAME: dict[bool, Measure] = {True: "Cohen's kappa", False: "Krippendorff's alpha"}  # by whether they are two
+_MEASURE: dict[bool, Measure] = {True: "Cohen's kappa", False: "Krippendorff's alpha"}  # by whether they are two
 
 
 class BeyondChance(NamedTuple):
@@ -45,9 +45,9 @@ def beyond_chance(ratings: Ratings) -> BeyondChance:
     two = max((len(row) for row in ratings), default=2) == 2
     words = sorted({word for row in rows for word in row if word is not None})
     if len(words) < 2:
-        return BeyondChance(NAME[two], None, None, None)  # chance alone would agree always
+        return BeyondChance(_MEASURE[two], None, None, None)  # chance alone would agree always
     low, high = _interval(rows, words, _kappas if two else _alphas)
-    return BeyondChance(NAME[two], round(_by_nltk(rows, two), 6), low, high)
+    return BeyondChance(_MEASURE[two], round(_by_nltk(rows, two), 6), low, high)
 
 
 def _by_nltk(rows: Ratings, two: bool) -> float:
