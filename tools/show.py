@@ -3,7 +3,7 @@
     python -m tools.show --run-dir runs/miniature/bbu_line
 
 In:  rounds/NNNN/guidance.json and reflection.jsonl; loop.json, metrics.jsonl, selections.jsonl, need_review.json,
-     review_decisions.jsonl, distill.train.jsonl as far as they are there.
+     review_decisions.jsonl, distill.train.jsonl, run.log as far as they are there.
 Out: text on stdout. Reads files only.
 """
 
@@ -28,6 +28,7 @@ if TYPE_CHECKING:
     from verdicts.records.review import NeedReviewFile, ReviewDecision
     from verdicts.records.run import LoopStatus, RoundMetrics
     from verdicts.report.evidence import Evidence, NearMiss
+    from verdicts.runs.spent import StepSpent
     from verdicts.runs.standing import Standing
     from verdicts.runs.view import Learnt
 
@@ -50,6 +51,7 @@ def main(run_dir: Annotated[Path, typer.Option(help="runs/<RUN>/<MISSION>.")]) -
     from verdicts.report.evidence import near_misses_of, read_limits
     from verdicts.runs.freshness import out_of_date
     from verdicts.runs.prompts import prompts_in_use
+    from verdicts.runs.spent import read_spent
     from verdicts.runs.standing import MAY_TRAIN, read_said, read_standing, release_limit
     from verdicts.runs.view import read_learnt
 
@@ -78,6 +80,7 @@ def main(run_dir: Annotated[Path, typer.Option(help="runs/<RUN>/<MISSION>.")]) -
         review_lines(read_json(review, NeedReviewFile), said)
         if review.exists()
         else [f"review: {review} is not there yet"],
+        *([spent_lines(spent)] if (spent := read_spent(run_dir)) else []),
         ["Prompts", *(f"  {prompt.kind}: {prompt}" for prompt in prompts_in_use(run_dir))],
         ["Files", *(f"  {path}" for name in RUN_FILES for path in paths_of(run_dir, name)), f"  {run_dir / 'rounds'}/"],
     ]
@@ -270,6 +273,17 @@ def review_lines(review: NeedReviewFile, said: Mapping[str, ReviewDecision]) -> 
         decided = f"; {found.count - len(waiting)} of {found.count} decided" if len(waiting) < found.count else ""
         lines.append(f"  {mission}: {len(waiting)}" + (f" ({text})" if text else "") + decided)
     return lines
+
+
+def spent_lines(spent: list[StepSpent]) -> list[str]:
+    """What each step took so far."""
+    from verdicts.runs.spent import spent_cells
+
+    heads = ("", "calls", "time", "tokens read", "written", "tokens/s")
+    return [
+        "What it took so far, by step (run.log)",
+        *(f"  {name:<17}" + "".join(f"{cell:>14}" for cell in cells) for name, *cells in (heads, *spent_cells(spent))),
+    ]
 
 
 if __name__ == "__main__":

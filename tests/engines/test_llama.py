@@ -8,6 +8,7 @@ import pytest
 from miniature.world.prompts import prompts_of
 from tests.support.llama import MODEL, config
 from verdicts.base.errors import UserError
+from verdicts.base.progress import tokens_so_far
 from verdicts.config.engine import Thinking
 from verdicts.engines import Decode
 from verdicts.engines.llama.engine import LlamaCppEngine
@@ -249,3 +250,20 @@ def test_few_slots_still_answer_a_ticket_of_many_candidates_up_to_a_limit_that_i
     assert {answer.finish for answer in answers} <= {"stop", "length"}
     with pytest.raises(UserError, match=r"engine\.slots: too few for a ticket's 80 candidates \(1\); "):
         list(narrow.rollout(SYSTEM, USERS[:1], [[Decode(1.0, 1.0, 24, k) for k in range(80)]]))
+
+
+def test_tokens_are_counted_what_tickets_begin_with_once_and_answers_as_they_are_written(open_engine):
+    engine = open_engine(n_threads=1)
+    prefix, own = len(engine._prefix(SYSTEM)), len(engine._prompt(USERS[0]))
+    before = tokens_so_far()
+    engine.judge(SYSTEM, [USERS[0]] * 3)
+    judged = tokens_so_far()
+    header = engine.count_tokens("Verdict: ")
+    # one ticket three times: its prompt is read once, up to where the verdicts part, beside the prefix
+    assert judged.read - before.read == prefix + own + header
+    assert judged.written == before.written
+    (answers,) = engine.rollout(SYSTEM, USERS[:1], [[Decode(0.0, 1.0, 48, 1)]])
+    now = tokens_so_far()
+    assert now.read - judged.read == own + header
+    wrote = engine.count_tokens(answers[0].text) - header
+    assert wrote - 1 <= now.written - judged.written <= wrote + 1, "its end is drawn, and need not be computed"

@@ -1,9 +1,13 @@
-"""Progress with rate and ETA: a bar on a terminal, a plain line now and then elsewhere, nothing when QUIET is set."""
+"""Progress with rate and ETA: a bar on a terminal, a plain line now and then elsewhere, nothing when QUIET is set.
+
+And how many tokens models read and wrote for this process so far: the line of a step in the run's log says it (cli.py).
+"""
 
 import os
 import sys
+import threading
 import time
-from typing import Any
+from typing import Any, NamedTuple
 
 from verdicts.base.plain import plain
 
@@ -47,3 +51,26 @@ class Lines:
         so_far = f"{self.name}: {self.done}/{self.total} {self.unit}"
         left = f"{(self.total - self.done) / rate:.0f} s left"
         print(f"{so_far}, {rate:.1f}/s, {left}", file=sys.stderr, flush=True)
+
+
+class TokenCount(NamedTuple):
+    """``read``: computed of prompts, one that several tickets begin with once. ``written``: of answers."""
+
+    read: int
+    written: int
+
+
+_lock = threading.Lock()
+_count = TokenCount(0, 0)
+
+
+def add_tokens(read: int = 0, written: int = 0) -> None:
+    """Count tokens; from any thread."""
+    global _count
+    with _lock:
+        _count = TokenCount(_count.read + read, _count.written + written)
+
+
+def tokens_so_far() -> TokenCount:
+    """What was counted since the process began."""
+    return _count

@@ -3,6 +3,7 @@
 import functools
 import os
 import sys
+import time
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any, TextIO
@@ -11,6 +12,7 @@ import typer
 
 from verdicts.base.errors import UserError
 from verdicts.base.plain import plain
+from verdicts.base.progress import tokens_so_far
 from verdicts.base.whole_file import refusal
 from verdicts.command.colour import Tone, painted
 from verdicts.command.stopping import Stopped, leave, stoppable
@@ -132,11 +134,16 @@ def _noted(main: Callable[..., None], tool: str) -> Callable[..., None]:
             say(f"{tool}: kept {note.folder}: made from the same inputs")
             return
         seen = made.watch()
+        began = time.monotonic()
         try:
             main(*args, **kwargs)
         except typer.Exit:
             note.write(seen)
             raise
+        finally:
+            count = tokens_so_far()
+            took = f"{time.monotonic() - began:.1f} s"
+            _log(f"took {tool}: {took}, {count.read} tokens read, {count.written} written")
         note.write(seen)
 
     return noted

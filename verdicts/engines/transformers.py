@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from verdicts.base.errors import mistake
+from verdicts.base.progress import add_tokens
 from verdicts.engines import LENGTH, NO_VERDICT, OVER_LENGTH, STOP, Completion, Decode, check_calls
 from verdicts.engines.sampling import draw_tokens, log_softmax
 from verdicts.models import chat_template as chat
@@ -130,6 +131,7 @@ class TransformersEngine:
     def _look(self, prompt: list[int]) -> dict[str, float | None]:
         if not self._fits(len(prompt) + len(self.header)):
             return NO_VERDICT
+        add_tokens(read=len(prompt) + len(self.header))
         return self._verdicts(self._forward([prompt + self.header], None)[0][0])
 
     def _verdicts(self, row: np.ndarray) -> dict[str, float | None]:
@@ -150,6 +152,7 @@ class TransformersEngine:
         finish = [LENGTH] * len(decodes)
         logprob = [NO_VERDICT] * len(decodes)
         logits, cache = self._forward([prompt], None)
+        add_tokens(read=len(prompt))
         cache.batch_repeat_interleave(len(decodes))
         logits = np.repeat(logits, len(decodes), axis=0)
         for _ in range(most):
@@ -169,5 +172,6 @@ class TransformersEngine:
                 break
             logits, cache = self._forward([[int(token)] for token in tokens], cache)
         plain = {"skip_special_tokens": True, "clean_up_tokenization_spaces": False}
+        add_tokens(written=sum(map(len, written)))
         texts = [str(self.tokenizer.decode(ids, **plain)) for ids in written]
         return [Completion(*answer) for answer in zip(texts, logprob, finish, strict=True)]

@@ -21,7 +21,7 @@ from torch.nn import functional as F
 from torch.utils.checkpoint import checkpoint
 
 from verdicts.base.errors import UserError, mistake
-from verdicts.base.progress import progress
+from verdicts.base.progress import add_tokens, progress
 from verdicts.base.seeding import seeded_int
 from verdicts.base.whole_file import beside
 from verdicts.config.sections import SftSection
@@ -284,6 +284,7 @@ class Trainer:
         """One update: the mean over the learnt tokens of all its batches and processes, weighted by row."""
         facts = [self.rows.facts[index] for index in self.plan.rows(step)]
         learnt = sum(fact.learnt for fact in facts)
+        add_tokens(read=sum(fact.tokens for fact in facts))
         rate = learning_rate(step, self.plan.steps, self.config)
         # Seeded by the step, not drawn on: a run that goes on drops the same units out. Each process drops others.
         own = self.config.seed, step, self.accelerator.process_index

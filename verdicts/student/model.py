@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from verdicts.base.errors import mistake
+from verdicts.base.progress import add_tokens
 from verdicts.models import chat_template as chat
 from verdicts.models.checkpoints import (
     LOCAL,
@@ -280,6 +281,7 @@ class Student(Encoder):
                 "lower the batch in the configuration",
             ) from None
         answers = [until_end(ids[batch["input_ids"].shape[1] :].tolist(), self.ends) for ids in written]
+        add_tokens(sum(len(row.ids) for row in rows), sum(len(ids) for ids, _ in answers))
         return [
             (tokens.decode(ids, skip_special_tokens=True, clean_up_tokenization_spaces=False), ended)
             for ids, ended in answers

@@ -20,6 +20,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Generic, TypeVar
 
 from verdicts.base.errors import mistake
+from verdicts.base.progress import add_tokens
 from verdicts.engines import NO_VERDICT, OVER_LENGTH, Completion, Decode, check_calls, chunks
 from verdicts.engines.llama import sequences as programs
 from verdicts.engines.llama.json_grammar import gbnf
@@ -314,6 +315,7 @@ class LlamaCppEngine:
         for start in range(0, len(prefix), context.batch_tokens):
             context.decode([Span([0], start, prefix[start : start + context.batch_tokens], False)])
         context.prefix = prefix
+        add_tokens(read=len(prefix))
 
 
 @dataclass

@@ -13,6 +13,7 @@ from itertools import groupby
 
 import numpy as np
 
+from verdicts.base.progress import add_tokens
 from verdicts.engines.llama.runtime import Context, Span
 from verdicts.engines.llama.sequences import NO_TOKEN, Feed, Program
 from verdicts.engines.sampling import draw_tokens
@@ -123,7 +124,7 @@ class Scheduler:
         ready: list[_Sequence] = []  # those whose tokens are all in this call
         rows: list[int] = []  # and the row of logits of each
         room = self._add_active(spans, ready, rows)
-        running = len(ready)
+        written, running = self.context.batch_tokens - room, len(ready)
         next_row = running
         while room and self.prompts:
             room, ended = self._add_prompt(spans, room)
@@ -131,6 +132,7 @@ class Scheduler:
             rows += [next_row] * len(ended)  # prompts that end together are equal: one row of logits serves them all
             next_row += bool(ended)
         logits = self.context.decode(spans)
+        add_tokens(read=sum(len(span.tokens) for span in spans) - written, written=written)
         self.active += ready[running:]
         for sequence, row, token in zip(ready, rows, self._sample(ready, logits, rows), strict=True):
             self._advance(sequence, logits[row], token)

@@ -11,6 +11,7 @@ from datetime import UTC, datetime
 from email.utils import parsedate_to_datetime
 from typing import Any, NamedTuple
 
+from verdicts.base.progress import add_tokens
 from verdicts.engines import LENGTH, NO_VERDICT, OVER_LENGTH, REFUSED, STOP, Completion
 from verdicts.engines.openai.endpoint import Reply
 from verdicts.stage_b.protocol import HEADER, WORD, strip_thinking
@@ -141,11 +142,19 @@ def read_body(body: bytes) -> Completion | str:
             if value.get("error")
             else f"the answer has no choices: {_start(body)}"
         )
+    _count_usage(value.get("usage"))
     return (
         read_choice(choices[0])
         if isinstance(choices[0], dict)
         else f"the answer's first choice is no object: {_start(body)}"
     )
+
+
+def _count_usage(usage: Any) -> None:
+    """Tokens that the server says it read and wrote; one that does not say it counts as none."""
+    said = [usage.get(name) if isinstance(usage, dict) else None for name in ("prompt_tokens", "completion_tokens")]
+    read, written = (count if type(count) is int and 0 <= count < 10**9 else 0 for count in said)
+    add_tokens(read, written)
 
 
 def read_choice(choice: dict[str, Any]) -> Completion | str:
