@@ -17,8 +17,8 @@ from verdicts.runs.cost import amount, duration
 _LINE = re.compile(r"\S+ took ([a-z_]+): ([0-9]+\.[0-9]) s, ([0-9]+) tokens read, ([0-9]+) written")
 # in the order of the chain; others follow
 STEPS_IN_ORDER = (
-    "summarize", "rollout", "reflect", "apply", "next_round", "collect", "aggregate_review", "baseline", "distill", "fuse",
-    "sft", "evaluate", "gate", "predict",
+    "summarize", "rollout", "reflect", "apply", "next_round", "collect", "aggregate_review", "baseline", "distill",
+    "fuse", "sft", "evaluate", "gate", "predict",
 )  # fmt: skip
 
 
