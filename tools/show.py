@@ -201,7 +201,10 @@ def near_lines(near: list[NearMiss]) -> list[str]:
     """The proposals that more tickets would decide."""
     from verdicts.report.evidence import p_text
 
-    lines = ["What more tickets would decide: refused for want of evidence alone"]
+    lines = [
+        "What more tickets would decide: refused for want of evidence alone "
+        "(raise reflect.trial.rounds with them: a trial takes so many windows)"
+    ]
     for miss in near:
         lines += [
             f"  {miss.text}",

@@ -33,7 +33,7 @@ from verdicts.stats.rates import difference
 
 TASK = prompts_of("任务")
 REFLECT = load("miniature", "bbu_line", configs=CONFIGS).reflect
-LIFE = LifeCycle(confirm=0.05, min_miss=3, min_precision=0.75, label_noise=0.0, max_harm=0.05)
+LIFE = LifeCycle(confirm=0.05, min_miss=3, min_precision=0.75, label_noise=0.0, max_harm=0.05, sure_harm=False)
 NOTHING: Mapping[str, Any] = MappingProxyType({})
 LOOSE, GONE = "电线/散开×1", "螺丝/缺失×1"
 
@@ -424,6 +424,22 @@ def test_a_rule_does_harm_if_it_blocks_more_than_labels_that_may_be_wrong_explai
         leaves(rounds_of(first, second, verdicts=half), life=LIFE.model_copy(update={"label_noise": 0.1})) is None
     )  # (6 - 0.1 * 44) / 100 = 1.6 %
     assert leaves(rounds_of(first, second, verdicts=half), life=LIFE.model_copy(update={"max_harm": 0.06})) is None
+
+
+def test_with_sure_harm_a_rule_stays_until_its_harm_is_beyond_doubt():
+    sure = LIFE.model_copy(update={"sure_harm": True, "label_noise": 0.1})
+    verdicts = {"pass/pass": 82, "pass/fail": 26, "fail/fail": 226}
+    seen = of_rule(34, 16, 15, 72)
+    assert leaves(
+        rounds_of(seen, verdicts=dict(verdicts)), per_epoch=1, life=sure.model_copy(update={"sure_harm": False})
+    ) == ("does_harm: 34 right, 16 wrong, 10.2% more of the other error")  # (16 - 0.1 * 50) / 108
+    assert leaves(rounds_of(seen, verdicts=dict(verdicts)), per_epoch=1, life=sure) is None  # at least 20.8 % of 50
+    often = of_rule(340, 160, 150, 720)
+    assert leaves(
+        rounds_of(often, verdicts={pair: 10 * count for pair, count in verdicts.items()}), per_epoch=1, life=sure
+    ) == (
+        "does_harm: 340 right, 160 wrong, at least 8.4% more of the other error"
+    )  # at least 28.1 % of 500: (140.5 - 50) / 1080
 
 
 def test_the_precision_that_a_rule_must_have_falls_with_the_share_of_labels_that_may_be_wrong():

@@ -1,8 +1,6 @@
 """One round of learning, with an engine that follows the guidance in its prompt to the letter."""
 
-import json
 import re
-from collections.abc import Sequence
 
 import pytest
 
@@ -10,7 +8,7 @@ from miniature.world.prompts import prompts_of
 from tests.support.builders import candidates
 from tests.support.builders import guidance as guidance_of
 from tests.support.fake_engine import FakeEngine
-from tests.support.learning import MESSY, RIGHT_RULE, TIDY, UNREADABLE, WRONG_RULE, World, config, follows
+from tests.support.learning import MESSY, RIGHT_RULE, TIDY, UNREADABLE, WRONG_RULE, World, add, answer, config, follows
 from verdicts.base.jsonl import dump
 from verdicts.guidance.learning import learn
 from verdicts.guidance.operations import of_record
@@ -27,20 +25,6 @@ from verdicts.stats.exact_test import level_of
 def unreadable_fails(count: int = 8) -> World:
     """A hidden rule: a label that cannot be read fails."""
     return World(unreadable=(UNREADABLE, "fail", count), tidy=(TIDY, "pass", 16), messy=(MESSY, "fail", 6))
-
-
-def answer(*operations: dict, unexplainable: Sequence[int] = ()) -> str:
-    return json.dumps(
-        {
-            "operations": [{"evidence": [1, 2], "rationale": "看案例", **operation} for operation in operations],
-            "unexplainable": unexplainable,
-        },
-        ensure_ascii=False,
-    )
-
-
-def add(text: str) -> dict:
-    return {"op": "add", "text": text}
 
 
 def test_a_rule_that_explains_errors_is_accepted():

@@ -19,7 +19,7 @@ from verdicts.guidance.trial import (
 )
 from verdicts.records.reflection import Trial
 
-LIFE = LifeCycle(confirm=0.05, min_miss=3, min_precision=0.75, label_noise=0.1, max_harm=0.05)
+LIFE = LifeCycle(confirm=0.05, min_miss=3, min_precision=0.75, label_noise=0.1, max_harm=0.05, sure_harm=False)
 LEVEL = 0.005
 
 
@@ -141,14 +141,15 @@ def test_a_trial_costs_something_only_if_it_could_have_been_significant(fixed, b
 @pytest.mark.parametrize(
     ("level", "most", "times"),
     [
-        (0.2, 50, 2),
-        (0.05, 50, 3),
-        (0.0143, 50, 4),
-        (0.005, 50, 5),
-        (0.005, 4, None),
-    ],  # one of one against none of one: 1/2, then 1/6, 1/20, 1/70, 1/252
+        (0.2, 50, 4),  # four trials in five: wanted at -0.842 - 0.842 = -1.683 standard deviations, 0.046
+        (0.05, 50, 5),  # -1.645 - 0.842: 0.0065
+        (0.02, 50, 6),  # -2.054 - 0.842: 0.0019
+        (0.005, 50, 7),  # -2.576 - 0.842: 0.00032
+        (0.005, 6, None),
+        (0.0, 50, None),
+    ],  # one of one against none of one: 1/2, then 1/6, 1/20, 1/70, 1/252, 1/924, 1/3432
 )
-def test_how_many_times_as_many_tickets_would_have_shown_it(level, most, times):
+def test_how_many_times_as_many_tickets_would_show_it_in_four_trials_of_five(level, most, times):
     assert more_tickets(tried(1, 0, errors=1, corrects=1, level=level), most) == times
 
 

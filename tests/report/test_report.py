@@ -281,8 +281,8 @@ def test_a_trial_says_what_it_had_to_meet_its_harm_and_what_it_names(weighed, tm
 # -- what more tickets would decide
 def test_proposals_that_more_tickets_would_decide_are_listed_the_nearest_first(weighed):
     assert Page(report(weighed)).texts["near-misses"].split(" 须见") == [
-        "须见线夹 p = 0.11, at most 0.02 wanted: about 2 times as many tickets like these would settle it",
-        "扎带。 p = 0.11, at most 0.001 wanted: about 3 times as many tickets like these would settle it",
+        "须见线夹 p = 0.11, at most 0.02 wanted: about 3 times as many tickets like these would settle it",
+        "扎带。 p = 0.11, at most 0.001 wanted: about 5 times as many tickets like these would settle it",
     ]
 
 

@@ -69,6 +69,7 @@ def test_a_round_is_rollout_reflection_and_starting():
             5,
         ),  # 5 errors, shown in 2 calls, 4 proposals; 5 unseen are too few, so all 10
         ({"groups": 1}, 1, 3 * (28 + 64) + 48, 3),  # 4 shown, 2 proposals
+        ({"groups": 1, "draws": 2}, 2, 5 * (28 + 64) + 48, 5),  # 4 shown twice, 4 proposals
         ({"group_size": 2}, 4, 9 * (24 + 64) + 48, 9),  # 8 shown
         ({"max_operations": 3}, 4, 4 * (32 + 64) + 48, 4),
         ({"max_operations": 1}, 4, 2 * (32 + 64) + 48, 2),

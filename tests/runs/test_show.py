@@ -160,9 +160,9 @@ def test_what_more_tickets_would_decide_is_listed_the_nearest_first(weighed, tmp
     found = show(weighed).partition("What more tickets would decide")[2].partition("\n\n")[0].splitlines()[1:]
     assert found == [
         "  须见线夹",
-        "      p = 0.11, at most 0.02 wanted: about 2 times as many tickets like these would settle it",
+        "      p = 0.11, at most 0.02 wanted: about 3 times as many tickets like these would settle it",
         "  须见扎带。",
-        "      p = 0.11, at most 0.001 wanted: about 3 times as many tickets like these would settle it",
+        "      p = 0.11, at most 0.001 wanted: about 5 times as many tickets like these would settle it",
     ]
     assert "What more tickets" not in show(weighed_run(tmp_path / "none", near=NEAR[3:]))
 

@@ -2,6 +2,7 @@
 
 import json
 import re
+from collections.abc import Sequence
 
 from miniature.world.prompts import prompts_of
 from tests.support.builders import NO_GUARD, candidates, ticket
@@ -38,6 +39,22 @@ def config(holdout: float = 0.0, **reflect: object) -> ReflectConfig:
     learn = whole.learn.model_copy(update={"holdout": holdout})
     return ReflectConfig(
         **sections | {"learn": learn, "reflect": whole.reflect.model_copy(update={"groups": 1, **reflect})}
+    )
+
+
+def add(text: str) -> dict:
+    """An operation that brings a rule."""
+    return {"op": "add", "text": text}
+
+
+def answer(*operations: dict, unexplainable: Sequence[int] = ()) -> str:
+    """A reflection answer with these operations, each on the first two cases."""
+    return json.dumps(
+        {
+            "operations": [{"evidence": [1, 2], "rationale": "看案例", **operation} for operation in operations],
+            "unexplainable": unexplainable,
+        },
+        ensure_ascii=False,
     )
 
 

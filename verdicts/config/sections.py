@@ -115,6 +115,7 @@ class TrialSection(Section):
     errors: Count
     corrects: Count
     rounds: Count
+    explains: Annotated[int, Field(ge=0)]
     min_fixed: Count
     spend: Share
     early: Share
@@ -194,6 +195,7 @@ class ReflectSection(Section):
 
     group_size: Count
     groups: Count
+    draws: Count
     prompt_tokens: Count
     show_reasons: bool
     reason_chars: Count
@@ -217,6 +219,7 @@ class LifeCycle(Section):
     min_miss: Count
     min_precision: Share
     max_harm: Share
+    sure_harm: bool
     label_noise: Share
 
 

@@ -289,9 +289,10 @@ def _fault(account: Account, life: LifeCycle, verdicts: Mapping[tuple[str, str],
         return f"no_lift: {said}, {lift.chance:.0%} by chance"
     if account.rounds == per_epoch:
         labelled = sum(count for (label, _), count in verdicts.items() if label != account.gives)
-        harm = harm_of(seen.hits, seen.misses, labelled, life.label_noise)
+        wrong = (wilson(seen.misses, turned).low or 0.0) * turned if life.sure_harm else seen.misses
+        harm = harm_of(turned - wrong, wrong, labelled, life.label_noise)
         if harm > life.max_harm:
-            return f"does_harm: {said}, {harm:.1%} more of the other error"
+            return f"does_harm: {said}, {'at least ' * life.sure_harm}{harm:.1%} more of the other error"
     return None
 
 

@@ -72,14 +72,16 @@ def learn(
     """
     this = LearningRound(cfg, prompts, engine, tickets, to_learn_from(selections, cfg.learn), past, place, round_number)
     life, now = _live(this, guidance)
-    calls = _reflect(this, now)
-    groups, answers = [call.group for call in calls], [call.answer for call in calls]
-    shown = {ticket.ticket_key for group in groups for ticket in group.tickets}
+    draws = [_groups(this, draw) for draw in range(cfg.reflect.draws)]
+    shown = {ticket.ticket_key for groups in draws for group in groups for ticket in group.tickets}
     trials = Trials(cfg, prompts, engine, now, tickets, this.to_try_on, shown, this.growing, round_number)
-    names = [f"r{round_number:04d}-{call:02d}" for call in range(1, len(calls) + 1)]
-    outcomes = consider_all(trials, groups, answers, names)
-    records = [_record(this, *parts) for parts in zip(names, calls, outcomes, strict=True)]
-    return [life, *records], end_round(guidance, trials.guidance)
+    records = [life]
+    for groups in draws:
+        calls = _reflect(this, trials, [group for group in groups if trials.seeks(group.direction)], len(records) - 1)
+        names = [f"r{round_number:04d}-{call:02d}" for call in range(len(records), len(records) + len(calls))]
+        outcomes = consider_all(trials, [call.group for call in calls], [call.answer for call in calls], names)
+        records += [_record(this, *parts) for parts in zip(names, calls, outcomes, strict=True)]
+    return records, end_round(guidance, trials.guidance)
 
 
 def _live(this: LearningRound, guidance: MissionGuidance) -> tuple[Reflection, MissionGuidance]:
@@ -103,17 +105,20 @@ def _live(this: LearningRound, guidance: MissionGuidance) -> tuple[Reflection, M
     return life.model_copy(update={"cleaned_up": list(left), "left": left, "after_step": guidance.step}), guidance
 
 
-def _reflect(this: LearningRound, guidance: MissionGuidance) -> list[ReflectionCall]:
-    """Show groups of errors to the model and read what it proposes."""
-    section = this.cfg.reflect
-    system = this.prompts.reflect_system(guidance.experiences)
-    count_tokens = this.engine.count_tokens
-    groups = groups_of(
-        this.prompts, this.selections, this.tickets, section, f"{section.seed}/{this.number}", count_tokens
-    )
+def _groups(this: LearningRound, draw: int) -> list[ErrorGroup]:
+    """The window's errors as they are shown for the ``draw``-th time."""
+    section, count_tokens = this.cfg.reflect, this.engine.count_tokens
+    seed = f"{section.seed}/{this.number}"
+    return groups_of(this.prompts, this.selections, this.tickets, section, seed, count_tokens, draw)
+
+
+def _reflect(this: LearningRound, trials: Trials, groups: Sequence[ErrorGroup], asked: int) -> list[ReflectionCall]:
+    """Show groups of errors to the model, after ``asked`` others in this round, and read what it proposes."""
     if not groups:
         return []
-    seeds = [_call_seed(section.seed, this.number, call) for call in range(len(groups))]
+    section, guidance = this.cfg.reflect, trials.guidance
+    system = this.prompts.reflect_system(guidance.experiences)
+    seeds = [_call_seed(section.seed, this.number, asked + call) for call in range(len(groups))]
     decodes = [Decode(section.temperature, section.top_p, section.max_new_tokens, seed) for seed in seeds]
     schema = None
     if section.grammar:

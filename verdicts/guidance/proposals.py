@@ -57,8 +57,15 @@ class Trials:
         self.cfg, self.guidance, self.tickets, self.round = cfg, guidance, tickets, round_number
         self.selections, self.shown, self.growing = selections, shown, growing
         self.judge = Judge(prompts, engine, tickets)
+        self.seen: set[tuple[object, ...]] = set()  # names of proposals considered
+        self.count = 0  # of those tried
+        self._settled: set[Direction] = set()  # directions against which one was accepted
         self._samples: dict[Direction, TrialSample] = {}
         self._known: dict[str, str] = {}  # verdicts under the guidance as it is
+
+    def seeks(self, direction: Direction) -> bool:
+        """Whether errors of a direction are still without a proposal that explains them, and one more may be tried."""
+        return direction not in self._settled and self.count < self.cfg.reflect.max_operations
 
     def sample(self, direction: Direction) -> TrialSample:
         """The tickets that proposals against one direction of error are tried on, drawn when the first one comes."""
@@ -81,14 +88,17 @@ class Trials:
         return self._known
 
     def consider(
-        self, record: Operation, direction: Direction, reflection_id: str, details: set[str]
+        self, record: Operation, group: ErrorGroup, reflection_id: str, details: set[str]
     ) -> AppliedOperation | RejectedOperation:
         """Check an operation, try it, and change the guidance where it is accepted."""
+        direction = group.direction
         operation, raw = of_record(record), record.model_dump()
         section = self.cfg.reflect
         if why := operation.refusal(self.guidance, details, section):
             return RejectedOperation(op=raw, why=why)
         changed, key = operation.apply(self.guidance, reflection_id, self.round)
+        if not operation.may_do_nothing and self._mended(changed, group) < section.trial.explains:
+            return RejectedOperation(op=raw, why="explains_no_case")
         trial, after = self._try(changed, direction, operation.text)
         if self.judge.mute:  # such a trial shows nothing, and costs nothing
             why = f"{MUTE_TRIAL}: the engine named no verdict for any ticket it was tried on"
@@ -99,11 +109,21 @@ class Trials:
         if refused is None:
             self.guidance = changed if does_nothing(trial) else tried(changed, 0)
             self._known = after
+            self._settled.add(direction)
             return AppliedOperation(op=record, key=key, trial=trial.model_copy(update={"tickets": sorted(after)}))
         remembered = bool(operation.text) and does_harm(trial, section.trial)
         if remembered:
             self.guidance = refuse(self.guidance, operation.text, refused)
         return RejectedOperation(op=raw, why=refused, trial=trial, remembered=remembered)
+
+    def _mended(self, changed: MissionGuidance, group: ErrorGroup) -> int:
+        """How many of the cases that a proposal was made of it turns; not asked where that decides nothing."""
+        if not self.cfg.reflect.trial.explains:
+            return 0
+        keys = {ticket.ticket_key for ticket in group.tickets}
+        shown = self._standing([selection for selection in self.selections if selection.ticket_key in keys])
+        after = self.judge.verdicts(shown, changed)
+        return sum(after[selection.ticket_key] != selection.verdict for selection in shown)
 
     def _verdict(
         self, operation: RuleOperation, trial: Trial, changed: MissionGuidance, direction: Direction
@@ -162,8 +182,7 @@ def consider_all(
     """Consider every proposal in call order, each text once, at most ``max_operations`` trials a round."""
     section = trials.cfg.reflect
     details = details_of((ticket for group in groups for ticket in group.tickets), section.details)
-    seen: set[tuple[object, ...]] = set()
-    count, outcomes = 0, []
+    outcomes = []
     with progress(
         f"reflect {trials.round:04d}", sum(len(answer.operations) for answer in answers), unit="proposals"
     ) as bar:
@@ -172,13 +191,13 @@ def consider_all(
             for record in answer.operations:
                 bar.update()
                 same = _name(record, group.direction)
-                if same in seen or count >= section.max_operations:
-                    why = "proposed_twice_this_round" if same in seen else "too_many_this_round"
+                if same in trials.seen or trials.count >= section.max_operations:
+                    why = "proposed_twice_this_round" if same in trials.seen else "too_many_this_round"
                     outcome.rejected.append(RejectedOperation(op=record.model_dump(), why=why))
                     continue
-                seen.add(same)
-                considered = trials.consider(record, group.direction, reflection_id, details)
-                count += considered.trial is not None
+                trials.seen.add(same)
+                considered = trials.consider(record, group, reflection_id, details)
+                trials.count += considered.trial is not None
                 if isinstance(considered, AppliedOperation):
                     outcome.applied.append(considered)
                 else:

@@ -71,8 +71,12 @@ def groups_of(
     section: ReflectSection,
     seed: str,
     count_tokens: Callable[[str], int],
+    draw: int = 0,
 ) -> list[ErrorGroup]:
-    """Cut a window's errors into groups: seeded order, at most ``groups`` a direction, each of ``prompt_tokens``."""
+    """Cut a window's errors into groups: seeded order, at most ``groups`` a direction, each of ``prompt_tokens``.
+
+    ``draw``: which time they are shown; each later one puts the same errors together anew.
+    """
     groups: list[ErrorGroup] = []
     for direction, verdict in DIRECTIONS.items():
         wrong = [
@@ -81,8 +85,11 @@ def groups_of(
             if selection.verdict == verdict and not selection.label_match
         ]
         random.Random(f"{seed}/{direction}").shuffle(wrong)
+        wrong = wrong[: section.groups * section.group_size]
+        if draw:
+            random.Random(f"{seed}/{direction}/{draw}").shuffle(wrong)
         reason_chars = section.reason_chars if section.show_reasons and OTHER[verdict] == "fail" else 0
-        for start in range(0, min(len(wrong), section.groups * section.group_size), section.group_size):
+        for start in range(0, len(wrong), section.group_size):
             group = ErrorGroup(direction, wrong[start : start + section.group_size], reason_chars)
             while len(group.tickets) > 1 and count_tokens(group.user(prompts)) > section.prompt_tokens:
                 group = group._replace(tickets=group.tickets[:-1])

@@ -121,7 +121,7 @@ def _has(section: object, model: type[TrialSection | LifeCycle]) -> bool:
 class NearMiss(NamedTuple):
     """A proposal refused for want of evidence alone.
 
-    ``times``: how many times as many tickets would have shown at its level what its trial showed.
+    ``times``: how many times as many tickets would settle it (verdicts/guidance/trial.py).
     """
 
     text: str

@@ -71,7 +71,7 @@ def learning_of(probe: Probe, share: float, windows: int, config: Config) -> Lea
     Every proposal is tried on the verdicts of the direction that it comes against. These are judged once as guidance
     stands, too. Rules in force cost at most one judgement for each ticket labelled fail: as if each failed by one rule.
     Not foretold: proposals that are refused untried, errors that guidance has mended since, and the second trials of
-    updates and merges.
+    updates and merges, errors not shown again since a proposal was accepted.
     """
     section, trial = config.reflect, config.reflect.trial
     learnt = share * (1 - config.learn.holdout)
@@ -79,7 +79,7 @@ def learning_of(probe: Probe, share: float, windows: int, config: Config) -> Lea
         verdict: min(ceil(count * learnt), section.groups * section.group_size)
         for verdict, count in probe.wrong.items()
     }
-    calls = {verdict: ceil(count / section.group_size) for verdict, count in shown.items()}
+    calls = {verdict: section.draws * ceil(count / section.group_size) for verdict, count in shown.items()}
     all_calls = sum(calls.values())
     proposals = min(section.max_operations, all_calls * probe.operations / max(1, probe.calls))
     judged = learnt * (probe.wrong["pass"] + probe.right["fail"])
