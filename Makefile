@@ -93,7 +93,8 @@ endif
 include make/demo.mk
 
 # -- the two commands of the README, and what proves them
-.PHONY: test test-fast lint bench chaos worlds student-worlds schemas miniature-teacher miniature-student clean
+.PHONY: test test-fast lint bench bench-sft chaos worlds student-worlds schemas clean
+.PHONY: miniature-teacher miniature-student
 # The tests, in two processes. They start makes of their own, which must not take this one for their owner.
 PYTEST = env -u MAKE_ROOT $(PY) -m pytest -n 2 --dist loadfile
 test: | $(READY_ECOSYSTEM) $(READY_SERVE) ## 6.1 run the tests, or those of one folder: make test ROOM=guidance
@@ -107,6 +108,8 @@ lint: | $(READY_STUDENT) ## 6.3 check style, layout and types (ruff, mypy); sett
 	@$(PY) -m mypy
 bench: | $(READY) ## 5.6 tickets/s of our rollout against llama_cpp.Llama, one after another, in one run
 	@$(call TOOL,bench)
+bench-sft: | $(READY_ECOSYSTEM) ## 5.8 tokens/s of sft's ways to teach the miniature student, beside TRL's trainer (minutes)
+	@$(call MINIATURE,measure.sft_speed)
 SIZES := --tickets 10000 --tickets 100000 --tickets 1000000
 chaos: | $(READY_STUDENT) ## 5.7 count what bad inputs, kills and size do to every tool (hours on two cores)
 	@env -u MAKE_ROOT $(call TOOL,chaos_inputs) --count 20000

@@ -55,9 +55,12 @@ def main(
 
 def write_random_student(folder: Path) -> None:
     """Write a checkpoint of the 4B's shapes in bf16, with the miniature's tokenizer."""
-    import torch
-    import transformers
+    write_small_files(folder)
+    random_weights(folder).save_pretrained(folder)
 
+
+def write_small_files(folder: Path) -> None:
+    """Write what a checkpoint of the 4B's shapes holds beside its weights, with the miniature's tokenizer."""
     folder.mkdir(parents=True)
     for path in MINIATURE.iterdir():
         if path.name != "model.safetensors":
@@ -68,10 +71,16 @@ def write_random_student(folder: Path) -> None:
     photos = json.loads((MINIATURE / "preprocessor_config.json").read_text(encoding="utf-8")) | {"size": PIXELS}
     (folder / "config.json").write_text(json.dumps(settings), encoding="utf-8")
     (folder / "preprocessor_config.json").write_text(json.dumps(photos), encoding="utf-8")
+
+
+def random_weights(folder: Path) -> Any:
+    """A model of the folder's config.json with random weights in bf16, drawn from torch's seed where they will run."""
+    import torch
+    import transformers
+
     config = transformers.AutoConfig.from_pretrained(folder)
     with torch.device("cuda" if torch.cuda.is_available() else "cpu"):
-        model = transformers.AutoModelForImageTextToText.from_config(config, dtype=torch.bfloat16)
-    model.save_pretrained(folder)
+        return transformers.AutoModelForImageTextToText.from_config(config, dtype=torch.bfloat16)
 
 
 def measure(base: Path, folder: Path, tokens: int, together: int, layers: int) -> dict[str, Any]:

@@ -100,16 +100,17 @@ class FusedFile:
 
     def encode(self, index: int) -> "Encoded":
         """A row's ids and pixels."""
-        return self.encoder.encode(_conversation(self._row(index)))
+        return self.encoder.encode(_conversation(self.row(index)))
 
     def encode_ids(self, index: int) -> tuple["Encoded", list[str]]:
         """A row's ids without pixels, and a digest of each photo's file: no photo is decoded."""
-        row, line = self._row(index), self.facts[index].line
+        row, line = self.row(index), self.facts[index].line
         counts = [self._photo_tokens(image, line, at) for at, image in enumerate(row.images)]
         encoded = self.encoder.encode(_conversation(row), seen=PhotoInputs(None, None, counts))
         return encoded, [digest_of_path(Path(image)) for image in row.images]
 
-    def _row(self, index: int) -> FusedRow:
+    def row(self, index: int) -> FusedRow:
+        """A row as it stands in the file."""
         fact = self.facts[index]
         with open(self.path, "rb") as file:
             file.seek(fact.offset)

@@ -37,11 +37,15 @@ class StepPlan:
         self.steps = ceil(config.epochs * len(tasks) / self.rows_per_step)
         self._order = lru_cache(maxsize=2)(lambda epoch: spread_tasks(tasks, config.seed, epoch))
 
-    def rows(self, step: int) -> list[int]:
-        """The rows of a step (from 0), shortest first."""
+    def drawn(self, step: int) -> list[int]:
+        """The rows of a step (from 0), as they are drawn."""
         count = len(self.lengths)
         places = range(step * self.rows_per_step, (step + 1) * self.rows_per_step)
-        return sorted((self._order(at // count)[at % count] for at in places), key=lambda row: (self.lengths[row], row))
+        return [self._order(at // count)[at % count] for at in places]
+
+    def rows(self, step: int) -> list[int]:
+        """The rows of a step (from 0), shortest first."""
+        return sorted(self.drawn(step), key=lambda row: (self.lengths[row], row))
 
     def batches(self, step: int, process: int) -> list[list[int]]:
         """The step's batches that are this process's, one after another: ``accumulate`` of ``batch_rows`` rows."""
