@@ -108,7 +108,7 @@ lint: | $(READY_STUDENT) ## 6.3 check style, layout and types (ruff, mypy); sett
 	@$(PY) -m mypy
 bench: | $(READY) ## 5.6 tickets/s of our rollout against llama_cpp.Llama, one after another, in one run
 	@$(call TOOL,bench)
-bench-sft: | $(READY_ECOSYSTEM) ## 5.8 tokens/s of sft's ways to teach the miniature student, beside TRL's trainer (minutes)
+bench-sft: | $(READY_ECOSYSTEM) ## 5.8 tokens/s of sft's ways to teach the miniature student, beside TRL's trainer
 	@$(call MINIATURE,measure.sft_speed)
 SIZES := --tickets 10000 --tickets 100000 --tickets 1000000
 chaos: | $(READY_STUDENT) ## 5.7 count what bad inputs, kills and size do to every tool (hours on two cores)
