@@ -99,6 +99,13 @@ include make/demo.mk
 PYTEST = env -u MAKE_ROOT $(PY) -m pytest -n 2 --dist loadfile
 test: | $(READY_ECOSYSTEM) $(READY_SERVE) ## 6.1 run the tests, or those of one folder: make test ROOM=guidance
 	@$(PYTEST) $${ROOM:+"tests/$$ROOM"}
+# Label Studio is heavy (160 packages, 1 GB), so it has an environment of its own
+STUDIO := .label-studio
+.PHONY: test-label-studio
+test-label-studio: | $(READY) ## 6.2 send a queue to a real Label Studio and back (installs it: 1 GB)
+	@[ -x $(STUDIO)/bin/label-studio ] || { $(PYTHON) -m venv $(STUDIO); \
+	  $(STUDIO)/bin/pip install --quiet label-studio==1.23.2; }
+	@LABEL_STUDIO=$(STUDIO)/bin/label-studio $(PYTEST) tests/review/test_label_studio_server.py
 test-fast: | $(READY_ECOSYSTEM) $(READY_SERVE) ## 6.2 run the quick tests (under a minute)
 	@$(PYTEST) -m unit
 # for types mypy reads the student's packages too

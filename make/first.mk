@@ -7,7 +7,8 @@ quoted = '$(subst ','\'',$(1))'
 # What make/names.py is told: targets with a help text, variables on the command line, known variables, their values.
 TARGETS := $(shell sed -n 's/^\([a-z][a-z_-]*\):.*\#\# .*/\1/p' Makefile make/*.mk)
 GIVEN := $(foreach v,$(.VARIABLES),$(if $(filter command,$(origin $(v))),$(v)))
-KNOWN := $(USER) PYTHON VENV PY READY READY_STUDENT READY_ECOSYSTEM READY_SERVE READY_PROGRAMS CMAKE_ARGS GRAPH
+KNOWN := $(USER) PYTHON VENV PY READY READY_STUDENT READY_ECOSYSTEM READY_PARQUET READY_SERVE READY_PROGRAMS \
+  CMAKE_ARGS GRAPH
 VALUES = $(foreach v,$(filter-out LAUNCH REMAKE QUIET DEV,$(USER)),$(call quoted,$(v)=$($(v))))
 ifeq (,$(shell command -v $(PYTHON)))
 $(error $(NO_PYTHON))
@@ -105,6 +106,10 @@ adjudicate: | $(READY) ## 2.7 list what reviewers dispute; a third person's DECI
 label-studio: | $(READY) ## 2.6 write the review list for Label Studio: tasks, form (PHOTOS=folder TASKS=all)
 	@$(call TOOL,label_studio) --run-dir $(R) --output-dir $(R)/label_studio $(call named,PHOTOS,--photos) \
 	  $(call named,PHOTOS_URL,--photos-url) $(call named,TASKS,--tasks)
+# -- a run's records as tables. Without pyarrow (pip's word for it: the extra parquet) it is installed first.
+.PHONY: parquet
+parquet: | $(READY_PARQUET) ## 3.9 write the run's records as Parquet tables, for pandas, DuckDB, Spark
+	@$(call TOOL,to_parquet) --run-dir $(R) --output-dir $(R)/parquet
 # what this learning knows, and what people have said by now (nothing is an empty file)
 LEARNT_WITH = $(R)/rounds/0000/review_decisions.jsonl
 SAID_NOW = $(or $(wildcard $(R)/review_decisions.jsonl),/dev/null)

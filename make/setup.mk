@@ -8,6 +8,7 @@ PY := $(VENV)/bin/python
 READY := $(VENV)/.ready
 READY_STUDENT := $(VENV)/.ready-student
 READY_ECOSYSTEM := $(VENV)/.ready-ecosystem
+READY_PARQUET := $(VENV)/.ready-parquet
 READY_SERVE := $(VENV)/.ready-serve
 READY_PROGRAMS := .wheels/llama-programs
 NO_PYTHON = no $(PYTHON) here: install Python 3.11 or newer (Debian and Ubuntu: apt install python3 python3-venv)
@@ -31,6 +32,8 @@ $(READY): constraints.txt pyproject.toml $(wildcard make/setup*.py) make/llama.c
 	@$(SETUP)
 $(READY_STUDENT): constraints.txt pyproject.toml | $(READY)
 	@$(SETUP) --extra student
+$(READY_PARQUET): constraints.txt pyproject.toml | $(READY)
+	@$(SETUP) --extra parquet
 $(READY_ECOSYSTEM): constraints.txt pyproject.toml | $(READY_STUDENT)
 	@$(SETUP) --extra ecosystem
 $(READY_SERVE): constraints.txt pyproject.toml | $(READY_STUDENT)

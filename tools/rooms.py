@@ -17,7 +17,7 @@ ROOT = Path(__file__).resolve().parents[1]
 # From the ground up. Rooms on one floor do not import each other; each floor imports those before it.
 FLOORS = [
     ["base"],
-    ["command", "stats", "models", "facts"],
+    ["command", "stats", "models", "facts", "tables"],
     ["config", "records"],
     ["photos", "stage_b", "pages"],
     ["engines", "review", "intake"],

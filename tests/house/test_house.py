@@ -66,6 +66,7 @@ TESTED_IN = {
     "runs/formats": "runs/test_schemas",
     "runs/freshness": "chain/test_identity",
     "runs/reader": "runs/test_check",
+    "tables/schema": "tables/test_parquet",
     "runs/view": "runs/test_collect",
 }
 

@@ -70,6 +70,12 @@ class ReviewTicket(Record):
         return self
 
 
+class ListedTicket(ReviewTicket):
+    """A ticket of the review list as a table has it: with its mission."""
+
+    mission: str
+
+
 class MissionReview(Record):
     """The review list of one mission."""
 

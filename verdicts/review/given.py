@@ -8,10 +8,11 @@ from verdicts.base.errors import mistake
 from verdicts.base.jsonl import decode_json
 from verdicts.base.text_files import open_bytes, read_text
 from verdicts.command.cli import say
-from verdicts.records.review import ReviewDecision
+from verdicts.records.review import ReviewDecision, decisions_by_ticket
 from verdicts.review.decisions import refuse_unteachable
 from verdicts.review.label_studio_export import is_export, read_export
-from verdicts.review.spreadsheet import read_given
+from verdicts.review.spreadsheet import read_cells, read_given
+from verdicts.tables.parquet import columns_of, is_parquet, stream_cells, stream_parquet
 
 
 class Reviewer(NamedTuple):
@@ -42,7 +43,7 @@ def read_reviewers(paths: Sequence[Path], known: Container[str]) -> list[Reviewe
 def _reviewers(path: Path, known: Container[str]) -> list[Reviewer]:
     items = _export_in(path)
     if items is None:
-        said = read_given(path, known)
+        said = read_given(path, known) if not is_parquet(path) else _of_table(path, known)
         names = {decision.reviewer for decision in said.values()} - {""}
         return [Reviewer(names.pop() if len(names) == 1 else path.name, said)]
     exported = read_export(path, items, known)
@@ -53,6 +54,14 @@ def _reviewers(path: Path, known: Container[str]) -> list[Reviewer]:
     if not exported.by_reviewer:
         raise mistake("holds no decision of this run's tickets", "export a project that people decided", path=path)
     return [Reviewer(name, said) for name, said in exported.by_reviewer.items()]
+
+
+def _of_table(path: Path, known: Container[str]) -> dict[str, ReviewDecision]:
+    """The decisions of a Parquet table: one of our own, or one with the columns of our spreadsheet."""
+    heads = columns_of(path)
+    if set(heads) == {*ReviewDecision.model_fields}:
+        return decisions_by_ticket(path, stream_parquet(path, ReviewDecision), known)
+    return read_cells(path, heads, stream_cells(path), known)
 
 
 def _export_in(path: Path) -> list[object] | None:

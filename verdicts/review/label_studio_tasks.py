@@ -26,8 +26,9 @@ _FORM = """\
 <View>
   <Header value="$title"/>
   <Text name="said" value="$said"/>
+  <Header size="5" value="照片摘要 · facts of each photo"/>
   <Text name="facts" value="$facts"/>
-{more}  <Choices name="decision" toName="said" choice="single" required="true"
+{more}  <Choices name="decision" toName="said" choice="single" showInline="true" required="true"
            requiredMessage="请选择一项 · choose one">
 {choices}
   </Choices>
@@ -39,7 +40,9 @@ _FORM = """\
   <TextArea name="note" toName="said" maxSubmissions="1" editable="true"/>
 </View>
 """
-_PHOTOS = '  <Image name="photos" valueList="$photos" zoom="true" zoomControl="true" rotateControl="true"/>\n'
+_PHOTOS = """\
+  <Image name="photos" valueList="$photos" maxWidth="720px" zoom="true" zoomControl="true" rotateControl="true"/>
+"""
 _OPINIONS = '  <Text name="opinions" value="$opinions"/>\n'
 
 

@@ -21,7 +21,7 @@ from verdicts.base.errors import mistake
 from verdicts.base.jsonl import parse_rows, validate
 from verdicts.base.text_files import no_text, read_bytes
 from verdicts.command.cli import say
-from verdicts.records.review import Decision, ReviewDecision, ReviewTicket, decisions_by_ticket
+from verdicts.records.review import Decision, ListedTicket, ReviewDecision, ReviewTicket, decisions_by_ticket
 from verdicts.review.decisions import refuse_unteachable
 from verdicts.stage_b.protocol import WORD
 
@@ -79,6 +79,32 @@ def read_given(path: Path, known: Container[str]) -> dict[str, ReviewDecision]:
         given = decisions_by_ticket(path, parse_rows(lines, ReviewDecision, path), known)
     else:
         given = decisions_by_ticket(path, _read_table(path, text, known), known)
+    return _some(path, given)
+
+
+def read_cells(
+    path: Path, heads: list[str], rows: Iterable[tuple[int, dict[str, object]]], known: Container[str]
+) -> dict[str, ReviewDecision]:
+    """The decisions of a table whose rows are read already, by number and head; raises as ``read_given`` does."""
+    if not {"ticket_key", "decision"} <= {_FIELD_OF.get(_word(head)) for head in heads}:
+        named = ", ".join(heads)[:60]
+        raise mistake(f"has no columns ticket_key and decision ({named})", "add the column decision", path=path)
+    ours = ListedTicket.model_fields.keys() - HEADS.keys()  # what the review list has besides
+    heads = [head for head in heads if head not in ours]
+    fields = dict(zip(heads, _fields(path, heads, 1), strict=True))
+
+    def decided() -> Iterator[tuple[int, ReviewDecision]]:
+        for number, cells in rows:
+            row = {fields[head]: "" if cell is None else str(cell) for head, cell in cells.items() if fields.get(head)}
+            row["ticket_key"] = _key(row["ticket_key"], known)
+            if (decision := _decision_in(path, number, row)) is not None:
+                yield number, decision
+
+    return _some(path, decisions_by_ticket(path, decided(), known))
+
+
+def _some(path: Path, given: dict[str, ReviewDecision]) -> dict[str, ReviewDecision]:
+    """The decisions, where there are any and all of them can be taught."""
     refuse_unteachable(path, given.values())
     if not given:
         raise mistake("holds no decision", "fill in at least one", path=path)
