@@ -75,9 +75,9 @@ placebo: | $(READY) ## 5.2 learn from permuted labels: how many rules are accept
 
 # -- in use: the student behind an endpoint. No run is held meanwhile: others may work on it.
 .PHONY: serve
-serve: | $(READY_SERVE) ## 4.8 serve the taught student to OpenAI clients until Ctrl-C (CHECKPOINT, HOST, PORT)
+serve: | $(READY_SERVE) ## 4.9 serve the taught student to OpenAI clients until Ctrl-C (ENGINE, HOST, PORT)
 	@RUN_LOG= $(call TOOL,serve) --run-dir $(R) --host "$$HOST" --port "$$PORT" $${CHECKPOINT:+--student "$$CHECKPOINT"} \
-	  $(call named,FUSION,--fusion)
+	  $(call named,FUSION,--fusion) --engine "$$ENGINE" --quant "$$QUANT"
 
 # -- training rows of another team, brought into our form
 .PHONY: import

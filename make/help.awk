@@ -1,6 +1,6 @@
 # What `make help` prints of the makefiles: targets by what a user does first, then variables. A target is a line
 # `name: … ## 2.3 text`: its group (the titles below) and its place there; one without a place stands at the very end.
-# A variable is a line `NAME ?= …## text`.
+# A variable is a line `NAME ?= …## text`, or `NAME = …` where the environment does not count.
 BEGIN {
     groups = split("Start;Your tickets;Look at a run, and keep order;The student;Measure;Develop;Also", titles, ";")
 }
@@ -12,7 +12,7 @@ BEGIN {
     sub(/^[1-9][.][1-9] /, "", text)
     targets[place] = targets[place] sprintf("  %-18s %s\n", target, text)
 }
-/^[A-Z_]+ [?]=.*##/ {
+/^[A-Z_]+ [?]?=.*##/ {
     variable = text = $0
     sub(/ .*/, "", variable)
     sub(/.*## ?/, "", text)

@@ -74,6 +74,8 @@ def shape(name, value):
         return "is no plain name; use letters, digits, and . _ - + @ behind the first (no blank, no slash)"
     if name == "PORT" and not (value.isascii() and value.isdigit() and int(value) < 65536):
         return "is no port; write a number up to 65535, or 0 for any that is free"
+    if name == "ENGINE" and value not in ("transformers", "llama"):
+        return "is no server that make serve starts; choose transformers or llama"
     if name == "HOST" and not HOST.fullmatch(value):
         return "is no address; write one like 127.0.0.1, or 0.0.0.0 for all of this machine"
     if name == "MISSION" and not SLUG.fullmatch(value):

@@ -186,7 +186,7 @@ def test_help_names_every_target_and_every_variable(project):
     phony = {
         name for text in texts for line in re.findall(r"^\.PHONY:(.*)$", text, re.MULTILINE) for name in line.split()
     } - {"FORCE", "$(WANTED)"}
-    variables = {name for text in texts for name in re.findall(r"^([A-Z][A-Z_]*) \?=", text, re.MULTILINE)} - {
+    variables = {name for text in texts for name in re.findall(r"^([A-Z][A-Z_]*) (?:\?=|=.*##)", text, re.MULTILINE)} - {
         "GRAPH",
         "STALE",
         "MADE_ANEW",
