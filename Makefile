@@ -40,6 +40,7 @@ REMAKE ?=## 1: a run is made again with what is named now, where it was made wit
 QUIET ?=## 1: no progress and no summaries; errors are shown, run.log is written
 FILE ?=## the file that make why speaks of
 AUDIT ?=## for make folds: what people found of the tickets afterwards (JSONL: ticket_key, category)
+TRACK ?= tensorboard## where make track replays figures to: tensorboard, mlflow or trackio
 JOBS ?= 1## processes of make folds, placebo and worlds
 A ?=## run that make diff compares: a name below RUNS, or a run folder
 B ?=## run that it is compared with
@@ -51,11 +52,13 @@ ROOM ?=## the folder of tests/ that make test runs; all without it
 USER := MISSION MODELS RUN RUNS STAGE_A PHOTOS FUSION DECISIONS HELD_OUT DATA NAME GUIDANCE LAUNCH CONFIG REMAKE QUIET \
   FILE AUDIT JOBS A B DEV ROOM TICKETS CHECKPOINT ENGINE HOST PORT QUANT
 USER += SECOND TABLE TASKS PHOTOS_URL
+USER += TRACK
 # Those of them that are set on the command line or in the environment.
 NAMED := $(foreach v,$(USER),$(if $(filter command environment,$(origin $(v))),$(v)))
 $(foreach v,$(NAMED),$(eval override $(v) := $$(value $(v))))
 export $(NAMED)
 export HELD_OUT MISSION AUDIT JOBS DATA NAME GUIDANCE TICKETS CHECKPOINT ENGINE HOST PORT QUANT
+export TRACK
 # The run's folder.
 R := $(RUNS)/$(RUN)/$(MISSION)
 export RUN_LOG := $(abspath $(R)/run.log)

@@ -39,7 +39,7 @@ $(wordlist 2,$(words $(WANTED)),$(WANTED)): $(firstword $(WANTED)) ;
 endif
 
 # -- what reads a run and writes no more than its own page
-.PHONY: board review-page review-apply relearn report show check verify plan guard folds placebo why diff doctor
+.PHONY: board review-page review-apply relearn report show check verify plan guard folds placebo why diff doctor track
 report: | $(READY) ## 3.2 write report.html: the whole run on one page
 	@$(call TOOL,report) --run-dir $(R) --output $(R)/report.html
 review-page: | $(READY) ## 2.6 write review.html: decide the tickets in a browser (PHOTOS=folder)
@@ -48,6 +48,8 @@ board: | $(READY) ## 3.8 write board.html below RUNS: every run of every mission
 	@RUN_LOG= $(call TOOL,board) --runs '$(RUNS)' --output '$(RUNS)/board.html'
 show: | $(READY) ## 3.1 print what was learnt: rules by round, rates by epoch, review counts
 	@$(call TOOL,show) --run-dir $(R)
+track: | $(READY) ## 3.9 replay the run's figures into TRACK: tensorboard (RUN/tensorboard/), mlflow or trackio
+	@$(call TOOL,track) --run-dir $(R) --kind "$$TRACK"
 check: | $(READY) ## 3.5 validate every file of the run
 	@$(call TOOL,check) --run-dir $(R)
 verify: | $(READY) ## 3.6 check a finished run against docs/design.md, without the code that made it
