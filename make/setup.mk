@@ -25,7 +25,7 @@ setup-student: $(READY) ## 1.4 add what fine-tuning needs: torch, transformers, 
 	@$(SETUP) --extra student
 setup-serve: $(READY_STUDENT) ## 1.5 add what make serve needs: fastapi, uvicorn, openai
 	@$(SETUP) --extra serve
-llama-programs: $(READY) ## 4.7 compile llama-server and what else an export needs, once (minutes); kept in .wheels
+llama-programs: $(READY) ## 1.6 compile llama-server and what else an export needs, once (minutes); kept in .wheels
 	@$(PROGRAMS)
 
 $(READY): constraints.txt pyproject.toml $(wildcard make/setup*.py) make/llama.cmake

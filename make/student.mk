@@ -57,8 +57,17 @@ EXPORT = $(call TOOL,export) --config $< --student $(dir $(TAUGHT))merged --quan
 $(GGUF)/conversion.json: $(R)/config/export.yaml $(TAUGHT) | $(READY_PROGRAMS)
 	@$(EXPORT)
 .PRECIOUS: $(GGUF)/conversion.json
-.PHONY: export
-export: $(GGUF)/conversion.json ## 4.8 the taught student as GGUF and mmproj for llama.cpp, checked (QUANT=q8_0)
+SERVED := $(JUDGED)/export-$(QUANT)
+$(SERVED)/after.json: $(R)/config/served.yaml $(R)/guidance.json $(PROMPTS_B) $(GGUF)/conversion.json
+	@$(ASK) --student $(dir $(TAUGHT))merged --export $(GGUF)
+.PRECIOUS: $(SERVED)/after.json
+.PHONY: export export-gate
+export: $(GGUF)/conversion.json ## 4.9 the taught student as GGUF and mmproj for llama.cpp, checked (QUANT=q8_0)
+EXPORT_GATE = $(call TOOL,export_gate) --config $(R)/config/export_gate.yaml --before $(JUDGED)/before.json \
+  --after $(JUDGED)/after.json --served $(SERVED)/after.json --export $(GGUF) --student $(dir $(TAUGHT))merged \
+  --output $(SERVED)/export.json
+export-gate: evaluate $(SERVED)/after.json ## 4.9 say whether the export may ship, asked through llama-server
+	@$(EXPORT_GATE)
 
 # -- in use: verdicts of new tickets by the student under the run's guidance. Other TICKETS may be named each time, so
 # the tool is always started: it keeps what it made from the same ones. No student is taught for it.

@@ -23,6 +23,8 @@ SLOW = {
     "engines/test_trust",
     "evaluation/test_evaluate",
     "export/test_check",
+    "export/test_converter",
+    "export/test_gate",
     "guidance/test_pretrained",
     "measure/test_chaos_inputs",
     "measure/test_chaos_kills",

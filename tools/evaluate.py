@@ -5,6 +5,9 @@
         --trained data/fused/demo.train.jsonl --summary held_out.summary.jsonl --dense held_out.dense.jsonl \\
         --output RUN/evaluation/after.json
 
+With --export checkpoints/demo/gguf-f16 and --config RUN/config/served.yaml llama-server answers for the student, from
+its exported files (docs/export.md).
+
 In:  a student, held-out tickets (stage_a.jsonl) and photos (sources of fuse), the run's guidance, what was trained on.
 Out: after.json (all scores, digests of what they were made from); after.answers.jsonl beside it, one question a line;
      tickets.{repaired,refused,aside}.jsonl, what was done to the tickets, where there is anything (docs/tickets.md).
@@ -14,6 +17,7 @@ the files come out the same, byte for byte. Asked again with the same inputs, by
 Figures: docs/evaluation.md.
 """
 
+from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -22,15 +26,17 @@ import typer
 from verdicts.command import cli
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Iterator, Sequence
 
     from verdicts.base.part_file import PartFile
     from verdicts.config.sections import EvaluateSection
     from verdicts.config.tools import EvaluateConfig
     from verdicts.evaluation.questions import Question
+    from verdicts.export.asking import ServedStudent
     from verdicts.records.evaluation import Evaluation, MadeFrom, Named, ScoredAnswer
     from verdicts.records.tickets import StageA
     from verdicts.stage_b.prompts import Prompts
+    from verdicts.student.model import Student
 
 
 def main(
@@ -47,23 +53,23 @@ def main(
     only_groups_of: Annotated[
         Path | None, typer.Option(help="distill.val.jsonl: take tickets of its groups alone.")
     ] = None,
+    export: Annotated[Path | None, typer.Option(help="Its exported files: llama-server answers.")] = None,
 ) -> None:
     """Ask a student held-out questions and score its answers."""
     from verdicts.base.jsonl import write_json, write_rows
     from verdicts.base.part_file import PartFile
-    from verdicts.config.tools import EvaluateConfig, read_section
+    from verdicts.config.tools import EvaluateConfig, ServedConfig, read_section
     from verdicts.evaluation.questions import questions_digest
     from verdicts.evaluation.scores import answers_path, tally
     from verdicts.guidance.file import read_guidance
     from verdicts.intake.given import say_entrance
     from verdicts.intake.names import Door
     from verdicts.intake.reader import read_tolerantly, write_lists
-    from verdicts.models.fingerprint import checkpoint_hash
-    from verdicts.records.evaluation import Evaluation, Named
+    from verdicts.records.evaluation import Evaluation
     from verdicts.stage_b.prompts import load_prompts
     from verdicts.student.model import check_folder
 
-    cfg = read_section(config, EvaluateConfig)
+    cfg = read_section(config, ServedConfig if export else EvaluateConfig)
     prompts = load_prompts(cfg.prompts, cfg.mission)
     rules, limits = read_guidance(guidance, cfg.mission.name), cfg.evaluate
     inputs = {"tickets": tickets, "summary": summary, "dense": dense, "trained": trained} | (
@@ -79,7 +85,7 @@ def main(
     asked = questions_digest(
         questions, (limits.max_new_tokens, limits.max_new_tokens_dense, cfg.student.max_photo_pixels)
     )
-    named = Named(folder=student.as_posix(), sha256=checkpoint_hash(student))
+    named = who_answers(student, cfg, export)
     write_lists(output.parent, given.notes)
     if old := earlier(output, named, asked, made_from, rules.step):
         keep(old, output, cfg.evaluate)
@@ -87,7 +93,8 @@ def main(
     part = PartFile(
         output.with_name(f".{output.name}.part"), f"{asked} {named.sha256} {limits.batch}", list[tuple[str, bool]]
     )
-    answers = ask(student, cfg, questions, part)
+    with answering(student, cfg, export, output) as model:
+        answers = ask(model, cfg, questions, part, Path(named.folder).name)
     counts, chat, summaries, boxes = tally(answers)
     found = Evaluation(
         student=named,
@@ -107,6 +114,41 @@ def main(
     for warning in cut_off(found, limits):
         cli.say(warning, "wait")
     cli.say(sentence(found, output))
+
+
+def who_answers(student: Path, cfg: "EvaluateConfig", export: Path | None) -> "Named":
+    """The student's folder and hash; of its exported files where these are served."""
+    from verdicts.config.tools import ServedConfig
+    from verdicts.export.asking import export_hash, read_conversion
+    from verdicts.models.fingerprint import checkpoint_hash
+    from verdicts.records.evaluation import Named
+
+    if export is None or not isinstance(cfg, ServedConfig):
+        return Named(folder=student.as_posix(), sha256=checkpoint_hash(student))
+    read_conversion(export, student)
+    return Named(folder=export.as_posix(), sha256=export_hash(export, cfg.llama_server))
+
+
+@contextmanager
+def answering(
+    student: Path, cfg: "EvaluateConfig", export: Path | None, output: Path
+) -> "Iterator[Student | ServedStudent]":
+    """What answers: the student's own runner, or llama-server with its exported files."""
+    from verdicts.config.tools import ServedConfig
+    from verdicts.export.asking import serving_student
+    from verdicts.student.model import Student
+
+    if export is None or not isinstance(cfg, ServedConfig):
+        yield Student(student, cfg.student.max_photo_pixels, cfg.student.n_threads)
+        return
+    log = output.with_name("llama-server.log")
+    with serving_student(export, student, cfg.llama_server, cfg.student.max_photo_pixels, log) as served:
+        yield served
+        if served.other_ids:
+            what = (
+                f"{served.other_ids} of {served.prompts} prompts are other ids there than the student was taught with"
+            )
+            cli.complain(f"evaluate: WARNING: {what}; see docs/export.md", "wait")
 
 
 def prompts_of(answers: "Sequence[ScoredAnswer]") -> dict[str, list[str]]:
@@ -208,18 +250,21 @@ def batches(questions: "Sequence[Question]", limits: "EvaluateSection") -> list[
 
 
 def ask(
-    student: Path, cfg: "EvaluateConfig", questions: "Sequence[Question]", part: "PartFile"
+    model: "Student | ServedStudent",
+    cfg: "EvaluateConfig",
+    questions: "Sequence[Question]",
+    part: "PartFile",
+    name: str,
 ) -> "list[ScoredAnswer]":
     """All answers, scored, in the order of the questions; goes on behind the batches that the part file holds."""
     from verdicts.base.progress import progress
     from verdicts.evaluation.scores import score
-    from verdicts.student.model import Dialogue, Student
+    from verdicts.student.model import Dialogue
 
     todo = batches(questions, cfg.evaluate)
     said = part.load(follows=lambda before, batch: len(before) < len(todo) and len(batch) == len(todo[len(before)]))
-    model = Student(student, cfg.student.max_photo_pixels, cfg.student.n_threads)
     done = sum(len(batch) for batch in todo[: len(said)])
-    with progress(f"evaluate {student.name}", len(questions), done, unit="questions") as bar:
+    with progress(f"evaluate {name}", len(questions), done, unit="questions") as bar:
         for batch in todo[len(said) :]:
             most = (
                 cfg.evaluate.max_new_tokens if questions[batch[0]].task == "chat" else cfg.evaluate.max_new_tokens_dense

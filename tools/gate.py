@@ -22,8 +22,7 @@ import typer
 from verdicts.command import cli
 
 if TYPE_CHECKING:
-    from verdicts.records.evaluation import Difference, F1Record, GateRecord
-    from verdicts.stats.rates import Rate
+    from verdicts.records.evaluation import GateRecord
 
 
 def main(
@@ -78,6 +77,7 @@ def table(found: "GateRecord") -> list[str]:
     """The comparison as aligned lines: scores, then counts, then McNemar."""
     from verdicts.evaluation.counts import COUNTS
     from verdicts.evaluation.scores import METRICS
+    from verdicts.evaluation.shown import moved, score_shown
 
     old, new = found.before, found.after
     rows: list[tuple[str, ...]] = [
@@ -88,7 +88,9 @@ def table(found: "GateRecord") -> list[str]:
     absent = [metric for metric in METRICS if not metric.known(old) and not metric.known(new)]
     for metric in METRICS:
         if metric not in absent:
-            rows.append((metric.title, shown(metric.of(old)), shown(metric.of(new)), moved(changes[metric.name])))
+            rows.append(
+                (metric.title, score_shown(metric.of(old)), score_shown(metric.of(new)), moved(changes[metric.name]))
+            )
     rows += [(count.title, count.told(old), count.told(new), "") for count in COUNTS if count.is_shown(old, new)]
     widths = [max(len(row[column]) for row in rows) for column in range(4)]
     lines = ["  ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)).rstrip() for row in rows]
@@ -99,24 +101,6 @@ def table(found: "GateRecord") -> list[str]:
         pairs = f"{test.only_before} before alone, {test.only_after} after alone, of {test.pairs} pairs {left_out}"
         lines.append(f"exact McNemar, {name.replace('_', ' ')}s: {pairs}; p = {test.p_value:.2g}")
     return lines
-
-
-def moved(by: "Difference") -> str:
-    """``-45.3 [-52.1, -38.6]``, in points."""
-    if by.change is None or by.low is None or by.high is None:
-        return "n/a"
-    return f"{100 * by.change:+.1f} [{100 * by.low:+.1f}, {100 * by.high:+.1f}]"
-
-
-def shown(score: "Rate | F1Record") -> str:
-    """``80.0% [49.0%, 94.3%] (8/10)``; for an F1 its hits, given and wanted."""
-    from verdicts.records.evaluation import F1Record
-
-    if isinstance(score, F1Record):
-        if score.f1 is None:
-            return f"n/a (0 wanted, {score.given} given)"
-        return f"{score.f1:.1%} ({score.hits} of {score.given} given, {score.wanted} wanted)"
-    return str(score)
 
 
 if __name__ == "__main__":

@@ -36,6 +36,7 @@ TESTED_IN = {
     "engines/openai/endpoint": "engines/test_openai_bad_servers",
     "engines/openai/reply": "engines/test_openai_bad_servers",
     "engines/openai/server_words": "engines/test_openai_bad_servers",
+    "evaluation/shown": "evaluation/test_gate",
     "facts/json_summary": "facts/test_summary",
     "facts/text_summary": "facts/test_summary",
     "facts/words": "facts/test_summary",

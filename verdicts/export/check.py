@@ -15,7 +15,7 @@ from verdicts.export.convert import BY_CONVERTER, MMPROJ, MODEL
 from verdicts.export.records import ExportedFile, ExportFinding, Wrong
 from verdicts.export.tensors import places
 from verdicts.models.checkpoints import settings, weight_files
-from verdicts.models.fingerprint import sampled_hash
+from verdicts.models.fingerprint import whole_hash
 from verdicts.student.model import as_checkpoint
 from verdicts.student.processor import load_photo_processor
 
@@ -120,7 +120,7 @@ class Check:
                 ExportedFile(
                     name=file,
                     bytes=path.stat().st_size,
-                    sha256=sampled_hash(path),
+                    sha256=whole_hash(path),
                     tensors=len(reader.tensors),
                     kinds=dict(sorted(kinds[file].items())),
                     error={kind: round(value, 6) for kind, value in sorted(worst[file].items())},

@@ -5,7 +5,9 @@ from typing import Annotated, Literal
 from pydantic import Field
 
 from verdicts.base.record import Record
-from verdicts.records.evaluation import Named
+from verdicts.records.corpus import Task
+from verdicts.records.evaluation import Difference, Evaluation, Named
+from verdicts.stats.rates import Rate
 
 # What can be wrong with an exported file: a tensor that is not there, or is one too many, of another shape or kind, or
 # with other values than the student's; a setting, a token, the chat template or a photo's preparation that differs.
@@ -21,7 +23,7 @@ class ExportFinding(Record):
 
 
 class ExportedFile(Record):
-    """One GGUF file. ``kinds``: tensors by kind; ``error``: the largest relative error of one, by kind."""
+    """One GGUF file, its SHA-256. ``kinds``: tensors by kind; ``error``: the largest relative error of one, by kind."""
 
     name: str
     bytes: int
@@ -46,3 +48,22 @@ class Conversion(Record):
     settings_checked: int
     photo_tokens: Annotated[list[int], Field(min_length=2, max_length=2)]
     found: list[ExportFinding]
+
+
+class ExportGate(Record):
+    """Whether an export may ship: the student by transformers and the same student on llama.cpp, asked the same.
+
+    ``agreement``: tickets with the same verdict of both; ``same_text``: answers with the same text, by task.
+    ``changes``: each metric from transformers to llama.cpp; ``retention``: from before training to llama.cpp.
+    """
+
+    state: Literal["shipped", "refused"]
+    reasons: list[str]
+    remarks: list[str]
+    conversion: Conversion
+    transformers: Evaluation
+    served: Evaluation
+    agreement: Rate
+    same_text: dict[Task, Rate]
+    changes: dict[str, Difference]
+    retention: dict[str, Difference]

@@ -16,6 +16,7 @@ from typing import Self
 import httpx
 
 from verdicts.base.errors import mistake
+from verdicts.base.whole_file import writing
 from verdicts.command.supervising import die_with
 from verdicts.models.threads import quiet_openmp
 
@@ -78,7 +79,8 @@ class LlamaServer:
     def __enter__(self) -> Self:
         quiet_openmp()
         us = os.getpid()
-        with self._log.open("wb") as log:
+        self._log.parent.mkdir(parents=True, exist_ok=True)
+        with writing(self._log), self._log.open("wb") as log:
             self._process = subprocess.Popen(
                 self._command, stdin=subprocess.DEVNULL, stdout=log, stderr=log, preexec_fn=lambda: die_with(us)
             )

@@ -17,6 +17,12 @@ def sampled_hash(path: Path) -> str:
     return digest.hexdigest()[:16]
 
 
+def whole_hash(path: Path) -> str:
+    """SHA-256 of a whole file in hexadecimal digits."""
+    with path.open("rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()
+
+
 def checkpoint_hash(folder: Path) -> str:
     """First 16 hex digits of a SHA-256 over every file of a checkpoint folder that decides its answers, with names.
 

@@ -77,6 +77,9 @@ RUN_FILES: dict[str, type[BaseModel]] = {
     "evaluation/*/tickets.refused.jsonl": RefusedTicket,
     "evaluation/*/tickets.aside.jsonl": TicketAside,
     "evaluation/*/gate.json": GateRecord,
+    # the same student on llama.cpp, a folder for each way of storing it
+    "evaluation/*/export-*/after.json": Evaluation,
+    "evaluation/*/export-*/after.answers.jsonl": ScoredAnswer,
     # a folder for each set of new tickets
     "predictions/*/predictions.jsonl": Prediction,
     "predictions/*/predictions.asked.json": PredictionsAsked,

@@ -8,7 +8,7 @@ from pydantic import BaseModel
 from verdicts.base.errors import mistake
 from verdicts.corpus.mix import Manifest
 from verdicts.corpus.rows import FusedRow, GeneralChatRow, ImageRow
-from verdicts.export.records import Conversion
+from verdicts.export.records import Conversion, ExportGate
 from verdicts.records.imports import ImportReport, RefusedImport, RepairedImport
 from verdicts.records.run_folder import ROUND_FILES, RUN_FILES
 
@@ -27,7 +27,10 @@ FOLDERS: dict[str, Mapping[str, type[BaseModel]]] = {
         "repaired.jsonl": RepairedImport,
         "import.json": ImportReport,
     },
-    "checkpoints/<name>/": {"gguf-<quant>/conversion.json": Conversion},
+    "checkpoints/<name>/, and the gate of it in the run": {
+        "gguf-<quant>/conversion.json": Conversion,
+        "evaluation/<student>-<questions>/export-<quant>/export.json": ExportGate,
+    },
     "data/fused/": {"<name>.train.jsonl": FusedRow, "<name>.val.jsonl": FusedRow, "<name>.manifest.json": Manifest},
 }
 HEAD = """# Formats
