@@ -100,8 +100,9 @@ import-guidance: | $(READY) ## 2.9 take rules to start from (GUIDANCE=path) into
 
 # -- what people said, brought in; and learnt from
 review-apply: | $(READY) ## 2.7 bring decisions in (DECISIONS=path), or say how the review stands; then make distill
-	@$(APPLY) $(call named,SECOND,--second)
-APPLY = $(call TOOL,review_apply) --run-dir $(R) $(call named,DECISIONS,--decisions) $(call named,TABLE,--export)
+	@$(APPLY)
+APPLY = $(call TOOL,review_apply) --run-dir $(R) $(call named,DECISIONS,--decisions) $(call named,SECOND,--second) \
+  $(call named,TABLE,--export)
 .PHONY: adjudicate label-studio
 adjudicate: | $(READY) ## 2.7 list what reviewers dispute; a third person's DECISIONS settle it
 	@$(APPLY) --adjudicate

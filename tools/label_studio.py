@@ -13,7 +13,6 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable
-from enum import StrEnum
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -25,12 +24,7 @@ if TYPE_CHECKING:
     from verdicts.records.review import ReviewTicket
 
 
-class Which(StrEnum):
-    """Which tickets of the review list are sent."""
-
-    waiting = "waiting"  # those that nobody has decided
-    all = "all"
-    disputed = "disputed"  # those that reviewers decided differently, with what each of them said
+WHICH = ("waiting", "all", "disputed")  # tickets that nobody has decided; those that reviewers decided differently
 
 
 def main(
@@ -40,7 +34,7 @@ def main(
     photos_url: Annotated[
         str, typer.Option(help="Address that serves this folder; else Label Studio's local files do.")
     ] = "",
-    tasks: Annotated[Which, typer.Option(help="waiting: nobody decided them yet; all; disputed.")] = Which.waiting,
+    tasks: Annotated[str, typer.Option(help="waiting: nobody decided them yet; all; disputed.")] = "waiting",
 ) -> None:
     """Write the review list for Label Studio."""
     from verdicts.base.errors import mistake
@@ -54,13 +48,15 @@ def main(
     from verdicts.runs.standing import read_said
 
     refuse_newer(run_dir)
+    if tasks not in WHICH:
+        raise mistake(f"is none of {', '.join(WHICH)} ({tasks!r})", "name one of them", path="--tasks")
     if photos_url and not photos:
         raise mistake("serves a folder that is not named", "name it with --photos", path=photos_url)
     said, compared = read_said(run_dir), run_dir / "review_agreement.json"
     agreement = read_json(compared, ReviewAgreement) if compared.exists() else None
     disputed = {one.ticket_key: opinions(one.opinions) for one in open_disputes(agreement, said)}
-    shown = disputed if tasks == Which.disputed else {}
-    left_out = {Which.waiting: lambda key: key in said, Which.disputed: lambda key: key not in disputed}.get(tasks)
+    shown = disputed if tasks == "disputed" else {}
+    left_out = {"waiting": lambda key: key in said, "disputed": lambda key: key not in disputed}.get(tasks)
     address = photo_address(photos, photos_url) if photos else None
     listed = sent = pictures = asked = 0
     with whole_files(output_dir / "tasks.json", output_dir / "config.xml") as (file, form):
@@ -73,7 +69,7 @@ def main(
             file.write((",\n" if sent else "\n") + json.dumps(task, ensure_ascii=False))
             sent, asked, pictures = sent + 1, asked + len(ticket.images), pictures + len(task["data"].get("photos", ()))
         if not sent:
-            raise mistake(f"no ticket is {tasks.value} ({listed} listed)", "name others with --tasks", path=run_dir)
+            raise mistake(f"no ticket is {tasks} ({listed} listed)", "name others with --tasks", path=run_dir)
         file.write("\n]\n")
         form.write(labelling_form(photos=bool(photos), opinions=bool(shown)))
     found = f", {pictures} of {asked} photos found" if photos else ""

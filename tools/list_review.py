@@ -2,7 +2,8 @@
 
     python -m tools.list_review --run-dir runs/miniature/bbu_line
 
-In:  need_review.json; review_decisions.jsonl where it is there: a ticket that people decided waits no longer.
+In:  need_review.json; review_decisions.jsonl where it is there: a ticket that people decided waits no longer;
+     review_agreement.json where reviewers were compared.
 Out: text on stdout: 20 tickets with label, verdict, reason and the first photo's summary, and what to call next.
 """
 
@@ -25,11 +26,13 @@ REASON, SUMMARY = 48, 60  # characters of a line
 
 def main(run_dir: Annotated[Path, typer.Option(help="runs/<RUN>/<MISSION>.")]) -> None:
     """Print the tickets that wait for a person."""
+    from verdicts.base.jsonl import read_json
     from verdicts.base.plain import plain_lines
     from verdicts.base.run_version import refuse_newer
     from verdicts.command.colour import painted_lines
-    from verdicts.records.review import MissionReview
+    from verdicts.records.review import MissionReview, ReviewAgreement
     from verdicts.records.synthetic import BANNER, is_synthetic
+    from verdicts.review.agreement import open_disputes
     from verdicts.review.review_list_file import stream_review
     from verdicts.runs.naming import variables_of
     from verdicts.runs.standing import read_said
@@ -42,6 +45,8 @@ def main(run_dir: Annotated[Path, typer.Option(help="runs/<RUN>/<MISSION>.")]) -
         if ticket.ticket_key not in said:
             waiting += 1
             shown += [ticket] if waiting <= SHOWN else []
+    compared = run_dir / "review_agreement.json"
+    disputed = len(open_disputes(read_json(compared, ReviewAgreement), said)) if compared.exists() else 0
     decided = f", {listed - waiting} of {listed} are decided" if waiting < listed else ""
     more = waiting - len(shown)
     lines = [
@@ -50,6 +55,7 @@ def main(run_dir: Annotated[Path, typer.Option(help="runs/<RUN>/<MISSION>.")]) -
         + ("; the likeliest label errors first" if shown else ""),
         *table(shown),
         *([f"  … and {more} more"] if more else []),
+        *([f"{disputed} tickets are disputed by their reviewers (make adjudicate)"] if disputed else []),
         f"next: {next_step(waiting, variables_of(run_dir))}",
     ]
     print(painted_lines(plain_lines(lines), {BANNER[:9]: "wait"}, sys.stdout))

@@ -95,7 +95,7 @@ def main(
         done.append(f"{len(rows)} rows in {export}")
     summary = summarize(after, queue)
     write_json(run_dir / "review_summary.json", summary)
-    say_disputed(disputed, {ticket.ticket_key for ticket in queue})
+    say_disputed(disputed, {ticket.ticket_key for ticket in queue}, adjudicate)
     if standing := read_standing(run_dir):
         cli.say(f"{named('review_apply', run_dir)}: {standing}")
     cli.say(f"review_apply: {'; '.join([*done, summary_text(summary)])}")
@@ -179,11 +179,13 @@ def settled_by_a_third(
     return given
 
 
-def say_disputed(disputed: dict[str, str], queued: set[str]) -> None:
-    """Name each open dispute with all opinions."""
+def say_disputed(disputed: dict[str, str], queued: set[str], asked: bool) -> None:
+    """Name each open dispute with all opinions; that there is none, where it was asked for."""
     for key, both in disputed.items():
         where = "" if key in queued else " (not queued: in no table)"
         cli.say(f"review_apply: disputed {key}{where}: {both}")
+    if not disputed and asked:
+        cli.say("review_apply: nothing is disputed")
     if disputed:
         cli.say(f"review_apply: {len(disputed)} tickets wait for a third person (make adjudicate)")
 

@@ -72,7 +72,7 @@ def test_a_table_of_what_is_disputed_is_settled_by_a_third_person_and_stays_sett
     ]
     outcome = apply(disputed, adjudicate=True, decisions=by(disputed, "third", "- exclude"))
     assert "1 given = 1 new + 0 changed + 0 unchanged; 2 others kept" in outcome.last_line
-    assert "wait for a third person" not in outcome.err
+    assert "wait for a third person" not in outcome.err and "review_apply: nothing is disputed" in outcome.err
     settled = decided(disputed)["b::fail"]
     assert (settled.decision, settled.reviewer, settled.adjudicated) == ("exclude", "third", True)
     again = apply(disputed, decisions=disputed.folder / "one.jsonl", second=disputed.folder / "two.jsonl")

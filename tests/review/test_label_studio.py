@@ -226,7 +226,7 @@ def test_an_export_that_cannot_be_used_is_named_and_nothing_is_written(run, item
         ({"photos": Path("nowhere")}, "nowhere: no such folder; check --photos"),
         ({"photos_url": "https://x"}, "https://x: serves a folder that is not named; name it with --photos"),
         ({"tasks": "disputed"}, "no ticket is disputed (4 listed); name others with --tasks"),
-        ({"tasks": "some"}, "Invalid value for '--tasks'"),
+        ({"tasks": "some"}, "--tasks: is none of waiting, all, disputed ('some'); name one of them"),
     ],
 )
 def test_what_cannot_be_sent_is_named_and_nothing_is_written(run, options, message):

@@ -54,6 +54,15 @@ def test_with_nothing_left_to_decide_the_corpus_comes_next(run):
     assert len(said) == 2
 
 
+def test_what_reviewers_dispute_is_counted_and_where_it_is_settled_is_said(run):
+    for name, word in (("one", "exclude"), ("two", "unsure")):
+        rows = [f'{{"ticket_key": "t0{n}::pass", "decision": "{word}", "reviewer": "{name}"}}\n' for n in range(2)]
+        (run.folder / f"{name}.jsonl").write_text("".join(rows), encoding="utf-8")
+    call("review_apply", run_dir=run.folder, decisions=run.folder / "one.jsonl", second=run.folder / "two.jsonl")
+    said = call("list_review", run_dir=run.folder).out.splitlines()
+    assert said[-2] == "2 tickets are disputed by their reviewers (make adjudicate)"
+
+
 def test_a_run_without_a_list_is_one_sentence_and_exit_2(tmp_path):
     done = call("list_review", run_dir=tmp_path)
     assert done.code == 2 and "need_review.json" in done.err

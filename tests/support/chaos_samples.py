@@ -1,5 +1,6 @@
 """A little run with everything that tools read, for tools/chaos_inputs.py: good files, and how each is read."""
 
+import json
 import shutil
 from collections.abc import Callable, Iterator
 from functools import partial
@@ -30,10 +31,12 @@ from verdicts.records.rollout import Trajectory
 from verdicts.records.run_folder import ROUND_FILES, RUN_FILES, stream_file
 from verdicts.records.tickets import Refused, read_tickets
 from verdicts.report.data import TicketsSource, read_config
+from verdicts.review.given import read_reviewers
 from verdicts.review.spreadsheet import read_given
 from verdicts.runs.diff import read_end
 from verdicts.runs.standing import held_out_of
 from verdicts.student.summaries import PhotoAnswer
+from verdicts.tables.parquet import write_parquet
 
 CONFIGS = Path(__file__).resolve().parents[2] / "configs"
 
@@ -111,6 +114,23 @@ class Samples:
             yaml.safe_dump({"rollout": {"seed": 3}, "mission": {"rules": ["标签要能读"]}}, allow_unicode=True),
         )
 
+    def _review_from_elsewhere(self) -> None:
+        """Decisions as Label Studio exports them in its two forms, and in a table."""
+        part = {"from_name": "decision", "to_name": "said", "type": "choices", "value": {"choices": ["exclude"]}}
+        note = {"from_name": "note", "to_name": "said", "type": "textarea", "value": {"text": ["看不清"]}}
+        who = {
+            "completed_by": {"id": 1, "email": "a@b.c"},
+            "was_cancelled": False,
+            "updated_at": "2026-11-26T22:45:40Z",
+        }
+        task = {"id": 5, "drafts": [], "data": {"ticket_key": "b::fail"}}
+        task["annotations"] = [who | {"id": 7, "result": [part, note]}]
+        small = {"ticket_key": "b::fail", "id": 5, "decision": "exclude", "annotator": 1, "annotation_id": 7}
+        write_text(self.folder / "export.json", json.dumps([task]))
+        write_text(self.folder / "export.min.json", json.dumps([small]))
+        rows = [ReviewDecision(ticket_key="b::fail", decision="exclude", note="看不清")]
+        write_parquet(self.folder / "decided.parquet", ReviewDecision, rows)
+
     def _review(self) -> None:
         folder = self.run.folder
         write_rows(
@@ -122,6 +142,7 @@ class Samples:
         )
         assert call("review_apply", run_dir=folder, decisions=self.folder / "given.jsonl").code == 0
         assert call("review_apply", run_dir=folder, export=self.folder / "review.csv").code == 0
+        self._review_from_elsewhere()
         write_rows(
             folder / "summaries" / "stage_a.refused.jsonl",
             [Refused(image="1.jpg", group_id="g", label="pass", reason="broken", detail="x")],
@@ -224,6 +245,10 @@ class Samples:
             Kind(run / "config" / "tickets.json", lambda path: read_json(path, TicketsSource), (report, check)),
             Kind(self.folder / "given.jsonl", lambda path: read_given(path, keys), (review_apply_given,)),
             Kind(self.folder / "review.csv", lambda path: read_given(path, keys), (review_apply_table,)),
+            *(
+                Kind(self.folder / name, lambda path: read_reviewers([path], keys))
+                for name in ("export.json", "export.min.json", "decided.parquet")
+            ),
             Kind(self.folder / "manifest.jsonl", read_input),
             Kind(self.folder / "overlay.yaml", lambda path: load("miniature", "bbu_line", path, CONFIGS)),
         ]

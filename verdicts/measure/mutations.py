@@ -242,6 +242,7 @@ BY_SUFFIX: dict[str, list[Mutation]] = {
     ".json": [*ANY, json_part, json_part, json_part, json_part, raw_value, raw_value],
     ".yaml": [*ANY, yaml_value, yaml_value, yaml_value, yaml_value, yaml_text, yaml_text, yaml_text],
     ".csv": [*ANY, insert, insert, flip, flip],
+    ".parquet": [*ANY, flip, flip, flip, cut_short, drop, insert],
 }
 
 

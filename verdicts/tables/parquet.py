@@ -49,8 +49,8 @@ def columns_of(path: Path) -> list[str]:
 def stream_cells(path: Path) -> Iterator[tuple[int, dict[str, Any]]]:
     """The rows of a file with their numbers from 1, as Python has them."""
     number = 0
-    for batch in _opened(path).iter_batches(batch_size=GROUP):
-        for cells in batch.to_pylist():
+    for rows in _batches(path):
+        for cells in rows:
             number += 1
             yield number, cells
 
@@ -70,15 +70,30 @@ def stream_parquet(path: Path, model: type[RowT]) -> Iterator[tuple[int, RowT]]:
         yield number, validate(value, model, path, number)
 
 
+def _batches(path: Path) -> Iterator[list[dict[str, Any]]]:
+    from pyarrow import ArrowException
+
+    batches = _opened(path).iter_batches(batch_size=GROUP)
+    while True:
+        try:
+            batch = next(batches, None)
+            rows = batch.to_pylist() if batch is not None else None
+        except (ArrowException, OSError, ValueError) as error:  # a broken page, text that is not UTF-8
+            raise _broken(path, error) from None
+        if rows is None:
+            return
+        yield rows
+
+
 def _opened(path: Path) -> Any:
     from pyarrow import ArrowException
     from pyarrow.parquet import ParquetFile
 
     try:
         return ParquetFile(path)
-    except (ArrowException, OSError) as error:
+    except (ArrowException, OSError, ValueError) as error:
         raise _broken(path, error) from None
 
 
 def _broken(path: Path, error: Exception) -> UserError:
-    return mistake(f"is no whole Parquet file ({str(error).splitlines()[0][:80]})", "write it again", path=path)
+    return mistake(f"is no whole Parquet file ({' '.join(str(error).split())[:80]})", "write it again", path=path)
