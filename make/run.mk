@@ -22,6 +22,7 @@ $(R)/stage_a.jsonl: ;
 # reflection of round 1 takes it down, whatever makes that new, so that all rounds know the same. `make relearn` begins
 # again.
 DECIDED := $(wildcard $(R)/review_decisions.jsonl)
+AUDITED := $(wildcard $(R)/audit_decisions.jsonl)
 LEARNT := $(R)/rounds/0000/review_decisions.jsonl
 $(LEARNT): ;
 
@@ -81,11 +82,12 @@ $(REVIEW) &: $(REVIEW_FROM)
 
 # -- the corpus; with distill.enabled: false the tool says so and writes nothing
 CORPUS := $(R)/distill_chatml.jsonl $(foreach part,train val dropped audit,$(R)/distill.$(part).jsonl)
-CORPUS_FROM := $(R)/config/distill.yaml $(REVIEW_FROM) $(R)/guidance.json $(R)/need_review.json $(DECIDED) $(PROMPTS_B)
+CORPUS_FROM := $(R)/config/distill.yaml $(REVIEW_FROM) $(R)/guidance.json $(R)/need_review.json \
+  $(DECIDED) $(AUDITED) $(PROMPTS_B)
 .PRECIOUS: $(VIEW) $(REVIEW) $(CORPUS)
 DISTILL = $(call TOOL,distill) --config $< --loop $(R)/loop.json --stage-a $(R)/stage_a.jsonl \
   --selections $(R)/selections.jsonl --guidance $(R)/guidance.json --need-review $(R)/need_review.json \
-  --decisions $(R)/review_decisions.jsonl --output-dir $(R)
+  --decisions $(R)/review_decisions.jsonl --audited $(R)/audit_decisions.jsonl --output-dir $(R)
 $(CORPUS) &: $(CORPUS_FROM)
 	@$(DISTILL)
 

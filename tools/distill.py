@@ -2,7 +2,7 @@
 
     python -m tools.distill --config RUN/config/distill.yaml --loop RUN/loop.json --stage-a RUN/stage_a.jsonl \\
         --selections RUN/selections.jsonl --guidance RUN/guidance.json --need-review RUN/need_review.json \\
-        [--decisions RUN/review_decisions.jsonl] --output-dir RUN
+        [--decisions RUN/review_decisions.jsonl] [--audited RUN/audit_decisions.jsonl] --output-dir RUN
 
 In:  the run's view (collect), its review list (aggregate_review), and people's decisions where there are any.
 Out: distill_chatml.jsonl (every selected answer of the converged epoch, as it was given), distill.train.jsonl and
@@ -40,6 +40,10 @@ def main(
         Path | None,
         typer.Option(help="review_decisions.jsonl: what people said of queued tickets, where they said something."),
     ] = None,
+    audited: Annotated[
+        Path | None,
+        typer.Option(help="audit_decisions.jsonl: what people said of sampled answers, where they said something."),
+    ] = None,
 ) -> None:
     """Turn the converged epoch's selected answers into chat training data."""
     from verdicts.base.jsonl import read_json
@@ -52,6 +56,7 @@ def main(
     from verdicts.records.run import LoopStatus
     from verdicts.records.synthetic import named
     from verdicts.records.ticket_index import Tickets
+    from verdicts.review.audit import read_audited
     from verdicts.review.decisions import refuse_unteachable
     from verdicts.review.review_list_file import stream_review
     from verdicts.runs.standing import held_out_of, release_limit, standing_of, training_advice
@@ -75,6 +80,7 @@ def main(
     said = read_decisions(decisions, tickets) if decisions and used(decisions) else {}
     if decisions:
         refuse_unteachable(decisions, said.values())
+    looked = read_audited(audited) if audited and used(audited) else {}
 
     for name in ("gate", "collect"):
         does_not_use(output_dir / "config" / f"{name}.yaml")  # the sentences at the end do, no file
@@ -83,7 +89,8 @@ def main(
         release_limit(output_dir),
     )  # a mistake in them, before anything is written
 
-    written = write_corpus(Judging(cfg, prompts, rules.experiences, tickets, answers, review, said), output_dir)
+    judging = Judging(cfg, prompts, rules.experiences, tickets, answers, review, said, looked)
+    written = write_corpus(judging, output_dir)
     standing = standing_of(answers, (ticket for _, ticket in stream_review(need_review, {})), said, held_out)
     verdict = training_advice(status, status.rounds, standing.rates.frr, standing.waiting, limit, standing.gaps)
     for line in ending(output_dir, standing, verdict, took(started)):

@@ -6,13 +6,15 @@
     python -m tools.review_apply --run-dir RUN --decisions one.jsonl --second two.jsonl    # two reviewers, compared
     python -m tools.review_apply --run-dir RUN --adjudicate --export RUN/disputed.csv      # what they dispute
     python -m tools.review_apply --run-dir RUN --adjudicate --decisions disputed.csv       # a third person settled it
+    python -m tools.review_apply --run-dir RUN --decisions audit_decisions.jsonl    # the page's other queue, the audit
     python -m tools.review_apply --run-dir RUN                                      # how the review stands
 
 In:  RUN/stage_a.jsonl, RUN/need_review.json, RUN/review_decisions.jsonl and RUN/review_agreement.json where they are
-     there, and the files given.
+     there, and the files given; for the audit RUN/distill.audit.jsonl and RUN/audit_decisions.jsonl.
 Out: RUN/review_decisions.jsonl (all decisions, sorted; a given one replaces the one before, but for what a third person
      settled; rewritten only where it changes, so that Make rebuilds the corpus only then), RUN/review_summary.json (the
-     share of label errors), and where several reviewers were compared RUN/review_agreement.json.
+     share of label errors), and where several reviewers were compared RUN/review_agreement.json. Of an audit's
+     decisions RUN/audit_decisions.jsonl alone.
 
 A wrong line is named and nothing is written.
 """
@@ -56,6 +58,7 @@ def main(
     from verdicts.records.synthetic import named
     from verdicts.records.ticket_index import Tickets
     from verdicts.review.agreement import open_disputes, opinions
+    from verdicts.review.audit import is_audited, read_audit_result
     from verdicts.review.decisions import count_changes, merge_decisions, summarize, summary_text
     from verdicts.review.given import read_reviewers
     from verdicts.review.spreadsheet import write_table
@@ -69,6 +72,8 @@ def main(
     said = read_decisions(kept, known) if kept.exists() else {}
     agreement = read_json(compared, ReviewAgreement) if compared.exists() else None
     refuse_mixed(decisions, second or [], adjudicate, export)
+    if decisions and is_audited(decisions):
+        return bring_in_audit(run_dir, decisions, [*(second or []), *([export] if export else [])], adjudicate)
     reviewers = read_reviewers([*([decisions] if decisions else []), *(second or [])], known)
     waiting = open_disputes(agreement, said)
     if adjudicate:
@@ -98,7 +103,33 @@ def main(
     say_disputed(disputed, {ticket.ticket_key for ticket in queue}, adjudicate)
     if standing := read_standing(run_dir):
         cli.say(f"{named('review_apply', run_dir)}: {standing}")
+    if audit := read_audit_result(run_dir):
+        cli.say(f"review_apply: {audit}")
     cli.say(f"review_apply: {'; '.join([*done, summary_text(summary)])}")
+
+
+def bring_in_audit(run_dir: Path, decisions: Path, others: list[Path], adjudicate: bool) -> None:
+    """Bring in what somebody said of the answers of the audit sample, and say what the audit came to."""
+    from verdicts.base.errors import mistake
+    from verdicts.base.jsonl import dump, write_text_if_changed
+    from verdicts.records.synthetic import named
+    from verdicts.review import audit
+
+    if others or adjudicate:
+        raise mistake(
+            "holds decisions on the audit sample, which are brought in alone", "name it alone", path=decisions
+        )
+    sample, kept = audit.read_sample(run_dir), run_dir / audit.KEPT
+    if not sample:
+        what = f"is about an audit sample, and {run_dir / audit.SAMPLE} holds none"
+        raise mistake(what, "make distill first; missions of high risk have a sample", path=decisions)
+    said = audit.read_audited(kept) if kept.exists() else {}
+    given = audit.read_audited(decisions, sample)
+    after = list(audit.merge_audited(said, given))
+    write_text_if_changed(kept, "".join(dump(one) + "\n" for one in after))
+    cli.say(
+        f"{named('review_apply', run_dir)}: {audit.audited_changes(said, given)}; {audit.audit_result(sample, after)}"
+    )
 
 
 def refuse_mixed(decisions: Path | None, second: list[Path], adjudicate: bool, export: Path | None) -> None:

@@ -3,9 +3,10 @@
     python -m tools.review_page --run-dir RUN --output RUN/review.html [--photos DIR]
 
 In:  RUN/need_review.json, RUN/guidance.json, RUN/config/rollout.yaml (mission, explicit negatives), and
-     RUN/review_decisions.jsonl and photos where there are any. A photo is found by its name, or below a folder named
-     after its group; it is linked, not embedded, so the page has to stay where it is relative to them.
-Out: review.html, which saves review_decisions.jsonl for tools.review_apply.
+     RUN/review_decisions.jsonl, RUN/distill.audit.jsonl, RUN/audit_decisions.jsonl and photos where there are any.
+     A photo is found by its name, or below a folder named after its group; it is linked, not embedded, so the page
+     has to stay where it is relative to them.
+Out: review.html, which saves review_decisions.jsonl and audit_decisions.jsonl for tools.review_apply.
 """
 
 from pathlib import Path
@@ -29,8 +30,9 @@ def main(
     from verdicts.records.review import NeedReviewFile, read_decisions
     from verdicts.records.synthetic import is_synthetic, named
     from verdicts.records.ticket_index import Tickets
+    from verdicts.review.audit import KEPT, read_audited, read_sample
     from verdicts.review.highlight import Marker
-    from verdicts.review.page import Photos, page_data, review_page
+    from verdicts.review.page import Audit, Photos, page_data, review_page
     from verdicts.runs.naming import remembered
 
     cfg = read_section(run_dir / "config" / "rollout.yaml", RolloutConfig)
@@ -39,6 +41,8 @@ def main(
     guidance = read_guidance(run_dir / "guidance.json", cfg.mission.name)
     decided = run_dir / "review_decisions.jsonl"
     said = read_decisions(decided, Tickets(run_dir / "stage_a.jsonl")) if decided.exists() else {}
+    sample = read_sample(run_dir)
+    told = read_audited(run_dir / KEPT) if (run_dir / KEPT).exists() else {}
     remembered_photos = remembered(run_dir)[0].photos
     gone = ""
     if photos is None and remembered_photos:
@@ -56,14 +60,18 @@ def main(
         said,
         Marker(cfg.mission.g0, cfg.fail_first),
         Photos(photos, output) if photos else None,
+        Audit(list(sample.values()), told),
     )
     data["synthetic"] = is_synthetic(run_dir)
     write_text(output, review_page(data))
-    shown = [photo for ticket in data["tickets"] for photo in ticket["photos"]]
+    audited = data["audit"] or {"tickets": [], "said": {}}
+    shown = [photo for ticket in [*data["tickets"], *audited["tickets"]] for photo in ticket["photos"]]
     pictures = f", {sum('src' in photo for photo in shown)} of {len(shown)} photos found" if photos else gone
     cli.say(
         f"{named('review_page', run_dir)}: {len(tickets)} tickets, "
-        f"{sum(ticket.ticket_key in said for ticket in tickets)} decided already{pictures} -> {output}"
+        f"{sum(ticket.ticket_key in said for ticket in tickets)} decided already"
+        + (f"; audit sample: {len(sample)} answers, {len(audited['said'])} decided already" if sample else "")
+        + f"{pictures} -> {output}"
     )
 
 

@@ -3,7 +3,8 @@
     python -m tools.show --run-dir runs/miniature/bbu_line
 
 In:  rounds/NNNN/guidance.json and reflection.jsonl; loop.json, metrics.jsonl, selections.jsonl, need_review.json,
-     review_decisions.jsonl, distill.train.jsonl, run.log as far as they are there.
+     review_decisions.jsonl, distill.train.jsonl, distill.audit.jsonl, audit_decisions.jsonl, run.log as far as they
+     are there.
 Out: text on stdout. Reads files only.
 """
 
@@ -49,6 +50,7 @@ def main(run_dir: Annotated[Path, typer.Option(help="runs/<RUN>/<MISSION>.")]) -
     from verdicts.records.run_folder import RUN_FILES, paths_of
     from verdicts.records.synthetic import BANNER, is_synthetic
     from verdicts.report.evidence import near_misses_of, read_limits
+    from verdicts.review.audit import read_audit_result
     from verdicts.runs.freshness import out_of_date
     from verdicts.runs.prompts import prompts_in_use
     from verdicts.runs.spent import read_spent
@@ -80,6 +82,7 @@ def main(run_dir: Annotated[Path, typer.Option(help="runs/<RUN>/<MISSION>.")]) -
         review_lines(read_json(review, NeedReviewFile), said)
         if review.exists()
         else [f"review: {review} is not there yet"],
+        *([[str(audit)]] if (audit := read_audit_result(run_dir)) else []),
         *([spent_lines(spent)] if (spent := read_spent(run_dir)) else []),
         ["Prompts", *(f"  {prompt.kind}: {prompt}" for prompt in prompts_in_use(run_dir))],
         ["Files", *(f"  {path}" for name in RUN_FILES for path in paths_of(run_dir, name)), f"  {run_dir / 'rounds'}/"],

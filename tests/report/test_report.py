@@ -695,6 +695,7 @@ def test_no_text_is_left_over_and_every_word_of_the_records_is_explained():
         "sure.",
         "errors.",
         "door.",
+        "audit.",
     )
     figures = ("frr", "false_block", "label_match", "format", "summary_", "attribute_", "dense_")
     assert [key for key in texts if f'"{key}"' not in used and not key.startswith(groups + figures)] == []
@@ -788,3 +789,16 @@ def test_what_filters_left_out_stands_beside_the_source_of_the_tickets(run):
     assert "1 tickets show what one of the other label shows; both stay (tickets.marked.jsonl)" in text
     assert "<b> is odd" in text
     assert "筛选规则排除 9 个工单中的 3 个" in Page(report(run), "zh").texts["made-of"]
+
+
+def test_how_far_reviewers_agree_stands_beside_the_list_they_reviewed(run):
+    people = {
+        "reviewers": ["one", "two"], "shared": 40, "alike": 33, "measure": "Cohen's kappa",
+        "value": 0.651, "low": 0.42, "high": 0.853, "disputed": [],
+    }  # fmt: skip
+    write_text(run.folder / "review_agreement.json", json.dumps(people))
+    text = Page(report(run)).texts["review"]
+    assert "(one, two): they decided 33 of 40 tickets alike." in text
+    assert "κ = 0.65, 95% interval 0.42 – 0.85. 0 tickets are in dispute." in text
+    write_text(run.folder / "review_agreement.json", json.dumps(people | {"value": None, "low": None, "high": None}))
+    assert "How much of that is chance cannot be said." in Page(report(run)).texts["review"]

@@ -83,18 +83,22 @@ def test_the_page_is_quiet_and_says_what_the_file_says(run, open_page):
     assert [row.ticket_key for row in queue_of(run)] == ["b::fail", "d::fail", "a::fail", "e::pass"]
     assert opened.page.inner_text("#mission") == MISSION and opened.page.inner_text("#run") == "final/bbu_line"
     assert opened.page.locator(".row:visible .name").all_inner_texts() == ["b", "d", "a", "e"]
-    assert opened.page.locator(".row:visible .odds").all_inner_texts() == ["5.0", "3.0", "1.0", ""]
+    assert opened.page.locator(".row:visible .odds").all_inner_texts() == [
+        "sure against",
+        "sure against",
+        "leans against",
+        "",
+    ]
     assert opened.page.inner_text("#count") == "0 / 4" and opened.page.inner_text("#shown") == "4 shown"
-    assert (
-        opened.page.inner_text(".id").split()
-        == f"b 1 of 4 · against label {first.log_odds_against_label:.1f} · queued 2× · round 2".split()
-    )
+    facts = "b 1 of 4 · the model is sure against the label · queued 2× · round 2"
+    assert opened.page.inner_text(".id").split() == facts.split() and first.log_odds_against_label == 5.0
+    assert opened.page.get_attribute(".id p", "title") == "log-odds against the label 5.0"
     assert opened.page.locator(".what").all_inner_texts() == ["✕ fail", "✓ pass"]
     answers = [f"{candidate.count} of 2 {candidate.verdict} {candidate.reason}" for candidate in first.candidates]
     assert [" ".join(text.split()) for text in opened.page.locator(".answer").all_inner_texts()] == answers
     assert opened.page.locator(".facts").all_inner_texts() == list(first.per_image.values())
     assert opened.page.inner_text(".rules dd") == guidance().experiences["G0"]
-    assert "log-odds" in opened.page.inner_text(".hint")
+    assert "the surer the model is against the label" in opened.page.inner_text(".hint")
     assert opened.complaints == [] and opened.requests == []
 
 
@@ -111,9 +115,9 @@ def test_negatives_evidence_and_remarks_are_marked_and_the_words_stay(run, open_
         ["breach", "电线/散乱"],
     ]
     assert opened.page.locator(".needed li").all_inner_texts() == [
-        "✓ 机柜处接地螺丝\nphoto 1",
-        "— 地排处接地螺丝\nin no summary",
-        "✓ 电线捆扎整齐\nphoto 1",
+        "机柜处接地螺丝\nphoto 1",
+        "地排处接地螺丝\nin no summary",
+        "电线捆扎整齐\nphoto 1",
     ]
 
 

@@ -20,10 +20,12 @@ from verdicts.corpus.distill import (
     dropped_row,
     sft_row,
 )
+from verdicts.records.corpus import AuditDecision
 from verdicts.records.review import ReviewDecision, ReviewReason
 from verdicts.records.rollout import Selection
 from verdicts.records.ticket_index import Column, Tickets
 from verdicts.records.tickets import StageA, ticket_key
+from verdicts.review.audit import is_of
 from verdicts.review.review_list import REASONS
 from verdicts.review.review_list_file import stream_review
 from verdicts.stage_b.prompts import Prompts
@@ -102,7 +104,10 @@ class Reasons:
 
 @dataclass(frozen=True)
 class Judging:
-    """All that decides on the rows of a corpus. ``review``: why tickets wait; ``decisions``: what people said."""
+    """All that decides on the rows of a corpus. ``review``: why tickets wait.
+
+    ``decisions``: what people said of tickets; ``audited``: what they said of answers.
+    """
 
     cfg: DistillConfig
     prompts: Prompts
@@ -111,6 +116,7 @@ class Judging:
     answers: Answers
     review: Reasons
     decisions: Mapping[str, ReviewDecision]
+    audited: Mapping[str, AuditDecision]
 
     def decided(self) -> Iterator[tuple[StageA, Selection, RowDecision]]:
         """Every selected answer with its ticket and what becomes of it, in the order given."""
@@ -139,7 +145,11 @@ class Judging:
     def _decide(self, ticket: StageA, answer: Selection) -> RowDecision:
         key = ticket.ticket_key
         said, waits = self.decisions.get(key), self.review.get(key)
-        return decide_row(ticket.label, answer.verdict, said, waits, self.cfg.distill, agreement(answer))
+        found = decide_row(ticket.label, answer.verdict, said, waits, self.cfg.distill, agreement(answer))
+        looked = self.audited.get(key)
+        if not (looked and looked.drop) or found.dropped or found.taught:  # what people wrote themselves stays
+            return found
+        return RowDecision(ticket.label, dropped="audited") if is_of(looked, answer.verdict, answer.reason) else found
 
     def _doubles(self, ticket: StageA, found: RowDecision) -> bool:
         """Whether a corrected row's group has the same photos under that label already: it would teach them twice."""

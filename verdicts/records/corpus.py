@@ -8,7 +8,9 @@ from verdicts.base.record import Record
 from verdicts.records.tickets import Verdict
 
 Task = Literal["dense", "summary", "chat"]
-DropReason = Literal["excluded", "unsure", "model_wrong", "needs_review", "conflict", "low_agreement", "duplicate"]
+DropReason = Literal[
+    "excluded", "unsure", "model_wrong", "needs_review", "conflict", "low_agreement", "duplicate", "audited"
+]
 
 
 class Message(Record):
@@ -68,3 +70,22 @@ class AuditRow(Record):
     dropped: DropReason | None
     images: list[str]
     per_image: dict[str, str]
+
+
+AuditWord = Literal["right", "reason_wrong", "verdict_wrong", "unsure"]
+
+
+class AuditDecision(Record):
+    """One line of audit_decisions.jsonl: what a person said of an answer of the audit sample.
+
+    ``verdict``, ``reason``: the answer it is about; where a line written by hand says none, the one that stands when
+    it is brought in. ``drop``: leave that answer out of the corpus.
+    """
+
+    ticket_key: str
+    audit: AuditWord
+    drop: bool = Field(default=False, exclude_if=lambda drop: not drop)
+    verdict: Verdict | None = None
+    reason: str = ""
+    note: str = Field(default="", exclude_if=lambda text: not text)
+    reviewer: str = Field(default="", exclude_if=lambda name: not name)

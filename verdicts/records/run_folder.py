@@ -12,7 +12,7 @@ from verdicts.base.errors import stands_twice
 from verdicts.base.jsonl import Placed, RowT, stream_good, stream_placed
 from verdicts.base.run_version import RunVersion
 from verdicts.records.baseline import Baseline, BaselineCase
-from verdicts.records.corpus import AuditRow, ChatRow, DroppedRow, SftRow
+from verdicts.records.corpus import AuditDecision, AuditRow, ChatRow, DroppedRow, SftRow
 from verdicts.records.evaluation import Evaluation, GateRecord, ScoredAnswer
 from verdicts.records.filtered import DroppedTicket, MarkedTicket
 from verdicts.records.guidance import GuidanceFile
@@ -68,6 +68,7 @@ RUN_FILES: dict[str, type[BaseModel]] = {
     "distill.val.jsonl": SftRow,
     "distill.dropped.jsonl": DroppedRow,
     "distill.audit.jsonl": AuditRow,
+    "audit_decisions.jsonl": AuditDecision,
     # a folder for each student and its questions; an older run has the files in evaluation/ itself
     "evaluation/*/before.json": Evaluation,
     "evaluation/*/before.answers.jsonl": ScoredAnswer,
@@ -104,6 +105,7 @@ MAY_BE_EMPTY = {
     "distill.val.jsonl",
     "distill.dropped.jsonl",
     "distill.audit.jsonl",
+    "audit_decisions.jsonl",
 }
 
 
@@ -129,6 +131,7 @@ ROW_NAMES: dict[str, tuple[str, ...]] = {
     "review_decisions.jsonl": ("ticket_key",),
     "distill.dropped.jsonl": ("ticket_key",),
     "distill.audit.jsonl": ("ticket_key",),
+    "audit_decisions.jsonl": ("ticket_key",),
 }
 
 RowName = tuple[Hashable, ...]

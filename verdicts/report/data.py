@@ -9,12 +9,12 @@ from typing import Any, NamedTuple
 import yaml
 
 from verdicts.base.errors import mistake
-from verdicts.base.jsonl import RowT, read_rows, stream_rows, validate
+from verdicts.base.jsonl import RowT, read_json, read_rows, stream_rows, validate
 from verdicts.config.load import read_yaml
 from verdicts.config.sections import FailFirst
 from verdicts.corpus.distill import OneSided, read_one_sided
 from verdicts.models.fingerprint import checkpoint_hash, sampled_hash
-from verdicts.records.review import MissionReview, ReviewDecision, ReviewSummary, ReviewTicket
+from verdicts.records.review import MissionReview, ReviewAgreement, ReviewDecision, ReviewSummary, ReviewTicket
 from verdicts.records.rollout import Malformed, Selection
 from verdicts.records.run import LoopStatus, RoundMetrics
 from verdicts.records.run_folder import ROUND_FILES, RUN_FILES, paths_of, round_folder
@@ -26,6 +26,7 @@ from verdicts.report.evidence import Evidence, NearMiss, evidence_of, near_misse
 from verdicts.report.headline import LIMITS, Headline, Row, confusion_of_rates, teachers_frr
 from verdicts.report.released import Errors, read_errors
 from verdicts.report.rules import RefusedProposals, Story, refused_of, stories_of
+from verdicts.review.audit import AuditResult, read_audit_result
 from verdicts.review.decisions import summarize
 from verdicts.review.review_list_file import stream_review
 from verdicts.runs.freshness import OutOfDate, out_of_date
@@ -34,6 +35,7 @@ from verdicts.runs.standing import Gap, Standing, gate_limit, held_out_of, read_
 from verdicts.runs.view import Learnt, read_learnt
 from verdicts.stats.rates import Rate, VerdictRates, wilson
 
+AGREEMENT = "review_agreement.json"
 TICKETS_SHOWN = 20  # of the review list; review.html has them all
 
 
@@ -93,6 +95,8 @@ class Report:
     student: StudentResult | None
     errors: Errors | None  # of the student after training
     reviewed: ReviewSummary | None
+    agreement: ReviewAgreement | None  # of several reviewers
+    audit: AuditResult | None
     guard: FailFirst
     limits: dict[str, float]  # by rate: what the gate lets pass
     sections: list[SectionText]
@@ -232,6 +236,8 @@ def read_report(run_dir: Path, page: Path) -> Report:
         reviewed=summarize(said.values(), queue.decided).model_copy(update={"queued": queue.queued})
         if said and queue.review
         else None,
+        agreement=read_json(run_dir / AGREEMENT, ReviewAgreement) if (run_dir / AGREEMENT).exists() else None,
+        audit=read_audit_result(run_dir),
         review_page="review.html" if (run_dir / "review.html").exists() else None,
         malformed=None if failures is None else why_malformed(failures, candidates),
         candidates=candidates,

@@ -1,12 +1,15 @@
 // What the page holds, and what is decided: decisions in localStorage, laid over those that the run had.
 const DATA = JSON.parse(document.getElementById("data").textContent);
-const TICKETS = DATA.tickets, N = TICKETS.length;
-const AT = new Map(TICKETS.map((ticket, index) => [ticket.key, index]));
-const WORDS = ["label_wrong", "model_wrong", "exclude", "unsure"];
+// Two queues: tickets to review, and the sample of the teacher's answers. One is open; what belongs to it is swapped whole.
+const STORES = `ticket-review/${DATA.run}/${DATA.mission}`;
+const makeQueue = (name, words, tickets, said, store, orders) => ({ name, words, tickets, said, store, orders, at: new Map(tickets.map((ticket, index) => [ticket.key, index])), undos: [], sorted: {} });
+const QUEUES = { review: makeQueue("review", ["label_wrong", "model_wrong", "exclude", "unsure"], DATA.tickets, DATA.said, `${STORES}/${DATA.queue}`, ["ranked", "released", "many", "few", "group"]) };
+if (DATA.audit) QUEUES.audit = makeQueue("audit", ["right", "reason_wrong", "verdict_wrong", "undecidable"], DATA.audit.tickets, DATA.audit.said, `${STORES}/audit/${DATA.audit.queue}`, ["drawn", "risk", "many", "few", "group"]);
+const UNDECIDABLE = "undecidable"; // on the page; in the file it is "unsure", which means another thing in review
+let QUEUE, TICKETS, N, AT, WORDS, STORE, undos;
 const piecesOf = (photo) => photo.facts.map((place) => DATA.pieces[place]); // a string, or {kind, text}
 const summaryOf = (photo) => piecesOf(photo).map((piece) => piece.text ?? piece).join("");
 const OTHER = { pass: "fail", fail: "pass" };
-const STORE = `ticket-review/${DATA.run}/${DATA.mission}/${DATA.queue}`;
 const MORE = ["reviewer", "corrected_reason"], TEACH = ["label_wrong", "model_wrong"]; // what a decision may have besides its note
 const ROW = 60;
 
@@ -14,8 +17,8 @@ const $ = (id) => document.getElementById(id);
 const saved = (name) => { try { return localStorage.getItem(name); } catch { return null; } };
 const keep = (name, text) => { try { localStorage.setItem(name, text); return true; } catch { return false; } };
 let language = saved("ticket-review/language") || (/^zh\b/i.test(navigator.language) ? "zh" : "en");
-let local = JSON.parse(saved(STORE) || "{}"); // ticket key -> [decision or null, note, and {reviewer, …} where there is any]
-let shown = [], current = -1, undos = [], pool = [];
+let local = {}; // ticket key -> [decision or null, note, and {reviewer, …} where there is any]
+let shown = [], current = -1, pool = [];
 
 function t(key, values = {}) {
   return TEXTS[language][key].replace(/\{(\w+)\}/g, (_, name) => values[name]);
@@ -34,7 +37,7 @@ const state = (word, note, more) => { // without what is empty
 };
 const moreOf = (key) => stateOf(key)[2] || {};
 const reviewer = () => $("reviewer").value.trim();
-const stateOf = (key) => local[key] || DATA.said[key] || [null, ""];
+const stateOf = (key) => local[key] || QUEUE.said[key] || [null, ""];
 function persist() {
   if (!keep(STORE, JSON.stringify(local))) say(t("notKept"), true);
 }
@@ -48,8 +51,8 @@ function decide(word) {
   const key = TICKETS[current].key, [was] = stateOf(key);
   takeNote();
   if (was === word) {
-    if (DATA.said[key]) return; // the run has it already: it can be changed, not taken back
-    put([[key, state(null, stateOf(key)[1], { ...moreOf(key), reviewer: "" })]]);
+    if (QUEUE.said[key]) return; // the run has it already: it can be changed, not taken back
+    put([[key, state(null, stateOf(key)[1], { ...moreOf(key), reviewer: "", drop: false })]]);
     refresh();
     return say(t("cleared"));
   }
@@ -74,7 +77,21 @@ function taught(key) { // a corrected reason goes with a verdict, or not at all
   const { corrected_reason: reason, ...rest } = moreOf(key);
   return reason && TEACH.includes(stateOf(key)[0]) ? { ...rest, corrected_reason: reason } : rest;
 }
+function toggleDrop() { // of an answer of the audit sample: leave it out of the corpus
+  if (current < 0 || QUEUE.name !== "audit") return;
+  const key = TICKETS[current].key, [word, note] = stateOf(key);
+  takeNote();
+  if (!word) { refresh(); return say(t("dropFirst")); }
+  put([[key, state(word, note, { ...moreOf(key), drop: !moreOf(key).drop, reviewer: reviewer() })]]);
+  refresh();
+}
 function decisions() {
+  if (QUEUE.name === "audit") {
+    return TICKETS.filter((ticket) => stateOf(ticket.key)[0]).map((ticket) => {
+      const [word, note] = stateOf(ticket.key);
+      return { ticket_key: ticket.key, audit: word === UNDECIDABLE ? "unsure" : word, verdict: ticket.verdict, reason: ticket.reason, note, ...moreOf(ticket.key) };
+    });
+  }
   return TICKETS.filter((ticket) => stateOf(ticket.key)[0]).map((ticket) => ({ ticket_key: ticket.key, decision: stateOf(ticket.key)[0], note: stateOf(ticket.key)[1], ...taught(ticket.key) }));
 }
 

@@ -10,7 +10,7 @@ function save(asTable) {
   takeNote();
   const all = decisions();
   if (!all.length) return say(t("nothingToSave"));
-  const name = asTable ? "review.csv" : "review_decisions.jsonl";
+  const name = asTable ? "review.csv" : QUEUE.name === "audit" ? "audit_decisions.jsonl" : "review_decisions.jsonl";
   if (asTable) download(name, table(all), "text/csv");
   else download(name, all.map((decision) => JSON.stringify(decision).replace(/[\u0085\u2028\u2029]/g, escaped) + "\n").join(""), "application/jsonl");
   say(t("savedFile", { n: all.length, name }));
@@ -27,6 +27,9 @@ function table(all) { // as verdicts/review/spreadsheet.py writes it
 }
 function load(text) {
   const changes = [], seen = new Set();
+  const audited = /^\s*\{[^\n]*"audit"\s*:/.test(text.replace(/^\ufeff/, ""));
+  if (audited && !QUEUES.audit) return say(t("noSample"), true);
+  if (QUEUES.audit) enter(audited ? "audit" : "review");
   for (const [index, line] of text.replace(/^\ufeff/, "").split("\n").entries()) {
     if (!line.trim()) continue;
     const problem = read(line, seen, changes);
@@ -41,9 +44,16 @@ function read(line, seen, changes) {
   try { row = JSON.parse(line); } catch { return t("notJson"); }
   if (!row || typeof row !== "object" || ["note", ...MORE].some((field) => typeof (row[field] ?? "") !== "string")) return t("notJson");
   if (!AT.has(row.ticket_key)) return t("unknownTicket", { key: row.ticket_key });
-  if (!WORDS.includes(row.decision)) return t("unknownWord", { word: row.decision });
+  const word = QUEUE.name !== "audit" ? row.decision : row.audit === "unsure" ? UNDECIDABLE : row.audit;
+  if (!WORDS.includes(word)) return t("unknownWord", { word: String(row.decision ?? row.audit) });
   if (seen.has(row.ticket_key)) return t("twice", { key: row.ticket_key });
   seen.add(row.ticket_key);
+  if (QUEUE.name === "audit") {
+    const ticket = TICKETS[AT.get(row.ticket_key)];
+    if (row.verdict && (row.verdict !== ticket.verdict || row.reason !== ticket.reason)) return t("otherAnswer", { key: row.ticket_key });
+    changes.push([row.ticket_key, state(word, row.note ?? "", { reviewer: row.reviewer ?? "", drop: row.drop === true })]);
+    return null;
+  }
   changes.push([row.ticket_key, state(row.decision, row.note ?? "", Object.fromEntries(MORE.map((field) => [field, row[field] ?? ""])))]);
   return null;
 }

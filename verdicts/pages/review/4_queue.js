@@ -10,11 +10,35 @@ const ORDERS = { // which of two tickets comes first; else they stay as they sta
   many: (a, b) => b.photos.length - a.photos.length,
   few: (a, b) => a.photos.length - b.photos.length,
   group: (a, b) => BY_ID.compare(a.group, b.group),
+  drawn: (a, b) => a.drawn - b.drawn,
+  risk: null, // as the sample stands
 };
+const USED = { train: "usedTrain", val: "usedVal", dropped: "usedDropped" };
+// How sure the model is that the label is wrong, by its mean log-odds against it: 3 is odds of 20 to 1, 7 of 1,000 to 1.
+const sure = (odds) => (odds === null ? "sureUnknown" : odds < 0 ? "sureNot" : odds < 3 ? "sureLittle" : odds < 7 ? "sureMuch" : "sureMost");
 const SELECTS = ["by-label", "by-state", "by-rule", "by-object", "by-photos"];
-const ALL = TICKETS.map((_, index) => index), sorted = { ranked: ALL };
-let order = saved(`${STORE}/order`);
-if (!(order in ORDERS)) order = "ranked";
+let ALL, order, RULES, OBJECTS, PHOTOS;
+function enter(name) { // the other queue, where it was left
+  if (QUEUE?.name === name) return;
+  if (QUEUE) { takeNote(); keep(`${STORES}/open`, name); for (const id of [...SELECTS, "search"]) $(id).value = ""; }
+  QUEUE = QUEUES[name];
+  ({ tickets: TICKETS, at: AT, words: WORDS, store: STORE, undos } = QUEUE);
+  N = TICKETS.length;
+  ALL = TICKETS.map((_, index) => index);
+  local = JSON.parse(saved(STORE) || "{}");
+  order = saved(`${STORE}/order`);
+  if (!QUEUE.orders.includes(order)) order = QUEUE.orders[0];
+  RULES = tally((ticket) => ticket.rules).sort((a, b) => BY_ID.compare(a[0], b[0]));
+  OBJECTS = tally((ticket) => ticket.objects);
+  PHOTOS = tally((ticket) => [ticket.photos.length]).sort((a, b) => a[0] - b[0]);
+  document.body.classList.toggle("auditing", name === "audit");
+  translate();
+  const last = AT.get(saved(`${STORE}/at`));
+  current = -1;
+  filter();
+  const start = last ?? shown.find((index) => !stateOf(TICKETS[index].key)[0]);
+  if (start !== undefined) show(start);
+}
 function orderBy(name) { // from its first ticket
   takeNote();
   order = name;
@@ -27,21 +51,19 @@ function tally(valuesOf) { // [[value, in how many tickets]], the commonest firs
   for (const ticket of TICKETS) for (const value of valuesOf(ticket)) counts.set(value, (counts.get(value) ?? 0) + 1);
   return [...counts].sort((a, b) => b[1] - a[1]);
 }
-const RULES = tally((ticket) => ticket.rules).sort((a, b) => BY_ID.compare(a[0], b[0])), OBJECTS = tally((ticket) => ticket.objects);
-const PHOTOS = tally((ticket) => [ticket.photos.length]).sort((a, b) => a[0] - b[0]);
 function fits(ticket, decision, note) { // whether a ticket passes the selects
   const [label, state, rule, object, photos] = SELECTS.map((id) => $(id).value);
   return !(label && ticket.label !== label)
     && !(rule && !ticket.rules.includes(rule))
     && !(object && !ticket.objects.includes(Number(object)))
     && !(photos && ticket.photos.length !== Number(photos))
-    && !(state && !(state === "undecided" ? !decision : state === "decided" ? decision : state === "noted" ? note : state === "corrected" ? moreOf(ticket.key).corrected_reason : decision === state));
+    && !(state && !(state === "undecided" ? !decision : state === "decided" ? decision : state === "noted" ? note : state === "corrected" ? moreOf(ticket.key).corrected_reason : state === "drop" ? moreOf(ticket.key).drop : decision === state));
 }
 function filter() {
   const words = $("search").value.toLowerCase().split(/\s+/).filter(Boolean), compare = ORDERS[order];
-  sorted[order] ??= [...ALL].sort((a, b) => compare(TICKETS[a], TICKETS[b]));
+  QUEUE.sorted[order] ??= compare ? [...ALL].sort((a, b) => compare(TICKETS[a], TICKETS[b])) : ALL;
   shown = [];
-  for (const index of sorted[order]) {
+  for (const index of QUEUE.sorted[order]) {
     const ticket = TICKETS[index], [decision, note] = stateOf(ticket.key);
     if (!fits(ticket, decision, note)) continue;
     if (words.length && !words.every((word) => textOf(ticket).includes(word) || note.toLowerCase().includes(word))) continue;
@@ -81,7 +103,8 @@ function drawRow({ row, name, tag, verdicts, odds }, place) {
   tag.textContent = decision ? t(decision) : "✎";
   tag.hidden = !decision && !note;
   tag.title = moreOf(ticket.key).reviewer ?? "";
+  tag.classList.toggle("drop", Boolean(moreOf(ticket.key).drop));
   verdicts.replaceChildren(`${t("human")} `, word(ticket.label), ` · ${t("model")} `, word(ticket.verdict));
-  odds.textContent = ticket.odds === null ? "" : ticket.odds.toFixed(1);
+  odds.textContent = QUEUE.name === "audit" ? t(USED[ticket.used]) : ticket.odds === null ? "" : t(`${sure(ticket.odds)}Short`);
 }
-const word = (verdict) => el("span", verdict, t(verdict));
+const word = (verdict) => el("span", `word ${verdict}`, t(verdict));

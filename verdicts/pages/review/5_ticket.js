@@ -13,6 +13,7 @@ function show(index) {
   else if ((place + 1) * ROW > list.scrollTop + list.clientHeight) list.scrollTop = (place + 2) * ROW - list.clientHeight;
 }
 function refresh() {
+  drawTabs();
   const done = TICKETS.reduce((sum, ticket) => sum + Boolean(stateOf(ticket.key)[0]), 0);
   $("count").textContent = t("decidedOf", { n: done.toLocaleString(), of: N.toLocaleString() });
   $("fill").style.width = `${N ? (100 * done) / N : 0}%`;
@@ -27,12 +28,14 @@ function refresh() {
     const other = current < 0 ? "pass" : TICKETS[current].label;
     button.disabled = current < 0;
     button.setAttribute("aria-pressed", decision === button.dataset.word);
+    if (QUEUE.name === "audit") { button.querySelector(".effect").textContent = t(`${button.dataset.word}_effect`); continue; }
     button.querySelector(".effect").textContent = t(`${button.dataset.word}_effect`, { label: t(button.dataset.word === "label_wrong" ? OTHER[other] : other) });
   }
   if (current >= 0) {
     const side = document.querySelector(".side.given");
     side.classList.toggle("struck", decision === "label_wrong");
-    drawTeaching(TICKETS[current], decision);
+    if (QUEUE.name === "audit") { $("drop").checked = Boolean(moreOf(TICKETS[current].key).drop); $("drop").disabled = !decision; }
+    else drawTeaching(TICKETS[current], decision);
     const who = decision && moreOf(TICKETS[current].key).reviewer;
     document.querySelector(".decided-by").textContent = who ? ` · ${t("by", { name: who })}` : "";
     $("list").setAttribute("aria-activedescendant", `row-${current}`);
@@ -40,19 +43,22 @@ function refresh() {
   drawList();
 }
 function drawTicket(ticket) {
-  const facts = [t("place", { n: (AT.get(ticket.key) + 1).toLocaleString(), of: N.toLocaleString() }), ticket.odds === null ? t("noOdds") : t("odds", { n: ticket.odds.toFixed(1) }), t("queued", { n: ticket.times }), t("round", { n: ticket.round })];
+  const audited = QUEUE.name === "audit";
+  const facts = [t("place", { n: (shown.indexOf(AT.get(ticket.key)) + 1).toLocaleString(), of: shown.length.toLocaleString() })];
+  if (audited) facts.push(t("votes", { n: `${Math.round(100 * ticket.votes)}%` }), ticket.dropped ? t("usedWhy", { why: t(`left_${ticket.dropped}`) }) : t(`${USED[ticket.used]}Long`));
+  else facts.push(t(sure(ticket.odds)), t("queued", { n: ticket.times }), t("round", { n: ticket.round }));
   if (ticket.suspect) facts.push(t("suspect"));
   const total = ticket.candidates.reduce((sum, one) => sum + one.count, 0);
   const answers = el("div", "answers", ...ticket.candidates.map((one) => el("div", "answer", el("span", `votes ${one.verdict}`, `${t("answers", { n: one.count, of: total })} ${t(one.verdict)}`), el("span", "why", ...reason(one.reason)))));
   if (!ticket.candidates.some((one) => one.reason === ticket.reason)) answers.prepend(el("div", "answer", el("span", `votes ${ticket.verdict}`, t(ticket.verdict)), el("span", "why", ...reason(ticket.reason))));
-  const side = (who, verdict, name) => el("div", `side ${name}`, el("span", "who", t(who)), el("span", `what ${verdict}`, `${verdict === "pass" ? "✓" : "✕"} ${t(verdict)}`));
+  const side = (who, verdict, name) => el("div", `side ${name}`, el("span", "who", t(who)), el("span", `what ${verdict}`, `${verdict === "pass" ? "✓" : "✕"} ${t(verdict)}`)); // its colour and sign mean the verdict, everywhere
   const found = new Set(ticket.photos.flatMap((photo) => piecesOf(photo).map((piece) => piece.kind)));
-  const legend = el("span", "legend", ...["breach", "negative", "remark"].filter((kind) => found.has(kind)).map((kind) => el("mark", kind, t(kind))));
+  const legend = el("span", "legend", ...["required", "breach", "negative", "remark"].filter((kind) => found.has(kind)).map((kind) => el("mark", kind, t(kind))));
   const line = el("p", "", facts.join(" · "), el("span", "decided-by"));
-  line.title = t("ranked");
+  line.title = audited ? "" : ticket.odds === null ? t("sureUnknown") : t("odds", { n: ticket.odds.toFixed(1) });
   $("ticket").replaceChildren(
     el("div", "id", el("h2", "", ticket.group), line),
-    el("div", "claim", el("div", "sides", side("human", ticket.label, "given"), side("model", ticket.verdict, "said")), ...wrote(ticket), answers, teaching()),
+    el("div", "claim", el("div", "sides", side("human", ticket.label, "given"), side("model", ticket.verdict, "said")), ...wrote(ticket), answers, audited ? leaving() : teaching()),
     el("section", "", el("h3", "", t("photos"), legend), ...needed(ticket), photos(ticket)),
     ...rules(ticket),
   );
@@ -65,6 +71,22 @@ function teaching() { // where a person writes the reason that the corpus should
   box.addEventListener("change", () => { takeNote(); refresh(); });
   line.append(box, el("span", "taught"));
   return line;
+}
+function leaving() { // an answer of the sample stays in the corpus unless somebody says otherwise
+  const line = el("label", "teaching leaving"), box = el("input");
+  box.id = "drop";
+  box.type = "checkbox";
+  box.addEventListener("change", toggleDrop);
+  line.append(box, el("span", "", t("drop")), el("kbd", "", "X"));
+  return line;
+}
+function drawTabs() {
+  $("tabs").hidden = !QUEUES.audit;
+  for (const button of $("tabs").children) {
+    const queue = QUEUES[button.dataset.tab];
+    button.textContent = queue ? t(`tab_${queue.name}`, { n: queue.tickets.length.toLocaleString() }) : "";
+    button.setAttribute("aria-pressed", queue === QUEUE);
+  }
 }
 function drawTeaching(ticket, decision) {
   const right = decision === "label_wrong" ? OTHER[ticket.label] : ticket.label, text = moreOf(ticket.key).corrected_reason ?? "";
@@ -81,7 +103,7 @@ function needed(ticket) { // what G0 asks for, and the photos whose summaries na
   if (!DATA.required.length) return [];
   const chips = DATA.required.map((item, index) => {
     const seen = ticket.photos.flatMap((photo, place) => (photo.evidence.includes(index) ? [place + 1] : []));
-    return el("li", seen.length ? "seen" : "unseen", `${seen.length ? "✓" : "—"} ${item}`, el("span", "", seen.length ? t("seenIn", { n: seen.join(" ") }) : t("unseen")));
+    return el("li", seen.length ? "seen" : "unseen", item, el("span", "", seen.length ? t("seenIn", { n: seen.join(" ") }) : t("unseen")));
   });
   return [el("ul", "needed", ...chips)];
 }

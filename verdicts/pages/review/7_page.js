@@ -31,14 +31,19 @@ function translate() {
   for (const node of document.querySelectorAll("[data-placeholder]")) node.placeholder = t(node.dataset.placeholder);
   const named = (names) => names.map(([value, name]) => [value, t(name)]);
   options($("by-label"), named([["", "allLabels"], ["pass", "onlyPass"], ["fail", "onlyFail"]]));
-  options($("by-state"), named([["", "allStates"], ["undecided", "undecided"], ["decided", "decided"], ...WORDS.map((word) => [word, word]), ["noted", "noted"], ["corrected", "corrected"]]));
+  options($("by-state"), named([["", "allStates"], ["undecided", "undecided"], ["decided", "decided"], ...WORDS.map((word) => [word, word]), ["noted", "noted"], QUEUE.name === "audit" ? ["drop", "toDrop"] : ["corrected", "corrected"]]));
   options($("by-rule"), [["", t("allRules")], ...RULES.map(([rule, of]) => [rule, t("oneOf", { name: rule, of })])]);
   options($("by-object"), [["", t("allObjects")], ...OBJECTS.map(([object, of]) => [object, t("oneOf", { name: DATA.objects[object], of })])]);
   options($("by-photos"), [["", t("allPhotos")], ...PHOTOS.map(([n, of]) => [n, t("photosOf", { n, of })])]);
-  options($("order"), Object.keys(ORDERS).map((name) => [name, t(`order_${name}`)]));
+  $("released").hidden = QUEUE.name === "audit";
+  options($("order"), QUEUE.orders.map((name) => [name, t(`order_${name}`)]));
   $("choices").replaceChildren(...WORDS.map((word, index) => choice(word, el("kbd", "", String(index + 1)), el("span", "word", t(word)), el("span", "effect"))));
   const pairs = (rows, name) => el("dl", "", ...rows.flatMap(([key, text]) => [el("dt", "", name(key)), el("dd", "", text)]));
-  $("help-text").replaceChildren(el("h2", "", t("help")), pairs(TEXTS[language].keys, (key) => el("kbd", "", key)), el("h3", "", t("photoKeys")), pairs(TEXTS[language].inPhoto, (key) => el("kbd", "", key)), pairs(TEXTS[language].meanings, (key) => el("span", `tag ${key}`, t(key))), el("p", "", t("ranked")), el("p", "", t("kept")));
+  $("help-text").replaceChildren(el("h2", "", t("help")), pairs(TEXTS[language].keys, (key) => el("kbd", "", key)), el("h3", "", t("photoKeys")), pairs(TEXTS[language].inPhoto, (key) => el("kbd", "", key)), pairs(TEXTS[language].meanings, (key) => el("span", "tag", t(key))), ...(QUEUES.audit ? [el("h3", "", t("auditTitle")), pairs(TEXTS[language].auditMeanings, (key) => el("span", "tag", t(key))), el("p", "", t("auditWhat"))] : []), el("h3", "", t("marks")), marks(), el("p", "", t("ranked")), el("p", "", t("kept")));
+}
+function marks() { // as the report lists them
+  const samples = [[el("span", "", word("pass"), " ", word("fail")), "markVerdict"], [el("mark", "required", t("markWord")), "markRequired"], [el("span", "", el("mark", "negative", t("markWord")), " ", el("mark", "breach", t("markWord"))), "markNegative"], [el("mark", "remark", t("markWord")), "markRemark"], [el("span", "tag", t("markPerson")), "markDecided"], [el("span", "link", t("markAccent")), "markPress"]];
+  return el("dl", "", ...samples.flatMap(([sample, text]) => [el("dt", "", sample), el("dd", "", t(text))]));
 }
 function choice(word, ...parts) {
   const button = el("button", `choice ${word}`, ...parts);
@@ -61,10 +66,10 @@ function switchLanguage() {
 
 // -- events
 const PRESSED = {
-  j: () => step(1), arrowright: () => step(1), k: () => step(-1), arrowleft: () => step(-1), n: jump, z: undo, s: () => save(false), l: switchLanguage, b: openBatch, f: toggleReleased,
+  j: () => step(1), arrowright: () => step(1), k: () => step(-1), arrowleft: () => step(-1), n: jump, z: undo, s: () => save(false), l: switchLanguage, b: openBatch, f: () => QUEUE.name === "review" && toggleReleased(), a: () => QUEUES.audit && enter(QUEUE.name === "audit" ? "review" : "audit"), x: toggleDrop,
   t: () => $("note").focus(), r: () => $("reason")?.focus(), "/": () => { openQueue(true); $("search").focus(); }, "?": () => $("help").showModal(),
 };
-WORDS.forEach((word, index) => { PRESSED[index + 1] = () => decide(word); });
+for (const place of [0, 1, 2, 3]) PRESSED[place + 1] = () => decide(WORDS[place]);
 function jump() {
   takeNote();
   if (!forward(current)) say(t("allDone"));
@@ -108,15 +113,14 @@ let searchAt;
 $("search").addEventListener("input", () => { clearTimeout(searchAt); searchAt = setTimeout(() => { takeNote(); filter(); }, 120); });
 $("note").addEventListener("change", () => { takeNote(); refresh(); });
 addEventListener("pagehide", takeNote);
+for (const button of $("tabs").children) button.addEventListener("click", () => enter(button.dataset.tab));
 addEventListener("storage", (event) => { if (event.key === STORE) { local = JSON.parse(event.newValue || "{}"); refresh(); } }); // another tab
-const ACTS = { csv: () => save(true), load: () => $("file").click(), help: () => $("help").showModal(), language: switchLanguage };
+const ACTS = { csv: () => (QUEUE.name === "audit" ? say(t("noTable"), true) : save(true)), load: () => $("file").click(), help: () => $("help").showModal(), language: switchLanguage };
 $("more").addEventListener("click", (event) => { const act = ACTS[event.target.dataset.act]; if (act) { $("more").open = false; act(); } });
 document.addEventListener("click", (event) => { if (!event.target.closest("#more")) $("more").open = false; });
 $("file").addEventListener("change", async () => { const file = $("file").files[0]; if (file) load(await file.text()); $("file").value = ""; });
 
 $("mission").textContent = DATA.mission;
 $("run").textContent = DATA.run;
-translate();
-const last = AT.get(saved(`${STORE}/at`)), start = TICKETS.findIndex((ticket) => !stateOf(ticket.key)[0]);
-current = last ?? Math.max(start, N ? 0 : -1);
-filter();
+const open = saved(`${STORES}/open`);
+enter(QUEUES[open] ? open : "review");
