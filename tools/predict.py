@@ -20,6 +20,8 @@ import typer
 
 from verdicts.command import cli
 
+SHOWN = 5  # verdicts that are said, for whoever asks of a few tickets
+
 if TYPE_CHECKING:
     from verdicts.photos.folders import Intake
     from verdicts.prediction.counts import PredictionCounts
@@ -94,10 +96,10 @@ def write_predictions(student: "VerdictStudent", source: "NewTickets | NewPhotos
     from verdicts.base.part_file import PartFile
     from verdicts.base.progress import progress
     from verdicts.prediction.asking import saved_answers
-    from verdicts.prediction.counts import PredictionCounts
+    from verdicts.prediction.counts import PredictionCounts, verdict_sentence
     from verdicts.prediction.decide import Answered
 
-    tally, asked = PredictionCounts(), sum(bool(ticket.per_image) for ticket in source)
+    tally, asked, first = PredictionCounts(), sum(bool(ticket.per_image) for ticket in source), list[str]()
     part = PartFile(output.with_name(f".{output.name}.part"), student.digest(source), list[Answered])
     saved, done = saved_answers(part, student.cfg, asked)
     if done:
@@ -111,7 +113,10 @@ def write_predictions(student: "VerdictStudent", source: "NewTickets | NewPhotos
         for row in student.predictions(source, saved, keep):
             file.write(dump(row) + "\n")
             tally.take(row)
+            first += [verdict_sentence(row)] if len(first) < SHOWN else []
     part.remove()
+    for said in first:
+        cli.say(said)
     return tally
 
 

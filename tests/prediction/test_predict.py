@@ -91,6 +91,8 @@ def test_predict_says_what_evaluate_is_told_byte_for_byte_and_goes_on_after_a_ki
         (row.group_id, row.text, row.verdict) for row in wanted
     ]
     assert all(0 < row.p_fail < 1 and (row.p_fail >= 0.5) == (row.said == "fail") for row in found)
+    said = [line for line in outcome.err.splitlines() if ", P(fail) " in line]
+    assert len(said) == 5 and said[0].startswith(f"predict {found[0].group_id}: ") and said[0].endswith(found[0].reason)
     killed = snapshot(bench.output.parent)
     whole = bench.folder / "whole" / "predictions.jsonl"
     assert bench.predict(output=whole).code == 0
@@ -145,6 +147,7 @@ def test_a_blank_summary_is_missing_with_its_reason_and_the_other_photos_go_on(b
     outcome = bench.predict()
     assert outcome.code == 0
     assert [row.why for row in bench.found()][1] == "no_photo_left"
+    assert "predict none: no verdict (no_photo_left): 1 photos missing: empty_summary\n" in outcome.err
     assert "WARNING: 1 (1 no_photo_left) of 2 tickets have NO verdict" in outcome.err
     asked = read_json(bench.output.with_name("predictions.asked.json"), PredictionsAsked)
     assert (asked.rows, asked.without, asked.missing) == (2, {"no_photo_left": 1}, {"empty_summary": 2})

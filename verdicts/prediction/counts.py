@@ -8,6 +8,7 @@ from verdicts.models.fingerprint import checkpoint_hash
 from verdicts.prediction.photos import NewPhotos
 from verdicts.prediction.source import NewTickets
 from verdicts.records.predictions import Prediction, PredictionsAsked
+from verdicts.stage_b.protocol import WORD
 
 if TYPE_CHECKING:
     from verdicts.prediction.student import VerdictStudent
@@ -81,6 +82,14 @@ def count_sentence(asked: PredictionsAsked) -> str:
     if asked.labels_unread:
         parts.append(f"labels not read: {asked.labels_unread}")
     return f"predict {asked.student}: {'; '.join(parts)}"
+
+
+def verdict_sentence(row: Prediction) -> str:
+    """One prediction in a line."""
+    if row.verdict is None:
+        return f"predict {row.group_id}: no verdict ({row.why}): {row.detail}"
+    sure = "" if row.p_fail is None else f", P(fail) {row.p_fail:.3f}"
+    return f"predict {row.group_id}: {WORD[row.verdict]} by {row.decided_by}{sure}: {row.reason}"
 
 
 def _named(counts: Mapping[Any, int]) -> str:
