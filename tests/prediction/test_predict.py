@@ -68,7 +68,8 @@ def test_predict_says_what_evaluate_is_told_byte_for_byte_and_goes_on_after_a_ki
     tickets = read_tolerantly(bench.folder / "tickets.jsonl", Door.of(cfg.mission, cfg.tickets)).tickets
     prompts = load_prompts(cfg.prompts, cfg.mission)
     questions = ticket_questions(tickets, prompts, prompts.stage_b_system(RULES.experiences))
-    wanted = ask(STUDENT, cfg, questions, PartFile(bench.folder / "part", "x", list[tuple[str, bool]]))
+    asked_by = model.Student(STUDENT, cfg.student.max_photo_pixels, cfg.student.n_threads)
+    wanted = ask(asked_by, cfg, questions, PartFile(bench.folder / "part", "x", list[tuple[str, bool]]), "student")
 
     asked, answer = [], model.Student.answer_encoded
 
