@@ -55,27 +55,35 @@ class FrozenRows:
         self.learner, self.cache, self.autocast = learner, cache, autocast
         self._settled = hashlib.sha256("\n".join(settled).encode())
 
-    def look_up(self, rows: "FusedFile", index: int, kept: bool) -> FrozenRow:
-        """A row with its states, if the cache has them: no photo is decoded then. Runs no model: for any thread."""
-        ids, photos = rows.encode_ids(index)
+    def look_up(
+        self, rows: "FusedFile", picked: Sequence[int], kept: Sequence[bool], device: torch.device
+    ) -> list[FrozenRow]:
+        """Rows with their states, on ``device``, where the cache has them: of those no photo is decoded.
+
+        Runs no model, so any thread may do it.
+        """
+        seen = [rows.encode_ids(index) for index in picked]
+        keys = [self._key(ids, photos) for ids, photos in seen]
+        found = self.cache.get_all(keys, [{"lower", "places", *(["base"] if one else [])} for one in kept])
+        return [
+            FrozenRow(key, rows.encode(index), one, None)
+            if states is None
+            else FrozenRow(key, ids, one, {name: tensor.to(device) for name, tensor in states.items()})
+            for index, (ids, _), key, one, states in zip(picked, seen, keys, kept, found, strict=True)
+        ]
+
+    def _key(self, ids: "Encoded", photos: Sequence[str]) -> str:
         digest = self._settled.copy()
         for part in (array("q", ids.ids).tobytes(), bytes(ids.learn), "\n".join(photos).encode()):
             digest.update(hashlib.sha256(part).digest())
-        key = digest.hexdigest()
-        states = self.cache.get(key, {"lower", "places", *(["base"] if kept else [])})
-        return FrozenRow(key, ids if states else rows.encode(index), kept, states)
+        return digest.hexdigest()
 
     def batch(self, rows: "FusedFile", found: Sequence[FrozenRow], device: torch.device) -> dict[str, torch.Tensor]:
         """The states of rows as StudentLoss takes them, padded right: those that were not found are computed now.
 
         ``base`` is [learnt ids, width] of all rows, 0 for those that are not kept; it is there where any is kept.
         """
-        states = [
-            self._computed(rows, row, device)
-            if row.states is None
-            else {name: tensor.to(device) for name, tensor in row.states.items()}
-            for row in found
-        ]
+        states = [row.states or self._computed(rows, row, device) for row in found]
         lower = pad_sequence([one["lower"] for one in states], batch_first=True)
         places = pad_sequence([one["places"].T for one in states], batch_first=True).permute(2, 0, 1)
         out = {"lower": lower, "places": places}

@@ -156,16 +156,14 @@ class Minibatch:
     ) -> None:
         facts = [rows.facts[index] for index in picked]
         self.rows, self.device, self.frozen = rows, device, frozen
-        self.found = [
-            frozen.look_up(rows, index, fact.task in kept_tasks)
-            for index, fact in zip(picked, facts, strict=True)
-            if frozen is not None
-        ]
+        kept = [fact.task in kept_tasks for fact in facts]
+        self.found = [] if frozen is None else frozen.look_up(rows, picked, kept, device)
         encoded = [row.encoded for row in self.found] or [rows.encode(index) for index in picked]
         batch = rows.encoder.batch(encoded, left=False)
         self.tensors = {name: value.to(device) for name, value in batch.items() if frozen is None or name == "labels"}
         self.weights = torch.cat([torch.full((fact.learnt,), fact.weight) for fact in facts]).to(device)
-        self.kept = torch.cat([torch.full((fact.learnt,), fact.task in kept_tasks) for fact in facts]).to(device)
+        learnt = torch.tensor([fact.learnt for fact in facts])
+        self.kept = torch.tensor(kept).repeat_interleave(learnt).to(device)
         self.tasks = [(fact.task, fact.learnt) for fact in facts]
 
     def complete(self) -> "Minibatch":
