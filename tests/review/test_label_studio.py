@@ -142,6 +142,7 @@ def test_every_annotation_of_an_export_is_a_decision_or_counted(run):
         task(6, None, annotation(8, user(1), "exclude")),
         task(7, "right::fail"),
     ]
+    items[0]["annotations"][0]["result"] += [{"from_name": "quality", "type": "rating", "value": {"rating": 4}}]
     outcome = apply(run, items)
     assert outcome.code == 0, outcome.err
     assert (
@@ -151,6 +152,7 @@ def test_every_annotation_of_an_export_is_a_decision_or_counted(run):
     )
     assert "left out, of tickets that this run has not: 'elsewhere::fail', task 6" in outcome.err
     assert "left out, with an unknown choice: 'maybe'" in outcome.err
+    assert "left out, answers to controls that are not ours: quality" in outcome.err
     assert decided(run) == {
         "a::fail": ReviewDecision(
             ticket_key="a::fail",
@@ -174,6 +176,7 @@ def test_json_min_is_read_the_same(run):
     ]
     outcome = apply(run, items)
     assert "2 annotations of 2 tasks = 2 decisions; 1 tasks nobody annotated" in outcome.err
+    assert "names annotators by number; docs/review.md (In Label Studio) says how" in outcome.err
     assert {key: (row.decision, row.reviewer, row.note, row.corrected_reason) for key, row in decided(run).items()} == {
         "a::fail": ("label_wrong", "annotator 1", "看得见", ""),
         "b::fail": ("model_wrong", "annotator 1", "", "缺螺丝(G0)"),
@@ -190,6 +193,11 @@ def test_the_annotators_of_an_export_are_reviewers_who_are_compared(run):
     assert "two reviewers: 1 of 2 tickets that both decided alike, Cohen's kappa 0.33" in outcome.err
     assert "disputed b::fail: one@example.com: label_wrong; two@example.com: model_wrong" in outcome.err
     assert decided(run)["a::fail"].reviewer == "one@example.com, two@example.com" and set(decided(run)) == {"a::fail"}
+    settled = apply(
+        run, [task(2, "b::fail", annotation(5, {"id": 3, "email": "three@example.com"}, "exclude"))], adjudicate=True
+    )
+    assert "1 given = 1 new" in settled.last_line and "names annotators by number" not in settled.err
+    assert decided(run)["b::fail"].adjudicated and decided(run)["b::fail"].reviewer == "three@example.com"
 
 
 @pytest.mark.parametrize(

@@ -5,7 +5,7 @@ number, or by e-mail, in an export made with ``annotations__completed_by: {only_
 """
 
 from collections import Counter, defaultdict
-from collections.abc import Container, Iterator
+from collections.abc import Container, Iterable, Iterator
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -17,6 +17,7 @@ from verdicts.review.spreadsheet import decision_of
 
 CONTROLS = ("decision", "corrected_reason", "note")  # names of the form's controls
 SHOWN_EXAMPLES = 3  # examples in a sentence
+NUMBERED = "annotator "  # before the number of one whose e-mail an export has not
 _SHOWN = {text: word for word, text in SHOWN.items()}
 
 
@@ -68,10 +69,11 @@ def read_export(path: Path, items: list[Any], known: Container[str]) -> Exported
             bin_ = "" if before is None else "of one who decided the ticket again later"
         found[bin_ or "decisions"] += 1
         examples[bin_] |= dict.fromkeys([example] if example else [])
+        examples["answers to controls that are not ours"] |= dict.fromkeys(annotation.said.keys() - {*CONTROLS})
     by_reviewer: dict[str, dict[str, ReviewDecision]] = defaultdict(dict)
     for (who, key), annotation in last.items():
         by_reviewer[who][key] = _decision(path, annotation)
-    return Exported(dict(sorted(by_reviewer.items())), _counted(items, found, examples))
+    return Exported(dict(sorted(by_reviewer.items())), _counted(items, found, examples, by_reviewer))
 
 
 def _annotations(items: list[Any], found: Counter[str]) -> Iterator[Annotation]:
@@ -117,7 +119,7 @@ def _object(value: Any) -> dict[str, Any]:
 def _who(value: Any) -> str:
     if isinstance(value, dict):
         value = value.get("email") or value.get("id")
-    return value if isinstance(value, str) else f"annotator {value}"
+    return value if isinstance(value, str) else f"{NUMBERED}{value}"
 
 
 def _at(row: dict[str, Any]) -> tuple[str, int]:
@@ -128,9 +130,8 @@ def _at(row: dict[str, Any]) -> tuple[str, int]:
 def _bin(annotation: Annotation, known: Container[str]) -> tuple[str, str]:
     """Why an annotation is no decision ("" where it is one), and what to name of it."""
     if not isinstance(annotation.key, str) or annotation.key not in known:
-        return "of tickets that this run has not", f"task {annotation.task}" if not annotation.key else repr(
-            annotation.key
-        )
+        example = repr(annotation.key) if annotation.key else f"task {annotation.task}"
+        return "of tickets that this run has not", example
     if annotation.skipped:
         return "skipped", ""
     words = annotation.said.get("decision", [])
@@ -161,7 +162,9 @@ def _decision(path: Path, annotation: Annotation) -> ReviewDecision:
     return validate(said, ReviewDecision, Path(f"{path}: task {annotation.task}"))
 
 
-def _counted(items: list[Any], found: Counter[str], examples: dict[str, dict[str, None]]) -> list[str]:
+def _counted(
+    items: list[Any], found: Counter[str], examples: dict[str, dict[str, None]], reviewers: Iterable[str]
+) -> list[str]:
     """The count of all annotations; then, where there are any, what was left out by name."""
     bins = {name: n for name, n in found.items() if name not in ("task", "draft", "decisions") and n}
     total = found["decisions"] + sum(bins.values())
@@ -173,6 +176,8 @@ def _counted(items: list[Any], found: Counter[str], examples: dict[str, dict[str
         f"{total} annotations of {tasks} tasks = {found['decisions']} decisions{rest}"
         + "".join(f"; {b}" for b in beside)
     ]
+    if any(who.startswith(NUMBERED) for who in reviewers):
+        lines.append("names annotators by number; docs/review.md (In Label Studio) says how an export has e-mails")
     for name, named in sorted(examples.items()):
         if named:
             more = f" and {len(named) - SHOWN_EXAMPLES} more" if len(named) > SHOWN_EXAMPLES else ""
