@@ -39,7 +39,8 @@ $(wordlist 2,$(words $(WANTED)),$(WANTED)): $(firstword $(WANTED)) ;
 endif
 
 # -- what reads a run and writes no more than its own page
-.PHONY: board review-page review-apply relearn report show check verify plan guard folds placebo why diff doctor track
+.PHONY: board review-page review-apply relearn report show check verify plan guard folds placebo why diff
+.PHONY: doctor track cards
 report: | $(READY) ## 3.2 write report.html: the whole run on one page
 	@$(call TOOL,report) --run-dir $(R) --output $(R)/report.html
 review-page: | $(READY) ## 2.6 write review.html: decide the tickets in a browser (PHOTOS=folder)
@@ -50,6 +51,8 @@ show: | $(READY) ## 3.1 print what was learnt: rules by round, rates by epoch, r
 	@$(call TOOL,show) --run-dir $(R)
 track: | $(READY) ## 3.9 replay the run's figures into TRACK: tensorboard (RUN/tensorboard/), mlflow or trackio
 	@$(call TOOL,track) --run-dir $(R) --kind "$$TRACK"
+cards: | $(READY_STUDENT) ## 4.8 write cards of corpus and student (README.md) from measured figures
+	@$(call TOOL,cards) --run-dir $(R) $(call named,CHECKPOINT,--checkpoint)
 check: | $(READY) ## 3.5 validate every file of the run
 	@$(call TOOL,check) --run-dir $(R)
 verify: | $(READY) ## 3.6 check a finished run against docs/design.md, without the code that made it

@@ -27,6 +27,7 @@ FLOORS = [
     ["export"],
     ["runs", "serving"],
     ["report", "tracking"],
+    ["cards"],
 ]
 WIDTH, STOREY = 760, 78  # of the picture and of a floor, in pixels
 BREADTH, HEIGHT = 112, 30  # of a room
