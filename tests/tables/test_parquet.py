@@ -51,6 +51,13 @@ def test_every_kind_of_record_comes_back_equal(tmp_path, model):
     assert [from_cells(cells, model) for _, cells in stream_cells(tmp_path / "t.parquet")] == values
 
 
+def test_datasets_has_a_type_for_every_column():
+    from datasets import Features
+
+    for model in ROWS:
+        assert list(Features.from_arrow_schema(schema_of(model))) == schema_of(model).names
+
+
 @pytest.fixture
 def run(tmp_path) -> RunFolder:
     """A finished run in which three tickets are queued."""

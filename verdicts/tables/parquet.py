@@ -60,7 +60,7 @@ def stream_parquet(path: Path, model: type[RowT]) -> Iterator[tuple[int, RowT]]:
     for number, cells in stream_cells(path):
         try:
             value = from_cells(cells, model)
-        except (TypeError, ValueError, AttributeError):
+        except (TypeError, ValueError, AttributeError, KeyError):
             raise mistake(
                 f"its columns are not those of {model.__name__}",
                 "write it as tools.to_parquet does",

@@ -1,7 +1,8 @@
 """The columns of a record: an Arrow schema from the record model, and values to and from what a column holds.
 
-Text, numbers and truth values keep their type; a list is a list, a nested record a struct, a mapping a map (it keeps
-the order of its keys). A value of any kind is JSON text. What a record leaves out of its JSON is null.
+Text, numbers and truth values keep their type; a list is a list, a nested record a struct, a mapping a list of keys and
+values in their order (``datasets`` reads no Arrow map). A value of any kind is JSON text. What a record leaves out of
+its JSON is null.
 """
 
 import json
@@ -50,7 +51,7 @@ def _type(annotation: Any) -> "pyarrow.DataType":
     if get_origin(kind) is list:
         return pyarrow.list_(_type(get_args(kind)[0]))
     if get_origin(kind) is dict:
-        return pyarrow.map_(pyarrow.string(), _type(get_args(kind)[1]))
+        return pyarrow.list_(pyarrow.struct({"key": pyarrow.string(), "value": _type(get_args(kind)[1])}))
     raise TypeError(f"no column for {annotation}")
 
 
@@ -82,7 +83,7 @@ def _cell(value: Any, annotation: Any) -> Any:
     if get_origin(kind) is list:
         return [_cell(one, get_args(kind)[0]) for one in value]
     if get_origin(kind) is dict:
-        return [(key, _cell(one, get_args(kind)[1])) for key, one in value.items()]
+        return [{"key": key, "value": _cell(one, get_args(kind)[1])} for key, one in value.items()]
     return value
 
 
@@ -103,5 +104,5 @@ def _value(cell: Any, annotation: Any) -> Any:
     if get_origin(kind) is list:
         return [_value(one, get_args(kind)[0]) for one in cell]
     if get_origin(kind) is dict:
-        return {key: _value(one, get_args(kind)[1]) for key, one in cell}
+        return {one["key"]: _value(one["value"], get_args(kind)[1]) for one in cell}
     return cell
