@@ -66,7 +66,10 @@ def test_an_export_is_served_with_its_limits_of_a_photo_and_stopped_with_the_too
     assert "gguf-q8_0 answers at http://127.0.0.1:" in said[1], said
     url = said[1].split("answers at ")[1].split()[0]
     started = httpx.get(f"{url}/models", trust_env=False).text
-    assert "gguf-q8_0/model.gguf --mmproj " in started and "--image-min-tokens 16 --image-max-tokens 64" in started
+    assert (
+        "gguf-q8_0/model.gguf --mmproj " in started
+        and "--image-min-tokens 16 --image-max-tokens 64 --alias student" in started
+    )
     process.send_signal(signal.SIGINT)
     assert process.wait(20) == 128 + signal.SIGINT
     with pytest.raises(httpx.TransportError):

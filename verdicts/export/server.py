@@ -32,7 +32,7 @@ class Served:
 
     ``context``: tokens of one request's prompt and answer; ``slots``: requests at a time; ``threads``: 0 for its own
     choice. ``photo_tokens``: the fewest and the most that a photo takes, None for the server's own limits (8 and 4,096
-    for a Qwen3-VL, whatever the student was taught with).
+    for a Qwen3-VL, whatever the student was taught with). ``name``: of the model, as clients see it; "" for its path.
     """
 
     model: Path
@@ -41,6 +41,7 @@ class Served:
     slots: int = 4
     threads: int = 0
     photo_tokens: tuple[int, int] | None = None
+    name: str = ""
 
     def options(self) -> list[str]:
         """The command line's options, without host and port."""
@@ -48,6 +49,8 @@ class Served:
         if self.photo_tokens:
             fewest, most = map(str, self.photo_tokens)
             words += ["--image-min-tokens", fewest, "--image-max-tokens", most]
+        if self.name:
+            words += ["--alias", self.name]
         if self.threads:
             words += ["--threads", str(self.threads)]
         context = str(self.context * self.slots)

@@ -12,6 +12,7 @@ from verdicts.export.convert import MMPROJ, MODEL
 from verdicts.export.records import Conversion
 from verdicts.export.server import LlamaServer, Served
 from verdicts.serving.server import Address, free_port
+from verdicts.serving.view import NAME
 
 HOST = "127.0.0.1"
 
@@ -40,7 +41,7 @@ def serving_export(folder: Path, knobs: LlamaServerSection, address: Address) ->
     fewest, most = made.photo_tokens
     served = Served(
         folder / MODEL, folder / MMPROJ, context=knobs.context_tokens, slots=knobs.slots, threads=knobs.n_threads,
-        photo_tokens=(fewest, most),
+        photo_tokens=(fewest, most), name=NAME,
     )  # fmt: skip
     with TemporaryDirectory(prefix="served-") as place:
         log = Path(place) / "llama-server.log"
