@@ -1,5 +1,7 @@
 """What the student released wrongly on held-out tickets: each one, with what was seen, and where errors lie."""
 
+from pathlib import Path
+
 import pytest
 
 from tests.support.builders import RunFolder, ticket
@@ -13,6 +15,7 @@ from verdicts.evaluation.question_files import files_digest
 from verdicts.evaluation.questions import Question
 from verdicts.evaluation.scores import score
 from verdicts.records.evaluation import MadeFrom
+from verdicts.records.tickets import StageA
 from verdicts.report import released
 from verdicts.stage_b.protocol import render
 
@@ -32,13 +35,18 @@ ANSWERS = ["pass 电线(G0)", "pass 电线(G0)；豁免(G2)", "fail 设备(G2)",
 def wrong(run, tmp_path) -> RunFolder:
     """A student after training that releases a, b and e, and blocks c; photos of a lie beside the tickets."""
     folder = tmp_path / "held out"
-    file = folder / "bbu_line.stage_a.jsonl"
-    write_rows(file, TICKETS)
     for name in TICKETS[0].images:
         (folder / name).parent.mkdir(parents=True, exist_ok=True)
         (folder / name).write_bytes(b"x")
+    return answered(run, folder, TICKETS, ANSWERS)
+
+
+def answered(run: RunFolder, folder: Path, tickets: list[StageA], answers: list[str]) -> RunFolder:
+    """The run with a student after training that gave these answers to the held-out tickets of a folder."""
+    file = folder / "bbu_line.stage_a.jsonl"
+    write_rows(file, tickets)
     rows = []
-    for row, said in zip(TICKETS, ANSWERS, strict=True):
+    for row, said in zip(tickets, answers, strict=True):
         verdict, _, reason = said.partition(" ")
         rows.append(
             score(Question("chat", row.ticket_key, row.group_id, (), label=row.label), render(verdict, reason), True)
@@ -88,10 +96,14 @@ def test_tickets_that_have_changed_since_are_not_shown_and_the_page_says_so(wron
 
 
 def test_a_page_without_room_names_tickets_and_counts_those_shown_bare(wrong, monkeypatch):
-    monkeypatch.setattr(released, "MOST_TEXT", 28)  # 7 of e, 22 of a
+    monkeypatch.setattr(released, "MOST_SEEN", 1_400)  # e takes about 1,300, a and b the same each
     page = Page(report(wrong))
     assert "2 of them are shown without summaries" in page.texts["student"]
     assert all(key in page.texts["released"] for key in ("a::fail", "b::fail"))
+    monkeypatch.setattr(released, "MOST_NAMED", 170)  # one line
+    page = Page(report(wrong))
+    assert "wrongly releases: 3" in page.texts["student"] and "b::fail" not in page.texts["released"]
+    assert "and 1 more, for which this page has no room" in page.texts["released"]
 
 
 def test_a_student_without_false_releases_says_so(judged):
@@ -106,3 +118,28 @@ def test_a_link_to_a_ticket_opens_it(wrong, open_page):
     assert opened.page.locator("#released details[open]").count() == 1
     assert opened.page.locator("#released details[open] .id").inner_text() == "<b>e &::fail"
     assert opened.complaints == []
+
+
+def test_ten_thousand_held_out_tickets_of_which_half_are_released_stay_a_page(run, tmp_path, open_page):
+    folder = tmp_path / "held out"
+    fact = (
+        "BBU设备/华为,只显示部分,无需安装×1，光纤/有保护措施,弯曲半径合理×{0}，标签/5G-AAU{0}-光纤×1，电线/捆扎整齐×2"
+    )
+    labels = ["fail", "pass"] * 5_000
+    tickets = [
+        ticket(f"QC-TEMP-20240101-{number:07}", label, [fact.format(number + place) for place in range(5)])
+        for number, label in enumerate(labels)
+    ]
+    for row in tickets[:200]:
+        for name in row.images:
+            (folder / name).parent.mkdir(parents=True, exist_ok=True)
+            (folder / name).write_bytes(b"x")
+    path = report(answered(run, folder, tickets, ["pass 电线捆扎整齐，光纤有保护措施(G0)"] * len(tickets)))
+    size = path.stat().st_size
+    opened = open_page(path)
+    drawn = "new Promise(done => requestAnimationFrame(() => setTimeout(() => done(performance.now()))))"
+    opened_ms = opened.page.evaluate(drawn)
+    assert "wrongly releases: 5000" in opened.page.inner_text("#student")
+    assert opened.page.locator("#released > li").count() == 5_000
+    assert size < 5_000_000 and opened.complaints == opened.requests == []
+    print(f"10,000 held-out tickets, 5,000 released: {size / 1e6:.2f} MB, drawn after {opened_ms:.0f} ms")  # pytest -s

@@ -696,6 +696,8 @@ def test_no_text_is_left_over_and_every_word_of_the_records_is_explained():
         "errors.",
         "door.",
         "audit.",
+        "step.",
+        "spent.",
     )
     figures = ("frr", "false_block", "label_match", "format", "summary_", "attribute_", "dense_")
     assert [key for key in texts if f'"{key}"' not in used and not key.startswith(groups + figures)] == []
@@ -802,3 +804,15 @@ def test_how_far_reviewers_agree_stands_beside_the_list_they_reviewed(run):
     assert "κ = 0.65, 95% interval 0.42 – 0.85. 0 tickets are in dispute." in text
     write_text(run.folder / "review_agreement.json", json.dumps(people | {"value": None, "low": None, "high": None}))
     assert "How much of that is chance cannot be said." in Page(report(run)).texts["review"]
+
+
+def test_time_and_tokens_stand_by_step_in_words(run):
+    took = "2026-03-01T10:00:00 took {}\n"
+    said = ["rollout: 20.0 s, 3000 tokens read, 1000 written", "rollout: 20.0 s, 3000 tokens read, 1000 written"]
+    said.append("distill: 1.5 s, 0 tokens read, 0 written")
+    write_text(run.folder / "run.log", "".join(map(took.format, said)))
+    assert Page(report(run)).rows["spent"] == [
+        ["the teacher answers", "2", "40 s", "6 k", "2 k", "200"],
+        ["the corpus", "1", "1.5 s", "–", "–", "–"],
+        ["all", "3", "42 s", "6 k", "2 k", "–"],
+    ]

@@ -31,6 +31,7 @@ from verdicts.review.decisions import summarize
 from verdicts.review.review_list_file import stream_review
 from verdicts.runs.freshness import OutOfDate, out_of_date
 from verdicts.runs.prompts import PromptInUse, prompts_in_use
+from verdicts.runs.spent import StepSpent, read_spent
 from verdicts.runs.standing import Gap, Standing, gate_limit, held_out_of, read_said, standing_of
 from verdicts.runs.view import Learnt, read_learnt
 from verdicts.stats.rates import Rate, VerdictRates, wilson
@@ -107,6 +108,7 @@ class Report:
     one_sided: OneSided | None
     out_of_date: OutOfDate | None
     files: list[FileCount]
+    spent: list[StepSpent]  # time and tokens by step
 
     @property
     def mission(self) -> str:
@@ -253,6 +255,7 @@ def read_report(run_dir: Path, page: Path) -> Report:
         one_sided=read_one_sided(run_dir / "distill.train.jsonl"),
         out_of_date=out_of_date(run_dir),
         files=file_counts(run_dir, learnt.rounds),
+        spent=read_spent(run_dir),
     )
 
 

@@ -15,6 +15,7 @@ from verdicts.report.evidence import p_text, side_rates
 from verdicts.report.headline import confusion_of, state_of, teachers_frr
 from verdicts.report.rules import Story, changes_by_round
 from verdicts.review.highlight import Marker, Piece
+from verdicts.runs.spent import spent_cells
 from verdicts.runs.standing import Advice, Gap, training_advice
 from verdicts.stats.rates import RATE, RATES, Rate
 
@@ -82,6 +83,7 @@ def report_page(report: Report) -> str:
         confusion_of=confusion_of,
         sureness=sureness,
         gate_in_chinese=gate_in_chinese,
+        spent=list(spent_cells(report.spent)),
         in_chinese=oscillation_in_chinese,
     )
 

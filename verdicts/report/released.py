@@ -26,7 +26,8 @@ from verdicts.report.evaluation import StudentResult
 from verdicts.stage_b.protocol import cited_rules
 
 GROUPS_SHOWN = 12  # of a kind, those with most errors first
-MOST_TEXT = 1_000_000  # characters of summaries on the page, so that it stays small
+MOST_SEEN, MOST_NAMED = 2_500_000, 1_500_000  # bytes of false releases with what was seen, and of those without
+A_TICKET, A_PHOTO, A_LINE = 1_000, 270, 130  # bytes of markup around one, about
 
 
 class Photo(NamedTuple):
@@ -80,11 +81,15 @@ class Grouped(NamedTuple):
 
 @dataclass(frozen=True)
 class Errors:
-    """``absent``: the file of held-out tickets that is not there, or no longer as it was asked; "" where it is."""
+    """``absent``: the file of held-out tickets that is not there, or no longer as it was asked; "" where it is.
+
+    ``more``: false releases for which the page has no room at all.
+    """
 
     released: list[Released]
     grouped: list[Grouped]
     absent: str
+    more: int = 0
 
     @property
     def bare(self) -> int:
@@ -105,9 +110,8 @@ def read_errors(run_dir: Path, student: StudentResult | None, page: Path) -> Err
     rows = [row for row in stream_rows(path, ScoredAnswer) if row.task == "chat" and row.label]
     file, tickets = held_out(run_dir, student.after)
     wrong = sorted((row for row in rows if row.label == "fail" and row.verdict == "pass"), key=lambda row: row.key)
-    return Errors(
-        list(released(wrong, tickets, file, page)), grouped_errors(rows, tickets), "" if tickets else str(file)
-    )
+    shown = list(released(wrong, tickets, file, page))
+    return Errors(shown, grouped_errors(rows, tickets), "" if tickets else str(file), len(wrong) - len(shown))
 
 
 def held_out(run_dir: Path, evaluation: Evaluation) -> tuple[Path, dict[str, StageA]]:
@@ -125,20 +129,25 @@ def held_out(run_dir: Path, evaluation: Evaluation) -> tuple[Path, dict[str, Sta
 
 
 def released(rows: Iterable[ScoredAnswer], tickets: Mapping[str, StageA], file: Path, page: Path) -> Iterable[Released]:
-    """The tickets of these answers with what was seen, as far as the page has room."""
-    room = MOST_TEXT
+    """The tickets of these answers with what was seen, as far as the page has room; then without; then none."""
+    seen, named = MOST_SEEN, MOST_NAMED
     for row in rows:
-        ticket = tickets.get(row.key)
-        room -= sum(map(len, ticket.per_image.values())) if ticket else 0
-        photos = (
-            [
-                Photo(name, summary, address(name, file, page))
-                for name, summary in zip(ticket.images, ticket.per_image.values(), strict=True)
-            ]
-            if ticket and room >= 0
-            else None
-        )
-        yield Released(row.key, reason_of(row), ticket.fail_reasons if ticket else [], photos)
+        ticket, reason = tickets.get(row.key), reason_of(row)
+        photos = photos_of(ticket, file, page) if ticket and seen > 0 else None
+        text = row.key + reason + "".join(map("".join, photos or ()))
+        if photos is not None:
+            seen -= len(text.encode()) + A_TICKET + A_PHOTO * len(photos)
+        if photos is None or seen < 0:
+            photos, named = None, named - len((row.key + reason).encode()) - A_LINE
+        if named < 0:
+            return
+        yield Released(row.key, reason, ticket.fail_reasons if ticket else [], photos)
+
+
+def photos_of(ticket: StageA, file: Path, page: Path) -> list[Photo]:
+    """A ticket's photos with their summaries and addresses."""
+    summaries = zip(ticket.images, ticket.per_image.values(), strict=True)
+    return [Photo(name, summary, address(name, file, page)) for name, summary in summaries]
 
 
 def reason_of(row: ScoredAnswer) -> str:
