@@ -140,6 +140,27 @@ def test_review_apply_is_told_the_file_and_needs_nothing_made(project):
     assert (project.folder / "asked").read_text().split()[-4:] == ["--run-dir", str(RUN), "--decisions", "given.csv"]
 
 
+@pytest.mark.parametrize(
+    ("target", "words", "tool", "told"),
+    [
+        ("review-apply", ["DECISIONS=one", "SECOND=t w o"], "review_apply", "--decisions one --second t w o"),
+        ("review-apply", ["TABLE=queue.csv"], "review_apply", "--export queue.csv"),
+        ("adjudicate", ["DECISIONS=three"], "review_apply", "--decisions three --adjudicate"),
+        (
+            "label-studio",
+            ["PHOTOS=a b", "TASKS=all", "PHOTOS_URL=https://x/?a=$b"],
+            "label_studio",
+            f"--output-dir {RUN}/label_studio --photos a b --photos-url https://x/?a=$b --tasks all",
+        ),
+        ("parquet", ["READY_PARQUET="], "to_parquet", f"--output-dir {RUN}/parquet"),
+    ],
+)
+def test_what_goes_to_other_programs_and_comes_back_is_told_all_that_was_named(project, target, words, tool, told):
+    project.age()
+    assert project.made(*words, target=target) == [tool]
+    assert (project.folder / "asked").read_text().splitlines()[-1].endswith(f"--run-dir {RUN} {told}")
+
+
 def test_a_new_run_plays_round_after_round_keeps_every_file_and_is_then_finished(project):
     new = ["RUN=new", "STAGE_A=tickets.jsonl", "CONFIG=small.yaml"]
     expected = ["apply 0000", "next_round"] + [
