@@ -7,7 +7,7 @@ K. Krippendorff, Content Analysis (2004), chapter 11, for nominal words.
 """
 
 from collections import Counter
-from collections.abc import Callable, Hashable, Sequence
+from collections.abc import Callable, Sequence
 from typing import Literal, NamedTuple
 
 import numpy as np
@@ -62,7 +62,7 @@ def _interval(
     rows: Sequence[tuple[str | None, ...]], words: list[str], figures: Callable[[np.ndarray], np.ndarray]
 ) -> tuple[float | None, float | None]:
     """The middle 95 % of what resampled tickets give; (None, None) where none of them defines the figure."""
-    kinds: Counter[tuple[Hashable, ...]] = Counter(rows)  # tickets rated alike add the same table
+    kinds = Counter(rows)  # tickets rated alike add the same table
     tables = np.array([_table(row, words, figures is _kappas) for row in kinds])
     drawn = np.random.default_rng(SEED).multinomial(len(rows), np.array(list(kinds.values())) / len(rows), size=DRAWS)
     found = figures(np.tensordot(drawn, tables, axes=1))
@@ -73,9 +73,9 @@ def _interval(
     return round(float(low), 6), round(float(high), 6)
 
 
-def _table(row: Sequence[Hashable], words: list[str], ordered: bool) -> np.ndarray:
+def _table(row: Sequence[str | None], words: list[str], ordered: bool) -> np.ndarray:
     """One ticket's pairs of words: (first's, second's), or all ordered pairs, each 1 / (number of words - 1)."""
-    said = [words.index(word) for word in row if isinstance(word, str)]
+    said = [words.index(word) for word in row if word is not None]
     table = np.zeros((len(words), len(words)))
     if ordered:
         table[said[0], said[1]] = 1
