@@ -4,6 +4,8 @@ TensorBoard has one event file a run, which is written anew. In MLflow and track
 replayed: an older replay of it is deleted first, and a run that others made is never touched.
 """
 
+import contextlib
+import io
 from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -154,14 +156,15 @@ def to_trackio(replay: Replay, _: Path) -> str:
         run.delete()
     linked = {f"file.{path.name}": str(path) for path in replay.files}
     config: dict[str, Any] = {**replay.settings, **linked, "synthetic": replay.synthetic, REPLAYED: replay.digest}
-    trackio.init(project=replay.mission, name=replay.name, config=config, embed=False, auto_log_gpu=False,
-                 auto_log_cpu=False)  # fmt: skip
     by_step: dict[int, dict[str, float]] = {}
     for name, step, value in replay.scalars:
         by_step.setdefault(step, {})[name] = value
-    for step in sorted(by_step):
-        trackio.log(by_step[step], step=step)
-    trackio.finish()
+    with contextlib.redirect_stdout(io.StringIO()):  # it prints in colour, terminal or not; our last line says where
+        trackio.init(project=replay.mission, name=replay.name, config=config, embed=False, auto_log_gpu=False,
+                     auto_log_cpu=False)  # fmt: skip
+        for step in sorted(by_step):
+            trackio.log(by_step[step], step=step)
+        trackio.finish()
     return f"trackio, project {replay.mission}, run {replay.name}; look: trackio show --project {replay.mission}"
 
 
