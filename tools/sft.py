@@ -185,7 +185,7 @@ def frozen_rows(cfg: "SftConfig", learner: "StudentLoss", accelerator: "Accelera
 
     if (why_not := learner.halves.why_not) and accelerator.is_main_process:
         cached = " and sft.cache_gb is not used" if cfg.sft.cache_gb else ""
-        cli.say(f"sft: every layer runs twice where rows are kept{cached}: {why_not}; lower sft.top_layers")
+        cli.say(f"sft: every layer runs twice where rows are kept{cached}: {why_not}")
     if why_not or not cfg.sft.cache_gb:
         return None
     share = accelerator.process_index, accelerator.num_processes

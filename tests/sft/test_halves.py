@@ -55,6 +55,15 @@ def test_a_student_that_learns_where_photos_add_features_runs_every_layer_twice_
     assert "sft: every layer runs twice where rows are kept: the lowest layer that learns (0)" in outcome.err
 
 
+def test_a_student_whose_attention_drops_out_at_random_is_not_cut(rows, tmp_path):
+    from verdicts.sft.halves import Halves
+
+    model = trainer_on(rows, tmp_path).learner.model
+    assert Halves(model).why_not == "" and Halves(model).first == 4
+    model.get_base_model().config.text_config.attention_dropout = 0.1
+    assert "drops out at random" in Halves(model).why_not
+
+
 def test_a_model_in_which_no_language_layer_learns_has_no_halves(rows, tmp_path):
     from verdicts.sft.halves import Halves
 

@@ -95,6 +95,7 @@ def test_two_processes_stay_below_the_limit_together(tmp_path):
         cache.put(key(number), ROW)
         cache.wait()
     assert len(there(tmp_path / "cache")) == 6 and first.evicted == second.evicted == 1
+    assert first.said().endswith(" GB used, the share of one of 2 processes")
 
 
 def test_a_disk_that_refuses_costs_entries_and_no_training(tmp_path):

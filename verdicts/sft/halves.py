@@ -27,13 +27,7 @@ class Halves:
         if not learning:
             raise RuntimeError("no language layer learns")
         self.first = learning[0]
-        # A Qwen3-VL adds features of the vision tower behind its first language layers: they must all lie below.
-        added = len(whole.config.vision_config.deepstack_visual_indexes)
-        self.why_not = (
-            f"the lowest layer that learns ({self.first}) lies among the first {added}, to which photos add features"
-            if self.first < added
-            else ""
-        )
+        self.why_not = _why_not(whole.config, self.first)
         self._lower = _with_parts(
             whole, language_model=_with_parts(whole.language_model, layers=layers[: self.first], norm=None)
         )
@@ -55,6 +49,16 @@ class Halves:
         """The last layer's output, normed, [rows, ids, width], of what ``lower`` gave."""
         hidden: torch.Tensor = self._upper(inputs_embeds=lower, position_ids=places, use_cache=False).last_hidden_state
         return hidden
+
+
+def _why_not(config: Any, first: int) -> str:
+    # A Qwen3-VL adds features of the vision tower behind its first language layers: they must all lie below.
+    added = len(config.vision_config.deepstack_visual_indexes)
+    if first < added:
+        return f"the lowest layer that learns ({first}) lies among the first {added}, to which photos add features"
+    if config.text_config.attention_dropout:
+        return "the base's attention drops out at random (attention_dropout in its config.json)"
+    return ""
 
 
 def _given(batch: Mapping[str, torch.Tensor]) -> dict[str, torch.Tensor]:

@@ -35,7 +35,7 @@ class RowCache:
     """
 
     def __init__(self, folder: Path, limit: int, share: tuple[int, int] = (0, 1)) -> None:
-        self.folder, self.limit = folder, limit // share[1]
+        self.folder, self.limit, self.share = folder, limit // share[1], share
         self.read = self.made = self.damaged = self.evicted = self.not_kept = 0
         self.disk_error = ""
         sweep_all(folder)
@@ -143,7 +143,8 @@ class RowCache:
         if self.not_kept:
             why = f"the disk refused ({self.disk_error})" if self.disk_error else "raise sft.cache_gb"
             parts.append(f"{self.not_kept} not kept: {why}")
-        return f"{', '.join(parts)}; {self.bytes / 1e9:.3g} of {self.limit / 1e9:.3g} GB used"
+        whose = f", the share of one of {self.share[1]} processes" if self.share[1] > 1 else ""
+        return f"{', '.join(parts)}; {self.bytes / 1e9:.3g} of {self.limit / 1e9:.3g} GB used{whose}"
 
 
 def _touch(path: Path) -> None:
