@@ -3,6 +3,7 @@
 import shutil
 
 from tests.support.builders import call
+from tests.support.contrast import CONTRAST
 from tests.support.pages import Page
 from verdicts.base.jsonl import write_text
 from verdicts.config.load import read_yaml
@@ -62,6 +63,8 @@ def test_the_board_fits_a_phone_and_is_quiet(judged, open_page):
     for width in (1280, 390):
         opened = open_page(path, width=width)
         assert opened.overflow() <= 0 and opened.complaints == opened.requests == []
+    for scheme in ("light", "dark"):
+        assert open_page(path, color_scheme=scheme).page.evaluate(CONTRAST)["ratio"] >= 4.5
 
 
 def test_runs_stand_by_when_they_began_and_their_rates_are_drawn_against_the_limit(judged):

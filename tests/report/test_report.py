@@ -329,7 +329,7 @@ def test_a_rule_has_its_birth_evidence_trial_hits_rewording_and_death(run):
     assert "Came in round 1, epoch 1 标签要能读 r0001-01" in story and "Evidence: 1 tickets b::fail" in story
     assert f"Reworded in round 2, epoch 2 标签要能读 r0002-01 was: {OLD}" in story
     assert f"Fixed 4 of 9 wrong {' '.join(FIXED)} Broke 1 of 20 right e::pass By luck alone p = 0.0012" in story
-    assert "Left in round 3, epoch 3 confidence below threshold r0003-life" in story
+    assert "Left in round 3, epoch 3 trusted too little r0003-life" in story
     assert "R2: 1/6" in story
     assert page.texts["guidance-now"].startswith("G0") and "G1" not in page.texts["guidance-now"]
 

@@ -7,6 +7,7 @@ from pathlib import Path
 import pytest
 
 from tests.support.builders import MISSION, RunFolder, call, guidance, ticket
+from tests.support.contrast import CONTRAST
 from verdicts.base.jsonl import read_json, read_rows, write_json, write_rows, write_text
 from verdicts.config.load import load
 from verdicts.config.sections import FailFirst
@@ -619,3 +620,17 @@ def test_a_reason_written_on_the_page_is_saved_with_a_verdict_and_shown_again(ru
     fresh = open_page(make_page(run))
     fresh.page.click(".row >> nth=0")
     assert fresh.page.input_value("#reason") == "缺少机柜处接地螺丝(G0)" and fresh.complaints == []
+
+
+def test_text_has_enough_contrast_and_paper_shows_the_ticket_whole(run, open_page):
+    path = make_page(run)
+    for scheme in ("light", "dark"):
+        opened = open_page(path, color_scheme=scheme)
+        opened.page.keyboard.press("1")
+        opened.page.keyboard.press("k")
+        worst = opened.page.evaluate(CONTRAST)
+        assert worst["ratio"] >= 4.5, (scheme, worst)
+    opened.page.emulate_media(media="print")
+    assert not opened.page.locator("#queue").is_visible() and not opened.page.locator("#save").is_visible()
+    assert opened.page.locator(".facts").first.is_visible() and opened.page.locator(".choice:visible").count() == 1
+    assert opened.page.evaluate("getComputedStyle(document.body).overflow") == "visible"
