@@ -25,6 +25,7 @@ SLOW = {
     "export/test_check",
     "export/test_converter",
     "export/test_gate",
+    "export/test_served",
     "guidance/test_pretrained",
     "measure/test_chaos_inputs",
     "measure/test_chaos_kills",

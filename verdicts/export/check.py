@@ -209,9 +209,8 @@ def mmproj_settings(config: Mapping[str, Any], photos: Any) -> dict[str, Any]:
         "attention.layer_norm_epsilon": LAYER_NORM_EPS,
         "is_deepstack_layers": [layer in vision["deepstack_visual_indexes"] for layer in layers],
     }
-    return {"general.architecture": "clip", "clip.projector_type": "qwen3vl_merger", "clip.use_gelu": True} | {
-        f"clip.vision.{name}": value for name, value in named.items()
-    }
+    kind = {"clip.has_vision_encoder": True, "clip.projector_type": "qwen3vl_merger", "clip.use_gelu": True}
+    return {"general.architecture": "clip"} | kind | {f"clip.vision.{name}": value for name, value in named.items()}
 
 
 def photo_tokens(student: Path, max_photo_pixels: int) -> tuple[int, int]:
