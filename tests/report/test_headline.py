@@ -80,6 +80,16 @@ def test_answers_without_a_verdict_count_as_releases_in_the_first_figures_state(
     bench = Bench(run.folder / "evaluation")
     bench.write("after", fail=["fail"] * 77 + ["nonsense"] * 3, **{"pass": ["pass"] * 40})
     run.configure("gate", gate={"max_frr": 0.05, "max_false_block": 0.05, "min_format": 0.995})
-    text = opened(run)[0].texts["headline"]
+    page, html = opened(run)
+    text = page.texts["headline"]
+    assert '<td class="num unsure">0.0%<small>0/77' in html
     assert "0.0% Not yet sure: up to 10.5%, the limit is 5.0%" in text
     assert "With the 3 malformed answers to fails counted as releases, as the gate does: 3.8%, up to 10.5%" in text
+
+
+def test_a_table_with_tickets_without_a_verdict_fits_a_phone(run, open_page):
+    (run.folder / "evaluation").mkdir()
+    bench = Bench(run.folder / "evaluation")
+    bench.write("after", fail=["fail"] * 77 + ["nonsense"] * 3, **{"pass": ["pass"] * 38 + ["nonsense"] * 2})
+    for locale in ("en-US", "zh-CN"):
+        assert open_page(report(run), width=390, locale=locale).overflow() <= 0

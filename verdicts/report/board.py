@@ -17,7 +17,7 @@ from verdicts.pages.trend import TrendStep, trend
 from verdicts.records.synthetic import is_synthetic
 from verdicts.records.ticket_index import Tickets
 from verdicts.report.evaluation import StudentResult, read_student
-from verdicts.report.headline import LIMITS, Headline, LimitState, state_of
+from verdicts.report.headline import LIMITS, LimitState, state_of, student_state
 from verdicts.runs.standing import Standing, gate_limit, read_standing
 from verdicts.stats.rates import Rate
 
@@ -52,9 +52,9 @@ class RunRow:
     @property
     def states(self) -> dict[str, LimitState]:
         """How both false release rates stand to the limit; a student's answers without a verdict count as releases."""
-        mute = self.student.after.chat.failed_without_verdict if self.student and self.student.after else 0
-        student = Headline("student", self.taught, self.limit("frr"), mute).state
-        return {"teacher": state_of("frr", self.teacher, self.limit("frr")), "student": student}
+        side, limit = self.student.after if self.student else None, self.limit("frr")
+        student = student_state("frr", self.taught, side, limit)
+        return {"teacher": state_of("frr", self.teacher, limit), "student": student}
 
     @property
     def false_block(self) -> Rate | None:

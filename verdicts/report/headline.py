@@ -53,6 +53,13 @@ def state_of(name: str, rate: Rate | None, limit: float | None) -> LimitState:
     return "within" if kept else "above"
 
 
+def student_state(name: str, rate: Rate | None, side: Evaluation | None, limit: float | None) -> LimitState:
+    """The same of a student's rate: its answers to fails without a verdict count as releases."""
+    if name == "frr" and side is not None:
+        return Headline("student", rate, limit, side.chat.failed_without_verdict).state
+    return state_of(name, rate, limit)
+
+
 class Row(NamedTuple):
     """Tickets of one label by verdict. ``none``: without a verdict."""
 

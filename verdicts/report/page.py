@@ -12,7 +12,7 @@ from verdicts.pages.renderer import render_page
 from verdicts.records.run import RoundMetrics
 from verdicts.report.data import Report
 from verdicts.report.evidence import p_text, side_rates
-from verdicts.report.headline import confusion_of, state_of, teachers_frr
+from verdicts.report.headline import confusion_of, state_of, student_state, teachers_frr
 from verdicts.report.rules import Story, changes_by_round
 from verdicts.review.highlight import Marker, Piece
 from verdicts.runs.spent import spent_cells
@@ -80,6 +80,7 @@ def report_page(report: Report) -> str:
         p_text=p_text,
         size=size,
         state=lambda name, rate: state_of(name, rate, report.limits.get(name)),
+        student_state=lambda name, rate, side: student_state(name, rate, side, report.limits.get(name)),
         confusion_of=confusion_of,
         sureness=sureness,
         gate_in_chinese=gate_in_chinese,
