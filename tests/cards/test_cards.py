@@ -11,7 +11,7 @@ from tests.support.builders import RunFolder, call, ticket
 from tests.support.judging import GOOD, Bench, answers
 from verdicts.base.digests import digest_of_path
 from verdicts.base.jsonl import read_json, write_json
-from verdicts.cards.corpus import corpus_card
+from verdicts.cards.corpus import SPLITS
 from verdicts.cards.student import read_taught
 from verdicts.cards.texts import table_of
 from verdicts.models.fingerprint import checkpoint_hash
@@ -108,6 +108,7 @@ def test_a_corpus_card_counts_rows_by_label_and_verdict_and_names_its_files(run)
         {"split": "train", "path": "distill.train.jsonl"}, {"split": "validation", "path": "distill.val.jsonl"},
     ]  # fmt: skip
     parts = [line.split(" | ")[1:] for line in card.text.splitlines() if "(`distill." in line]
+    assert len(parts) == len(SPLITS)
     counts = [[int(cell.strip(" |")) for cell in cells] for cells in parts]
     assert [sum(column) for column in zip(*counts, strict=True)] == [4, 1, 1, 0, 2], "rows; fail-fail, fail-pass, …"
     assert counts[-1] == [1, 0, 1, 0, 0] and "Dropped: 1 needs_review." in card.text
@@ -134,4 +135,3 @@ def test_a_run_without_a_corpus_and_a_folder_without_a_student_are_one_sentence_
     (run.folder / "distill.train.jsonl").unlink()
     outcome = call("cards", run_dir=run.folder)
     assert outcome.code == 2 and "no corpus yet" in outcome.err
-    assert corpus_card.__doc__

@@ -1,5 +1,7 @@
 """Each tracker's own library reads back what was replayed to it; a second time changes nothing."""
 
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
@@ -8,6 +10,8 @@ from tests.support.builders import call
 from verdicts.base.errors import UserError
 from verdicts.tracking.series import Replay, Scalar
 from verdicts.tracking.trackers import REPLAYED, to_mlflow, to_tensorboard, to_trackio, tracker_of
+
+ROOT = Path(__file__).resolve().parents[2]
 
 
 def replay(tmp_path: Path, loss: float = 0.25) -> Replay:
@@ -43,6 +47,18 @@ def test_tensorboard_reads_back_every_number_the_settings_and_the_files(tmp_path
     assert [(event.step, event.value) for event in again.Scalars("train/loss")] == [(5, 0.5), (10, 0.75)]
 
 
+def test_the_event_file_of_the_same_run_has_the_same_bytes_from_another_process(tmp_path):
+    pytest.importorskip("tensorboard", reason="tensorboard is not installed")
+    code = ("from pathlib import Path; from tests.tracking.test_trackers import replay; "
+            "from verdicts.tracking.trackers import to_tensorboard; "
+            "import sys; to_tensorboard(replay(Path(sys.argv[1])), Path(sys.argv[1]))")  # fmt: skip
+    seen = set()
+    for _ in range(2):
+        subprocess.run([sys.executable, "-c", code, str(tmp_path)], cwd=ROOT, check=True, capture_output=True)
+        seen |= {path.read_bytes() for path in (tmp_path / "tensorboard").iterdir()}
+    assert len(seen) == 1
+
+
 def test_mlflow_reads_back_the_history_and_holds_one_run(tmp_path, monkeypatch):
     pytest.importorskip("mlflow", reason="mlflow is not installed (mlflow-skinny in an environment of its own)")
     from mlflow.tracking import MlflowClient
@@ -51,12 +67,14 @@ def test_mlflow_reads_back_the_history_and_holds_one_run(tmp_path, monkeypatch):
     monkeypatch.setenv("MLFLOW_TRACKING_URI", f"file:{tmp_path}/mlruns")
     others = MlflowClient().create_run(MlflowClient().create_experiment("bbu_line"), run_name="exp")
     to_mlflow(replay(tmp_path, 0.75), tmp_path)
+    cut_short = MlflowClient().create_run(others.info.experiment_id, run_name="exp", tags={REPLAYED: "unfinished"})
     to_mlflow(replay(tmp_path), tmp_path)
     assert to_mlflow(replay(tmp_path), tmp_path).startswith("kept in MLflow")
     client = MlflowClient()
     runs = client.search_runs([client.get_experiment_by_name("bbu_line").experiment_id])
     (ours,) = [run for run in runs if REPLAYED in run.data.tags]
     assert {run.info.run_id for run in runs} == {ours.info.run_id, others.info.run_id}, "what others made is there"
+    assert cut_short.info.run_id != ours.info.run_id
     history = client.get_metric_history(ours.info.run_id, "train/loss")
     assert sorted((one.step, one.value) for one in history) == [(5, 0.5), (10, 0.25)]
     assert ours.data.params == {"sft.rank": "16", "rollout.grid": "[1, 2]"}
@@ -78,7 +96,7 @@ def test_trackio_reads_back_every_number_and_holds_one_run(tmp_path, monkeypatch
 
     to_trackio(replay(tmp_path, 0.75), tmp_path)
     to_trackio(replay(tmp_path), tmp_path)
-    assert to_trackio(replay(tmp_path), tmp_path).startswith("kept in trackio")
+    to_trackio(replay(tmp_path), tmp_path)
     (run,) = trackio.Api().runs("bbu_line")
     logged = SQLiteStorage.get_logs("bbu_line", "exp")
     assert sorted((row["step"], row["train/loss"]) for row in logged if "train/loss" in row) == [(5, 0.5), (10, 0.25)]

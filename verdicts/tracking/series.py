@@ -18,6 +18,7 @@ from verdicts.evaluation.scores import METRICS, value_of
 from verdicts.records.evaluation import Evaluation, GateRecord
 from verdicts.records.run import RoundMetrics
 from verdicts.records.run_folder import paths_of
+from verdicts.records.synthetic import is_synthetic
 from verdicts.runs.spent import read_spent
 from verdicts.stats.rates import Rate
 
@@ -61,8 +62,6 @@ def read_replay(run_dir: Path, training: Path | None = None) -> Replay:
 
     Raises UserError for a folder without metrics of guidance, evaluations or training.
     """
-    from verdicts.records.synthetic import is_synthetic
-
     metrics = run_dir / "metrics.jsonl"
     rows = read_rows(metrics, RoundMetrics) if metrics.is_file() else []
     evaluations = [(path, read_json(path, Evaluation)) for when in ("before", "after")

@@ -1,7 +1,7 @@
 """Where figures can be replayed to. Each kind says what it did; the same run a second time changes nothing there.
 
 TensorBoard has one event file a run, which is written anew. In MLflow and trackio a run bears the digest of what was
-replayed: an older replay of it is deleted first, and a run that others made is never touched.
+replayed: an older replay of it, or one that was cut short, is deleted; a run that others made is never touched.
 """
 
 import contextlib
@@ -53,28 +53,33 @@ def to_tensorboard(replay: Replay, run_dir: Path) -> str:
     folder.mkdir(exist_ok=True)
     with beside(folder / EVENTS) as temporary, open(temporary, "wb") as file:
         writer = RecordWriter(file)
-        writer.write(Event(wall_time=dated, file_version="brain.Event:2").SerializeToString())
-        for value in (_settings_summary(replay), _text_summary("settings", _table(replay.settings)),
-                      _text_summary("files", _table({path.name: str(path) for path in replay.files}))):  # fmt: skip
-            writer.write(Event(wall_time=dated, step=0, summary=Summary(value=[value])).SerializeToString())
+
+        def write(**event: Any) -> None:
+            writer.write(Event(wall_time=dated, **event).SerializeToString(deterministic=True))
+
+        write(file_version="brain.Event:2")
+        links = _table({path.name: str(path) for path in replay.files})
+        texts = _text_summary("settings", _table(replay.settings)), _text_summary("files", links)
+        write(step=0, summary=Summary(value=[_settings_summary(replay), *texts]))
         for name, step, number in sorted(replay.scalars, key=lambda scalar: scalar.step):
-            summary = Summary(value=[Summary.Value(tag=name, simple_value=number)])
-            writer.write(Event(wall_time=dated, step=step, summary=summary).SerializeToString())
+            write(step=step, summary=Summary(value=[Summary.Value(tag=name, simple_value=number)]))
         writer.flush()
     return f"{folder / EVENTS}; look: tensorboard --logdir {run_dir.parent.parent}"
 
 
 def _settings_summary(replay: Replay) -> "Summary.Value":
     """The settings for the page HPARAMS."""
-    from tensorboard.compat.proto.summary_pb2 import Summary
+    from tensorboard.compat.proto.summary_pb2 import Summary, SummaryMetadata
     from tensorboard.plugins.hparams import metadata, plugin_data_pb2
 
     start = plugin_data_pb2.SessionStartInfo(group_name=f"{replay.name}/{replay.mission}")
     for name, value in replay.settings.items():
         start.hparams[name].string_value = value
     data = plugin_data_pb2.HParamsPluginData(version=metadata.PLUGIN_DATA_VERSION, session_start_info=start)
+    content = data.SerializeToString(deterministic=True)
+    plugin = SummaryMetadata.PluginData(plugin_name=metadata.PLUGIN_NAME, content=content)
     return Summary.Value(tag=metadata.SESSION_START_INFO_TAG, tensor=metadata.NULL_TENSOR,
-                         metadata=metadata.create_summary_metadata(data))  # fmt: skip
+                         metadata=SummaryMetadata(plugin_data=plugin))  # fmt: skip
 
 
 def _text_summary(tag: str, text: str) -> "Summary.Value":
@@ -112,7 +117,8 @@ def to_mlflow(replay: Replay, _: Path) -> str:
                 if run.info.run_name == replay.name and REPLAYED in run.data.tags]  # fmt: skip
         if any(run.data.tags[REPLAYED] == replay.digest for run in ours):
             return f"kept in MLflow: {replay.mission}, run {replay.name}"
-        run = client.create_run(experiment, run_name=replay.name, tags={"synthetic": str(replay.synthetic).lower()})
+        tags = {REPLAYED: "unfinished", "synthetic": str(replay.synthetic).lower()}
+        run = client.create_run(experiment, run_name=replay.name, tags=tags)
         settings = [Param(_mlflow_name(name), value[:MLFLOW_LONGEST]) for name, value in replay.settings.items()]
         metrics = [Metric(_mlflow_name(name), value, 0, step) for name, step, value in replay.scalars]
         for at in range(0, max(len(settings), len(metrics)), MLFLOW_BATCH):
@@ -150,9 +156,7 @@ def to_trackio(replay: Replay, _: Path) -> str:
                 if run.name == replay.name and REPLAYED in (run.config or {})]  # fmt: skip
     except ValueError:
         ours = []  # no such project yet
-    if any((run.config or {}).get(REPLAYED) == replay.digest for run in ours):
-        return f"kept in trackio: {replay.mission}, run {replay.name}"
-    for run in ours:
+    for run in ours:  # always: one that was cut short looks like a whole one
         run.delete()
     linked = {f"file.{path.name}": str(path) for path in replay.files}
     config: dict[str, Any] = {**replay.settings, **linked, "synthetic": replay.synthetic, REPLAYED: replay.digest}
