@@ -42,15 +42,6 @@ def bring_in(run: RunFolder, text: str, **options: object):
     return call("review_apply", run_dir=run.folder, decisions=path, **options)
 
 
-def distill(run: RunFolder):
-    kept = run.folder / "audit_decisions.jsonl"
-    return call(
-        "distill", config=run.folder / "config" / "distill.yaml", loop=run.loop, stage_a=run.stage_a,
-        selections=run.folder / "selections.jsonl", guidance=run.folder / "guidance.json",
-        need_review=run.folder / "need_review.json", audited=kept, output_dir=run.folder,
-    )  # fmt: skip
-
-
 def corpus(run: RunFolder) -> list[bytes]:
     return [(run.folder / f"distill.{part}.jsonl").read_bytes() for part in ("train", "val", "dropped")]
 
@@ -72,11 +63,11 @@ def test_the_result_counts_wrong_verdicts_of_those_told_right_or_wrong(run):
 def test_the_corpus_changes_only_where_a_person_says_drop(run):
     before = corpus(run)
     bring_in(run, lines(WORDS))
-    assert distill(run).code == 0 and corpus(run) == before
+    assert run.distill().code == 0 and corpus(run) == before
     outcome = bring_in(run, lines({"c": "verdict_wrong"}, drop=True))
     assert "1 given = 0 new + 1 changed + 0 unchanged; 7 others kept" in outcome.last_line
     assert "1 to leave out of the corpus" in outcome.last_line
-    last = distill(run).last_line
+    last = run.distill().last_line
     dropped = read_rows(run.folder / "distill.dropped.jsonl", DroppedRow)
     assert [(row.ticket_key, row.dropped) for row in dropped] == [("c::pass", "audited")]
     kept = [
@@ -93,7 +84,7 @@ def test_a_decision_holds_for_the_answer_it_was_made_of_and_for_no_other(run):
     assert (found.decided, found.stale, found.dropped) == (0, 1, 0)
     assert "1 decisions on answers that have changed since" in str(found)
     before = corpus(run)
-    assert distill(run).code == 0 and corpus(run) == before
+    assert run.distill().code == 0 and corpus(run) == before
 
 
 def test_a_decision_made_by_hand_is_of_the_answer_that_stands(run):
@@ -110,6 +101,7 @@ def test_a_decision_made_by_hand_is_of_the_answer_that_stands(run):
             '{"ticket_key": "z::pass", "audit": "right"}\n',
             "given.jsonl:1: ticket_key: no ticket 'z::pass' in this run's",
         ),
+        ("[" * 100_000, "given.jsonl"),
         (lines({"a": "right"}) * 2, "given.jsonl:2: ticket_key: 'a::pass' stands"),
         (lines({"a": "good"}), "given.jsonl:1: audit:"),
         (lines({"a": "right"}) + '{"ticket_key": "b::pass", "decision": "exclude"}\n', "given.jsonl:2:"),

@@ -331,6 +331,7 @@ class RunFolder:
             guidance=self.folder / "guidance.json",
             need_review=self.folder / "need_review.json",
             decisions=decisions,
+            audited=self.folder / "audit_decisions.jsonl",
             output_dir=self.folder,
         )
 

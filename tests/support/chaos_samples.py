@@ -31,6 +31,7 @@ from verdicts.records.rollout import Trajectory
 from verdicts.records.run_folder import ROUND_FILES, RUN_FILES, stream_file
 from verdicts.records.tickets import Refused, read_tickets
 from verdicts.report.data import TicketsSource, read_config
+from verdicts.review.audit import read_audited
 from verdicts.review.given import read_reviewers
 from verdicts.review.spreadsheet import read_given
 from verdicts.runs.diff import read_end
@@ -128,6 +129,7 @@ class Samples:
         small = {"ticket_key": "b::fail", "id": 5, "decision": "exclude", "annotator": 1, "annotation_id": 7}
         write_text(self.folder / "export.json", json.dumps([task]))
         write_text(self.folder / "export.min.json", json.dumps([small]))
+        write_text(self.run.folder / "audit_decisions.jsonl", '{"ticket_key":"b::fail","audit":"right","note":"好"}\n')
         rows = [ReviewDecision(ticket_key="b::fail", decision="exclude", note="看不清")]
         write_parquet(self.folder / "decided.parquet", ReviewDecision, rows)
 
@@ -304,6 +306,7 @@ class Samples:
             Kind(run / "evaluation" / "after.json", read_evaluation, (gate,)),
             Kind(run / "guidance.json", lambda path: read_guidance(path, "BBU接地线检查"), (diff,)),
             Kind(run / "review_decisions.jsonl", lambda path: read_decisions(path, keys), (distill,)),
+            Kind(run / "audit_decisions.jsonl", read_audited, (distill, show, report, review_page)),
             Kind(run / "stage_a.jsonl", read_tickets, (distill,)),
             Kind(run / "config" / "rollout.yaml", lambda path: read_config(path.parents[1]), (report,)),
             Kind(run / "selections.jsonl", lambda path: read_end(path.parent), (diff,)),

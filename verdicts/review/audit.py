@@ -33,7 +33,7 @@ def is_audited(path: Path) -> bool:
         with path.open(encoding="utf-8-sig") as file:
             first = next((line for line in file if line.strip()), "")
         row = json.loads(first)
-    except (OSError, ValueError):
+    except (OSError, ValueError, RecursionError):
         return False  # whoever reads it says what is wrong
     return isinstance(row, dict) and "audit" in row
 
