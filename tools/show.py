@@ -205,7 +205,7 @@ def near_lines(near: list[NearMiss]) -> list[str]:
     from verdicts.report.evidence import p_text
 
     lines = [
-        "What more tickets would decide: refused for want of evidence alone "
+        "What more tickets would decide: refused or not confirmed for want of evidence alone "
         "(raise reflect.trial.rounds with them: a trial takes so many windows)"
     ]
     for miss in near:

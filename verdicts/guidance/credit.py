@@ -207,10 +207,11 @@ def p_value(tally: Tally) -> float:
 
     Among tickets with as many photos, unless the rule is about their number.
     """
-    return exact_p(_strata(tally))
+    return exact_p(strata_in(tally))
 
 
-def _strata(tally: Tally) -> list[Table]:
+def strata_in(tally: Tally) -> list[Table]:
+    """The tables of that test: one for each number of photos, or one for all."""
     fours = list(tally.by_photos.values()) or [_four(tally)]
     return [Table(hits, hits + errors, misses, misses + corrects) for hits, misses, errors, corrects in fours]
 
@@ -296,6 +297,12 @@ def _fault(account: Account, life: LifeCycle, verdicts: Mapping[tuple[str, str],
     return None
 
 
+def confirming_level(account: Account, life: LifeCycle, birth: Birth | None) -> float:
+    """The level that a rule has to reach on all tickets of its first epoch where fresh ones do not confirm it."""
+    telling = exact_p(table.best for table in strata_in(account.fresh)) <= life.confirm
+    return (birth.level if birth else 1) * (life.confirm if telling or not birth else 1)
+
+
 def _unconfirmed(account: Account, life: LifeCycle, birth: Birth | None) -> str | None:
     """Whether its first epoch fails to confirm a rule.
 
@@ -308,9 +315,7 @@ def _unconfirmed(account: Account, life: LifeCycle, birth: Birth | None) -> str 
         return None
     fresh, seen = account.fresh, account.all
     p_fresh, p_all = p_value(fresh), p_value(seen)
-    telling = exact_p(table.best for table in _strata(fresh)) <= life.confirm
-    level = (birth.level if birth else 1) * (life.confirm if telling or not birth else 1)
-    if p_fresh <= life.confirm or p_all <= level:
+    if p_fresh <= life.confirm or p_all <= confirming_level(account, life, birth):
         return None
     return (
         f"not_confirmed: {fresh.hits} right, {fresh.misses} wrong on tickets that it was not learnt from "

@@ -6,7 +6,7 @@ the number of photos is tested among tickets with as many: where there are few p
 and labels may follow their number.
 """
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from statistics import NormalDist
 
 from verdicts.config.sections import LifeCycle, TrialSection
@@ -120,18 +120,22 @@ def does_nothing(trial: Trial) -> bool:
 
 
 def more_tickets(trial: Trial, most: int = 50) -> int | None:
-    """How many times as many tickets like those of a trial would show what it showed at its level, in ``POWER`` of all
-    such trials.
+    """How many times as many tickets like those of a trial would show what it showed at its level: ``times_needed``."""
+    return times_needed(strata_of(trial), trial.level or 0.0, most)
+
+
+def times_needed(tables: Sequence[Table], level: float, most: int = 50) -> int | None:
+    """How many times as many tickets like those of the tables would reach a level, in ``POWER`` of all such trials.
 
     To just reach the level is to reach it in every other one. So the same table so many times over has to reach what is
     as far below the level as the power asks for: J. L. Fleiss, Statistical Methods for Rates and Proportions (1981),
     chapter 3. None beyond ``most`` times, or where no number would.
     """
-    if not trial.level:
+    if not 0 < level < 1:
         return None
-    wanted = _NORMAL.cdf(_NORMAL.inv_cdf(trial.level) - _NORMAL.inv_cdf(POWER))
+    wanted = _NORMAL.cdf(_NORMAL.inv_cdf(level) - _NORMAL.inv_cdf(POWER))
     for times in range(2, most + 1):
-        if exact_p(Table(*(count * times for count in table)) for table in strata_of(trial)) <= wanted:
+        if exact_p(Table(*(count * times for count in table)) for table in tables) <= wanted:
             return times
     return None
 

@@ -1,16 +1,26 @@
 """What shows that the rules of a run work, and which of those it refused more tickets would decide."""
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
 from typing import NamedTuple
 
 from verdicts.base.jsonl import validate
 from verdicts.config.sections import LifeCycle, TrialSection
 from verdicts.config.tools import read_told
-from verdicts.guidance.credit import Account, Lift, account_of, lift_of, lives_on_the_base_rate
+from verdicts.guidance.credit import (
+    Account,
+    Lift,
+    account_of,
+    births,
+    confirming_level,
+    lift_of,
+    lives_on_the_base_rate,
+    p_value,
+    strata_in,
+)
 from verdicts.guidance.diff import latest_metadata
 from verdicts.guidance.rule_text import normal
-from verdicts.guidance.trial import more_tickets, near_misses
+from verdicts.guidance.trial import more_tickets, near_misses, times_needed
 from verdicts.records.reflection import Tally
 from verdicts.records.run import RoundMetrics, SideRates
 from verdicts.rounds.holdout import SIDES
@@ -119,7 +129,7 @@ def _has(section: object, model: type[TrialSection | LifeCycle]) -> bool:
 
 
 class NearMiss(NamedTuple):
-    """A proposal refused for want of evidence alone.
+    """A proposal refused, or a rule not confirmed, for want of evidence alone.
 
     ``times``: how many times as many tickets would settle it (verdicts/guidance/trial.py).
     """
@@ -131,13 +141,13 @@ class NearMiss(NamedTuple):
 
 
 def near_misses_of(learnt: Learnt, limits: Limits | None) -> list[NearMiss]:
-    """The proposals that the fewest more tickets would decide, the nearest first.
+    """The proposals and unconfirmed rules that the fewest more tickets would decide, the nearest first.
 
     Texts that are not in force, each by its best trial.
     """
     if limits is None:
         return []
-    best: dict[str, NearMiss] = {}
+    best = {normal(miss.text): miss for miss in _unconfirmed(learnt, limits.life)}
     in_force = {normal(text) for text in learnt.states[-1].experiences.values()}
     for rejected in (rejected for records in learnt.reflections for record in records for rejected in record.rejected):
         trial, text = rejected.trial, rejected.op.get("text") if isinstance(rejected.op, dict) else None
@@ -147,7 +157,20 @@ def near_misses_of(learnt: Learnt, limits: Limits | None) -> list[NearMiss]:
         if times is not None and trial.level is not None:  # near_misses looks at trials with a level alone
             found = NearMiss(text, trial.p_value, trial.level, times)
             best[normal(text)] = min(best.get(normal(text), found), found, key=_nearness)
-    return sorted(best.values(), key=_nearness)[:NEAR_MISSES_SHOWN]
+    return sorted((miss for text, miss in best.items() if text not in in_force), key=_nearness)[:NEAR_MISSES_SHOWN]
+
+
+def _unconfirmed(learnt: Learnt, life: LifeCycle) -> Iterator[NearMiss]:
+    """The rules that left after their first epoch though they were right often enough: it showed too little of them."""
+    born = births(record for records in learnt.reflections for record in records)
+    removed = learnt.states[-1].removed
+    for key, evidence in evidence_of(learnt).items():
+        if key not in removed or not removed[key].why.startswith("not_confirmed"):
+            continue
+        seen, level = evidence.account.all, confirming_level(evidence.account, life, born.get(key))
+        times = times_needed(strata_in(seen), level)
+        if times and seen.hits >= life.min_precision * (1 - life.label_noise) * (seen.hits + seen.misses):
+            yield NearMiss(removed[key].text, p_value(seen), level, times)
 
 
 def _nearness(miss: NearMiss) -> tuple[int, float, str]:
