@@ -1,5 +1,7 @@
 """The check of an exported student: what is as the student has it passes, and each thing that is not has its word."""
 
+import shutil
+
 import numpy as np
 import pytest
 
@@ -126,3 +128,18 @@ def test_a_photos_tokens_are_the_folders_limits_under_the_configured_one():
     assert photo_tokens(STUDENT, 1048576) == (16, 64)
     assert photo_tokens(STUDENT, 32768) == (16, 32)
     assert photo_tokens(STUDENT, 8192) == (8, 8)
+
+
+def test_a_tensor_of_the_student_that_no_place_is_known_for_is_named(tmp_path):
+    from safetensors.torch import load_file, save_file
+
+    student = tmp_path / "student"
+    shutil.copytree(STUDENT, student)
+    tensors = load_file(student / "model.safetensors")
+    name = "model.language_model.layers.0.mlp.experts.gate_up_proj"
+    save_file(tensors | {name: tensors["model.language_model.norm.weight"].clone()}, student / "model.safetensors")
+    write_export(tmp_path / "files")
+    found = Check(student, tmp_path / "files", "f16", "f16").found
+    assert [(one.wrong, one.detail) for one in found] == [
+        ("missing", f"{name} of the student has no place that is known")
+    ]

@@ -21,7 +21,7 @@ from verdicts.engines import Decode
 from verdicts.engines.openai.engine import OpenAIEngine
 from verdicts.guidance.file import write_guidance
 from verdicts.prediction.student import VerdictStudent
-from verdicts.serving.chat import ChatQuestions
+from verdicts.serving.chat import ChatQuestions, photo_url
 from verdicts.serving.server import Address, free_port
 from verdicts.student import model
 from verdicts.student.answer_text import as_line
@@ -133,9 +133,16 @@ def test_our_own_engine_reads_the_same_verdicts_from_it(served, student):
 def test_a_photo_is_answered_as_summarize_answers_it_inside_the_question_and_as_a_path_and_streamed(
     served, student, photos, tmp_path
 ):
-    turned = tmp_path / "turned.png"  # anything but a JPEG is sent as people see it
-    Image.open(photos[0]).convert("RGBA").save(turned)
-    photos = [*photos, turned]
+    clear, lying = (
+        tmp_path / "clear.png",
+        tmp_path / "lying.jpg",
+    )  # anything but an upright JPEG is sent as people see it
+    Image.open(photos[0]).convert("RGBA").save(clear)
+    exif = Image.Exif()
+    exif[0x0112] = 6
+    Image.open(photos[0]).transpose(Image.Transpose.ROTATE_90).save(lying, exif=exif, quality=95)
+    assert photo_url(lying).startswith("data:image/png;base64,")
+    photos = [*photos, clear, lying]
     wanted = list(student.judge_photos("T", [Image.open(path) for path in photos]).per_image.values())
     said = [served.ask(served.questions.photo(path)).choices[0].message.content for path in photos]
     assert [as_line(text).line for text in said] == wanted and len(set(wanted)) > 2

@@ -1,8 +1,8 @@
 """Whether two GGUF files say what a student's checkpoint says: every tensor, setting and token, and the template.
 
 Values: F32, F16 and BF16 have to be the checkpoint's, rounded to that kind. Of a quantised tensor the relative error
-‖read − wanted‖ / ‖wanted‖ has to be within three steps of its bits a weight, 3 · 2^−⌊bits⌋: a sound one has a half to
-two thirds of it, a swapped one 1.4.
+‖read − wanted‖ / ‖wanted‖ has to be within three steps of its bits a weight, 3 · 2^−⌊bits⌋: a sound one has two
+fifths to a half of that, a swapped one 1.4.
 """
 
 import json
@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 
 from verdicts.export.convert import BY_CONVERTER, MMPROJ, MODEL
 from verdicts.export.records import ExportedFile, ExportFinding, Wrong
-from verdicts.export.tensors import places
+from verdicts.export.tensors import Stored, places
 from verdicts.models.checkpoints import settings, weight_files
 from verdicts.models.fingerprint import whole_hash
 from verdicts.student.model import as_checkpoint
@@ -102,7 +102,7 @@ class Check:
         kinds: dict[str, dict[str, int]] = {file: {} for file in readers}
         worst: dict[str, dict[str, float]] = {file: {} for file in readers}
         for name, wanted in weights(self.student):
-            for place in places(name, self.config):
+            for place in self._places(name):
                 file = MMPROJ if place.vision else MODEL
                 tensor = left[file].pop(place.name, None)
                 if tensor is None:
@@ -126,6 +126,14 @@ class Check:
                     error={kind: round(value, 6) for kind, value in sorted(worst[file].items())},
                 )
             )
+
+    def _places(self, name: str) -> list[Stored]:
+        """Where a tensor has to be; one that no place is known for is a finding."""
+        try:
+            return list(places(name, self.config))
+        except (KeyError, IndexError, ValueError):
+            self._wrong(MODEL, "missing", f"{name} of the student has no place that is known")
+            return []
 
     def _compare(self, file: str, tensor: Any, wanted: "Array", source: str) -> float:
         """Say what is wrong with a tensor; returns its relative error."""

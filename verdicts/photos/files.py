@@ -83,6 +83,12 @@ def open_photo(file: BinaryIO) -> "Image.Image":
         return whole if turn is None else whole.transpose(turn)
 
 
+def is_turned(file: BinaryIO) -> bool:
+    """Whether people see the photo in another way than it is stored. Raises NotAPhoto where its header is broken."""
+    with _opened(file) as picture:
+        return _turn(picture) is not None
+
+
 def stored_size(file: BinaryIO) -> tuple[int, int]:
     """Width and height in pixels as they are stored (a turn may swap them), from the header alone.
 

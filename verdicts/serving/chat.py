@@ -15,7 +15,7 @@ from verdicts.config.tools import PredictConfig
 from verdicts.guidance.file import read_guidance
 from verdicts.intake.names import Door
 from verdicts.intake.ticket import NotTaken, mended_new_ticket
-from verdicts.photos.files import PHOTO_MARK, NotAPhoto, open_photo
+from verdicts.photos.files import PHOTO_MARK, NotAPhoto, is_turned, open_photo
 from verdicts.prediction.asking import dialogue
 from verdicts.prediction.student import predict_section
 from verdicts.stage_b.prompts import load_prompts
@@ -59,16 +59,16 @@ class ChatQuestions:
 
 
 def photo_url(path: Path) -> str:
-    """A photo as a ``data:`` URL: a JPEG as it is, which servers turn upright, anything else as people see it, a PNG.
+    """A photo as a ``data:`` URL: an upright JPEG as it is, anything else as people see it, a PNG.
 
-    Raises NotAPhoto.
+    llama-server turns no photo upright. Raises NotAPhoto.
     """
     try:
         content = path.read_bytes()
     except OSError as error:
         raise NotAPhoto("unreadable", error.strerror or str(error)) from None
     seen, kind = open_photo(io.BytesIO(content)), "jpeg"
-    if not content.startswith(b"\xff\xd8\xff"):
+    if not content.startswith(b"\xff\xd8\xff") or is_turned(io.BytesIO(content)):
         file = io.BytesIO()
         seen.save(file, "PNG")
         content, kind = file.getvalue(), "png"
