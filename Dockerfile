@@ -17,7 +17,7 @@ WORKDIR /app
 ARG CUDA_ARCH="80;86;89;90"
 ARG CMAKE_ARGS=""
 COPY constraints.txt pyproject.toml ./
-COPY make/setup.mk make/setup.py make/setup_commands.py make/setup_llama.py make/llama.cmake make/
+COPY make/setup.mk make/setup.py make/setup_commands.py make/setup_llama.py make/llama.cmake make/llama_cuda.cmake make/
 RUN --mount=type=secret,id=pip.conf,target=/etc/pip.conf \
     cuda="-DGGML_CUDA=ON -DGGML_CUDA_NO_VMM=ON -DCMAKE_CUDA_ARCHITECTURES='${CUDA_ARCH}'"; \
     command -v nvcc > /dev/null || cuda=""; \

@@ -98,7 +98,7 @@ endif
 include make/demo.mk
 
 # -- the two commands of the README, and what proves them
-.PHONY: test test-fast lint bench bench-sft chaos worlds student-worlds schemas clean
+.PHONY: test test-fast lint bench fake-weights bench-sft chaos worlds student-worlds schemas clean
 .PHONY: miniature-teacher miniature-student
 # The tests, in two processes. They start makes of their own, which must not take this one for their owner.
 PYTEST = env -u MAKE_ROOT $(PY) -m pytest -n 2 --dist loadfile
@@ -119,7 +119,11 @@ lint: | $(READY_STUDENT) ## 6.3 check style, layout and types (ruff, mypy); sett
 	@$(PY) -m ruff format --check
 	@$(PY) -m mypy
 bench: | $(READY) ## 5.6 tickets/s of our rollout against llama_cpp.Llama, one after another, in one run
-	@$(call TOOL,bench)
+	@$(call TOOL,bench) --models '$(MODELS)' $(if $(filter fake32b,$(MODELS)),$(FULL_SIZE))
+# 900 shared and 500 own tokens a ticket; one after another is slow there, so it answers four of them
+FULL_SIZE := --tickets 192 --first 4 --shared-tokens 880 --own-tokens 430 --repeats 1
+fake-weights: | $(READY_STUDENT) ## 5.9 write models of full size with random weights, for bench (27 GB)
+	@$(call MINIATURE,measure.fake_weights) --teacher models/fake32b.gguf --student models/fake4b
 bench-sft: | $(READY_ECOSYSTEM) ## 5.8 tokens/s of sft's ways to teach the miniature student, beside TRL's trainer
 	@$(call MINIATURE,measure.sft_speed)
 SIZES := --tickets 10000 --tickets 100000 --tickets 1000000

@@ -28,7 +28,7 @@ setup-serve: $(READY_STUDENT) ## 1.5 add what make serve needs: fastapi, uvicorn
 llama-programs: $(READY) ## 1.6 compile llama-server and what else an export needs, once (minutes); kept in .wheels
 	@$(PROGRAMS)
 
-$(READY): constraints.txt pyproject.toml $(wildcard make/setup*.py) make/llama.cmake
+$(READY): constraints.txt pyproject.toml $(wildcard make/setup*.py make/llama.cmake make/llama_cuda.cmake)
 	@$(SETUP)
 $(READY_STUDENT): constraints.txt pyproject.toml | $(READY)
 	@$(SETUP) --extra student

@@ -1,6 +1,7 @@
 """Which llama.cpp is used: what may serve here, in which order, how it is compiled, and whether it computes right.
 
-reads   constraints.txt (its version), make/llama.cmake (which parts are compiled)
+reads   constraints.txt (its version), make/llama.cmake (which parts are compiled), make/llama_cuda.cmake (what a build
+        for NVIDIA's GPUs changes)
 writes  .wheels/KEY/llama_cpp_python-*.whl and .wheels/*.refused, which builds died or computed something else on this
         processor, and how
 
@@ -18,6 +19,8 @@ from pathlib import Path
 from setup_commands import CONSTRAINTS, ROOT, Unfit, digest, follow, run, sentence
 
 PARTS, SELFCHECK = ROOT / "make" / "llama.cmake", ROOT / "tools" / "selfcheck.py"
+CUDA_PARTS = ROOT / "make" / "llama_cuda.cmake"  # includes PARTS
+CUDA = re.compile(r"-DGGML_CUDA=(ON|1|TRUE|YES)\b", re.I)
 WHEELS = ROOT / ".wheels"
 PORTABLE = "-DGGML_NATIVE=OFF"
 # options that a portable build goes without
@@ -44,7 +47,8 @@ def wheel_key(cmake_args):
     """Names a build: the same key means the same libraries."""
     compilers = [os.environ.get(name) for name in ("CC", "CXX", "CUDACXX", "CFLAGS", "CXXFLAGS", "LDFLAGS")]
     machine = [platform.machine()] if PORTABLE in cmake_args else cpu()
-    return digest(llama_pin(), PARTS.read_text(), cmake_args, compilers, machine, platform.libc_ver())
+    texts = [path.read_text() for path in ((PARTS, CUDA_PARTS) if CUDA.search(cmake_args) else (PARTS,))]
+    return digest(llama_pin(), *texts, cmake_args, compilers, machine, platform.libc_ver())
 
 
 def wheel_name():
@@ -142,8 +146,9 @@ def jobs():
 def compile_llama(python, build, log):
     """Compile llama.cpp into .wheels/KEY/; nothing of the environment changes. Returns what to say about it."""
     folder, beside = WHEELS / build.key, WHEELS / (build.key + ".tmp")
+    parts = CUDA_PARTS if CUDA.search(build.cmake_args) else PARTS
     settings = {
-        "CMAKE_ARGS": f"-DCMAKE_PROJECT_llama_cpp_INCLUDE='{PARTS}' {build.cmake_args}".strip(),
+        "CMAKE_ARGS": f"-DCMAKE_PROJECT_llama_cpp_INCLUDE='{parts}' {build.cmake_args}".strip(),
         "CMAKE_BUILD_PARALLEL_LEVEL": os.environ.get("CMAKE_BUILD_PARALLEL_LEVEL") or str(jobs()),
         "SKBUILD_CMAKE_VERBOSE": "false",  # whole compiler commands would hide the count
         "SKBUILD_NINJA_MAKE_FALLBACK": "false",  # ninja counts files; pip fetches it where it is missing

@@ -1,13 +1,19 @@
 """Measure tickets/s of our rollout against llama_cpp.Llama answering one after another, in one run.
 
     python -m tools.bench --models miniature --mission bbu_line --tickets 32 --repeats 5
+    python -m tools.bench --models fake32b --tickets 256 --first 8 --shared-tokens 900 --own-tokens 500 --repeats 1 \\
+        --variant kv=shared,contexts=1 --variant contexts=1
 
-Same GGUF, tickets, prompts, candidates and max_new_tokens; the baseline reuses its own prefix, has no grammar to keep
-and gets one thread or as many as ours, whichever serves it better on the first tickets. The two take turns, so that a
-busy machine slows both; medians count. Writes nothing.
+Same GGUF, tickets, prompts, candidates and max_new_tokens; the baseline reuses its own prefix, has no grammar to keep,
+draws among the 40 likeliest tokens of a large vocabulary (its default; all of them take it twice as long)
+and on the CPU gets one thread or as many as ours, whichever serves it better on the first tickets. All take turns, so
+that a busy machine slows them alike; medians count. Each opens the model anew (not timed) and answers a ticket first
+(not timed). Writes nothing.
 
-With --server a third takes its turn: an OpenAI-compatible server (llama-server, vLLM) that serves the same model,
-asked by our openai engine for all candidates, as many at a time as ours has slots.
+A --variant is our rollout once more, with other knobs of the engine. With --server a server takes its turn: an
+OpenAI-compatible one (llama-server, vLLM) that serves the same model, asked by our openai engine for all candidates,
+as many at a time as ours has slots. --first: so few tickets for the baseline, which is slow with a large model.
+--shared-tokens and --own-tokens make prompts longer: with rules, and with photos of other tickets.
 """
 
 from pathlib import Path
@@ -20,12 +26,17 @@ from verdicts.command.cli import run
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
-    from verdicts.config.engine import OpenAIConfig
+    from verdicts.config.engine import LlamaCppConfig, OpenAIConfig
     from verdicts.config.sections import Config
     from verdicts.engines import Decode
+    from verdicts.records.tickets import StageA
 
-GOAL = 5.0  # times as fast
+GOAL = {"miniature": 5.0, "fake32b": 30.0}  # times as fast
 PROBE = 6  # tickets
+
+if TYPE_CHECKING:
+    Answers = Callable[[Sequence[str], Sequence[Sequence[Decode]]], object]
+    Way = Callable[[], tuple[Answers, Callable[[], None]]]  # opens a model; answers, and closes it
 
 
 def main(
@@ -35,62 +46,133 @@ def main(
         Path | None, typer.Option(help="Stage-A tickets (JSONL); else tickets of the miniature's world.")
     ] = None,
     tickets: Annotated[int, typer.Option(min=1, help="Number of tickets to answer.")] = 32,
-    repeats: Annotated[int, typer.Option(min=1, help="Turns each of the two takes.")] = 5,
+    first: Annotated[int, typer.Option(min=0, help="So many of them for the baseline; 0: all.")] = 0,
+    repeats: Annotated[int, typer.Option(min=1, help="Turns each of them takes.")] = 5,
     threads: Annotated[int, typer.Option(min=0, help="Threads; 0 takes the configuration's.")] = 0,
+    shared_tokens: Annotated[int, typer.Option(min=0, help="Tokens of the system message, at least.")] = 0,
+    own_tokens: Annotated[int, typer.Option(min=0, help="Tokens of a ticket, at least.")] = 0,
+    variant: Annotated[list[str] | None, typer.Option(help="Our rollout with other knobs, knob=value,….")] = None,
     server: Annotated[str, typer.Option(help="Base URL of a server with the same model, to compare with.")] = "",
 ) -> None:
-    """Print a table of both rates and their ratio."""
+    """Print a table of all rates and their ratios to the baseline's."""
     from statistics import median
 
     from verdicts.base.errors import mistake
     from verdicts.command.cli import say
     from verdicts.config.load import load
-    from verdicts.engines.llama.engine import LlamaCppEngine
-    from verdicts.engines.openai.engine import OpenAIEngine
     from verdicts.rounds.trajectories import decodes_for
-    from verdicts.stage_b.prompts import load_prompts
 
     cfg = load(models, mission)
     if cfg.engine.kind != "llama_cpp":
         raise mistake(f"{cfg.engine.kind} is not llama_cpp", "choose a model set of that kind", field="--models")
-    chosen = take(cfg, stage_a, tickets)
-    rules = {"G0": cfg.mission.g0} | {f"G{i}": rule for i, rule in enumerate(cfg.mission.rules, start=1)}
-    prompts = load_prompts(cfg.prompts, cfg.mission)
-    system, users = prompts.stage_b_system(rules), [prompts.stage_b_user(ticket.per_image) for ticket in chosen]
-    decodes = [decodes_for(ticket, cfg.rollout) for ticket in chosen]
-    engine = LlamaCppEngine(cfg.engine.model_copy(update={"n_threads": threads or cfg.engine.n_threads}))
-
-    def probe(threads: int) -> float:
-        return seconds(lambda: one_after_another(cfg, threads)(system, users[:PROBE], decodes[:PROBE]))
-
-    their_threads = min(sorted({1, engine.threads}), key=probe)
-    baseline = one_after_another(cfg, their_threads)
-    ways = {
-        "llama_cpp.Llama": lambda: baseline(system, users, decodes),
-        "our rollout": lambda: list(engine.rollout(system, users, decodes)),
-    }
+    settings = cfg.engine.model_copy(update={"n_threads": threads or cfg.engine.n_threads})
+    system, users, lengths = prompts_of(cfg, take(cfg, stage_a, tickets), shared_tokens, own_tokens)
+    decodes = [decodes_for(ticket, cfg.rollout) for ticket in take(cfg, stage_a, tickets)]
+    variants = {text: with_knobs(settings, text) for text in variant or ()}
+    count = first or len(users)
+    ways: dict[str, Way] = {"llama_cpp.Llama": baseline(settings, system, users[:count], decodes[:count])}
+    ways |= {name: ours(one, system) for name, one in {"our rollout": settings, **variants}.items()}
     if server:
-        through = OpenAIEngine(through_server(cfg, server))
-        ways["the server"] = lambda: list(through.rollout(system, users, decodes))
+        ways["the server"] = ours(through_server(cfg, server), system)
     rates: dict[str, list[float]] = {name: [] for name in ways}
     for _ in range(repeats):
         for name, way in ways.items():
-            rates[name].append(len(users) / seconds(way))
-    engine.close()
+            asked = count if name == "llama_cpp.Llama" else len(users)
+            rates[name].append(asked / timed(way, users[:asked], decodes[:asked]))
 
-    print(f"{'tickets/s':24}{'median':>8}{'least':>8}{'most':>8}")
-    for name, of_way in rates.items():
-        print(f"{name:24}{median(of_way):8.1f}{min(of_way):8.1f}{max(of_way):8.1f}")
-    times = {name: median(rates["our rollout"]) / median(of_way) for name, of_way in rates.items()}
-    print(f"{'times as fast':24}{times['llama_cpp.Llama']:8.1f}   (goal: at least {GOAL:.0f})")
-    if server:
-        through.close()
-        print(f"{'  as the server':24}{times['the server']:8.1f}")
+    theirs = median(rates["llama_cpp.Llama"])
+    width = max(map(len, rates)) + 2
+    print(f"{'tickets/s':{width}}{'median':>8}{'least':>8}{'most':>8}{'times':>8}")
+    for name, found in rates.items():
+        print(f"{name:{width}}{median(found):8.3g}{min(found):8.3g}{max(found):8.3g}{median(found) / theirs:8.1f}")
+    goal = f" (goal: {GOAL[models]:.0f})" if models in GOAL else ""
     say(
-        f"bench: {len(users)} tickets x {len(decodes[0])} candidates, {engine.threads} threads ({their_threads} for "
-        f"the baseline, which is faster so), {repeats} turns each: {times['llama_cpp.Llama']:.1f} times as fast as "
-        "llama_cpp.Llama"
+        f"bench: {len(users)} tickets x {len(decodes[0])} candidates, {lengths}, {repeats} turns each: "
+        f"{median(rates['our rollout']) / theirs:.1f} times as fast as llama_cpp.Llama{goal}"
     )
+
+
+def with_knobs(settings: "LlamaCppConfig", text: str) -> "LlamaCppConfig":
+    """Engine settings with other values, ``knob=value,knob=value``. Raises UserError for an unknown one."""
+    import yaml
+
+    from verdicts.base.errors import mistake
+    from verdicts.config.engine import LlamaCppConfig
+
+    knobs = dict(pair.partition("=")[::2] for pair in text.split(","))
+    values = {knob: yaml.safe_load(value) for knob, value in knobs.items()}
+    try:
+        return LlamaCppConfig(**(settings.model_dump() | values))
+    except ValueError as error:
+        first = str(error).splitlines()[1:3]
+        raise mistake(
+            f"{text}: {' '.join(first)}", "write knob=value of engines.llama_cpp", field="--variant"
+        ) from None
+
+
+def prompts_of(cfg: "Config", tickets: "Sequence[StageA]", shared: int, own: int) -> tuple[str, list[str], str]:
+    """System message, a user message a ticket, and their lengths in words.
+
+    Rules are repeated until the system message has ``shared`` tokens, photos of the tickets that follow are added until
+    a ticket has ``own``: of real length and no two alike.
+    """
+    from itertools import cycle, islice
+    from statistics import mean
+
+    from verdicts.engines.llama.runtime import Model
+    from verdicts.stage_b.prompts import load_prompts
+
+    model, prompts = Model(Path(cfg.engine.model), 0), load_prompts(cfg.prompts, cfg.mission)
+
+    def tokens(text: str) -> int:
+        return len(model.plain_ids(text))
+
+    rules = {"G0": cfg.mission.g0} | {f"G{i}": rule for i, rule in enumerate(cfg.mission.rules, start=1)}
+    pool = cycle(list(rules.values()))
+    while tokens(prompts.stage_b_system(rules)) < shared:
+        rules[f"G{len(rules)}"] = next(pool)
+    users: list[str] = []
+    for at in range(len(tickets)):
+        photos: list[str] = []
+        for ticket in islice(cycle(tickets), at, None):
+            photos += ticket.per_image.values()
+            user = prompts.stage_b_user({f"image_{i}": photo for i, photo in enumerate(photos, start=1)})
+            if tokens(user) >= own:
+                break
+        users.append(user)
+    system = prompts.stage_b_system(rules)
+    lengths = [tokens(user) for user in users]
+    words = f"{tokens(system)} shared and {mean(lengths):.0f} ({min(lengths)} to {max(lengths)}) own tokens"
+    model.close()
+    return system, users, words
+
+
+def ours(settings: "LlamaCppConfig | OpenAIConfig", system: str) -> "Way":
+    """Our engine with these settings."""
+
+    def way() -> "tuple[Answers, Callable[[], None]]":
+        from verdicts.engines import open_engine
+
+        engine = open_engine(settings)
+        return lambda users, decodes: list(engine.rollout(system, users, decodes)), engine.close
+
+    return way
+
+
+def baseline(
+    settings: "LlamaCppConfig", system: str, users: "Sequence[str]", decodes: "Sequence[Sequence[Decode]]"
+) -> "Way":
+    """llama-cpp-python's own class, with the number of threads that serves it better on the first tickets."""
+    from verdicts.models.threads import cores
+
+    candidates = sorted({1, settings.n_threads or cores()})
+    if settings.n_gpu_layers:
+        from llama_cpp import llama_supports_gpu_offload
+
+        candidates = candidates[-1:] if llama_supports_gpu_offload() else candidates
+    if len(candidates) > 1:
+        candidates.sort(key=lambda n: timed(one_after_another(settings, system, n), users[:PROBE], decodes[:PROBE]))
+    return one_after_another(settings, system, candidates[0])
 
 
 def through_server(cfg: "Config", base_url: str) -> "OpenAIConfig":
@@ -116,42 +198,52 @@ def take(cfg: "Config", stage_a: Path | None, count: int) -> list:
     return [StageA.model_validate(row) for row in stage_a_rows(world, draw_tickets(world, count, 1, 0.05))]
 
 
-def one_after_another(
-    cfg: "Config", threads: int
-) -> "Callable[[str, Sequence[str], Sequence[Sequence[Decode]]], None]":
+def one_after_another(settings: "LlamaCppConfig", system: str, threads: int) -> "Way":
     """The baseline: llama-cpp-python's own class, one candidate after another, with its prefix reuse."""
-    from llama_cpp import Llama
 
-    llama = Llama(
-        cfg.engine.model,
-        n_ctx=min(cfg.engine.context_tokens, 8192),
-        n_batch=cfg.engine.batch_tokens,
-        n_ubatch=cfg.engine.batch_tokens,
-        n_threads=threads,
-        n_threads_batch=threads,
-        n_gpu_layers=cfg.engine.n_gpu_layers,
-        verbose=False,
-    )
+    def way() -> "tuple[Answers, Callable[[], None]]":
+        from llama_cpp import Llama
 
-    def answer(system: str, users: "Sequence[str]", decodes: "Sequence[Sequence[Decode]]") -> None:
-        for user, settings in zip(users, decodes, strict=True):
-            messages = [{"role": "system", "content": system}, {"role": "user", "content": user}]
-            for decode in settings:
-                llama.create_chat_completion(
-                    messages, temperature=decode.temperature, top_p=decode.top_p, top_k=0, min_p=0.0,
-                    max_tokens=decode.max_new_tokens, seed=decode.seed,
-                )  # fmt: skip
+        from verdicts.engines.sampling import LARGE_VOCABULARY
 
-    return answer
+        llama = Llama(
+            settings.model,
+            n_ctx=min(settings.context_tokens, 8192),
+            n_batch=settings.batch_tokens,
+            n_ubatch=settings.batch_tokens,
+            n_threads=threads,
+            n_threads_batch=threads,
+            n_gpu_layers=settings.n_gpu_layers,
+            verbose=False,
+        )
+
+        top_k = 40 if llama.n_vocab() > LARGE_VOCABULARY else 0
+
+        def answer(users: "Sequence[str]", decodes: "Sequence[Sequence[Decode]]") -> None:
+            for user, asked in zip(users, decodes, strict=True):
+                messages = [{"role": "system", "content": system}, {"role": "user", "content": user}]
+                for decode in asked:
+                    llama.create_chat_completion(
+                        messages, temperature=decode.temperature, top_p=decode.top_p, top_k=top_k, min_p=0.0,
+                        max_tokens=decode.max_new_tokens, seed=decode.seed,
+                    )  # fmt: skip
+
+        return answer, llama.close
+
+    return way
 
 
-def seconds(work: "Callable[[], object]") -> float:
-    """How long ``work`` takes."""
+def timed(way: "Way", users: "Sequence[str]", decodes: "Sequence[Sequence[Decode]]") -> float:
+    """Seconds that a way takes for all tickets, the model loaded and warmed up by the last one."""
     import time
 
+    answer, close = way()
+    answer(users[-1:], decodes[-1:])
     start = time.perf_counter()
-    work()
-    return time.perf_counter() - start
+    answer(users, decodes)
+    taken = time.perf_counter() - start
+    close()
+    return taken
 
 
 if __name__ == "__main__":

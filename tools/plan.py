@@ -72,13 +72,12 @@ def say_memory(config: Config) -> None:
     """Say what the model takes of a GPU's memory, before it is loaded; nothing of one that a server holds."""
     from verdicts.base.errors import UserError
     from verdicts.command.cli import say
-    from verdicts.engines.llama.memory import memory_of
+    from verdicts.engines.llama.memory import engine_memory
 
     if config.engine.kind != "llama_cpp" or not Path(config.engine.model).is_file():
         return  # opening the engine says what is wrong with it
     try:
-        cells = config.engine.context_tokens
-        say(f"plan: {memory_of(Path(config.engine.model), cells, min(config.engine.batch_tokens, cells))}")
+        say(f"plan: {engine_memory(config.engine)}")
     except UserError as error:
         say(f"plan: GPU memory not known: {error}", "wait")
 

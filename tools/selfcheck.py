@@ -112,7 +112,8 @@ def answers(stored: dict[str, Any]) -> list[dict[str, Any]]:
     for layers in (-1, 0):
         config = LlamaCppConfig(
             kind="llama_cpp", model=str(trust.EXPECTED.with_name("teacher.gguf")),
-            context_tokens=4096, batch_tokens=128, slots=4, chunk=64, n_threads=1, n_gpu_layers=layers,
+            context_tokens=4096, batch_tokens=128, slots=4, chunk=64, kv="shared", kv_type="f16", contexts=1,
+            n_threads=1, n_gpu_layers=layers,
             grammar=True, reasons="per_verdict", thinking=Thinking(enabled=False, max_new_tokens=1),
         )  # fmt: skip
         engine = LlamaCppEngine(config)

@@ -30,7 +30,8 @@ def open_teacher(model: Path):
 
     return open_engine(LlamaCppConfig(
         kind="llama_cpp", model=str(model),
-        context_tokens=8192, batch_tokens=512, slots=16, chunk=64, n_threads=0, n_gpu_layers=0,
+        context_tokens=8192, batch_tokens=512, slots=16, chunk=64, kv="shared", kv_type="f16",
+        contexts=1, n_threads=0, n_gpu_layers=0,
         grammar=True, reasons="per_verdict", thinking=Thinking(enabled=False, max_new_tokens=16),
     ))  # fmt: skip
 

@@ -31,8 +31,9 @@ def gguf_name(name: str) -> str:
     return f"blk.{number}.{_LAYER['.'.join(rest)]}.weight"
 
 
-def _add_shape(writer, shape: dict) -> None:
-    writer.add_name("miniature-teacher")
+def add_shape(writer, name: str, shape: dict) -> None:
+    """Write the sizes of a Qwen3 (keys of its config.json) and a name into a GGUF's header."""
+    writer.add_name(name)
     writer.add_context_length(shape["max_position_embeddings"])
     writer.add_embedding_length(shape["hidden_size"])
     writer.add_block_count(shape["num_hidden_layers"])
@@ -78,7 +79,7 @@ def export(trained: Path, output: Path) -> int:
     beside = output.with_name(f".{output.name}.tmp")
     output.parent.mkdir(parents=True, exist_ok=True)
     writer = gguf.GGUFWriter(beside, "qwen3")
-    _add_shape(writer, json.loads((trained / "metrics.json").read_text(encoding="utf-8"))["shape"])
+    add_shape(writer, "miniature-teacher", json.loads((trained / "metrics.json").read_text(encoding="utf-8"))["shape"])
     writer.add_file_type(gguf.LlamaFileType.MOSTLY_Q8_0)
     writer.add_quantization_version(gguf.GGML_QUANT_VERSION)
     _add_tokenizer(writer, trained / "tokenizer.json")

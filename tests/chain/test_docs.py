@@ -92,8 +92,8 @@ def test_every_shipped_configuration_loads(mission, models):
     assert load(models, mission).distill.enabled
 
 
-def test_there_are_seven_missions_and_two_model_sets():
-    assert (len(MISSIONS), len(MODELS)) == (7, 2)
+def test_there_are_seven_missions_and_three_model_sets():
+    assert (len(MISSIONS), len(MODELS)) == (7, 3)
 
 
 CHEAP = {

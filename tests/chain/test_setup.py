@@ -5,6 +5,7 @@ import importlib.util
 import json
 import re
 import shutil
+import subprocess
 import sys
 from pathlib import Path
 
@@ -50,7 +51,7 @@ def project(tmp_path, monkeypatch):
     """The set-up of a project in a folder of its own, whose compiler makes wheels that behave as told."""
     (tmp_path / "make").mkdir()
     scripts = ("make/setup.py", "make/setup_commands.py", "make/setup_llama.py")
-    for name in (*scripts, "make/llama.cmake", "constraints.txt", "pyproject.toml"):
+    for name in (*scripts, "make/llama.cmake", "make/llama_cuda.cmake", "constraints.txt", "pyproject.toml"):
         shutil.copy(ROOT / name, tmp_path / name)
     (tmp_path / "tools").mkdir()
     (tmp_path / "tools" / "selfcheck.py").write_text("")
@@ -233,3 +234,69 @@ def test_amx_is_left_out_where_the_compiler_knows_it():
         and "PRIVATE -mno-${part}" in rules
         and "cmake_language(DEFER CALL leave_amx_out)" in rules
     )
+
+
+MMQ = """bool ggml_cuda_should_use_mmq() {
+    if (turing_mma_available(cc)) {
+        return true;
+    }
+
+    if (ggml_cuda_highest_compiled_arch(cc) < GGML_CUDA_CC_DP4A) {
+    }
+}
+"""
+CUBLAS = "        prefer_f32_output = cc == GGML_CUDA_CC_VOLTA || GGML_CUDA_CC_IS_RDNA4(cc);\n"
+
+
+@pytest.fixture
+def cuda_source(tmp_path):
+    """A project that a build for CUDA configures: ``configure(mmq, cublas)`` gives the exit code, words and texts."""
+    if not shutil.which("cmake"):
+        pytest.skip("no cmake here to read make/llama_cuda.cmake")
+    shutil.copy(ROOT / "make" / "llama_cuda.cmake", tmp_path)
+    (tmp_path / "llama.cmake").touch()
+    folder = tmp_path / "vendor" / "llama.cpp" / "ggml" / "src" / "ggml-cuda"
+    folder.mkdir(parents=True)
+    include = "include(${CMAKE_CURRENT_SOURCE_DIR}/llama_cuda.cmake)"
+    (tmp_path / "CMakeLists.txt").write_text(
+        f"cmake_minimum_required(VERSION 3.21)\nproject(llama_cpp NONE)\n{include}\n"
+    )
+
+    def configure(mmq: str, cublas: str, *options: str) -> tuple[int, str, str, str]:
+        (folder / "mmq.cu").write_text(mmq)
+        (folder / "ggml-cuda.cu").write_text(cublas)
+        done = subprocess.run(
+            ["cmake", "-S", tmp_path, "-B", tmp_path / "build", *options], capture_output=True, text=True, check=False
+        )
+        texts = [(folder / name).read_text() for name in ("mmq.cu", "ggml-cuda.cu")]
+        return done.returncode, " ".join(done.stderr.split()), *texts
+
+    return configure
+
+
+def test_a_build_for_cuda_leaves_long_products_on_a_hopper_card_to_cublas_once(cuda_source):
+    code, _, mmq, cublas = cuda_source(MMQ, CUBLAS)
+    assert code == 0
+    assert "return cc != GGML_CUDA_CC_HOPPER || n_experts > 0 || ne11 <= 64;" in mmq and "return true" not in mmq
+    assert "cc == GGML_CUDA_CC_VOLTA || cc == GGML_CUDA_CC_HOPPER || GGML_CUDA_CC_IS_RDNA4(cc)" in cublas
+    assert cuda_source(mmq, cublas) == (0, "", mmq, cublas)
+
+
+@pytest.mark.parametrize("mmq", [MMQ.replace("turing", "volta"), MMQ * 2])
+def test_a_build_for_cuda_stops_where_llama_cpp_has_another_text(cuda_source, mmq):
+    code, said, *texts = cuda_source(mmq, CUBLAS)
+    assert code == 1 and texts == [mmq, CUBLAS]
+    assert (
+        "mmq.cu: this version of llama.cpp has another text where make/llama_cuda.cmake changes it; build with" in said
+    )
+    assert cuda_source(mmq, CUBLAS, "-DLLAMA_HOPPER_CUBLAS=OFF") == (0, "", mmq, CUBLAS)
+
+
+def test_a_build_for_cuda_is_another_one_when_its_changes_are_others(project, monkeypatch):
+    llama = importlib.import_module("setup_llama")
+    cuda, plain = (llama.wheel_key(args) for args in ("-DGGML_CUDA=ON", ""))
+    changed = project.folder / "llama_cuda.cmake"
+    changed.write_text("# other changes")
+    monkeypatch.setattr(llama, "CUDA_PARTS", changed)
+    assert llama.wheel_key("-DGGML_CUDA=ON") != cuda
+    assert llama.wheel_key("") == plain

@@ -15,7 +15,7 @@ from verdicts.engines import ENGINES
 
 ROOT = Path(__file__).resolve().parents[2]
 MISSIONS = ["bbu_cable", "bbu_install", "bbu_line", "bbu_wind", "rru_cable", "rru_install", "rru_position"]
-MODELS = ["miniature", "qwen3"]
+MODELS = ["fake32b", "miniature", "qwen3"]
 
 
 @pytest.fixture
@@ -79,7 +79,7 @@ def test_an_unknown_mission_or_model_set_is_named_with_the_known_ones(layers):
     assert problem(mission="bbu_lime").startswith(
         "unknown MISSION 'bbu_lime'; choose one of bbu_cable, bbu_install, bbu_line"
     )
-    assert problem(models="gpt").startswith("unknown MODELS 'gpt'; choose one of miniature, qwen3")
+    assert problem(models="gpt").startswith("unknown MODELS 'gpt'; choose one of fake32b, miniature, qwen3")
 
 
 def test_an_unknown_section_is_named_in_its_own_file(layers):
@@ -357,6 +357,8 @@ OLDER = {
     "chunk": 64, "n_threads": 0, "n_gpu_layers": -1, "grammar": True, "reasons": "per_verdict",
     "thinking": {"enabled": False, "max_new_tokens": 1024}, "timeout_s": 120.0, "retries": 5, "concurrency": 16,
 }  # fmt: skip
+# and how it held cells before there was a choice
+CELLS = {"kv": "shared", "kv_type": "f16", "contexts": 1}
 
 
 @pytest.mark.parametrize("kind", list(ENGINE_KINDS))
@@ -366,7 +368,7 @@ def test_a_section_file_of_an_older_run_is_read_without_the_knobs_of_other_kinds
     path.write_text(yaml.safe_dump(own, allow_unicode=True), encoding="utf-8")
     read = read_section(path, RolloutConfig).engine
     assert read.model_dump() == {"kind": kind} | {
-        knob: OLDER[knob] for knob in ENGINE_KINDS[kind].model_fields if knob != "kind"
+        knob: (OLDER | CELLS)[knob] for knob in ENGINE_KINDS[kind].model_fields if knob != "kind"
     }
     path.write_text(path.read_text(encoding="utf-8").replace("chunk:", "chunks:"), encoding="utf-8")
     with pytest.raises(UserError, match=r"engine\.chunks: unknown field; did you mean 'chunk'\?"):
@@ -380,7 +382,8 @@ def test_a_section_file_of_an_older_run_stays_while_it_says_the_same(layers, tmp
     assert not is_older_form(path, text)
     older = yaml.safe_load(text)
     older["engine"] = {knob: older["engine"].get(knob, value) for knob, value in OLDER.items()} | {"kind": "llama_cpp"}
-    assert without_foreign_knobs(older) == yaml.safe_load(text) != older
+    known = without_foreign_knobs(older)
+    assert known | {"engine": CELLS | known["engine"]} == yaml.safe_load(text) != older
     path.write_text(yaml.safe_dump(older, allow_unicode=True), encoding="utf-8")
     assert is_older_form(path, text)
     assert not is_older_form(path, text.replace("slots: 4", "slots: 5"))

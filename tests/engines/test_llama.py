@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from miniature.world.prompts import prompts_of
-from tests.support.llama import MODEL, config
+from tests.support.llama import DECODES, MODEL, PROMPTS, SYSTEM, USERS, config, ticket
 from verdicts.base.errors import UserError
 from verdicts.base.progress import tokens_so_far
 from verdicts.config.engine import Thinking
@@ -14,30 +14,6 @@ from verdicts.engines import Decode
 from verdicts.engines.llama.engine import LlamaCppEngine
 from verdicts.engines.sampling import log_softmax, two_way
 from verdicts.stage_b.protocol import parse
-
-# rules that decide nothing: the verdicts are open, so small differences show
-PROMPTS = prompts_of("BBU接地线检查")
-SYSTEM = PROMPTS.stage_b_system({"G0": "无"})
-SCREWS = ["机柜处接地螺丝,符合要求", "地排处接地螺丝,符合要求", "地排处接地螺丝,不符合要求", "BBU安装螺丝,符合要求"]
-WIRES = ["电线/捆扎整齐×1", "电线/散乱×2"]
-LABELS = ["标签/5G-BBU-接地线×1", "标签/无法识别×1", "标签/NR900-GPS接地线×2"]
-GRID = [(0.3, 0.9), (0.7, 0.95), (1.0, 1.0), (1.3, 1.0)]
-
-
-def ticket(number: int) -> str:
-    """A ticket's user message; different numbers below 240 give different ones."""
-    rng = np.random.default_rng(number)
-    photos = [
-        f"{rng.choice(LABELS)}，{rng.choice(WIRES)}，螺丝、光纤插头/{rng.choice(SCREWS)}×{rng.integers(1, 9)}"
-        for _ in range(rng.integers(1, 4))
-    ]
-    return PROMPTS.stage_b_user(
-        {f"image_{i}": photo for i, photo in enumerate([*photos, f"无关图片，标签/BBU{number}×1"], start=1)}
-    )
-
-
-USERS = [ticket(i) for i in range(40)]
-DECODES = [[Decode(t, p, 48, 1000 * i + k) for k, (t, p) in enumerate(GRID)] for i in range(len(USERS))]
 
 
 @pytest.fixture

@@ -4,9 +4,10 @@ from pathlib import Path
 
 import pytest
 
+from tests.support.llama import config
 from verdicts.base.errors import UserError
 from verdicts.engines.llama import memory
-from verdicts.engines.llama.memory import memory_of
+from verdicts.engines.llama.memory import engine_memory, memory_of
 
 ROOT = Path(__file__).resolve().parents[2]
 TEACHER = ROOT / "data/miniature/teacher.gguf"
@@ -63,3 +64,13 @@ def test_a_file_that_is_no_model_is_one_sentence(tmp_path, text):
 def test_a_header_without_sizes_is_said(monkeypatch, tmp_path):
     with pytest.raises(UserError, match="its header does not say it"):
         memory_of(headed(monkeypatch, tmp_path, {"block_count": "2"}), 1)
+
+
+def test_an_engine_takes_cells_and_buffers_once_a_context(monkeypatch, tmp_path):
+    file = headed(monkeypatch, tmp_path, QWEN3_32B)
+    knobs = {"model": str(file), "context_tokens": 65_536, "batch_tokens": 2048, "kv": "streams"}
+    one = engine_memory(config(**knobs))
+    two = engine_memory(config(**knobs, contexts=2, kv_type="q8_0"))
+    assert one.kv == 16 * 2**30
+    assert (two.kv, two.cells, two.buffers) == (17 * 2**30, 131_072, 2 * one.buffers)
+    assert "17.0 GiB for 131,072 KV cells in q8_0" in str(two)

@@ -33,6 +33,7 @@ TESTED_IN = {
     "command/stopping": "command/test_signals",
     "command/supervising": "command/test_signals",
     "corpus/index": "corpus/test_fuse",
+    "engines/llama/drawing": "engines/test_schedule",
     "engines/openai/endpoint": "engines/test_openai_bad_servers",
     "engines/openai/reply": "engines/test_openai_bad_servers",
     "engines/openai/server_words": "engines/test_openai_bad_servers",

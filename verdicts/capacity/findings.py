@@ -9,7 +9,7 @@ from verdicts.capacity.machine import Machine
 from verdicts.capacity.needs import GIB, PROMPT_TOKENS, AnsweringBytes, answering, learning, shape_of, taught_bytes
 from verdicts.config.engine import LlamaCppConfig, TransformersConfig
 from verdicts.config.sections import Config
-from verdicts.engines.llama.memory import Memory, bytes_text, memory_of
+from verdicts.engines.llama.memory import Memory, bytes_text, engine_memory
 
 State = Literal["ok", "warn", "no"]
 GPU_OWN = GIB // 2  # what CUDA and its kernels take
@@ -81,8 +81,7 @@ def _teacher(config: Config, machine: Machine) -> Iterator[Finding]:
         yield Finding("no", "teacher", "its file", f"{engine.model or '(none named)'} is not there", todo)
         return
     try:
-        batch = min(engine.batch_tokens, engine.context_tokens)
-        memory = memory_of(Path(engine.model), engine.context_tokens, batch)
+        memory = engine_memory(engine)
     except UserError as error:
         yield Finding("no", "teacher", "a whole GGUF file", str(error), "fetch the file again")
         return
@@ -94,8 +93,8 @@ def teacher_lines(engine: LlamaCppConfig, memory: Memory, machine: Machine) -> I
     on_gpu = bool(machine.gpus and machine.llama_gpu and engine.n_gpu_layers)
     share = 1.0 if engine.n_gpu_layers < 0 else min(1.0, engine.n_gpu_layers / max(1, memory.layers))
     parts = (
-        f"{bytes_text(memory.weights)} weights + {bytes_text(memory.kv)} for {memory.cells:,} KV cells in f16 + about "
-        f"{bytes_text(memory.buffers)} buffers"
+        f"{bytes_text(memory.weights)} weights + {bytes_text(memory.kv)} for {memory.cells:,} KV cells in "
+        f"{memory.kind} + about {bytes_text(memory.buffers)} buffers"
     )
     if not on_gpu:
         fits = memory.total <= machine.ram_free
@@ -118,8 +117,9 @@ def teacher_lines(engine: LlamaCppConfig, memory: Memory, machine: Machine) -> I
 
 
 def _cells_that_fit(memory: Memory, free: int) -> int:
-    """KV cells beside the weights, in thousands and 24; buffers shrink with them and are left as they are."""
-    return max(0, int((free - memory.weights - memory.buffers) / max(1, memory.kv / memory.cells)) // 1024 * 1024)
+    """KV cells of a context beside the weights, in thousands and 24; buffers are left as they are."""
+    cells = (free - memory.weights - memory.buffers) / max(1, memory.kv / memory.cells)
+    return max(0, int(cells / memory.contexts) // 1024 * 1024)
 
 
 def _fewer_cells(cells: int) -> str:

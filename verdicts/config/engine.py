@@ -30,6 +30,9 @@ class LlamaCppConfig(Section):
     batch_tokens: Count
     slots: Count
     chunk: Count
+    kv: Literal["shared", "streams"]
+    kv_type: Literal["f16", "q8_0"]
+    contexts: Count
     n_threads: Annotated[int, Field(ge=0)]
     n_gpu_layers: int
     grammar: bool

@@ -76,6 +76,10 @@ _PROMPTS = {
 }
 
 
+# how the llama_cpp engine held KV cells
+_CELLS = {"kv": "shared", "kv_type": "f16", "contexts": 1}
+
+
 def with_constants_of_before(
     told: dict[str, Any], sections: Iterable[str] = (), prompts: Iterable[str] = ()
 ) -> dict[str, Any]:
@@ -88,6 +92,9 @@ def with_constants_of_before(
     if isinstance(mission, dict) and "domain" not in mission:  # then told by the slug alone
         domain = "rru" if str(mission.get("slug")).startswith("rru") else "bbu"
         whole["mission"] = mission | {"domain": domain, "points": []}
+    engine = told.get("engine")
+    if isinstance(engine, dict) and engine.get("kind") == "llama_cpp" and not engine.keys() & _CELLS.keys():
+        whole["engine"] = _CELLS | engine
     if prompts and "prompts" not in told:
         whole["prompts"] = {kind: _PROMPTS[kind] for kind in prompts}
     for name, constants in (constant for together in _CONSTANTS for constant in together.items()):

@@ -1,8 +1,9 @@
 """The default engine: a GGUF file in this process, decoded in batches on llama.cpp's low-level API.
 
 The system message (prompt, guidance) is decoded once a call, a ticket once, and its candidates fork from there by
-sharing cells. A small model on the CPU runs as one single-threaded context a core (they never wait for each other,
-which is what makes threads slow on a busy machine); a large one, or one on a GPU, as one context.
+sharing cells, or with ``kv: streams`` by copying them. A small model on the CPU runs as one single-threaded context a
+core: they never wait for each other, which is what makes threads slow on a busy machine. A large one, or one on a GPU,
+runs as ``engine.contexts`` of them: one computes while another draws tokens.
 
 Same machine, same build, same chunk: same bytes. Chunks start from one state (the prefix in the first cells, all else
 free), so neither resuming nor the number of contexts changes a bit of any answer.
@@ -26,6 +27,7 @@ from verdicts.engines.llama import sequences as programs
 from verdicts.engines.llama.json_grammar import gbnf
 from verdicts.engines.llama.runtime import MAX_SEQUENCES, Context, Grammar, Model, Span
 from verdicts.engines.llama.schedule import Job, Scheduler
+from verdicts.engines.llama.streams import StreamScheduler, cells_of_stream, of_like_length
 from verdicts.engines.llama.two_line import TwoLine
 from verdicts.engines.sampling import LARGE_VOCABULARY
 from verdicts.models import chat_template as chat
@@ -95,11 +97,12 @@ class LlamaCppEngine:
         self.context_per_core = on_cpu and self.model.bytes < SMALL_MODEL
         wanted = config.n_threads or cores()
         self.threads = min(wanted, MAX_CONTEXTS) if self.context_per_core else wanted
-        self._open = [self._context() for _ in range(self.threads if self.context_per_core else 1)]
+        self._open = [self._context() for _ in range(self.threads if self.context_per_core else config.contexts)]
         if not self.context_per_core:
             self.threads = config.n_threads or (self._probe(self._open[0]) if on_cpu else min(4, cores()))
-            self._set_threads(self._open[0], self.threads)
         for context in self._open:
+            if not self.context_per_core:
+                context.set_threads(self.threads)
             self.contexts.put(context)
         self.runners = ThreadPoolExecutor(len(self._open))
 
@@ -119,23 +122,23 @@ class LlamaCppEngine:
         )
 
     def _context(self) -> Context:
-        config = self.config
+        config, streams = self.config, self.config.kv == "streams"
+        sequences = min(1 + max(2 * config.slots, MAX_CANDIDATES), MAX_SEQUENCES)  # 1: sequence 0 holds the prefix
         return Context(
             self.model,
-            cells=config.context_tokens,
+            cells=cells_of_stream(1) if streams else config.context_tokens,  # streams are made as long as tickets need
             batch_tokens=min(config.batch_tokens, config.context_tokens),
-            sequences=min(1 + max(2 * config.slots, MAX_CANDIDATES), MAX_SEQUENCES),  # 1: sequence 0 holds the prefix
+            sequences=1 if streams else sequences,
             n_threads=1,
+            streams=streams,
+            kv_type=config.kv_type,
         )
-
-    def _set_threads(self, context: Context, count: int) -> None:
-        self.model.lib.llama_set_n_threads(context.handle, count, count)
 
     def _probe(self, context: Context) -> int:
         """Threads worth having for one context, by decoding a few tokens with 1, 2, 4 …"""
 
         def seconds(count: int) -> float:
-            self._set_threads(context, count)
+            context.set_threads(count)
             start = time.perf_counter()
             context.decode([Span([0], 0, self.tail[-1:] * 16, False)])
             context.clear()
@@ -212,20 +215,31 @@ class LlamaCppEngine:
         )
         return _Ticket(program, answers, decode.max_new_tokens)
 
-    def _job(self, context: Context, prefix_tokens: int, prompt: Sequence[int], ticket: _Ticket[_Answer]) -> Job | None:
-        """The job of a ticket; None where it does not fit in the cells, or in the length the model was trained for."""
+    def _length(self, prefix_tokens: int, prompt: Sequence[int], ticket: _Ticket[_Answer]) -> int:
+        """Tokens that one of a ticket's sequences may come to, with the prefix."""
+        return prefix_tokens + len(prompt) + self._branch(ticket)
+
+    def _branch(self, ticket: _Ticket[_Answer]) -> int:
+        """Tokens that one of a ticket's sequences may come to behind its prompt."""
         thinking = self.vocabulary.thinking
         branch = self.vocabulary.protocol.longest + ticket.max_new_tokens
-        branch += thinking.max_new_tokens + len(thinking.opening) + len(thinking.closing) if thinking else 0
-        cells = len(prompt) + ticket.max_width * branch
-        length = prefix_tokens + len(prompt) + branch
-        if ticket.max_width >= context.sequences:
-            raise mistake(
-                f"too few for a ticket's {ticket.max_width} candidates ({self.config.slots})",
-                "raise it or sample less",
-                field="engine.slots",
-            )
-        fits = prefix_tokens + cells <= context.cells and length <= self.model.train_context
+        return branch + thinking.max_new_tokens + len(thinking.opening) + len(thinking.closing) if thinking else branch
+
+    def _job(self, prefix_tokens: int, prompt: Sequence[int], ticket: _Ticket[_Answer]) -> Job | None:
+        """The job of a ticket; None where it does not fit in the cells, or in the length the model was trained for."""
+        cells = len(prompt) + ticket.max_width * self._branch(ticket)
+        length = self._length(prefix_tokens, prompt, ticket)
+        if self.config.kv == "streams":
+            held = length
+        else:
+            held = prefix_tokens + cells
+            if ticket.max_width >= self._open[0].sequences:
+                raise mistake(
+                    f"too few for a ticket's {ticket.max_width} candidates ({self.config.slots})",
+                    "raise it or sample less",
+                    field="engine.slots",
+                )
+        fits = held <= self.config.context_tokens and length <= self.model.train_context
         return Job(ticket.program, cells, ticket.width, ticket.max_width) if fits else None
 
     # --- prompts, prefixes and workers
@@ -258,24 +272,18 @@ class LlamaCppEngine:
         make: Callable[[list[int], _Asked], _Ticket[_Answer]],
         unit_tickets: int,
     ) -> Iterator[list[_Answer]]:
-        """Run tickets chunk by chunk, a chunk ahead of the reader; yields each ticket's answers in order.
-
-        A chunk is put in the order of its token ids, so that neighbours share beginnings. On a small model's contexts
-        it is cut into units of ``unit_tickets``: more would scan each other's cells.
-        """
+        """Run tickets chunk by chunk, a chunk ahead of the reader; yields each ticket's answers in order."""
         prefix = self._prefix(system)
         waiting: deque[list[_Unit[_Answer]]] = deque()
         try:
             for part in chunks(len(users), self.config.chunk):
                 prompts = {i: self._prompt(users[i]) for i in part}
-                order = sorted(part, key=prompts.__getitem__)
-                size = unit_tickets if self.context_per_core else len(order)
+                tickets = {i: make(prompts[i], asked[i]) for i in part}
+                lengths = {i: self._length(len(prefix), prompts[i], tickets[i]) for i in part}
                 units: list[_Unit[_Answer]] = []
-                for start in range(0, len(order), size):
-                    unit = order[start : start + size]
-                    own_prompts, own_asked = [prompts[i] for i in unit], [asked[i] for i in unit]
-                    future = self.runners.submit(self._run_unit, prefix, own_prompts, own_asked, make)
-                    units.append(_Unit(unit, future))
+                for cells, unit in self._units(prompts, lengths, unit_tickets):
+                    pairs = [(prompts[i], tickets[i]) for i in unit]
+                    units.append(_Unit(unit, self.runners.submit(self._run_unit, prefix, pairs, cells)))
                 waiting.append(units)
                 if len(waiting) > 1:
                     yield from _in_order(waiting.popleft())
@@ -285,24 +293,48 @@ class LlamaCppEngine:
             for unit_left in (unit for units in waiting for unit in units):
                 unit_left.future.cancel()
 
+    def _units(
+        self, prompts: dict[int, list[int]], lengths: dict[int, int], unit_tickets: int
+    ) -> Iterator[tuple[int, list[int]]]:
+        """Cut a chunk's tickets into units that run together: the cells of each one's streams, and its tickets.
+
+        Where cells are shared the tickets are put in the order of their token ids, so that neighbours share beginnings,
+        and on a small model's contexts cut into units of ``unit_tickets``: more would scan each other's cells. Streams
+        want tickets of like length.
+        """
+        if self.config.kv == "streams":
+            for group in of_like_length(lengths):
+                count = -(-len(group) // (2 * self.config.slots))  # units of like size, each two turns at most
+                for unit in range(count):
+                    tickets = group[unit * len(group) // count : (unit + 1) * len(group) // count]
+                    yield cells_of_stream(lengths[tickets[0]]), tickets
+            return
+        order = sorted(prompts, key=prompts.__getitem__)
+        size = unit_tickets if self.context_per_core else len(order)
+        for start in range(0, len(order), size):
+            yield 0, order[start : start + size]
+
     def _run_unit(
-        self,
-        prefix: list[int],
-        prompts: Sequence[list[int]],
-        asked: Sequence[_Asked],
-        make: Callable[[list[int], _Asked], _Ticket[_Answer]],
+        self, prefix: list[int], tickets: Sequence[tuple[list[int], _Ticket[_Answer]]], cells: int
     ) -> list[list[_Answer]]:
         """Run tickets on one context from its canonical state: the prefix in the first cells, all else free."""
-        context = self.contexts.get()
+        jobs = [job for prompt, ticket in tickets if (job := self._job(len(prefix), prompt, ticket))]
+        if not jobs:
+            return [ticket.answers for _, ticket in tickets]
+        context, slots = self.contexts.get(), self.config.slots
         try:
+            if context.streams:
+                cells = min(cells, cells_of_stream(self.config.context_tokens))
+                sequences = min(slots, max(1, self.config.context_tokens // cells))
+                context.resize(cells * sequences, sequences)
             if context.prefix != prefix:
                 self._decode_prefix(context, prefix)
-            tickets = [make(*pair) for pair in zip(prompts, asked, strict=True)]
-            fitting = [self._job(context, len(prefix), *pair) for pair in zip(prompts, tickets, strict=True)]
-            slots = self.config.slots
             refill = 0 if self.context_per_core else slots // 2
-            Scheduler(context, len(prefix), slots, refill, self.sampling_threads).run([job for job in fitting if job])
-            return [ticket.answers for ticket in tickets]
+            if context.streams:
+                StreamScheduler(context, len(prefix), refill, self.sampling_threads).run(jobs)
+            else:
+                Scheduler(context, len(prefix), slots, refill, self.sampling_threads).run(jobs)
+            return [ticket.answers for _, ticket in tickets]
         except BaseException:
             context.prefix = None  # its cells are in no known state
             raise
@@ -314,6 +346,9 @@ class LlamaCppEngine:
         context.clear()
         for start in range(0, len(prefix), context.batch_tokens):
             context.decode([Span([0], start, prefix[start : start + context.batch_tokens], False)])
+        if context.streams:
+            for stream in range(1, context.sequences):
+                context.fork(0, stream)
         context.prefix = prefix
         add_tokens(read=len(prefix))
 

@@ -3,10 +3,13 @@
 import ctypes
 import re
 from pathlib import Path
-from typing import NamedTuple
+from typing import TYPE_CHECKING, NamedTuple
 
 from verdicts.base.errors import mistake
 from verdicts.engines.llama.runtime import library
+
+if TYPE_CHECKING:
+    from verdicts.config.engine import LlamaCppConfig
 
 # Bytes of a number of a KV cell. The engine's context holds f16; q8_0 has a scale of 2 bytes for each 32 numbers.
 CELL_BYTES = {"f16": 2.0, "q8_0": 34 / 32}
@@ -16,7 +19,8 @@ _GIB = 2**30
 class Memory(NamedTuple):
     """Bytes: ``weights`` (the model's files), ``kv`` (its ``cells`` KV cells) and, about, working ``buffers``.
 
-    ``layers`` of the model; ``parameters`` of its matrices in them, which cost two operations a token each.
+    ``layers`` of the model; ``parameters`` of its matrices in them, which cost two operations a token each; ``kind`` of
+    the cells' numbers; ``contexts`` that share the cells out among them.
     """
 
     weights: int
@@ -25,6 +29,8 @@ class Memory(NamedTuple):
     buffers: int = 0
     layers: int = 0
     parameters: int = 0
+    kind: str = "f16"
+    contexts: int = 1
 
     @property
     def total(self) -> int:
@@ -36,8 +42,8 @@ class Memory(NamedTuple):
         buffers = f"about {bytes_text(self.buffers)} of working buffers" if self.buffers else "working buffers"
         return (
             f"{bytes_text(total)} of GPU memory = {bytes_text(self.weights)} of weights + {bytes_text(self.kv)} for "
-            f"{self.cells:,} KV cells in f16, {buffers} on top; does it not fit, lower engine.context_tokens "
-            "(the cells) or engine.n_gpu_layers (layers on the GPU; 0: none)"
+            f"{self.cells:,} KV cells in {self.kind}, {buffers} on top; does it not fit, lower engine.context_tokens "
+            "(the cells of a context), engine.contexts or engine.n_gpu_layers (layers on the GPU; 0: none)"
         )
 
 
@@ -65,7 +71,15 @@ def memory_of(model: Path, cells: int, batch_tokens: int = 0, kind: str = "f16")
     kv = round(cells * layers * kv_heads * sum(lengths) * CELL_BYTES[kind])
     buffers = batch_tokens * (4 * vocabulary + 8 * inner + 12 * width + 2 * cells)
     attention = width * (heads + kv_heads) * sum(lengths)  # queries and output; keys and values
-    return Memory(_file_bytes(model), kv, cells, buffers, layers, layers * (attention + 3 * width * inner))
+    return Memory(_file_bytes(model), kv, cells, buffers, layers, layers * (attention + 3 * width * inner), kind)
+
+
+def engine_memory(engine: "LlamaCppConfig") -> Memory:
+    """What an engine of this configuration takes: its cells and buffers once a context. Raises as ``memory_of``."""
+    batch = min(engine.batch_tokens, engine.context_tokens)
+    one = memory_of(Path(engine.model), engine.context_tokens, batch, engine.kv_type)
+    count = engine.contexts
+    return one._replace(kv=count * one.kv, cells=count * one.cells, buffers=count * one.buffers, contexts=count)
 
 
 def _file_bytes(model: Path) -> int:

@@ -193,23 +193,33 @@ class Context:
     """One llama.cpp context: ``cells`` KV cells for all sequences, decode calls of up to ``batch_tokens`` tokens.
 
     Contexts of one model may run in different threads. ``prefix``: the tokens that sequence 0 holds, for the caller to
-    keep.
+    keep. ``streams``: each sequence has cells of its own, equally many (``cells`` in all, a multiple of 256 each).
     """
 
-    def __init__(self, model: Model, *, cells: int, batch_tokens: int, sequences: int, n_threads: int) -> None:
-        lib = self.lib = model.lib
-        self.cells, self.sequences, self.batch_tokens = cells, sequences, batch_tokens
+    def __init__(
+        self, model: Model, *, cells: int, batch_tokens: int, sequences: int, n_threads: int,
+        streams: bool = False, kv_type: str = "f16",
+    ) -> None:  # fmt: skip
+        self.lib, self._model, self.batch_tokens, self._threads = model.lib, model, batch_tokens, n_threads
+        self.streams, self._kv_type = streams, kv_type
         self._path, self._vocab_size, self._checked = model.path, model.vocab_size, False
+        self._open(cells, sequences)
+        self._make_batch()
+
+    def _open(self, cells: int, sequences: int) -> None:
+        lib = self.lib
+        self.cells, self.sequences = cells, sequences
         self.prefix: list[int] | None = None
         params = lib.llama_context_default_params()
-        params.n_ctx, params.n_batch, params.n_ubatch = cells, batch_tokens, batch_tokens
+        params.n_ctx, params.n_batch, params.n_ubatch = cells, self.batch_tokens, self.batch_tokens
         params.n_seq_max = params.n_outputs_max = sequences  # a row of logits a sequence; else room for one a token
-        params.n_threads = params.n_threads_batch = n_threads
+        params.n_threads = params.n_threads_batch = self._threads
         # On the CPU it skips tiles of other tickets' cells. Cells stay f16: f32 ones would be copied at each call.
         params.flash_attn_type = lib.LLAMA_FLASH_ATTN_TYPE_ENABLED
-        params.kv_unified = True  # one buffer for all sequences: without it a fork would copy cells, not share them
+        params.kv_unified = not self.streams  # one buffer for all: there a fork shares cells; else it copies them
+        params.type_k = params.type_v = getattr(lib, f"GGML_TYPE_{self._kv_type.upper()}")
         params.no_perf = True
-        self.handle = lib.llama_init_from_model(model.handle, params)
+        self.handle = lib.llama_init_from_model(self._model.handle, params)
         if not self.handle:
             raise mistake(
                 f"llama.cpp cannot make a context of {cells} cells",
@@ -217,7 +227,17 @@ class Context:
                 field="engine.context_tokens",
             )
         self.memory = lib.llama_get_memory(self.handle)
-        self._make_batch()
+
+    def resize(self, cells: int, sequences: int) -> None:
+        """Have other numbers of cells and sequences; all that it held is gone."""
+        if (cells, sequences) != (self.cells, self.sequences):
+            self.close()
+            self._open(cells, sequences)
+
+    def set_threads(self, count: int) -> None:
+        """Compute with so many threads from now on."""
+        self._threads = count
+        self.lib.llama_set_n_threads(self.handle, count, count)
 
     def _make_batch(self) -> None:
         size = self.batch_tokens
@@ -275,12 +295,16 @@ class Context:
         return logits
 
     def fork(self, source: int, target: int) -> None:
-        """Let ``target`` share all cells of ``source``."""
+        """Let ``target`` share all cells of ``source``; with streams it gets a copy of them."""
         self.lib.llama_memory_seq_cp(self.memory, source, target, -1, -1)
 
     def drop(self, sequence: int) -> None:
         """Forget a sequence; cells that no other sequence shares become free."""
         self.lib.llama_memory_seq_rm(self.memory, sequence, -1, -1)
+
+    def cut(self, sequence: int, position: int) -> None:
+        """Forget the tokens of a sequence from ``position`` on."""
+        self.lib.llama_memory_seq_rm(self.memory, sequence, position, -1)
 
     def clear(self) -> None:
         """Empty all cells and set their contents to zero."""

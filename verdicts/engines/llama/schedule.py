@@ -14,9 +14,9 @@ from itertools import groupby
 import numpy as np
 
 from verdicts.base.progress import add_tokens
+from verdicts.engines.llama.drawing import sample_tokens
 from verdicts.engines.llama.runtime import Context, Span
-from verdicts.engines.llama.sequences import NO_TOKEN, Feed, Program
-from verdicts.engines.sampling import draw_tokens
+from verdicts.engines.llama.sequences import Feed, Program
 
 
 @dataclass(eq=False)
@@ -134,7 +134,8 @@ class Scheduler:
         logits = self.context.decode(spans)
         add_tokens(read=sum(len(span.tokens) for span in spans) - written, written=written)
         self.active += ready[running:]
-        for sequence, row, token in zip(ready, rows, self._sample(ready, logits, rows), strict=True):
+        tokens = sample_tokens([sequence.feed for sequence in ready], logits, rows, self.pool)
+        for sequence, row, token in zip(ready, rows, tokens, strict=True):
             self._advance(sequence, logits[row], token)
 
     def _add_active(self, spans: list[Span], ready: list[_Sequence], rows: list[int]) -> int:
@@ -169,30 +170,6 @@ class Scheduler:
         return room - len(part), shared.ending
 
     # --- what comes next
-
-    def _sample(self, ready: Sequence[_Sequence], logits: np.ndarray, rows: Sequence[int]) -> list[int]:
-        """A token for each that asks for one, all drawn at once; a banned one is drawn again from those allowed."""
-        tokens = [NO_TOKEN] * len(ready)
-        asking = [i for i, sequence in enumerate(ready) if sequence.feed.sampler]
-        if not asking:
-            return tokens
-        drawn = self._draw([ready[i] for i in asking], logits, [rows[i] for i in asking])
-        for i, token in zip(asking, drawn, strict=True):
-            tokens[i] = int(token)
-        masks = {i: mask for i in asking if (mask := ready[i].feed.redraw_mask(tokens[i], logits[rows[i]])) is not None}
-        if again := list(masks):
-            allowed = np.stack([np.where(mask, -np.inf, logits[rows[i]]) for i, mask in masks.items()])
-            drawn = self._draw([ready[i] for i in again], allowed, range(len(again)))
-            for i, token in zip(again, drawn, strict=True):
-                tokens[i] = int(token)
-        return tokens
-
-    def _draw(self, sequences: Sequence[_Sequence], logits: np.ndarray, rows: Sequence[int]) -> np.ndarray:
-        samplers = [sampler for sequence in sequences if (sampler := sequence.feed.sampler)]
-        temperature = np.array([sampler.decode.temperature for sampler in samplers], np.float32)
-        top_p = np.array([sampler.decode.top_p for sampler in samplers])
-        uniform = np.array([sampler.random.random() for sampler in samplers])
-        return draw_tokens(logits, rows, temperature, top_p, uniform, self.pool)
 
     def _advance(self, sequence: _Sequence, row: np.ndarray, token: int) -> None:
         try:
