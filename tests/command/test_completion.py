@@ -37,7 +37,7 @@ def test_targets_and_variables_are_those_of_make_help():
         ("make dist", ["distill"]),
         ("make review-p", ["review-page"]),
         ("make distill MISS", ["MISSION="]),
-        ("make distill MODELS=", ["miniature", "qwen3"]),
+        ("make distill MODELS=", ["fake32b", "miniature", "qwen3"]),
         ("make distill MISSION=bbu_l", ["bbu_line"]),
         ("make track TRACK=t", ["tensorboard", "trackio"]),
         ("make clean REMAKE=", ["1"]),

@@ -162,7 +162,7 @@ def test_a_line_end_of_windows_and_a_byte_order_mark_are_not_taken_over(run):
     ("fields", "message"),
     [
         ({"mission": "nope"}, "unknown MISSION 'nope'; choose one of bbu_cable, bbu_install, bbu_line, bbu_wind"),
-        ({"models": "gpt"}, "unknown MODELS 'gpt'; choose one of miniature, qwen3"),
+        ({"models": "gpt"}, "unknown MODELS 'gpt'; choose one of fake32b, miniature, qwen3"),
         (
             {"mission": "bbu_wind"},
             ":1: mission: 'BBU接地线检查' is not this run's mission '挡风板安装检查'; run it under its own MISSION",
