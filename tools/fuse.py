@@ -73,6 +73,8 @@ def main(
     write_json(output_dir / f"{name}.manifest.json", made)
     for line in table(made.sources):
         cli.say(line)
+    for sentence in released(made):
+        cli.say(f"fuse {name}: {sentence}")
     for warning in warnings(made, absent):
         cli.complain(f"fuse {name}: {warning}", "wait")
     cli.say(f"{account(name, made.sources)}; mixed by {cfg.mix.by}, loss counted in {unit}; {outputs['train'].path}")
@@ -103,6 +105,16 @@ def where(config: Path | None, corpus: Path | None, old: Path | None, name: str 
         )
     mission = corpus.resolve().name
     return {"corpus": corpus.as_posix(), "mission": mission, "old": (old or Path("data") / mission).as_posix()}
+
+
+def released(made: "Manifest") -> list[str]:
+    """What the student released of each source's tickets, and how often these are taken."""
+    return [
+        f"of {one.distinct_rows:,} tickets of {one.name} to learn from the student judged {one.judged_rows:,} and "
+        f"released {one.released_rows:,} wrongly; these are taken {source.released.times:g} times"
+        for one, source in zip(made.sources, made.config.sources, strict=True)
+        if source.released
+    ]
 
 
 def warnings(made: "Manifest", absent: "Sequence[Source]") -> list[str]:

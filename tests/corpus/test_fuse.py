@@ -112,6 +112,41 @@ def test_failed_tickets_are_oversampled_in_train_and_never_in_val(bench):
     assert share.fail_rows == sum(train[group] for group in failed) and share.fail_rows_read == 10
 
 
+def predicted(group: str, verdict: str | None) -> dict:
+    """A row of predictions.jsonl."""
+    told = {"verdict": verdict, "reason": "r", "lines": "l", "decided_by": "model", "why": None}
+    if verdict is None:
+        told = {"verdict": None, "reason": None, "lines": None, "decided_by": None, "why": "empty"}
+    return {
+        "group_id": group, "mission": "BBU接地线检查", "images": ["1.jpg"], "per_image": {"image_1": "螺丝"},
+        "answer": "", "said": verdict, "p_fail": None, "threshold": None, "detail": "", "missing": [], **told,
+    }  # fmt: skip
+
+
+def test_tickets_that_the_student_released_wrongly_are_taken_more_often(bench):
+    # g0, g4, … are the failed ones; g9 passes rightly, g8 is judged twice, g12 got no verdict
+    said = [("g0", "pass"), ("g4", "fail"), ("g8", "pass"), ("g8", "fail"), ("g9", "pass"), ("g12", None)]
+    write_rows(bench.folder / "in/predictions.jsonl", [predicted(*pair) for pair in said])
+    released = {"predictions": "in/predictions.jsonl", "times": 3}
+    bench.configure(source("chat", "chat", released=released, fail_oversample=2.0))
+    outcome = bench.fuse()
+    assert outcome.code == 0
+    train = Counter(row.group_id for row in bench.rows())
+    assert {group: count for group, count in train.items() if count > 2} == {"g0": 6, "g8": 6}
+    assert (train["g4"], train["g9"], train["g12"]) == (2, 1, 2)
+    made = bench.manifest()
+    assert (made.sources[0].judged_rows, made.sources[0].released_rows) == (4, 2)
+    assert "the student judged 4 and released 2 wrongly; these are taken 3 times" in outcome.err
+    assert "in/predictions.jsonl" in [file.path for file in made.inputs]
+
+
+def test_predictions_of_other_tickets_are_no_account_of_these(bench):
+    write_rows(bench.folder / "in/predictions.jsonl", [predicted("other", "pass")])
+    bench.configure(source("chat", "chat", released={"predictions": "in/predictions.jsonl", "times": 3}))
+    outcome = bench.fuse()
+    assert outcome.code == 2 and "mix.yaml:19: sources.0.released.predictions: no ticket of source chat" in outcome.err
+
+
 def test_a_rows_weight_is_multiplied_by_its_sources(bench):
     rows = bench.lines("chat")
     rows[3]["weight"] = 0.25

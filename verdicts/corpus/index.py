@@ -17,7 +17,7 @@ from typing import Any
 import numpy as np
 
 from verdicts.base.errors import mistake
-from verdicts.base.jsonl import dump
+from verdicts.base.jsonl import dump, stream_rows
 from verdicts.base.record import Record
 from verdicts.base.split import hash_share
 from verdicts.base.whole_file import beside
@@ -34,11 +34,13 @@ from verdicts.corpus.rows import (
     stream,
 )
 from verdicts.photos.files import PHOTO_MARK
+from verdicts.records.predictions import Prediction
 from verdicts.records.tickets import Verdict
 from verdicts.stage_b.prompts import name_of_messages
 
 VERDICTS: tuple[Verdict | None, ...] = (None, "pass", "fail")
 CountTokens = Callable[[str], int]  # loss tokens of one answer
+Said = Mapping[tuple[str, str], Verdict]  # what a student said of tickets, by mission and group
 RowNumbers = np.ndarray  # row numbers of an Index, int64
 
 
@@ -67,8 +69,9 @@ class IndexedFile:
 class Index:
     """Columns over all rows of all files, in the order read.
 
-    ``fail``: the label of a chat row; ``verdict``: what it states. ``side``: a number in [0, 1) that is equal for rows
-    of one group. ``prompts``: of each source's photo rows, by the name of the prompt.
+    ``fail``: the label of a chat row; ``verdict``: what it states; ``said``: what a student said of the ticket, where
+    its source knows (``released``). ``side``: a number in [0, 1) that is equal for rows of one group. ``prompts``: of
+    each source's photo rows, by the name of the prompt.
     """
 
     # arrays of C numbers, not lists: a list's entry takes 8 bytes for its place and 28 for its int
@@ -79,6 +82,7 @@ class Index:
     tokens: "array[int]" = field(default_factory=lambda: array("I"))
     fail: "array[int]" = field(default_factory=lambda: array("B"))
     verdict: "array[int]" = field(default_factory=lambda: array("B"))  # a place in VERDICTS
+    said: "array[int]" = field(default_factory=lambda: array("B"))  # the same
     side: "array[float]" = field(default_factory=lambda: array("d"))
     prompts: dict[int, Counter[str]] = field(default_factory=lambda: defaultdict(Counter))
 
@@ -91,7 +95,15 @@ class Index:
         # A view: while one is alive the array cannot grow (BufferError), so columns are taken when all is read.
         return np.frombuffer(column, dtype=column.typecode)
 
-    def add(self, file: IndexedFile, source: Source, count: CountTokens, seed: int, tick: Callable[[int], Any]) -> None:
+    def add(
+        self,
+        file: IndexedFile,
+        source: Source,
+        count: CountTokens,
+        seed: int,
+        said: "Said",
+        tick: Callable[[int], Any],
+    ) -> None:
         """Read one file of a source to its end; ``tick`` is told the bytes read.
 
         Raises UserError at the first bad row and for an empty file.
@@ -115,6 +127,8 @@ class Index:
             self.verdict.append(
                 VERDICTS.index(stated_verdict(row.messages) if isinstance(row, ChatSourceRow) else None)
             )
+            ticket = (row.mission, row.group_id) if isinstance(row, ChatSourceRow) else None
+            self.said.append(VERDICTS.index(said.get(ticket) if ticket else None))
             self.side.append(hash_share(seed, group_of(row, file.path)))
             tick(len(raw))
         file.sha256, file.size, file.mtime_ns, file.rows = (
@@ -181,10 +195,20 @@ def index_sources(config: Fusion, count: CountTokens, tick: Callable[[int], Any]
     """Read and check every file of every source."""
     index = Index()
     for at, source in enumerate(config.sources):
+        said = verdicts_of_predictions(Path(source.released.predictions)) if source.released else {}
         for validates, paths in ((False, source.paths), (True, source.val.paths or [])):
             for name in paths:
-                index.add(IndexedFile(Path(name), at, validates), source, count, config.seed, tick)
+                index.add(IndexedFile(Path(name), at, validates), source, count, config.seed, said, tick)
     return index
+
+
+def verdicts_of_predictions(path: Path) -> Said:
+    """The verdicts of a predictions.jsonl; a group of two verdicts counts as passed, the worse of both."""
+    said: dict[tuple[str, str], Verdict] = {}
+    for row in stream_rows(path, Prediction):
+        if row.verdict and said.get((row.mission, row.group_id)) != "pass":
+            said[row.mission, row.group_id] = row.verdict
+    return said
 
 
 def check_one_question(row: ImageRow, path: Path, line: int) -> None:

@@ -21,7 +21,7 @@ from verdicts.base.errors import mistake
 from verdicts.base.record import PromptName, Record
 from verdicts.base.seeding import seeded_int
 from verdicts.corpus.index import VERDICTS, Index, OutputFile, RowNumbers, tokenizer_file
-from verdicts.corpus.mix_config import Fusion, config_mistake
+from verdicts.corpus.mix_config import Fusion, Source, config_mistake, predictions_of
 from verdicts.records.tickets import Verdict
 
 
@@ -37,6 +37,8 @@ class InputFile(Record):
 class SourceShare(Record):
     """What one source gives. ``distinct_rows``: rows written at least once; shares are of all written training rows.
 
+    ``judged_rows``, ``released_rows``: rows to learn from of which the student's verdict is known, and failed ones
+    among them that it passed; None where the source names no predictions.
     ``prompts``: rows read of a photo task by what they ask, as summarize and evaluate name it.
     """
 
@@ -51,6 +53,8 @@ class SourceShare(Record):
     row_share: float
     loss_share: float
     val_rows: int
+    judged_rows: int | None = Field(default=None, exclude_if=lambda rows: rows is None)
+    released_rows: int | None = Field(default=None, exclude_if=lambda rows: rows is None)
     prompts: dict[PromptName, int] = Field(default_factory=dict, exclude_if=lambda prompts: not prompts)
 
 
@@ -141,11 +145,38 @@ def order_of(n: int, seed: int, name: str) -> np.ndarray:
     return np.argsort(key ^ (key >> np.uint64(31)), kind="stable")
 
 
-def oversample(rows: RowNumbers, fail: np.ndarray, factor: float, seed: int, name: str) -> RowNumbers:
-    """Rows with the failed tickets ``factor`` times: 2.5 takes each twice and a seeded half of them once more."""
-    failed = rows[fail[rows] == 1]
-    more = failed[order_of(len(failed), seed, f"{name}:fail")[: round(len(failed) * (factor % 1))]]
-    return np.concatenate([rows, *[failed] * (int(factor) - 1), more])
+def oversample(rows: RowNumbers, chosen: np.ndarray, factor: float, seed: int, name: str) -> RowNumbers:
+    """Rows with the chosen ones ``factor`` times: 2.5 takes each twice and a seeded half of them once more."""
+    often = rows[chosen[rows]]
+    more = often[order_of(len(often), seed, name)[: round(len(often) * (factor % 1))]]
+    return np.concatenate([rows, *[often] * (int(factor) - 1), more])
+
+
+def wrongly_released(index: Index) -> np.ndarray:
+    """Which rows state fail of a ticket that the student passed, a bool each."""
+    fail, passed = VERDICTS.index("fail"), VERDICTS.index("pass")
+    mask: np.ndarray = (index.column("verdict") == fail) & (index.column("said") == passed)
+    return mask
+
+
+def refuse_strangers(index: Index, config: Fusion, path: Path) -> None:
+    """Raise UserError where a source's predictions are of none of its tickets."""
+    owner, said = np.array([file.source for file in index.files])[index.column("file")], index.column("said")
+    for at, source in enumerate(config.sources):
+        if source.released and not said[owner == at].any():
+            raise config_mistake(
+                path,
+                ("sources", at, "released", "predictions"),
+                f"no ticket of source {source.name} has a verdict in it ({source.released.predictions})",
+                "name what the student said of these tickets: make predict TICKETS=<run>/stage_a.jsonl",
+            )
+
+
+def pool(index: Index, source: Source, train: RowNumbers, seed: int) -> RowNumbers:
+    """A source's rows to learn from, with those that its knobs take more often."""
+    if source.released:
+        train = oversample(train, wrongly_released(index), source.released.times, seed, f"{source.name}:released")
+    return oversample(train, index.column("fail") == 1, source.fail_oversample or 1, seed, f"{source.name}:fail")
 
 
 def draw_rows(rows: RowNumbers, units: np.ndarray, target: float, seed: int, name: str) -> RowNumbers:
@@ -170,10 +201,8 @@ def choose_rows(index: Index, config: Fusion, path: Path) -> tuple[RowNumbers, R
     ones, tokens = np.ones(len(index), dtype=np.uint32), index.column("tokens")
     units = ones if config.mix.by == "rows" else tokens
     parts = split(index, config, path)
-    pools = [
-        oversample(train, index.column("fail"), source.fail_oversample or 1, config.seed, source.name)
-        for source, (train, _) in zip(config.sources, parts, strict=True)
-    ]
+    refuse_strangers(index, config, path)
+    pools = [pool(index, source, train, config.seed) for source, (train, _) in zip(config.sources, parts, strict=True)]
     anchor = config.anchor
     whole = (
         pools[anchor]
@@ -182,13 +211,13 @@ def choose_rows(index: Index, config: Fusion, path: Path) -> tuple[RowNumbers, R
     )
     scale = int(units[whole].sum(dtype=np.int64)) / (config.sources[anchor].ratio or 1)
     chosen = []
-    for at, (source, pool) in enumerate(zip(config.sources, pools, strict=True)):
+    for at, (source, mine) in enumerate(zip(config.sources, pools, strict=True)):
         if at == anchor:
             chosen.append(whole)
         elif source.ratio is not None:
-            chosen.append(draw_rows(pool, units, scale * source.ratio, config.seed, source.name))
+            chosen.append(draw_rows(mine, units, scale * source.ratio, config.seed, source.name))
         else:
-            chosen.append(draw_rows(pool, ones, source.rows or 0, config.seed, source.name))
+            chosen.append(draw_rows(mine, ones, source.rows or 0, config.seed, source.name))
     has_photo = np.array([config.sources[file.source].dataset != "chat" for file in index.files])[index.column("file")]
     train, val = np.concatenate(chosen), np.concatenate([rows for _, rows in parts])
     first, second = (
@@ -227,6 +256,7 @@ def manifest(
 ) -> Manifest:
     """The account of one fusion: every file that decides the output with its hash, and what each source gives."""
     fixed = [file for file in (path, tokenizer_file(config.mix.tokenizer)) if file]
+    fixed += [Path(name) for source in config.sources for name in predictions_of(source)]
     read = [
         InputFile(
             path=str(file), sha256=hashlib.sha256(file.read_bytes()).hexdigest(), bytes=file.stat().st_size, rows=None
@@ -252,11 +282,12 @@ def source_shares(index: Index, config: Fusion, train: RowNumbers, val: RowNumbe
     """What each source gives, in rows and in loss tokens, before weights."""
     owner = np.array([file.source for file in index.files])[index.column("file")]
     tokens, fail = index.column("tokens"), index.column("fail")
+    judged, passed = index.column("said") != VERDICTS.index(None), wrongly_released(index)
     all_tokens = int(tokens[train].sum(dtype=np.int64))
     found = []
     for at, source in enumerate(config.sources):
         read, mine = np.flatnonzero(owner == at), train[owner[train] == at]
-        loss = int(tokens[mine].sum(dtype=np.int64))
+        loss, distinct = int(tokens[mine].sum(dtype=np.int64)), np.unique(mine)
         found.append(
             SourceShare(
                 name=source.name,
@@ -264,12 +295,14 @@ def source_shares(index: Index, config: Fusion, train: RowNumbers, val: RowNumbe
                 rows_read=len(read),
                 fail_rows_read=int(fail[read].sum(dtype=np.int64)),
                 train_rows=len(mine),
-                distinct_rows=len(np.unique(mine)),
+                distinct_rows=len(distinct),
                 fail_rows=int(fail[mine].sum(dtype=np.int64)),
                 loss_tokens=loss,
                 row_share=round(len(mine) / len(train), 6),
                 loss_share=round(loss / all_tokens, 6),
                 val_rows=int((owner[val] == at).sum()),
+                judged_rows=int(judged[distinct].sum()) if source.released else None,
+                released_rows=int(passed[distinct].sum()) if source.released else None,
                 prompts=dict(sorted(index.prompts[at].items())),
             )
         )

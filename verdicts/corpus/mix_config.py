@@ -51,6 +51,16 @@ class Val(Section):
         return self
 
 
+class ReleasedBefore(Section):
+    """Failed tickets that a student passed: ``predictions`` of the source's tickets by it, and how often each is taken.
+
+    ``predictions`` is a predictions.jsonl (tools/predict.py).
+    """
+
+    predictions: Annotated[str, Field(pattern=r"\.jsonl$")]
+    times: Annotated[float, Field(ge=1, allow_inf_nan=False)]
+
+
 class Source(Section):
     """One source: its files, its part of the mix, the weight of its rows' loss.
 
@@ -67,6 +77,7 @@ class Source(Section):
     rows: Count | None = None
     weight: Annotated[float, Field(gt=0)]
     fail_oversample: float | None = None
+    released: ReleasedBefore | None = None
     optional: bool = False
     system_prompt: str | None = None
     user_prompt: str | None = None
@@ -114,6 +125,8 @@ class Source(Section):
         if (self.fail_oversample is None) == (self.template == "chatml"):
             todo = "add it" if self.template == "chatml" else "remove it"
             raise ValueError(f"source {self.name}: fail_oversample belongs to template chatml and to no other; {todo}")
+        if self.released and self.template != "chatml":
+            raise ValueError(f"source {self.name}: released belongs to template chatml and to no other; remove it")
         return self
 
 
@@ -162,6 +175,7 @@ def read_fusion(path: Path, places: Mapping[str, str] | None = None) -> Fusion:
         check_files(path, ("sources", at, "paths"), source.paths)
         if source.paths:
             check_files(path, ("sources", at, "val", "paths"), source.val.paths or [])
+            check_files(path, ("sources", at, "released", "predictions"), predictions_of(source))
             found.append(source)
         elif source.name == config.mix.anchor:
             raise config_mistake(
@@ -180,7 +194,16 @@ def in_place(source: Source, places: Mapping[str, str]) -> Source:
         return PLACEHOLDER.sub(lambda word: places.get(word[1], word[0]), name)
 
     val = source.val.model_copy(update={"paths": source.val.paths and [written(name) for name in source.val.paths]})
-    return source.model_copy(update={"paths": [written(name) for name in source.paths], "val": val})
+    released = source.released
+    if released:
+        released = released.model_copy(update={"predictions": written(released.predictions)})
+    paths = [written(name) for name in source.paths]
+    return source.model_copy(update={"paths": paths, "val": val, "released": released})
+
+
+def predictions_of(source: Source) -> list[str]:
+    """The file of a source's ``released``, in a list that is empty without one."""
+    return [source.released.predictions] if source.released else []
 
 
 def left_out(path: Path, config: Fusion, places: Mapping[str, str]) -> list[Source]:
