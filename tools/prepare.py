@@ -36,8 +36,10 @@ if TYPE_CHECKING:
     from verdicts.runs.naming import Choice, MadeWith
 
 # they can do without tickets, and a knob of theirs touches no round
-STUDENT_TOOLS = ("summarize", "sft", "evaluate", "gate", "predict", "export", "served", "export_gate")
-LEARNERS = {"fuse", "sft", "evaluate", "gate", "export", "export-gate"}  # goals that need a corpus
+STUDENT_TOOLS = (
+    "summarize", "lint_corpus", "sft", "evaluate", "gate", "predict", "export", "served", "export_gate",
+)  # fmt: skip
+LEARNERS = {"fuse", "lint-corpus", "sft", "evaluate", "gate", "export", "export-gate"}  # goals that need a corpus
 
 
 def main(

@@ -26,7 +26,7 @@ FLOORS = [
     ["sft", "evaluation", "measure", "importing", "prediction", "capacity"],
     ["export"],
     ["runs", "serving"],
-    ["report", "tracking"],
+    ["report", "tracking", "lint"],
     ["cards"],
 ]
 WIDTH, STOREY = 760, 78  # of the picture and of a floor, in pixels

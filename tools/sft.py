@@ -1,7 +1,7 @@
 """Teach the student: LoRA on its top language layers, from a fused file, merged into a full checkpoint.
 
     python -m tools.sft --config RUN/config/sft.yaml --train data/fused/demo.train.jsonl \\
-        --val data/fused/demo.val.jsonl         --output-dir checkpoints/demo
+        --val data/fused/demo.val.jsonl         --output-dir checkpoints/demo [--lint RUN/corpus_lint.json]
     accelerate launch --multi_gpu -m tools.sft …                                 the same on several GPUs of one host
 
     sft.yaml, <name>.{train,val}.jsonl, photos ──> adapter/        the LoRA alone (peft)
@@ -9,7 +9,8 @@
                                                    metrics.json    loss and rate by step, validation loss at both ends
 
 Everything is checked before weights are loaded. A killed run goes on from its last state (output-dir/state/) and ends
-in the bytes of an undisturbed one; results of an earlier run stay until the new ones are whole. docs/sft.md says more.
+in the bytes of an undisturbed one; results of an earlier run stay until the new ones are whole. What make lint-corpus
+found wrong with these rows is said, or with sft.lint: refuse stops it. docs/sft.md says more.
 """
 
 import os
@@ -30,6 +31,7 @@ CHANGES_NO_WEIGHT = {
     "long_rows",
     "max_left_out",
     "allow_one_sided",
+    "lint",
     "cache_gb",
     "cache_folder",
 }
@@ -49,6 +51,7 @@ def main(
     train: Annotated[Path, typer.Option(help="Fused rows to learn from.")],
     val: Annotated[Path, typer.Option(help="Fused rows that only measure.")],
     output_dir: Annotated[Path, typer.Option(help="checkpoints/<name>.")],
+    lint: Annotated[Path | None, typer.Option(help="corpus_lint.json of these rows.")] = None,
 ) -> None:
     """Teach the student: LoRA on its top language layers, from a fused file, merged into a full checkpoint."""
     first = (
@@ -57,14 +60,14 @@ def main(
     if not first:
         os.environ["QUIET"] = "1"
     try:
-        _teach(config, train, val, output_dir)
+        _teach(config, train, val, output_dir, lint)
     except UserError:
         if first:
             raise
         sys.exit(2)
 
 
-def _teach(config: Path, train: Path, val: Path, output_dir: Path) -> None:
+def _teach(config: Path, train: Path, val: Path, output_dir: Path, lint: Path | None) -> None:
     from verdicts.config.tools import SftConfig, read_section
     from verdicts.sft.lora import top_layers
     from verdicts.sft.merge import check_folders
@@ -82,6 +85,7 @@ def _teach(config: Path, train: Path, val: Path, output_dir: Path) -> None:
     rows = FusedFile(train, encoder, cfg.sft.max_tokens, leave_out=leave_out)
     if not cfg.sft.allow_one_sided:
         rows.check_both_sides()
+    heed_lint(cfg, lint, rows)
     held_out = FusedFile(val, encoder, cfg.sft.max_tokens, leave_out=leave_out, allow_empty=True)
     for file in (rows, held_out):
         if file.too_long()["share"] > cfg.sft.max_left_out:
@@ -99,6 +103,28 @@ def _teach(config: Path, train: Path, val: Path, output_dir: Path) -> None:
             f"sft: {metrics['steps']} steps of {metrics['rows_per_step']} rows on language layers "
             f"{layers[0]}-{layers[-1]}; {measured}; {without}{output_dir}"
         )
+
+
+def heed_lint(cfg: "SftConfig", path: Path | None, rows: "FusedFile") -> None:
+    """Say the errors that a lint found in these rows. Raises UserError for them with ``sft.lint: refuse``.
+
+    No weight depends on what a lint says, so that a new lint teaches no student anew.
+    """
+    if path is None or cfg.sft.lint == "off":
+        return
+    from verdicts.base.jsonl import read_json
+    from verdicts.base.made import does_not_use
+    from verdicts.records.corpus import CorpusLint
+
+    does_not_use(path)
+    found = read_json(path, CorpusLint)
+    if found.sha256 != rows.sha256:
+        raise mistake(f"is about other rows than {rows.path}", "run make lint-corpus again", path=path, field="sha256")
+    if not found.errors:
+        return
+    if cfg.sft.lint == "refuse":
+        raise mistake(found.said(), "mend the rows, or set sft.lint: warn", path=path, field="errors")
+    cli.say(f"sft: WARNING: the rows have {found.said()}; see {path}", "wait")
 
 
 def left_out(file: "FusedFile") -> str:

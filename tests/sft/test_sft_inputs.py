@@ -10,7 +10,8 @@ import pytest
 
 from tests.support.builders import call
 from tests.support.teaching import chat, config, files, refused, seen
-from verdicts.base.jsonl import write_rows
+from verdicts.base.digests import sha256_of
+from verdicts.base.jsonl import write_json, write_rows
 
 pytest.importorskip("torch", reason="torch is not installed: `make setup-student` installs it")
 pytest.importorskip("peft", reason="peft is not installed: `make setup-student` installs it")
@@ -28,9 +29,10 @@ def data(tmp_path) -> Path:
     return tmp_path
 
 
-def teach(data: Path, **changes: object):
+def teach(data: Path, options: dict | None = None, **changes: object):
     section = config(data / "sft.yaml", STUDENT, **SHORT | changes)
-    return call("sft", config=section, train=data / "train.jsonl", val=data / "val.jsonl", output_dir=data / "out")
+    places = {"train": data / "train.jsonl", "val": data / "val.jsonl", "output_dir": data / "out"}
+    return call("sft", config=section, **places, **options or {})
 
 
 def test_an_empty_val_file_trains_without_validation_and_says_so(data):
@@ -173,3 +175,28 @@ def test_a_base_that_changes_meanwhile_is_not_merged(data, monkeypatch):
     monkeypatch.setattr(sft_merge, "base_hashes", lambda base: calls.append(base) or {"model": str(len(calls))})
     refused(teach(data), "its files changed while the student was taught")
     assert not (data / "out/metrics.json").exists()
+
+
+@pytest.mark.parametrize(
+    ("knob", "code", "words"),
+    [
+        ("warn", 0, "sft: WARNING: the rows have 1 error (1 label_leak), 0 warnings; see "),
+        ("refuse", 2, "errors: 1 error (1 label_leak), 0 warnings; mend the rows, or set sft.lint: warn"),
+        ("off", 0, ""),
+    ],
+)
+def test_sft_says_what_a_lint_of_its_rows_found_or_refuses_them(data, knob, code, words):
+    path = data / "corpus_lint.json"
+    finding = {"rows": 1, "examples": [{"file": "train.jsonl", "line": 1, "what": "label: pass"}]}
+    found = {
+        "corpus": "train.jsonl", "sha256": sha256_of(data / "train.jsonl"), "held_out": "", "rows": {"chat": 6},
+        "repeats": 0, "verdicts": {}, "prompts": {}, "errors": {"label_leak": finding}, "warnings": {},
+        "not_checked": [],
+    }  # fmt: skip
+    write_json(path, found)
+    outcome = teach(data, lint=knob, options={"lint": path})
+    assert outcome.code == code and words in outcome.err
+    assert ("label_leak" in outcome.err) == (knob != "off")
+    write_json(path, found | {"sha256": "0"})
+    if knob == "refuse":
+        refused(teach(data, lint=knob, options={"lint": path}), "is about other rows than ")

@@ -52,6 +52,8 @@ _CONSTANTS: list[dict[str, dict[str, Any]]] = [{
     "sft": {"cache_gb": 0.0, "cache_folder": ".cache/sft"},
     "reflect": {"draws": 1, "trial": {"explains": 0}},
     "life_cycle": {"sure_harm": False},
+}, {
+    "sft": {"lint": "warn"},
 }]  # fmt: skip
 # sections that a tool's file did not have before
 _SECTIONS: dict[str, dict[str, Any]] = {

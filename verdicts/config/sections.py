@@ -290,9 +290,30 @@ class SftSection(Section):
     save_steps: Count
     log_steps: Count
     allow_one_sided: bool
+    lint: Literal["warn", "refuse", "off"]
     cache_gb: Annotated[float, Field(ge=0)]
     cache_folder: str
     seed: int
+
+
+class ReasonWords(Section):
+    """How a reason speaks: words of what is missing, of a fault, of all being well, and words that take these back."""
+
+    missing: list[str]
+    against: list[str]
+    fine: list[str]
+    but: list[str]
+    waived: list[str]
+    conditions: list[str]
+
+
+class LintSection(Section):
+    """What is looked for in a corpus before it is learnt (docs/lint.md)."""
+
+    examples: Count
+    min_class_share: Share
+    min_leak_chars: Count
+    words: ReasonWords
 
 
 class EvaluateSection(Section):
@@ -430,6 +451,7 @@ class Config(Section):
     distill: DistillSection
     student: StudentSection
     summarize: SummarizeSection
+    lint: LintSection
     sft: SftSection
     evaluate: EvaluateSection
     gate: GateSection

@@ -27,6 +27,7 @@ from verdicts.config.sections import (
     GateSection,
     LearnSection,
     LifeCycle,
+    LintSection,
     LlamaServerSection,
     LoopSection,
     Mission,
@@ -168,6 +169,15 @@ class SftConfig(Section):
     sft: SftSection
 
 
+class LintConfig(Section):
+    """Section file of lint_corpus: the words of summaries and reasons, and how long a row may be."""
+
+    fail_first: FailFirst
+    student: StudentSection
+    sft: SftSection
+    lint: LintSection
+
+
 class EvaluateConfig(Section):
     """Section file of evaluate."""
 
@@ -228,6 +238,7 @@ SECTION_FILES: dict[str, type[Section]] = {
     "aggregate_review": AggregateReviewConfig,
     "distill": DistillConfig,
     "summarize": SummarizeConfig,
+    "lint_corpus": LintConfig,
     "sft": SftConfig,
     "evaluate": EvaluateConfig,
     "gate": GateConfig,

@@ -1,4 +1,4 @@
-"""The chat corpus: rows for training, rows that were dropped, rows for an audit."""
+"""The chat corpus: rows for training, rows that were dropped, rows for an audit, and what a lint found in them."""
 
 from typing import Annotated, Literal
 
@@ -89,3 +89,56 @@ class AuditDecision(Record):
     reason: str = ""
     note: str = Field(default="", exclude_if=lambda text: not text)
     reviewer: str = Field(default="", exclude_if=lambda name: not name)
+
+
+LintError = Literal[
+    "malformed", "third_state", "contradiction", "label_leak", "reason_leak", "ticket_name", "prompt_parity",
+    "held_out_group", "held_out_photo",
+]  # fmt: skip
+LintWarning = Literal[
+    "doubt", "two_answers", "near_duplicate", "held_out_twin", "split_group", "class_balance", "too_long",
+]  # fmt: skip
+
+
+class LintExample(Record):
+    """A row with a finding. ``line``: from 1."""
+
+    file: str
+    line: int
+    what: str
+
+
+class LintFinding(Record):
+    """Rows with a finding of one kind, and the first of them."""
+
+    rows: int
+    examples: list[LintExample]
+
+
+class CorpusLint(Record):
+    """corpus_lint.json: what make lint-corpus found in the rows that a student is to learn.
+
+    ``sha256``: of the corpus. ``rows``, ``verdicts``: different rows by task, different chat rows by the verdict they
+    state; ``repeats``: lines that repeat one. ``prompts``: chat rows by their system message (12 hex digits of its
+    SHA-256). ``not_checked``: what nothing could be compared with, a sentence each.
+    """
+
+    corpus: str
+    sha256: str
+    held_out: str
+    rows: dict[Task, int]
+    repeats: int
+    verdicts: dict[Verdict, int]
+    prompts: dict[str, int]
+    errors: dict[LintError, LintFinding]
+    warnings: dict[LintWarning, LintFinding]
+    not_checked: list[str]
+
+    def said(self) -> str:
+        """``2 errors (1 contradiction, 1 label_leak), 3 warnings (3 near_duplicate)``: rows with each finding."""
+        parts = []
+        for name, found in (("error", self.errors), ("warning", self.warnings)):
+            total = sum(finding.rows for finding in found.values())
+            kinds = ", ".join(f"{finding.rows} {kind}" for kind, finding in found.items())
+            parts.append(f"{total} {name}{'s' * (total != 1)}" + (f" ({kinds})" if kinds else ""))
+        return ", ".join(parts)

@@ -12,7 +12,7 @@ from verdicts.base.errors import stands_twice
 from verdicts.base.jsonl import Placed, RowT, stream_good, stream_placed
 from verdicts.base.run_version import RunVersion
 from verdicts.records.baseline import Baseline, BaselineCase
-from verdicts.records.corpus import AuditDecision, AuditRow, ChatRow, DroppedRow, SftRow
+from verdicts.records.corpus import AuditDecision, AuditRow, ChatRow, CorpusLint, DroppedRow, SftRow
 from verdicts.records.evaluation import Evaluation, GateRecord, ScoredAnswer
 from verdicts.records.filtered import DroppedTicket, MarkedTicket
 from verdicts.records.guidance import GuidanceFile
@@ -69,6 +69,7 @@ RUN_FILES: dict[str, type[BaseModel]] = {
     "distill.dropped.jsonl": DroppedRow,
     "distill.audit.jsonl": AuditRow,
     "audit_decisions.jsonl": AuditDecision,
+    "corpus_lint.json": CorpusLint,
     # a folder for each student and its questions; an older run has the files in evaluation/ itself
     "evaluation/*/before.json": Evaluation,
     "evaluation/*/before.answers.jsonl": ScoredAnswer,

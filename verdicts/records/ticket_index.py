@@ -11,9 +11,9 @@ import numpy as np
 
 from verdicts.base.errors import mistake, stands_twice
 from verdicts.base.jsonl import RowsByPlace, stream_lines, stream_placed, stream_rows
-from verdicts.records.tickets import StageA
+from verdicts.records.tickets import StageA, Verdict
 
-LABELS = ("pass", "fail")
+LABELS: tuple[Verdict, ...] = ("pass", "fail")
 
 
 class Keys:
