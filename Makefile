@@ -99,7 +99,7 @@ endif
 include make/demo.mk
 
 # -- the two commands of the README, and what proves them
-.PHONY: test test-fast lint bench fake-weights bench-sft chaos worlds student-worlds schemas clean
+.PHONY: test test-fast lint bench fake-weights bench-sft chaos worlds compare-optimizers student-worlds schemas clean
 .PHONY: miniature-teacher miniature-student
 # The tests, in two processes. They start makes of their own, which must not take this one for their owner.
 PYTEST = env -u MAKE_ROOT $(PY) -m pytest -n 2 --dist loadfile
@@ -134,6 +134,8 @@ chaos: | $(READY_STUDENT) ## 5.7 count what bad inputs, kills and size do to eve
 	@env -u MAKE_ROOT $(call TOOL,chaos_size) $(SIZES) --folder "$${TMPDIR:-/tmp}/chaos-size"
 worlds: | $(READY) ## 5.4 measure the loop in five miniature worlds (held-out rates, hidden rules found, review)
 	@$(call MINIATURE,measure.worlds) $${CONFIG:+--overlay "$$CONFIG"} --jobs "$$JOBS"
+compare-optimizers: | $(READY_OPTIMIZERS) ## 5.5 our loop beside GEPA and five others, on one budget (hours; goes on)
+	@$(call MINIATURE,optimizers.compare)
 schemas: | $(READY) ## 6.4 export the records as JSON Schemas, docs/formats.md, and the picture of the rooms
 	@$(call TOOL,schemas) --output-dir schemas --notes docs/formats.yaml --page docs/formats.md
 	@$(call TOOL,rooms) --output docs/rooms.svg

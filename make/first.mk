@@ -7,8 +7,8 @@ quoted = '$(subst ','\'',$(1))'
 # What make/names.py is told: targets with a help text, variables on the command line, known variables, their values.
 TARGETS := $(shell sed -n 's/^\([a-z][a-z_-]*\):.*\#\# .*/\1/p' Makefile make/*.mk)
 GIVEN := $(foreach v,$(.VARIABLES),$(if $(filter command,$(origin $(v))),$(v)))
-KNOWN := $(USER) PYTHON VENV PY READY READY_STUDENT READY_ECOSYSTEM READY_PARQUET READY_SERVE READY_PROGRAMS \
-  CMAKE_ARGS GRAPH
+KNOWN := $(USER) PYTHON VENV PY READY READY_STUDENT READY_ECOSYSTEM READY_PARQUET READY_SERVE READY_OPTIMIZERS \
+  READY_PROGRAMS CMAKE_ARGS GRAPH
 VALUES = $(foreach v,$(filter-out LAUNCH REMAKE QUIET DEV,$(USER)),$(call quoted,$(v)=$($(v))))
 ifeq (,$(shell command -v $(PYTHON)))
 $(error $(NO_PYTHON))

@@ -10,6 +10,7 @@ READY_STUDENT := $(VENV)/.ready-student
 READY_ECOSYSTEM := $(VENV)/.ready-ecosystem
 READY_PARQUET := $(VENV)/.ready-parquet
 READY_SERVE := $(VENV)/.ready-serve
+READY_OPTIMIZERS := $(VENV)/.ready-optimizers
 READY_PROGRAMS := .wheels/llama-programs
 NO_PYTHON = no $(PYTHON) here: install Python 3.11 or newer (Debian and Ubuntu: apt install python3 python3-venv)
 # The command that sets up; it says so where there is no Python to run it.
@@ -38,5 +39,7 @@ $(READY_ECOSYSTEM): constraints.txt pyproject.toml | $(READY_STUDENT)
 	@$(SETUP) --extra ecosystem
 $(READY_SERVE): constraints.txt pyproject.toml | $(READY_STUDENT)
 	@$(SETUP) --extra serve
+$(READY_OPTIMIZERS): constraints.txt pyproject.toml | $(READY)
+	@$(SETUP) --extra optimizers
 $(READY_PROGRAMS): constraints.txt make/llama.cmake make/llama_programs.cmake | $(READY)
 	@$(PROGRAMS)

@@ -30,6 +30,7 @@ SLOW = {
     "measure/test_chaos_inputs",
     "measure/test_chaos_kills",
     "measure/test_rehearsal",
+    "miniature/test_optimizers",
     "miniature/test_student_data",
     "models/test_checkpoints",
     "prediction/test_photos",

@@ -69,7 +69,7 @@ class Recall:
 
 
 class Rehearsed(NamedTuple):
-    """A loop that came to its end. ``reflections[n]``: the records of round n + 1."""
+    """A loop after a round, the last one or another. ``reflections[n]``: the records of round n + 1."""
 
     guidance: MissionGuidance
     status: LoopStatus
@@ -86,8 +86,8 @@ class Rehearsed(NamedTuple):
         return [text for key, text in self.guidance.experiences.items() if key != "G0"]
 
 
-def rehearse(config: Config, engine: Engine, tickets: Sequence[StageA]) -> Rehearsed:
-    """Run the loop on some tickets to its end."""
+def rounds_in_memory(config: Config, engine: Engine, tickets: Sequence[StageA]) -> Iterator[Rehearsed]:
+    """Run the loop on some tickets to its end: where it stands after each round."""
     reflect = ReflectConfig(**{name: getattr(config, name) for name in ReflectConfig.model_fields})
     loop = LoopConfig(window=config.window, loop=config.loop)
     prompts = load_prompts(config.prompts, config.mission)
@@ -95,7 +95,7 @@ def rehearse(config: Config, engine: Engine, tickets: Sequence[StageA]) -> Rehea
     states = [start(config.mission)]
     chosen: list[list[Selection]] = []
     reflections: list[list[Reflection]] = []
-    while (status := status_of(states, len(tickets), loop)).status == "running":
+    while status_of(states, len(tickets), loop).status == "running":
         number = len(states)
         place = place_of(number, len(tickets), config.window.tickets)
         window = tickets_of(place, tickets, config.window.seed)
@@ -117,7 +117,13 @@ def rehearse(config: Config, engine: Engine, tickets: Sequence[StageA]) -> Rehea
         chosen.append(selections)
         reflections.append(records)
         states.append(after)
-    return Rehearsed(states[-1], status, reflections)
+        yield Rehearsed(after, status_of(states, len(tickets), loop), list(reflections))
+
+
+def rehearse(config: Config, engine: Engine, tickets: Sequence[StageA]) -> Rehearsed:
+    """Run the loop on some tickets to its end."""
+    *_, done = rounds_in_memory(config, engine, tickets)
+    return done
 
 
 Played = list[tuple[list[Trajectory], Selection | None]]
