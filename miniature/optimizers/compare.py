@@ -4,12 +4,12 @@
 
 For each world, share of flipped labels and seed, every arm searches on the same tickets through one wrapper that counts
 calls and tokens and refuses what goes beyond the budget (budget.py). What it found is judged on clean held-out tickets.
-Reads nothing; appends a row a search to --output, and leaves out what stands there: stop it, and go on later. Prints
-the table. --tune searches the grid of settings on a world of its own instead.
+A row a search goes to --output, and what stands there is not searched again: stop it, and go on later. Prints the table
+of what all arms have searched. --tune searches the grid of settings on a world of its own instead.
 """
 
 import json
-from collections.abc import Collection, Iterator
+from collections.abc import Collection, Iterator, Sequence
 from contextlib import suppress
 from dataclasses import fields, replace
 from importlib.util import find_spec
@@ -80,18 +80,17 @@ def main(
         for flip in map(float, flips.split(","))
         for world in map(int, worlds.split(","))
     ]
-    engine = open_engine(config.engine)
-    for piece in pieces:
-        done = {row["arm"] for row in rows if row.items() >= (settings | piece._asdict()).items()}
+    left = [(piece, done) for piece in pieces if not named.keys() <= (done := done_of(rows, settings, piece))]
+    engine = open_engine(config.engine) if left else None
+    for piece, done in left:
         missing = {name: arm for name, arm in named.items() if name not in done}
-        for row in searches(engine, config, piece, missing, settings, done) if missing else ():
+        for row in searches(engine, config, piece, missing, settings, done):
             rows.append(row)
             write_rows(output, rows)
-            print(
-                {name: row[name] for name in ("arm", "world", "flip", "seed", "frr", "false_block", "found", "wrong")}
-            )
-    engine.close()
-    print(table([row for row in rows if row["arm"] in {*named, *_REFERENCES} and row.items() >= settings.items()]))
+            print(row_text(row), flush=True)
+    if engine:
+        engine.close()
+    print(table(whole(rows, settings, named)))
 
 
 class Piece(NamedTuple):
@@ -100,6 +99,32 @@ class Piece(NamedTuple):
     world: int
     flip: float
     seed: int
+
+
+def done_of(rows: Sequence[dict[str, Any]], settings: dict[str, Any], piece: Piece) -> set[str]:
+    """The arms that searched a piece already, with these settings."""
+    return {row["arm"] for row in rows if row.items() >= (settings | piece._asdict()).items()}
+
+
+def whole(rows: Sequence[dict[str, Any]], settings: dict[str, Any], named: Collection[str]) -> list[dict[str, Any]]:
+    """The rows of these arms on pieces that each of them searched: a search that is still missing favours no arm."""
+    return [
+        row
+        for row in rows
+        if row["arm"] in {*named, *_REFERENCES}
+        and set(named) <= done_of(rows, settings, Piece(*(row[name] for name in Piece._fields)))
+    ]
+
+
+def row_text(row: dict[str, Any]) -> str:
+    """One search."""
+    rates = (
+        f"{said} {row[name]['k']}/{row[name]['n']}" for name, said in (("frr", "FRR"), ("false_block", "false block"))
+    )
+    rules = "" if row["found"] is None else f", found {row['found']} of {row['hidden']}, wrong {row['wrong']}"
+    piece = f"world {row['world']}, {row['flip']:.0%} flipped, seed {row['seed']}"
+    asked = f"{row['calls']:,} calls, {row['tokens']:,} tokens"
+    return f"{piece}, {row['arm']}: {', '.join(rates)}{rules}; {asked}"
 
 
 def read_arm(name: str) -> Arm:

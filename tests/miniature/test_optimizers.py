@@ -12,7 +12,7 @@ from miniature.measure.worlds import balanced_tickets
 from miniature.optimizers.arm import Found, Task, propose, verdicts, wrong_groups
 from miniature.optimizers.blind import BestOfN, RandomEdits
 from miniature.optimizers.budget import Budget, BudgetSpent, Counted
-from miniature.optimizers.compare import ARMS, PACKAGES, read_arm, search
+from miniature.optimizers.compare import ARMS, PACKAGES, read_arm, search, whole
 from miniature.optimizers.rule_list import features
 from miniature.optimizers.scores import scores, table
 from miniature.world.dataset import fail_rules, sample_world, stage_a_rows, waive_rules
@@ -164,6 +164,17 @@ def test_the_table_has_a_line_for_each_arm_with_its_spread():
     ]  # fmt: skip
 
 
+def test_the_table_is_of_what_all_arms_have_searched():
+    settings = {"tickets": 9}
+    rows = [
+        settings | {"arm": arm, "world": world, "flip": 0.1, "seed": 1}
+        for arm, world in (("ours", 1), ("gepa", 1), ("planted rules", 1), ("ours", 2))
+    ]
+    assert whole(rows, settings, ["ours", "gepa"]) == rows[:3]
+    assert whole(rows, settings, ["ours"]) == [rows[0], *rows[2:]]
+    assert whole(rows, {"tickets": 8}, ["ours"]) == []
+
+
 def test_features_of_a_ticket_are_what_its_summaries_say():
     found = features(ticket("g", "fail", ("BBU设备/华为,显示完整×1", "无关图片")))
     assert {"BBU设备", "BBU设备/华为", "BBU设备/显示完整", "fewer than 3 photos", "无关图片"} <= found
@@ -182,7 +193,8 @@ def test_what_stands_in_the_results_is_not_searched_again(tmp_path):
     )
     rows = [json.loads(line) for line in output.read_text("utf-8").splitlines()]
     assert [row["arm"] for row in rows] == ["checklist alone", "planted rules", "best of n", "random edits/sample=8"]
-    assert first.count("'arm'") == 3 and more.count("'arm'") == 1 and more.count("\n| ") == 5
+    assert first.count("world 90, 10% flipped, seed 1, ") == 3 and more.count("\n| ") == 5
+    assert more.splitlines()[0].startswith("world 90, 10% flipped, seed 1, random edits/sample=8: FRR ")
 
 
 def test_an_arm_or_a_setting_that_is_not_there_is_said_before_a_model_is_loaded(monkeypatch):
