@@ -248,6 +248,8 @@ def set_up_torch(gpu: bool, cfg: "SftConfig") -> None:
     if gpu:  # a CPU's are deterministic as they come
         os.environ.setdefault("CUBLAS_WORKSPACE_CONFIG", ":4096:8")
         torch.use_deterministic_algorithms(True, warn_only=True)
+        # Else each new tensor is first filled with NaN, to show a reader of memory that nothing wrote: a pass more.
+        torch.utils.deterministic.fill_uninitialized_memory = False  # type: ignore[attr-defined]  # not in its stubs
     torch.manual_seed(cfg.sft.seed)
 
 

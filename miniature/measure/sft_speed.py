@@ -3,23 +3,25 @@
     make bench-sft                                                  the miniature on a CPU, a few minutes
     python -m miniature.measure.sft_speed --full-size --output DIR  random weights of a Qwen3-VL-4B's shapes, on a GPU
 
-Ways, in one process, one after another, each from the same adapter over the same rows:
+Ways, in one process, one after another, each from the same adapter over the same rows (``--ways plain,warm,trl`` runs
+some of them):
 
-    plain            every layer runs for each pass, as before
-    shared           the frozen layers run once a minibatch
-    cache, cold      the same rows computed each by itself and written to the cache
-    cache, warm      the epoch after that: read from the cache
-    shared, no kept  as shared with sft.keep: [], which is the work that TRL does
-    trl              trl.SFTTrainer with its defaults (miniature/measure/sft_trl.py), where trl is installed
+    plain   every layer runs for each pass, as before
+    shared  the frozen layers run once a minibatch
+    cold    the same rows computed each by itself and written to the cache
+    warm    the cold way's steps again, read from the cache, as each later epoch and run does
+    nokept  as shared with sft.keep: [], which is the work that TRL does
+    trl     trl.SFTTrainer with its defaults (miniature/measure/sft_trl.py), where trl is installed
 
 Tokens are those of rows, without padding. The first two steps of a way warm up and are not counted. Time is the wall's
-on a GPU and the process's on a CPU, which others share. Prints a table; writes sft_speed.json to --output.
+on a GPU and the process's on a CPU, which others share; waiting is the wall's time until rows were there. Prints a
+table; writes sft_speed.json to --output.
 """
 
 import gc
 import json
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from importlib.util import find_spec
 from itertools import pairwise
 from pathlib import Path
@@ -33,6 +35,7 @@ from miniature.measure.trainer import draw_rows_of_tickets
 from verdicts.command.cli import run, say
 
 WARM_UP = 2
+WAYS = ("plain", "shared", "cold", "warm", "nokept", "trl")  # of --ways, in the order in which they run
 VAL_ROWS = 16
 TASKS = ("chat", "dense", "chat", "summary")  # half of the rows are photos', half of them long answers
 GIB = 2**30
@@ -44,18 +47,27 @@ def main(
     steps: Annotated[int, typer.Option(min=WARM_UP + 1, help="Steps of each way.")] = 16,
     tokens: Annotated[int, typer.Option(help="Mean tokens of a row at full size.")] = 1500,
     top_layers: Annotated[int, typer.Option(help="Language layers that learn; 0: as configured.")] = 0,
-    without_trl: Annotated[bool, typer.Option(help="Leave TRL out.")] = False,
+    ways: Annotated[str, typer.Option(help="Which ways, with commas.")] = ",".join(WAYS),
 ) -> None:
     """Run each way, print the table, write the JSON."""
+    from verdicts.base.errors import mistake
+
+    asked = ways.split(",")
+    if unknown := set(asked) - set(WAYS):
+        raise mistake(f"{', '.join(sorted(unknown))} is no way", f"choose of {','.join(WAYS)}", field="--ways")
     bench = Bench(output, full_size, steps, tokens, top_layers)
     say(f"sft_speed: {len(bench.rows.facts)} rows, {bench.padding()}")
-    bench.way("plain", "plain", share=False)
-    bench.way("shared", "plain")
-    bench.cached()
-    bench.way("shared, no kept", "plain", keep=[])
-    if without_trl or find_spec("trl") is None or find_spec("datasets") is None:
-        say("sft_speed: without TRL: " + ("as asked" if without_trl else "trl or datasets is not installed"))
-    else:
+    if "plain" in asked:
+        bench.way("plain", share=False)
+    if "shared" in asked:
+        bench.way("shared")
+    if "cold" in asked or "warm" in asked:
+        bench.cached("warm" in asked)
+    if "nokept" in asked:
+        bench.way("shared, no kept", keep=[])
+    if "trl" in asked and (absent := [name for name in ("trl", "datasets") if find_spec(name) is None]):
+        say(f"sft_speed: without TRL: {' and '.join(absent)} not installed")
+    elif "trl" in asked:
         bench.trl()
     print(bench.table())
     say(f"sft_speed: {bench.write()}")
@@ -88,8 +100,7 @@ class Bench:
         encoder = Encoder(self.base, PHOTO_SIDE * PHOTO_SIDE)
         train, val = (write_noise if full_size else write_drawn)(folder, encoder, rows, tokens)
         self.rows, self.val = (FusedFile(path, encoder, 10 * tokens) for path in (train, val))
-        # two epochs, of which only the cache sees the second: so all have one rate in one step
-        self.config = self.config.model_copy(update={"epochs": 2 * rows / len(self.rows.facts), "save_steps": 10**6})
+        self.config = self.config.model_copy(update={"epochs": rows / len(self.rows.facts), "save_steps": 10**6})
         self.accelerator = Accelerator(cpu=not self.gpu, mixed_precision="bf16" if self.gpu else "no")
         torch.manual_seed(self.config.seed)
         layers = numbers_of(self.base, self.config)
@@ -121,13 +132,13 @@ class Bench:
         settings = self.config.model_copy(update=knobs)
         return Trainer(learner, self.rows, settings, self.accelerator, self.folder / "state", {}, frozen)
 
-    def way(self, name: str, against: str, share: bool = True, **knobs: Any) -> None:
+    def way(self, name: str, share: bool = True, **knobs: Any) -> None:
         """An epoch of one way."""
         trainer = self.trainer(share, **knobs)
-        self.epoch(name, against, trainer, 0, lower=1 if share else 2)
+        self.epoch(name, trainer, lower=1 if share else 2)
 
-    def cached(self) -> None:
-        """An epoch that fills an empty cache, and one that reads it."""
+    def cached(self, warm: bool) -> None:
+        """An epoch that fills an empty cache, and with ``warm`` one that reads it."""
         import shutil
 
         from verdicts.sft.frozen_rows import FrozenRows, what_settles
@@ -138,30 +149,36 @@ class Bench:
         learner = self.learner()
         settled = what_settles(self.base, learner, PHOTO_SIDE * PHOTO_SIDE)
         frozen = FrozenRows(learner, cache, settled, self.accelerator.autocast)
-        trainer = self.trainer(frozen=frozen)
-        self.epoch("cache, cold", "plain", trainer, 0, lower=1)
+        self.epoch("cache, cold", self.trainer(frozen=frozen), lower=1)
         cache.wait()
-        self.epoch("cache, warm", "plain", trainer, self.steps, lower=0)
+        if not warm:
+            return
+        self.epoch("cache, warm", self.trainer(frozen=frozen), lower=0)
         self.found["cache, warm"]["said"] = cache.said()
         self.found["cache, warm"]["bytes_a_token"] = cache.bytes / sum(fact.tokens for fact in self.rows.facts)
         say(f"sft_speed: {cache.said()}")
 
-    def epoch(self, name: str, against: str, trainer: Any, begin: int, lower: int) -> None:
-        """Do ``steps`` steps of a trainer from one on, timed, and measure what was learnt."""
+    def epoch(self, name: str, trainer: Any, lower: int) -> None:
+        """Do ``steps`` steps of a trainer, timed, and measure what was learnt."""
         from verdicts.sft.train import prefetch
 
         self.reset_peak()
-        numbers = range(begin, begin + self.steps)
+        numbers = range(self.steps)
         batches = prefetch(trainer.minibatch, (batch for step in numbers for batch in trainer.plan.batches(step, 0)))
         trainer.learner.train()
-        done, ends = [], [self.clock()]
+        waits: list[float] = []
+        done, ends, began = [], [self.clock()], 0.0
         for step in numbers:
-            done.append(trainer._step(step, batches)["loss"])
+            began = began if len(done) != WARM_UP else time.perf_counter()
+            waits.append(0.0)
+            done.append(trainer._step(step, timed(batches, waits))["loss"])
             ends.append(self.clock())
+        wall = time.perf_counter() - began
         rows = [trainer.plan.rows(step) for step in numbers]
         kept = trainer.config.keep
         asked = [sum(self.operations(row, lower, self.rows.facts[row].task in kept) for row in step) for step in rows]
-        self.note(name, against, ends, rows, asked, done)
+        self.note(name, ends, rows, asked, done)
+        self.found[name]["waiting"] = sum(waits[WARM_UP:]) / wall
         self.found[name]["val"] = self.val_losses(trainer.learner)
 
     def trl(self) -> None:
@@ -186,13 +203,12 @@ class Bench:
         share = len(every) / self.steps  # it draws its own order: a step's share of all rows
         asked = sum(self.operations(row, 1, False) for row in every) / self.steps
         tokens = sum(fact.tokens for fact in self.rows.facts) / self.steps
-        self.note("trl", "plain", ends, None, [asked] * self.steps, losses, tokens=tokens)
+        self.note("trl", ends, None, [asked] * self.steps, losses, tokens=tokens)
         self.found["trl"] |= said | {"rows_a_step": share, "val": self.val_losses(StudentLoss(model))}
 
     def note(
         self,
         name: str,
-        against: str,
         ends: list[float],
         rows: list[list[int]] | None,
         asked: list[float],
@@ -208,7 +224,6 @@ class Bench:
         total = sum(seconds[WARM_UP:])
         self.found[name] = {
             "steps": len(seconds),
-            "against": against,
             "tokens_per_s": sum(of[WARM_UP:]) / total,
             "slowest_step": min(rates),
             "fastest_step": max(rates),
@@ -296,32 +311,45 @@ class Bench:
 
     def table(self) -> str:
         """Markdown: a way a line."""
-        plain = self.found["plain"]
+        plain = self.found.get("plain", {"losses": [], "tokens_per_s": float("nan")})
         lines = [
             f"{self.device()}; {self.steps} steps of {self.config.batch_rows * self.config.accumulate} rows, "
             f"{sum(f.tokens for f in self.rows.facts) / len(self.rows.facts):.0f} tokens a row; layers "
             f"{self.shapes.first} to {self.shapes.layers - 1} learn",
             "",
-            "| way | tokens/s (slowest to fastest step) | of plain | peak | operations a token | utilisation "
-            "| loss of steps, first to last; at most from plain's | val loss after |",
-            "|---|---|---|---|---|---|---|---|",
+            "| way | tokens/s (slowest to fastest step) | of plain | peak | operations a token | utilisation | waiting "
+            "| loss of steps, first to last; at most from plain's, from cold's | val loss after |",
+            "|---|---|---|---|---|---|---|---|---|",
         ]
         for name, found in self.found.items():
             if "failed" in found:
-                lines.append(f"| {name} | failed: {found['failed']} | | | | | | |")
+                lines.append(f"| {name} | failed: {found['failed']} | | | | | | | |")
                 continue
-            apart = max(abs(a - b) for a, b in zip(found["losses"], plain["losses"], strict=False))
-            same_steps = name in ("shared", "cache, cold")
-            gib, used = found["peak_gib"], found.get("utilisation")
+            others = {"shared": ["plain"], "cache, cold": ["plain"], "cache, warm": ["plain", "cache, cold"]}
+            apart = [
+                f"{max(abs(a - b) for a, b in zip(found['losses'], self.found[other]['losses'], strict=True)):.1e}"
+                for other in others.get(name, []) if other in self.found
+            ]  # fmt: skip
+            gib, used, waited = found["peak_gib"], found.get("utilisation"), found.get("waiting")
+            losses = f"{found['losses'][0]:.4g} to {found['losses'][-1]:.4g}"
             val = ", ".join(f"{task} {loss:.4g}" for task, loss in found["val"].items())
             lines.append(
                 f"| {name} | {found['tokens_per_s']:,.0f} ({found['slowest_step']:,.0f} to "
                 f"{found['fastest_step']:,.0f}) | {found['tokens_per_s'] / plain['tokens_per_s']:.2f} "
                 f"| {f'{gib:.1f} GiB' if gib else ''} | {found['operations_a_token'] / 1e9:.3g} G "
-                f"| {f'{used:.1%}' if used else ''} | {found['losses'][0]:.4g} to {found['losses'][-1]:.4g}"
-                f"{f'; {apart:.1e}' if same_steps else ''} | {val} |"
+                f"| {f'{used:.1%}' if used else ''} | {f'{waited:.1%}' if waited is not None else ''} "
+                f"| {'; '.join([losses, *apart])} | {val} |"
             )
         return "\n".join(lines)
+
+
+def timed(batches: Iterator[Any], waits: list[float]) -> Iterator[Any]:
+    """The same minibatches; the seconds until each is there are added to the last of ``waits``."""
+    while True:
+        begun = time.perf_counter()
+        batch = next(batches)
+        waits[-1] += time.perf_counter() - begun
+        yield batch
 
 
 def loaded(base: Path) -> Any:

@@ -1,7 +1,8 @@
 """TRL's SFTTrainer on the rows of sft: the other side of miniature.measure.sft_speed.
 
 Its defaults, but for: our learning rate, no cut at 1,024 tokens (which would cut photos), a log of each step, no
-checkpoints. Its loss is that of answers (prompt and completion), kept rows' too.
+checkpoints, and no columns left out (all are used). Its loss is that of answers (prompt and completion), kept rows'
+too. Needs beside sft's packages: trl, datasets, pyarrow, dill, multiprocess, xxhash, pandas, fsspec.
 """
 
 from collections.abc import Callable
@@ -12,8 +13,13 @@ from verdicts.photos.files import PHOTO_MARK
 
 
 def dataset_of(rows: Any) -> Any:
-    """The rows of a FusedFile as TRL wants them: prompt, completion, photos."""
+    """The rows of a FusedFile as TRL wants them: prompt, completion, photos.
+
+    The fingerprint is given: datasets would make one by pickling, which fails with some pairs of pyarrow and dill
+    (PicklingError: MonthDayNano), and nothing is cached here that it could name.
+    """
     import datasets
+    import pyarrow
 
     held: dict[str, list[Any]] = {"prompt": [], "completion": [], "images": []}
     for index in range(len(rows.facts)):
@@ -21,9 +27,15 @@ def dataset_of(rows: Any) -> Any:
         turns = [{"role": m.role, "content": m.content.replace(PHOTO_MARK, "")} for m in row.messages]
         held["prompt"].append(turns[:-1])
         held["completion"].append(turns[-1:])
-        held["images"].append(list(row.images))
-    data = datasets.Dataset.from_dict(held)
-    return data.cast_column("images", datasets.Sequence(datasets.Image()))
+        held["images"].append([{"bytes": None, "path": path} for path in row.images])
+    turns_of = datasets.List({"role": datasets.Value("string"), "content": datasets.Value("string")})
+    features = datasets.Features(
+        {"prompt": turns_of, "completion": turns_of, "images": datasets.List(datasets.Image())}
+    )
+    table = pyarrow.table(held, schema=features.arrow_schema)
+    return datasets.Dataset(
+        datasets.table.InMemoryTable(table), info=datasets.DatasetInfo(features=features), fingerprint="rows"
+    )
 
 
 def train(model: Any, lora: Any, rows: Any, base: Path, steps: int, rate: float, clock: Callable[[], float]) -> Any:
@@ -51,7 +63,7 @@ def train(model: Any, lora: Any, rows: Any, base: Path, steps: int, rate: float,
     mine = {} if gpu else {"use_cpu": True, "bf16": False}
     options = trl.SFTConfig(
         output_dir=str(Path(rows.path).parent / "trl"), max_steps=steps, max_length=None, learning_rate=rate,
-        logging_steps=1, save_strategy="no", report_to=[], disable_tqdm=True, **mine,
+        logging_steps=1, save_strategy="no", report_to=[], disable_tqdm=True, remove_unused_columns=False, **mine,
     )  # fmt: skip
     trainer = trl.SFTTrainer(
         model, options, train_dataset=dataset_of(rows), processing_class=load_photo_processor(base),

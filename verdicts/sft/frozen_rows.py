@@ -9,9 +9,10 @@ another shape are added up in another order (docs/sft.md says by how much).
 import hashlib
 import importlib.metadata
 from array import array
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import AbstractContextManager
 from dataclasses import dataclass
+from functools import lru_cache
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -68,7 +69,7 @@ class FrozenRows:
         return [
             FrozenRow(key, rows.encode(index), one, None)
             if states is None
-            else FrozenRow(key, ids, one, {name: tensor.to(device) for name, tensor in states.items()})
+            else FrozenRow(key, ids, one, copied(states, device))
             for index, (ids, _), key, one, states in zip(picked, seen, keys, kept, found, strict=True)
         ]
 
@@ -102,6 +103,28 @@ class FrozenRows:
             states = self.learner.frozen(batch, base=row.kept)
         self.cache.put(row.key, states)
         return states
+
+
+def copied(tensors: Mapping[str, torch.Tensor], device: torch.device) -> dict[str, torch.Tensor]:
+    """Tensors of the CPU on ``device``, whole when this returns.
+
+    On a GPU beside what it computes: in the order of its other work, a copy would wait for the step before, and the
+    step behind it for the copy.
+    """
+    if device.type != "cuda":
+        return {name: tensor.to(device) for name, tensor in tensors.items()}
+    beside = _copying(device)
+    with torch.cuda.stream(beside):
+        there = {name: tensor.pin_memory().to(device, non_blocking=True) for name, tensor in tensors.items()}
+    beside.synchronize()
+    for tensor in there.values():
+        tensor.record_stream(torch.cuda.default_stream(device))  # which uses it: its memory is free after that alone
+    return there
+
+
+@lru_cache
+def _copying(device: torch.device) -> torch.cuda.Stream:
+    return torch.cuda.Stream(device)  # type: ignore[no-untyped-call]  # untyped there
 
 
 def what_settles(base: Path, learner: "StudentLoss", max_photo_pixels: int) -> list[str]:

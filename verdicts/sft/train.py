@@ -25,7 +25,7 @@ from verdicts.base.progress import add_tokens, progress
 from verdicts.base.seeding import seeded_int
 from verdicts.base.whole_file import beside
 from verdicts.config.sections import SftSection
-from verdicts.sft.frozen_rows import FrozenRows
+from verdicts.sft.frozen_rows import FrozenRows, copied
 from verdicts.sft.halves import Halves
 from verdicts.sft.rows import FusedFile
 from verdicts.sft.steps import StepPlan, learning_rate
@@ -160,7 +160,7 @@ class Minibatch:
         self.found = [] if frozen is None else frozen.look_up(rows, picked, kept, device)
         encoded = [row.encoded for row in self.found] or [rows.encode(index) for index in picked]
         batch = rows.encoder.batch(encoded, left=False)
-        self.tensors = {name: value.to(device) for name, value in batch.items() if frozen is None or name == "labels"}
+        self.tensors = copied({n: value for n, value in batch.items() if frozen is None or n == "labels"}, device)
         self.weights = torch.cat([torch.full((fact.learnt,), fact.weight) for fact in facts]).to(device)
         learnt = torch.tensor([fact.learnt for fact in facts])
         self.kept = torch.tensor(kept).repeat_interleave(learnt).to(device)
