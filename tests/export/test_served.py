@@ -13,13 +13,14 @@ from verdicts.base.errors import UserError
 from verdicts.base.jsonl import write_json
 from verdicts.config.load import load
 from verdicts.export import asking
-from verdicts.export.asking import prepared, serving_student
+from verdicts.export.asking import serving_student
 from verdicts.export.convert import MMPROJ, MODEL
 from verdicts.export.records import Conversion
 from verdicts.models.fingerprint import checkpoint_hash
 from verdicts.records.evaluation import Named
 from verdicts.stage_b.prompts import load_prompts
 from verdicts.student.model import Dialogue, Encoder, Student
+from verdicts.student.processor import scaled
 
 compiled = pytest.mark.skipif(not (PROGRAMS / "key").is_file(), reason="needs `make llama-programs` (minutes, once)")
 CONFIG = load("miniature", "bbu_line")
@@ -140,8 +141,10 @@ def test_a_prepared_photo_is_in_the_size_that_the_student_sees_and_gives_the_sam
     sizes = []
     for row in photos:
         picture = ImageOps.exif_transpose(Image.open(Path(row.images[0]))).convert("RGB")
-        ready = prepared(picture, encoder)
+        ready = scaled(picture, encoder.photos)
         sizes.append(ready.size)
-        # 32 by 32 pixels a token: what the student sees of both is the same
-        assert (encoder.see([ready]).pixels == encoder.see([picture]).pixels).all()
+        # 32 by 32 pixels a token: transformers' own processor makes the same of both, and the student sees that
+        theirs = encoder.photos([picture], return_tensors="pt")["pixel_values"]
+        assert (encoder.photos([ready], return_tensors="pt")["pixel_values"] == theirs).all()
+        assert (encoder.see([picture]).pixels == theirs).all()
     assert sizes == [(256, 192), (288, 224), (256, 192)]  # 300 by 211 stretched; 192 by 256 turned

@@ -15,7 +15,7 @@ from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import httpx
 
@@ -28,9 +28,7 @@ from verdicts.export.server import PROGRAMS, LlamaServer, Served
 from verdicts.models.fingerprint import checkpoint_hash, whole_hash
 from verdicts.photos.files import PHOTO_MARK, NotAPhoto, open_photo
 from verdicts.student.model import Dialogue, Encoder
-
-if TYPE_CHECKING:
-    from PIL import Image
+from verdicts.student.processor import scaled
 
 _TIMEOUT_S = 600.0  # of one answer
 
@@ -96,7 +94,7 @@ class ServedStudent:
                 kind = "png" if content.startswith(b"\x89PNG") else "jpeg"
                 return f"data:image/{kind};base64,{base64.b64encode(content).decode()}"
             file = io.BytesIO()
-            prepared(open_photo(io.BytesIO(content)), self.encoder).save(file, "PNG", compress_level=1)
+            scaled(open_photo(io.BytesIO(content)), self.encoder.photos).save(file, "PNG", compress_level=1)
         except (OSError, NotAPhoto) as error:
             raise mistake(str(error), "put the photo there, or drop its row", path=path) from None
         return f"data:image/png;base64,{base64.b64encode(file.getvalue()).decode()}"
@@ -111,22 +109,6 @@ class ServedStudent:
             said = " ".join(reply.text.split())[:300]
             raise mistake(f"refused with {reply.status_code}: {said}", "see the server's log", path=self.server.url)
         return reply.json()
-
-
-def prepared(photo: "Image.Image", encoder: Encoder) -> "Image.Image":
-    """An upright photo as the student's image processor scales it before it cuts patches."""
-    from PIL.Image import Resampling
-    from transformers.models.qwen2_vl.image_processing_pil_qwen2_vl import smart_resize
-
-    photos = encoder.photos
-    height, width = smart_resize(
-        photo.height,
-        photo.width,
-        factor=photos.patch_size * photos.merge_size,
-        min_pixels=photos.size["shortest_edge"],
-        max_pixels=photos.size["longest_edge"],
-    )
-    return photo.resize((width, height), Resampling.BICUBIC) if (width, height) != photo.size else photo
 
 
 def export_hash(folder: Path, settings: LlamaServerSection) -> str:

@@ -6,15 +6,17 @@ a label photo's text never becomes a control token. Pixels come from Pillow, nev
 torch and transformers are imported when an Encoder is made.
 """
 
+import gc
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import lru_cache
 from importlib.util import find_spec
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
 
-from verdicts.base.errors import mistake
+from verdicts.base.errors import UserError, mistake
 from verdicts.base.progress import add_tokens
+from verdicts.command.cli import complain
 from verdicts.models import chat_template as chat
 from verdicts.models.checkpoints import (
     LOCAL,
@@ -29,7 +31,7 @@ from verdicts.models.checkpoints import (
 )
 from verdicts.models.threads import quiet_openmp
 from verdicts.photos.files import MAX_ASPECT, PHOTO_MARK, NotAPhoto, open_photo
-from verdicts.student.processor import load_photo_processor
+from verdicts.student.processor import load_photo_processor, scaled
 
 if TYPE_CHECKING:
     from PIL import Image
@@ -61,24 +63,36 @@ class Encoded:
     """A row as ids.
 
     ``learn``: whether an id is an answer's or ends one. ``pixels`` [patches, values] and ``grid`` [photos, 3] are None
-    without photos.
+    without photos; ``vision``: what ``Student.look`` made of them.
     """
 
     ids: list[int]
     learn: list[bool]
     pixels: "Tensor | None"
     grid: "Tensor | None"
+    vision: "Vision | None" = None
+
+
+class Vision(NamedTuple):
+    """What the vision tower says of a row's photos, on the model's device.
+
+    ``pooled`` [photos' ids, width], and as much in ``deep`` for each language layer that photos add to.
+    """
+
+    pooled: "Tensor"
+    deep: "list[Tensor]"
 
 
 class PhotoInputs(NamedTuple):
     """Photos as a model sees them.
 
-    ``pixels`` [patches, values], ``grid`` [photos, 3] and how many ids each photo takes.
+    ``pixels`` [patches, values], ``grid`` [photos, 3] and how many ids each photo takes. ``vision``: see Encoded.
     """
 
     pixels: "Tensor | None"
     grid: "Tensor | None"
     counts: Sequence[int]
+    vision: Vision | None = None
 
 
 class Encoder:
@@ -126,7 +140,7 @@ class Encoder:
         messages = list(row.messages)
         if generate and messages and messages[-1]["role"] == "assistant":
             messages.pop()
-        seen = seen or self.see([_readable(path) for path in row.images])
+        seen = seen or self.photos_of(row)
         form, texts = _form(messages, bool(row.images))
         if row.images and (marks := len(texts) - len(messages)) != len(row.images):
             raise mistake(
@@ -147,7 +161,11 @@ class Encoder:
             raise mistake(
                 "its chat template does not show every photo", "use the template of a Qwen3-VL", path=self.folder
             )
-        return Encoded(ids, learn, seen.pixels, seen.grid)
+        return Encoded(ids, learn, seen.pixels, seen.grid, seen.vision)
+
+    def photos_of(self, row: Dialogue) -> PhotoInputs:
+        """What ``see`` makes of a conversation's photos. Raises UserError for one that cannot be read."""
+        return self.see([_readable(path) for path in row.images])
 
     def batch(self, rows: Sequence[Encoded], left: bool) -> "dict[str, Tensor]":
         """Tensors of a model call, padded on one side to the longest row.
@@ -189,7 +207,7 @@ class Encoder:
         """Pixels of upright RGB photos. Many threads may do so at a time."""
         if not photos:
             return PhotoInputs(None, None, ())
-        seen = self.photos(list(photos), return_tensors="pt")
+        seen = self.photos([scaled(photo, self.photos) for photo in photos], return_tensors="pt")
         grid = seen["image_grid_thw"]
         return PhotoInputs(seen["pixel_values"], grid, (grid.prod(-1) // self.photos.merge_size**2).tolist())
 
@@ -240,11 +258,35 @@ class Student(Encoder):
             torch.set_num_threads(n_threads)
         gpu = torch.cuda.is_available()
         kind, dtype = transformers.Qwen3VLForConditionalGeneration, torch.bfloat16 if gpu else torch.float32
-        self.model = load_model(kind, as_checkpoint(folder), dtype=dtype).to("cuda" if gpu else "cpu")
+        self.take(load_model(kind, as_checkpoint(folder), dtype=dtype).to("cuda" if gpu else "cpu"))
+
+    def take(self, model: Any) -> None:
+        """Answer with these weights, which lie where they are to run."""
+        import transformers
+
+        self.model, self._fits = model, 0
         # the folder's own settings may sample, penalise and end elsewhere: greedy is greedy
         self.model.generation_config = transformers.GenerationConfig(  # type: ignore[no-untyped-call]  # untyped there
             do_sample=False, eos_token_id=sorted(self.ends), pad_token_id=self.pad
         )
+
+    def see(self, photos: "Sequence[Image.Image]") -> PhotoInputs:
+        """As Encoder's, in the numbers that the vision tower computes in: half as much to hold and to copy to a GPU."""
+        seen = super().see(photos)
+        return seen if seen.pixels is None else seen._replace(pixels=seen.pixels.to(self.model.dtype))
+
+    def look(self, seen: PhotoInputs) -> PhotoInputs:
+        """Photos with what the vision tower says of them, for as many prompts as ask of them.
+
+        Each row's photos by themselves: what is said of them depends on no other, whatever batch they stand in.
+        """
+        if seen.pixels is None or seen.grid is None:
+            return seen
+        device = self.model.device
+        with self.torch.inference_mode():
+            said = self.model.model.get_image_features(seen.pixels.to(device), seen.grid.to(device), return_dict=True)
+        vision = Vision(self.torch.cat(said.pooler_output), [self.torch.cat(part) for part in said.deepstack_features])
+        return seen._replace(pixels=None, vision=vision)
 
     def answer(self, rows: Sequence[Dialogue], max_new_tokens: int) -> list[str]:
         """Greedy answers, one a row, from one left-padded batch. An answer without end is cut at ``max_new_tokens``."""
@@ -260,32 +302,64 @@ class Student(Encoder):
     ) -> list[tuple[str, bool]]:
         """As ``answer``, of rows encoded with ``generate``; beside each text whether it came to its end.
 
-        ``watch``: is shown ids [rows, ids] and scores [rows, vocabulary] of each step and returns the scores.
+        A batch that does not fit the GPU is cut in halves, and so is every one as large that comes later; a warning
+        says so. ``watch``: is shown ids [rows, ids] and scores [rows, vocabulary] of each step and returns the scores;
+        its batch is never cut. Raises UserError where one row alone does not fit.
         """
         if not rows:
             return []
-        torch, tokens = self.torch, self.tokenizer
-        batch = {
-            name: tensor.to(self.model.device)
-            for name, tensor in self.batch(rows, left=True).items()
-            if name != "labels"
-        }
-        try:
-            with torch.inference_mode():
-                looks = [self._numbers, *([watch] if watch else [])]
-                written = self.model.generate(**batch, max_new_tokens=max_new_tokens, logits_processor=looks)
-        except torch.OutOfMemoryError:
-            longest = batch["input_ids"].shape[1]
-            raise mistake(
-                f"GPU memory is too small for {len(rows)} rows of up to {longest} tokens",
-                "lower the batch in the configuration",
-            ) from None
+        half, longest = -(-len(rows) // 2), max(len(row.ids) for row in rows) + max_new_tokens
+        if watch or len(rows) == 1 or not self._fits or len(rows) * longest <= self._fits:
+            try:
+                return self._written(rows, max_new_tokens, watch)
+            except self.torch.OutOfMemoryError:
+                if watch or len(rows) == 1:
+                    raise self._too_small(rows) from None
+                self._fits = half * longest
+            self._say_halved(rows)
+        return [one for part in (rows[:half], rows[half:]) for one in self.answer_encoded(part, max_new_tokens)]
+
+    def _written(
+        self, rows: Sequence[Encoded], max_new_tokens: int, watch: "Callable[[Tensor, Tensor], Tensor] | None"
+    ) -> list[tuple[str, bool]]:
+        """The answers of one batch."""
+        torch, tokens, device = self.torch, self.tokenizer, self.model.device
+        batch = self.batch([replace(row, pixels=None) for row in rows], left=True)
+        asked: dict[str, Any] = {name: tensor.to(device) for name, tensor in batch.items() if name != "labels"}
+        seen = [self.look(PhotoInputs(row.pixels, row.grid, (), row.vision)) for row in rows]
+        if shown := [(one.grid, one.vision) for one in seen if one.grid is not None and one.vision is not None]:
+            from transformers.models.qwen3_vl import modeling_qwen3_vl
+
+            made: Any = modeling_qwen3_vl.BaseModelOutputWithDeepstackFeatures  # one a photo, where it says one tensor
+            deep = [list(layer) for layer in zip(*(vision.deep for _, vision in shown), strict=True)]
+            said = made(pooler_output=[vision.pooled for _, vision in shown], deepstack_features=deep)
+            grid = torch.cat([grid for grid, _ in shown]).to(device)
+            asked |= {"mm_encoder_outputs": {"image": said}, "image_grid_thw": grid}
+        with torch.inference_mode():
+            looks = [self._numbers, *([watch] if watch else [])]
+            written = self.model.generate(**asked, max_new_tokens=max_new_tokens, logits_processor=looks)
         answers = [until_end(ids[batch["input_ids"].shape[1] :].tolist(), self.ends) for ids in written]
         add_tokens(sum(len(row.ids) for row in rows), sum(len(ids) for ids, _ in answers))
         return [
             (tokens.decode(ids, skip_special_tokens=True, clean_up_tokenization_spaces=False), ended)
             for ids, ended in answers
         ]
+
+    def _too_small(self, rows: Sequence[Encoded]) -> UserError:
+        longest = max(len(row.ids) for row in rows)
+        return mistake(
+            f"GPU memory is too small for {len(rows)} rows of up to {longest} tokens",
+            "lower the batch in the configuration",
+        )
+
+    def _say_halved(self, rows: Sequence[Encoded]) -> None:
+        gc.collect()  # no frame of what failed is left, but circles may be
+        self.torch.cuda.empty_cache()
+        longest = max(len(row.ids) for row in rows)
+        complain(
+            f"WARNING: GPU memory is too small for {len(rows)} rows of up to {longest} tokens; they are answered in "
+            "halves: lower the batch in the configuration"
+        )
 
     def _numbers(self, _: "Tensor", scores: "Tensor") -> "Tensor":
         """Scores as they are; raises UserError where one is not a number, of which no answer can be made."""
