@@ -19,6 +19,7 @@ SLOW = {
     "engines/test_json_grammar",
     "engines/test_llama",
     "engines/test_openai_bad_servers",
+    "engines/test_ray",
     "engines/test_transformers",
     "engines/test_trust",
     "evaluation/test_evaluate",

@@ -7,7 +7,7 @@ from typing import Literal, NamedTuple
 from verdicts.base.errors import UserError
 from verdicts.capacity.machine import Machine
 from verdicts.capacity.needs import GIB, PROMPT_TOKENS, AnsweringBytes, answering, learning, shape_of, taught_bytes
-from verdicts.config.engine import LlamaCppConfig, TransformersConfig
+from verdicts.config.engine import LlamaCppConfig, RayConfig, TransformersConfig
 from verdicts.config.sections import Config
 from verdicts.engines.llama.memory import Memory, bytes_text, engine_memory
 
@@ -70,6 +70,11 @@ def _teacher(config: Config, machine: Machine) -> Iterator[Finding]:
             if engine.base_url and engine.model
             else Finding("no", "teacher", "an endpoint", "none is named", "engine.base_url and engine.model")
         )
+        return
+    if isinstance(engine, RayConfig):
+        yield from _packages("teacher", ("ray",), "pip install ray, on every node", machine)
+        where = f"the cluster at {engine.address}" if engine.address else "a cluster of this machine alone"
+        yield Finding("ok", "teacher", "memory of its nodes: run make doctor on one, with kind llama_cpp", where)
         return
     if isinstance(engine, TransformersConfig):
         yield from _packages("teacher", ("torch", "transformers"), "make setup-student", machine)

@@ -12,6 +12,7 @@ QUERY = "name,driver_version,memory.total,memory.free"
 MIB = 2**20
 PACKAGES_LOOKED_AT = (
     "llama-cpp-python", "httpx", "torch", "transformers", "peft", "accelerate", "pillow", "safetensors", "tokenizers",
+    "ray",
 )  # fmt: skip
 
 

@@ -21,10 +21,10 @@ class Thinking(Section):
     max_new_tokens: Count
 
 
-class LlamaCppConfig(Section):
-    """A GGUF file in this process."""
+class _GgufConfig(Section):
+    """A GGUF file, on llama.cpp."""
 
-    kind: Literal["llama_cpp"]
+    kind: str
     model: str
     context_tokens: Count
     batch_tokens: Count
@@ -40,10 +40,29 @@ class LlamaCppConfig(Section):
     thinking: Thinking
 
     @model_validator(mode="after")
-    def _reasons_per_verdict_need_the_header(self) -> "LlamaCppConfig":
+    def _reasons_per_verdict_need_the_header(self) -> "_GgufConfig":
         if self.reasons == "per_verdict" and (not self.grammar or self.thinking.enabled):
             raise ValueError("reasons: per_verdict needs grammar: true and thinking off; set reasons: all")
         return self
+
+
+class LlamaCppConfig(_GgufConfig):
+    """A GGUF file in this process."""
+
+    kind: Literal["llama_cpp"]
+
+
+class RayConfig(_GgufConfig):
+    """A GGUF file in each of several Ray actors."""
+
+    kind: Literal["ray"]
+    address: str
+    actors: Annotated[int, Field(ge=0)]
+    gpus_per_actor: Annotated[float, Field(ge=0)]
+    cpus_per_actor: Count
+    restarts: Annotated[int, Field(ge=0)]
+    start_timeout_s: Annotated[float, Field(gt=0)]
+    idle_s: Annotated[float, Field(gt=0)]
 
 
 class OpenAIConfig(Section):
@@ -69,7 +88,7 @@ class TransformersConfig(Section):
     chunk: Count
 
 
-EngineConfig = Annotated[LlamaCppConfig | OpenAIConfig | TransformersConfig, Field(discriminator="kind")]
+EngineConfig = Annotated[LlamaCppConfig | OpenAIConfig | TransformersConfig | RayConfig, Field(discriminator="kind")]
 ENGINE_KINDS: dict[str, type[Section]] = {
     get_args(model.model_fields["kind"].annotation)[0]: model for model in get_args(get_args(EngineConfig)[0])
 }

@@ -1,7 +1,8 @@
-"""Engines: one small interface to whatever model answers, three implementations (docs/design.md §5).
+"""Engines: one small interface to whatever model answers, four implementations (docs/design.md §5).
 
-``llama_cpp`` runs a GGUF file in this process (the default), ``openai`` asks any OpenAI-compatible endpoint,
-``transformers`` runs a checkpoint folder. Text that came from data is tokenised as plain text in all of them.
+``llama_cpp`` runs a GGUF file in this process (the default), ``ray`` in actors on several GPUs or machines, ``openai``
+asks any OpenAI-compatible endpoint, ``transformers`` runs a checkpoint folder. Text that came from data is tokenised as
+plain text in all of them.
 """
 
 from collections.abc import Callable, Iterator, Sequence
@@ -11,7 +12,7 @@ from typing import TYPE_CHECKING, Any, Protocol
 from verdicts.base.errors import UserError, mistake
 
 if TYPE_CHECKING:
-    from verdicts.config.engine import EngineConfig, LlamaCppConfig, OpenAIConfig, TransformersConfig
+    from verdicts.config.engine import EngineConfig, LlamaCppConfig, OpenAIConfig, RayConfig, TransformersConfig
 
 STOP, LENGTH, OVER_LENGTH, REFUSED = "stop", "length", "over_length", "refused"
 NO_VERDICT: dict[str, float | None] = {"pass": None, "fail": None}
@@ -99,11 +100,18 @@ def _transformers(config: "TransformersConfig") -> Engine:
     return TransformersEngine(config)
 
 
+def _ray(config: "RayConfig") -> Engine:
+    from verdicts.engines.ray import RayEngine
+
+    return RayEngine(config)
+
+
 # kind -> how to open it. A new engine is its module, a line here, and its knobs (config/engine.py, configs/base.yaml).
 ENGINES: dict[str, Callable[[Any], Engine]] = {
     "llama_cpp": _llama_cpp,
     "openai": _openai,
     "transformers": _transformers,
+    "ray": _ray,
 }
 
 
