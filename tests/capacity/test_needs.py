@@ -32,7 +32,10 @@ def test_rows_that_are_answered_together_take_cells_and_what_a_layer_holds_of_th
     assert (need.most(need.of(32)), need.most(need.of(32) - 1), need.most(0)) == (32, 31, 0)
 
 
-@pytest.mark.parametrize(("tokens", "measured"), [(8_072, 26), (12_018, 31), (24_072, 47), (24_036, 47), (32_036, 57)])
+MEASURED = [(8_072, 26), (8_516, 26.1), (12_018, 31), (24_072, 47), (24_036, 47), (32_036, 57)]
+
+
+@pytest.mark.parametrize(("tokens", "measured"), MEASURED)
 def test_learning_takes_what_was_measured_on_one_h100(tokens, measured):
     need = learning(FOUR_B, CONFIG.sft, 2)
     assert need.of(tokens) / GIB == pytest.approx(measured, abs=1)

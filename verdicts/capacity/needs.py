@@ -15,7 +15,7 @@ GIB = 2**30
 WIDTHS = {"F64": 8, "F32": 4, "F16": 2, "BF16": 2}  # bytes of a number in a safetensors file
 PROMPT_TOKENS = 600  # a prompt's own words, about
 # Measured with 8 top layers of hidden size 2,560 and 151,936 tokens (docs/sft.md, "Memory at full size"): 31 GiB at
-# 12,018 tokens together and 47 GiB at 24,036, of which 8.3 GiB are weights.
+# 12,018 tokens together and 47 GiB at 24,036, of which 8.3 GiB are weights. Rows that nothing is kept of take less.
 HIDDEN, TOP_LAYERS, VOCABULARY = 2560, 8, 151_936
 LEARNING_A_TOKEN = 16 * GIB / 12_018
 LEARNING_FIXED = 6.7 * GIB  # logits and their gradient, in parts; the optimiser; CUDA's own
