@@ -1,5 +1,6 @@
 """Readers name every mistake; writers leave whole files."""
 
+import errno
 import json
 from pathlib import Path
 
@@ -130,6 +131,15 @@ def test_a_writer_that_fails_leaves_the_old_file_and_nothing_beside_it(tmp_path,
         write_json(path, {"new": 2})
     assert json.loads(path.read_text()) == {"old": 1}
     assert [found.name for found in tmp_path.iterdir()] == ["loop.json"]
+
+
+def test_a_folder_of_another_user_is_named_with_its_owner(tmp_path, monkeypatch):
+    owner = tmp_path.stat().st_uid
+    monkeypatch.setattr(whole_file.os, "geteuid", lambda: owner + 1)
+    with pytest.raises(UserError) as caught, whole_file.writing(tmp_path / "runs/out.json"):
+        raise PermissionError(errno.EACCES, "Permission denied", str(tmp_path / "runs"))
+    whose = f"{tmp_path} belongs to user {owner}, and this is user {owner + 1}"
+    assert str(caught.value).startswith(f"{tmp_path}/runs: permission denied: {whose}; chown it")
 
 
 def test_a_row_that_cannot_be_written_leaves_the_old_file(tmp_path):

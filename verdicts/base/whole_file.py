@@ -88,7 +88,17 @@ def refusal(error: BaseException, place: Path | str | None = None) -> UserError 
         return None
     named = getattr(error, "filename2", None) or getattr(error, "filename", None)  # of two, the second is written
     named = named if isinstance(named, str) and not _TEMPORARY.search(named) else None
-    return mistake(*REFUSALS[number], path=named or place)
+    what, todo = REFUSALS[number]
+    if number == errno.EACCES and (of := _another_owner(Path(named or place or "."))):
+        what, todo = f"{what}: {of}", "chown it, or run as its owner (in a container: --user), or name another path"
+    return mistake(what, todo, path=named or place)
+
+
+def _another_owner(path: Path) -> str:
+    """Whose the nearest folder is that is there, in words; "" where it is this user's own."""
+    folder = next((str(of) for of in (path, *path.parents) if os.path.exists(of)), ".")
+    owner, user = os.stat(folder).st_uid, os.geteuid()
+    return "" if owner == user else f"{folder} belongs to user {owner}, and this is user {user}"
 
 
 def sweep(left: Path) -> None:
