@@ -3,10 +3,10 @@
     python -m tools.chaos_size --tickets 10000 --tickets 100000 --folder /tmp/big
 
     (no model) ──> FOLDER/N/tickets.jsonl and rounds/NNNN/*, as rollout, reflect and apply would have left them
-                   prepare, collect, …, report, fuse, a process each ──> processor seconds and peak memory
+                   prepare, collect, …, show, board, fuse, a process each ──> processor seconds and peak memory
 
 Of several epochs the first round learns a rule. With four candidates a ticket and two epochs a ticket takes about 14 kB
-of disk. Each folder is deleted before and, without --keep, after. docs/reliability.md has the figures.
+of disk. Each folder is deleted before and, without --keep, after. docs/performance.md has the figures.
 """
 
 import contextlib
@@ -118,6 +118,7 @@ def measure(folder: Path, shape: Shape) -> list[Cost]:
         shared = ("--config", section, "--loop", loop, "--stage-a", stage_a, "--output-dir", run_dir)
         return cost(tool, *shared, *options)
 
+    costs.append(filtered(folder, source))
     costs.append(step("collect", "--rounds", rounds))
     votes = ("--trajectories", run_dir / "trajectories.jsonl", *view)
     costs.append(step("aggregate_review", "--rounds", rounds, *votes))
@@ -125,9 +126,22 @@ def measure(folder: Path, shape: Shape) -> list[Cost]:
     costs.append(step("distill", *view, *made))
     costs.append(cost("check", "--run-dir", run_dir))
     costs.append(cost("report", "--run-dir", run_dir, "--output", run_dir / "report.html"))
+    costs.append(cost("show", "--run-dir", run_dir))
+    costs.append(cost("board", "--runs", folder, "--output", folder / "board.html"))
     costs.append(cost("fuse", "--config", fusion_config(folder, run_dir), "--output-dir", folder / "fused"))
     costs.append(predicted(run_dir, source, folder / "predictions" / "predictions.jsonl"))
     return costs
+
+
+def filtered(folder: Path, source: Path) -> Cost:
+    """What taking the tickets in costs where filters that look at whole tickets and groups are on."""
+    overlay = folder / "filters.yaml"
+    overlay.write_text(
+        "filters: {min_useful_photos: {pass: 4}, suspicious: {drop: true}, duplicates: {by: summaries}}\n"
+    )
+    taken = cost("prepare", "--models", MODELS, "--mission", SLUG, "--tickets", source, "--overlay", overlay,
+                 "--run-dir", folder / "filters" / "run" / SLUG)  # fmt: skip
+    return taken._replace(tool="prepare, with filters")
 
 
 def predicted(run_dir: Path, source: Path, output: Path) -> Cost:
@@ -161,7 +175,9 @@ def cost(tool: str, *options: object) -> Cost:
     child.returncode = os.waitstatus_to_exitcode(status)
     if child.returncode:
         raise SystemExit(f"{tool} ended with {child.returncode}")
-    return Cost(tool, usage.ru_utime + usage.ru_stime, usage.ru_maxrss / 1024)
+    spent = Cost(tool, usage.ru_utime + usage.ru_stime, usage.ru_maxrss / 1024)
+    print(f"{tool}: {spent.seconds:.1f} s, {spent.peak_mb:.0f} MB", file=sys.stderr, flush=True)
+    return spent
 
 
 def drawn(number: int) -> Drawn:

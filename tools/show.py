@@ -26,7 +26,7 @@ if TYPE_CHECKING:
     from verdicts.guidance.diff import RuleChange
     from verdicts.records.guidance import MissionGuidance, RuleMeta
     from verdicts.records.reflection import Trial
-    from verdicts.records.review import NeedReviewFile, ReviewDecision
+    from verdicts.records.review import MissionReview, ReviewDecision
     from verdicts.records.run import LoopStatus, RoundMetrics
     from verdicts.report.evidence import Evidence, NearMiss
     from verdicts.runs.spent import StepSpent
@@ -40,12 +40,11 @@ EVIDENCE = {"all": "learn tickets", "fresh": "tickets it was not learnt from"}
 
 def main(run_dir: Annotated[Path, typer.Option(help="runs/<RUN>/<MISSION>.")]) -> None:
     """Print what a run has learnt."""
-    from verdicts.base.jsonl import read_json, read_rows
+    from verdicts.base.jsonl import read_rows
     from verdicts.base.plain import plain_lines
     from verdicts.base.run_version import refuse_newer
     from verdicts.command.colour import painted_lines
     from verdicts.corpus.distill import read_one_sided
-    from verdicts.records.review import NeedReviewFile
     from verdicts.records.run import RoundMetrics
     from verdicts.records.run_folder import RUN_FILES, paths_of
     from verdicts.records.synthetic import BANNER, is_synthetic
@@ -79,9 +78,7 @@ def main(run_dir: Annotated[Path, typer.Option(help="runs/<RUN>/<MISSION>.")]) -
         standing_lines(standing, learnt, release_limit(run_dir), read_one_sided(run_dir / "distill.train.jsonl"))
         if standing
         else ["now: no view of the run yet (make converge)"],
-        review_lines(read_json(review, NeedReviewFile), said)
-        if review.exists()
-        else [f"review: {review} is not there yet"],
+        review_lines(review, said) if review.exists() else [f"review: {review} is not there yet"],
         *([[str(audit)]] if (audit := read_audit_result(run_dir)) else []),
         *([spent_lines(spent)] if (spent := read_spent(run_dir)) else []),
         ["Prompts", *(f"  {prompt.kind}: {prompt}" for prompt in prompts_in_use(run_dir))],
@@ -268,16 +265,21 @@ def standing_lines(standing: Standing, learnt: Learnt, limit: float | None, one_
     return ["Now, against labels as people corrected them", *(f"  {line}" for line in said)]
 
 
-def review_lines(review: NeedReviewFile, said: Mapping[str, ReviewDecision]) -> list[str]:
+def review_lines(path: Path, said: Mapping[str, ReviewDecision]) -> list[str]:
     """How many tickets wait for people, by label and by reason code; those that people have decided wait no longer."""
+    from verdicts.review.review_list_file import stream_review
+
+    heads: dict[str, MissionReview] = {}
+    counts: Counter[tuple[str, str]] = Counter()
+    for mission, ticket in stream_review(path, heads):
+        if ticket.ticket_key not in said:
+            counts.update([(mission, ""), (mission, ticket.gt_label), (mission, ticket.reason_code)])
     lines = ["Waiting for review"]
-    for mission, found in review.missions.items():
-        waiting = [ticket for ticket in found.tickets if ticket.ticket_key not in said]
-        counts = Counter(ticket.gt_label for ticket in waiting) + Counter(ticket.reason_code for ticket in waiting)
-        order = [*found.by_gt_label, *found.by_reason_code]
-        text = ", ".join(f"{word} {counts[word]}" for word in order if counts[word])
-        decided = f"; {found.count - len(waiting)} of {found.count} decided" if len(waiting) < found.count else ""
-        lines.append(f"  {mission}: {len(waiting)}" + (f" ({text})" if text else "") + decided)
+    for mission, found in heads.items():
+        waiting, order = counts[mission, ""], [*found.by_gt_label, *found.by_reason_code]
+        text = ", ".join(f"{word} {counts[mission, word]}" for word in order if counts[mission, word])
+        decided = f"; {found.count - waiting} of {found.count} decided" if waiting < found.count else ""
+        lines.append(f"  {mission}: {waiting}" + (f" ({text})" if text else "") + decided)
     return lines
 
 

@@ -18,7 +18,10 @@ def test_no_tool_holds_the_rows_of_a_run_in_memory(tmp_path):
         }
         for count in (SMALL, LARGE)
     )
-    assert set(few) == {"prepare", "collect", "aggregate_review", "distill", "check", "report", "fuse", "predict"}
+    assert set(few) == {
+        "prepare", "prepare, with filters", "collect", "aggregate_review", "distill", "check", "report", "show",
+        "board", "fuse", "predict",
+    }  # fmt: skip
     for tool, peak in many.items():
         assert (peak - few[tool]) * 1e6 / (LARGE - SMALL) < A_TICKET, (
             f"{tool}: {few[tool]:.0f} MB for {SMALL} tickets, {peak:.0f} MB for {LARGE}"
