@@ -380,6 +380,20 @@ def test_a_prompt_that_the_server_always_dies_of_is_that_prompts_failure_while_o
     assert [one.finish for one in found] == ["stop", REFUSED] and seconds < 8
 
 
+def test_a_prompt_whose_tries_fell_into_a_restart_of_the_server_is_asked_once_more(ask):
+    tries = []
+
+    def script(number: int, request: bytes) -> bytes:
+        tries.extend([number] if b'"late"' in request else [])
+        is_down = b'"late"' in request and len(tries) < 3
+        return http("Loading model", 503) if is_down else http({"choices": [choice()]})
+
+    how = lambda engine: [*engine.complete("s", ["a"], [DECODE]), *engine.complete("s", ["late"], [DECODE])]  # noqa: E731
+    found, server, _ = ask(script, how=how)
+    assert [one.finish for one in found] == ["stop", "stop"]
+    assert tries == [1, 2, 4] and len(server.asked) == 5  # 3: the prompt of one word, which says that it is back
+
+
 @pytest.mark.parametrize(
     "asked", ["-5", "soon", "nan", "1e9999", "Wed, 99 Foo", "Wed, 21 Oct 1999 07:28:00 GMT", "\xff", ""]
 )

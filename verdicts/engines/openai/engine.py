@@ -157,8 +157,8 @@ class OpenAIEngine:
         with self._lock:
             if len(self._first) < FIRST_PROMPTS:
                 self._first.setdefault(prompt, False)
-        tries = self.config.retries + 1
-        for attempt in range(tries):
+        tries, others_are_answered = self.config.retries + 1, False
+        for attempt in range(tries + 1):
             outcome = self._try(body)
             if outcome.completion:
                 self._has_answered = True
@@ -181,8 +181,12 @@ class OpenAIEngine:
             if attempt < self.config.retries:
                 pause = max(min(LONGEST_PAUSE_S, FIRST_PAUSE_S * 2**attempt), asked_s)
                 self._stop.wait(pause * random.uniform(1, 1.25))  # not all at the same moment
+            elif attempt == self.config.retries:
+                others_are_answered = outcome.kind == openai_reply.FAILED and self._has_answered and self._lives()
+                if not others_are_answered:
+                    break  # else a try more: the server may have been down for the others, and be back now
         if outcome.kind == openai_reply.NO_ANSWER or (
-            outcome.kind == openai_reply.FAILED and self._has_answered and self._lives()
+            outcome.kind == openai_reply.FAILED and others_are_answered and self._lives()
         ):
             return self._refused(prompt, words)
         raise self._ended(
