@@ -119,8 +119,9 @@ lint: | $(READY_STUDENT) ## 6.3 check style, layout and types (ruff, mypy); sett
 	@$(PY) -m ruff check
 	@$(PY) -m ruff format --check
 	@$(PY) -m mypy
-bench: | $(READY) ## 5.6 tickets/s of our rollout against llama_cpp.Llama, one after another, in one run
-	@$(call TOOL,bench) --models '$(MODELS)' $(if $(filter fake32b,$(MODELS)),$(FULL_SIZE))
+bench: | $(READY) ## 5.6 tickets/s of our rollout, llama_cpp.Llama and (after make llama-programs) llama-server
+	@$(call TOOL,bench) --models '$(MODELS)' $(if $(filter fake32b,$(MODELS)),$(FULL_SIZE)) \
+	  $(if $(wildcard $(READY_PROGRAMS)/key),--llama-server)
 # 900 shared and 500 own tokens a ticket; one after another is slow there, so it answers four of them
 FULL_SIZE := --tickets 192 --first 4 --shared-tokens 880 --own-tokens 430 --repeats 1
 fake-weights: | $(READY_STUDENT) ## 5.9 write models of full size with random weights, for bench (27 GB)

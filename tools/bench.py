@@ -10,9 +10,10 @@ and on the CPU gets one thread or as many as ours, whichever serves it better on
 that a busy machine slows them alike; medians count. Each opens the model anew (not timed) and answers a ticket first
 (not timed). Writes nothing.
 
-A --variant is our rollout once more, with other knobs of the engine. With --server a server takes its turn: an
-OpenAI-compatible one (llama-server, vLLM) that serves the same model, asked by our openai engine for all candidates,
-as many at a time as ours has slots. --first: so few tickets for the baseline, which is slow with a large model.
+A --variant is our rollout once more, with other knobs of the engine. With --llama-server llama.cpp's own server takes
+its turn (`make llama-programs` compiles it), started with as many slots as ours has; with --server one that serves the
+same model already (llama-server, vLLM). Either is asked by our openai engine for all candidates, as many at a time as
+ours has slots. --first: so few tickets for the baseline, which is slow with a large model.
 --shared-tokens and --own-tokens make prompts longer: with rules, and with photos of other tickets.
 """
 
@@ -33,6 +34,8 @@ if TYPE_CHECKING:
 
 GOAL = {"miniature": 5.0, "fake32b": 30.0}  # times as fast
 PROBE = 6  # tickets
+SERVED = 64  # tickets for llama-server, at most: with a large model it is slow too
+TEMPLATE = 64  # tokens that a chat template puts around two messages, at most
 
 if TYPE_CHECKING:
     Answers = Callable[[Sequence[str], Sequence[Sequence[Decode]]], object]
@@ -53,8 +56,10 @@ def main(
     own_tokens: Annotated[int, typer.Option(min=0, help="Tokens of a ticket, at least.")] = 0,
     variant: Annotated[list[str] | None, typer.Option(help="Our rollout with other knobs, knob=value,….")] = None,
     server: Annotated[str, typer.Option(help="Base URL of a server with the same model, to compare with.")] = "",
+    llama_server: Annotated[bool, typer.Option("--llama-server", help="Start llama-server, to compare with.")] = False,
 ) -> None:
     """Print a table of all rates and their ratios to the baseline's."""
+    from functools import partial
     from statistics import median
 
     from verdicts.base.errors import mistake
@@ -66,29 +71,34 @@ def main(
     if cfg.engine.kind != "llama_cpp":
         raise mistake(f"{cfg.engine.kind} is not llama_cpp", "choose a model set of that kind", field="--models")
     settings = cfg.engine.model_copy(update={"n_threads": threads or cfg.engine.n_threads})
-    system, users, lengths = prompts_of(cfg, take(cfg, stage_a, tickets), shared_tokens, own_tokens)
+    system, users, lengths, longest = prompts_of(cfg, take(cfg, stage_a, tickets), shared_tokens, own_tokens)
     decodes = [decodes_for(ticket, cfg.rollout) for ticket in take(cfg, stage_a, tickets)]
     variants = {text: with_knobs(settings, text) for text in variant or ()}
     count = first or len(users)
-    ways: dict[str, Way] = {"llama_cpp.Llama": baseline(settings, system, users[:count], decodes[:count])}
+    alone = partial(one_after_another, settings, system)
+    ways: dict[str, Way] = {"llama_cpp.Llama": of_best_threads(settings, alone, users[:count], decodes[:count])}
     ways |= {name: ours(one, system) for name, one in {"our rollout": settings, **variants}.items()}
+    if llama_server:
+        theirs = partial(through_llama_server, cfg, system, longest + cfg.rollout.max_new_tokens)
+        ways["llama-server"] = of_best_threads(settings, theirs, users, decodes)
     if server:
         ways["the server"] = ours(through_server(cfg, server), system)
+    few = {"llama_cpp.Llama": count, "llama-server": min(len(users), SERVED)}
     rates: dict[str, list[float]] = {name: [] for name in ways}
     for _ in range(repeats):
         for name, way in ways.items():
-            asked = count if name == "llama_cpp.Llama" else len(users)
+            asked = few.get(name, len(users))
             rates[name].append(asked / timed(way, users[:asked], decodes[:asked]))
 
-    theirs = median(rates["llama_cpp.Llama"])
+    base = median(rates["llama_cpp.Llama"])
     width = max(map(len, rates)) + 2
     print(f"{'tickets/s':{width}}{'median':>8}{'least':>8}{'most':>8}{'times':>8}")
     for name, found in rates.items():
-        print(f"{name:{width}}{median(found):8.3g}{min(found):8.3g}{max(found):8.3g}{median(found) / theirs:8.1f}")
+        print(f"{name:{width}}{median(found):8.3g}{min(found):8.3g}{max(found):8.3g}{median(found) / base:8.1f}")
     goal = f" (goal: {GOAL[models]:.0f})" if models in GOAL else ""
     say(
         f"bench: {len(users)} tickets x {len(decodes[0])} candidates, {lengths}, {repeats} turns each: "
-        f"{median(rates['our rollout']) / theirs:.1f} times as fast as llama_cpp.Llama{goal}"
+        f"{median(rates['our rollout']) / base:.1f} times as fast as llama_cpp.Llama{goal}"
     )
 
 
@@ -110,8 +120,8 @@ def with_knobs(settings: "LlamaCppConfig", text: str) -> "LlamaCppConfig":
         ) from None
 
 
-def prompts_of(cfg: "Config", tickets: "Sequence[StageA]", shared: int, own: int) -> tuple[str, list[str], str]:
-    """System message, a user message a ticket, and their lengths in words.
+def prompts_of(cfg: "Config", tickets: "Sequence[StageA]", shared: int, own: int) -> tuple[str, list[str], str, int]:
+    """System message, a user message a ticket, their lengths in words, and the tokens of the longest prompt.
 
     Rules are repeated until the system message has ``shared`` tokens, photos of the tickets that follow are added until
     a ticket has ``own``: of real length and no two alike.
@@ -143,8 +153,9 @@ def prompts_of(cfg: "Config", tickets: "Sequence[StageA]", shared: int, own: int
     system = prompts.stage_b_system(rules)
     lengths = [tokens(user) for user in users]
     words = f"{tokens(system)} shared and {mean(lengths):.0f} ({min(lengths)} to {max(lengths)}) own tokens"
+    longest = tokens(system) + max(lengths)
     model.close()
-    return system, users, words
+    return system, users, words, longest
 
 
 def ours(settings: "LlamaCppConfig | OpenAIConfig", system: str) -> "Way":
@@ -159,10 +170,13 @@ def ours(settings: "LlamaCppConfig | OpenAIConfig", system: str) -> "Way":
     return way
 
 
-def baseline(
-    settings: "LlamaCppConfig", system: str, users: "Sequence[str]", decodes: "Sequence[Sequence[Decode]]"
+def of_best_threads(
+    settings: "LlamaCppConfig",
+    way: "Callable[[int], Way]",
+    users: "Sequence[str]",
+    decodes: "Sequence[Sequence[Decode]]",
 ) -> "Way":
-    """llama-cpp-python's own class, with the number of threads that serves it better on the first tickets."""
+    """A way with the number of threads that serves it better on the first tickets."""
     from verdicts.models.threads import cores
 
     candidates = sorted({1, settings.n_threads or cores()})
@@ -171,8 +185,8 @@ def baseline(
 
         candidates = candidates[-1:] if llama_supports_gpu_offload() else candidates
     if len(candidates) > 1:
-        candidates.sort(key=lambda n: timed(one_after_another(settings, system, n), users[:PROBE], decodes[:PROBE]))
-    return one_after_another(settings, system, candidates[0])
+        candidates.sort(key=lambda n: timed(way(n), users[:PROBE], decodes[:PROBE]))
+    return way(candidates[0])
 
 
 def through_server(cfg: "Config", base_url: str) -> "OpenAIConfig":
@@ -184,6 +198,30 @@ def through_server(cfg: "Config", base_url: str) -> "OpenAIConfig":
         kind="openai", model=Path(ours.model).stem, base_url=base_url, api_key_env="", chunk=ours.chunk,
         thinking=ours.thinking, timeout_s=600.0, retries=0, concurrency=ours.slots,
     )  # fmt: skip
+
+
+def through_llama_server(cfg: "Config", system: str, tokens: int, threads: int) -> "Way":
+    """llama-server with the same file and slots, asked by our openai engine; ``tokens``: of the longest answer and its
+    prompt.
+    """
+    from contextlib import ExitStack
+    from tempfile import TemporaryDirectory
+
+    from verdicts.engines import open_engine
+    from verdicts.export.server import LlamaServer, Served
+
+    context = -(-(tokens + TEMPLATE) // 256) * 256
+    served = Served(Path(cfg.engine.model), context=context, slots=cfg.engine.slots, threads=threads)
+
+    def way() -> "tuple[Answers, Callable[[], None]]":
+        opened = ExitStack()
+        log = Path(opened.enter_context(TemporaryDirectory()), "log")
+        running = opened.enter_context(LlamaServer(served, log))
+        engine = open_engine(through_server(cfg, f"{running.url}/v1"))
+        opened.callback(engine.close)
+        return lambda users, decodes: list(engine.rollout(system, users, decodes)), opened.close
+
+    return way
 
 
 def take(cfg: "Config", stage_a: Path | None, count: int) -> list:
