@@ -91,7 +91,7 @@ def main(
         keep(old, output, cfg.evaluate)
         return
     part = PartFile(
-        output.with_name(f".{output.name}.part"), f"{asked} {named.sha256} {limits.batch}", list[tuple[str, bool]]
+        output.with_name(f".{output.name}.part"), f"{asked} {named.sha256} {limits.batch} pairs", list[tuple[str, bool]]
     )
     with answering(student, cfg, export, output) as model:
         answers = ask(model, cfg, questions, part, Path(named.folder).name)
@@ -234,18 +234,28 @@ def batches(questions: "Sequence[Question]", limits: "EvaluateSection") -> list[
     """The questions' numbers, a task at a time, the longest first.
 
     So a batch has little padding, and the first shows whether memory is enough. Photos are all asked the same, so the
-    lengths of their reference answers stand for how long an answer takes.
+    lengths of their reference answers stand for how long an answer takes. Photos that are asked both of their summary
+    and of their objects stand in two batches of the same photos, one behind the other, and are looked at once.
     """
     from verdicts.student.batches import longest_first
 
-    out = []
-    for task in ("chat", "summary", "dense"):
-        mine = [at for at, question in enumerate(questions) if question.task == task]
+    def cut(mine: list[int]) -> list[list[int]]:
         sizes = [
             (sum(len(message["content"]) for message in questions[at].messages), len(questions[at].expected or ""))
             for at in mine
         ]
-        out += [[mine[at] for at in batch] for batch in longest_first(sizes, limits.batch)]
+        return [[mine[at] for at in batch] for batch in longest_first(sizes, limits.batch)]
+
+    of = {
+        task: {questions[at].images or at: at for at in range(len(questions)) if questions[at].task == task}
+        for task in ("chat", "summary", "dense")
+    }
+    out = cut(list(of["chat"].values()))
+    both = of["summary"].keys() & of["dense"].keys()
+    for batch in cut([at for photos, at in of["dense"].items() if photos in both]):
+        out += [batch, [of["summary"][questions[at].images] for at in batch]]
+    for task in ("summary", "dense"):
+        out += cut([at for photos, at in of[task].items() if photos not in both])
     return out
 
 
@@ -265,11 +275,12 @@ def ask(
     said = part.load(follows=lambda before, batch: len(before) < len(todo) and len(batch) == len(todo[len(before)]))
     done = sum(len(batch) for batch in todo[: len(said)])
     with progress(f"evaluate {name}", len(questions), done, unit="questions") as bar:
-        for batch in todo[len(said) :]:
+        left = todo[len(said) :]
+        asked = [[Dialogue(questions[at].messages, questions[at].images) for at in batch] for batch in left]
+        for batch, rows in zip(left, model.encode_all(asked), strict=True):
             most = (
                 cfg.evaluate.max_new_tokens if questions[batch[0]].task == "chat" else cfg.evaluate.max_new_tokens_dense
             )
-            rows = [model.encode(Dialogue(questions[at].messages, questions[at].images), generate=True) for at in batch]
             said.append(model.answer_encoded(rows, most))
             part.append(said[-1])
             bar.update(len(batch))

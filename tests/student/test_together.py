@@ -62,15 +62,25 @@ def test_two_prompts_of_a_photo_share_one_look_and_say_what_each_says_by_itself(
     apart = student.answer([Dialogue(BOXES, [path]) for path in photos], NEW_TOKENS)
     looks, tower = [], student.model.model.visual.forward
     monkeypatch.setattr(student.model.model.visual, "forward", lambda *a, **k: looks.append(1) or tower(*a, **k))
-    seen = [student.look(student.photos_of(Dialogue(ASKED, [path]))) for path in photos]
-    both = []
-    for asked in (ASKED, BOXES):
-        rows = [
-            student.encode(Dialogue(asked, [path]), generate=True, seen=one)
-            for path, one in zip(photos, seen, strict=True)
-        ]
-        both.append([text for text, _ in student.answer_encoded(rows, NEW_TOKENS)])
+    batches = [[Dialogue(asked, [path]) for path in photos] for asked in (ASKED, BOXES)]
+    both = [[text for text, _ in student.answer_encoded(rows, NEW_TOKENS)] for rows in student.encode_all(batches)]
     assert both == [alone, apart] and len(looks) == len(photos)
+
+
+def test_rows_of_several_batches_come_in_their_order_and_photos_are_held_for_one_batch_more(
+    student, photos, monkeypatch
+):
+    read, open_one = [], student.photos_of
+    monkeypatch.setattr(student, "photos_of", lambda row: read.extend(row.images) or open_one(row))
+    first, second, third = photos[:3]
+    batches = [[first, second], [second, third], [first, first]]
+    asked = [[Dialogue(ASKED, [path]) for path in batch] for batch in batches]
+    found = list(student.encode_all([*asked, [Dialogue([{"role": "user", "content": "为何"}])]]))
+    assert sorted(read) == sorted([first, second, third, first]), "the second is held, the first was let go"
+    assert [[row.ids for row in rows] for rows in found[:3]] == [
+        [student.encode(row, generate=True).ids for row in rows] for rows in asked
+    ]
+    assert found[3][0].vision is None and list(student.encode_all([])) == []
 
 
 def short_of_memory(student: Student, most: int, monkeypatch) -> list[int]:

@@ -65,6 +65,11 @@ class ServedStudent:
         urls = map(self._url, row.images)
         return ServedRow([{"role": m["role"], "content": _parts(m["content"], urls)} for m in messages])
 
+    def encode_all(self, batches: Sequence[Sequence[Dialogue]]) -> Iterator[list[ServedRow]]:
+        """Rows of batch after batch, as they are sent."""
+        for batch in batches:
+            yield [self.encode(row) for row in batch]
+
     def ids(self, messages: Sequence[dict[str, Any]]) -> list[int]:
         """The ids that the server makes of messages without photos, by its own template."""
         prompt = self._post("/apply-template", {"messages": list(messages)})["prompt"]

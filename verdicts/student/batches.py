@@ -1,6 +1,15 @@
-"""Which rows a student answers together."""
+"""Which rows a student answers together, and how many photos are read meanwhile."""
 
 from collections.abc import Sequence
+
+from verdicts.models.threads import cores
+
+READERS = 8  # at most: one of 100 megapixels takes 0.8 GB while it is read
+
+
+def readers() -> int:
+    """Threads that read photos while the model answers the batch before."""
+    return min(READERS, cores())
 
 
 def longest_first(sizes: Sequence[tuple[int, ...]], batch: int) -> list[list[int]]:

@@ -8,6 +8,7 @@ torch and transformers are imported when an Encoder is made.
 
 import gc
 from collections.abc import Callable, Iterator, Mapping, Sequence
+from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass, replace
 from functools import lru_cache
 from importlib.util import find_spec
@@ -31,6 +32,7 @@ from verdicts.models.checkpoints import (
 )
 from verdicts.models.threads import quiet_openmp
 from verdicts.photos.files import MAX_ASPECT, PHOTO_MARK, NotAPhoto, open_photo
+from verdicts.student.batches import readers
 from verdicts.student.processor import load_photo_processor, scaled
 
 if TYPE_CHECKING:
@@ -293,6 +295,27 @@ class Student(Encoder):
         return [
             text for text, _ in self.answer_encoded([self.encode(row, generate=True) for row in rows], max_new_tokens)
         ]
+
+    def encode_all(self, batches: Sequence[Sequence[Dialogue]]) -> Iterator[list[Encoded]]:
+        """Rows of batch after batch, encoded to be answered.
+
+        Photos of the next batch are read in threads meanwhile. Where it asks of the same photos again, they are neither
+        read nor looked at again. Raises UserError for a photo that cannot be read.
+        """
+        held: dict[tuple[Path, ...], PhotoInputs] = {}
+        with ThreadPoolExecutor(readers()) as pool:
+            coming: dict[tuple[Path, ...], Future[PhotoInputs]] = {}
+            for batch, following in zip([(), *batches], [*batches, ()], strict=True):
+                mine = {tuple(row.images) for row in batch}
+                now, coming = coming, {}
+                for row in following:
+                    if (photos := tuple(row.images)) and photos not in mine and photos not in coming:
+                        coming[photos] = pool.submit(self.photos_of, row)
+                held |= {photos: self.look(read.result()) for photos, read in now.items()}
+                if batch:
+                    yield [self.encode(row, generate=True, seen=held.get(tuple(row.images))) for row in batch]
+                after = {tuple(row.images) for row in following}
+                held = {photos: seen for photos, seen in held.items() if photos in after}
 
     def answer_encoded(
         self,
