@@ -68,7 +68,7 @@ def main(
     part_path = output.with_name(f"{output.stem}.part.jsonl")
     if sizes:
         student = Student(folder, cfg.student.max_photo_pixels, cfg.student.n_threads)
-        batches = cut_batches(sizes, student.photo_tokens, cfg.summarize.batch)
+        batches = cut_batches(sizes, student.photo_tokens, cfg.summarize)
         part = PartFile(part_path, settings_digest(cfg, asked, student), list[PhotoAnswer])
         answers |= {saved.image: saved for batch in part.load(reusable(batches)) for saved in batch}
         if answers:

@@ -82,6 +82,7 @@ class Bench:
         folder.mkdir(parents=True, exist_ok=True)
         pixels = 2**20 if full_size else 2**16
         config = load("qwen3" if full_size else "miniature", "bbu_install")
+        self.limits = config.summarize.model_copy(update={"max_new_tokens": new_tokens})
         if full_size:
             self.student = student_of_random_weights(folder / "base", pixels)
         else:
@@ -149,7 +150,7 @@ class Bench:
 
         photos = self.named(batch * rounds)
         sizes = {path: Image.open(path).size for path in photos}
-        cut = cut_batches(sizes, self.student.photo_tokens, batch)
+        cut = cut_batches(sizes, self.student.photo_tokens, self.limits.model_copy(update={"batch": batch}))
         inside, answer = [0.0], self.student.answer_encoded
 
         def timed(*given: Any) -> Any:

@@ -18,7 +18,13 @@ from verdicts.photos.label_folders import LABEL_FOLDERS, label_of
 from verdicts.student.summaries import PhotoAnswer, assemble_tickets
 
 LIMITS = SummarizeSection(
-    batch=4, max_new_tokens=24, max_photo_mb=0.5, max_photo_megapixels=1.0, broken="drop_photo", max_cut_off=0.01
+    batch=4,
+    batch_tokens=0,
+    max_new_tokens=24,
+    max_photo_mb=0.5,
+    max_photo_megapixels=1.0,
+    broken="drop_photo",
+    max_cut_off=0.01,
 )
 
 

@@ -27,6 +27,7 @@ from PIL import Image
 
 from miniature.world.prompts import prompts_of
 from verdicts.base.jsonl import read_json, read_rows
+from verdicts.config.load import load
 from verdicts.photos.folders import natural
 from verdicts.records.summaries import SummariesAsked
 from verdicts.records.tickets import Refused, StageA, read_tickets
@@ -82,7 +83,7 @@ def fake(monkeypatch):
 
 
 def settings(folder: Path, model: Path, **changes: object) -> Path:
-    limits = {"batch": 4, "max_new_tokens": 24, "max_photo_mb": 0.5, "max_photo_megapixels": 1.0}
+    limits = {"batch": 4, "batch_tokens": 0, "max_new_tokens": 24, "max_photo_mb": 0.5, "max_photo_megapixels": 1.0}
     limits |= {"broken": "drop_photo", "max_cut_off": 1.0} | changes
     path = folder / "summarize.yaml"
     path.write_text(
@@ -181,10 +182,25 @@ def test_photos_of_similar_size_stand_together_across_groups(fake, config, photo
 
 def test_batches_hold_every_photo_once_whatever_their_order():
     sizes = {f"{n}.jpg": (64 * (n % 3 + 1), 64) for n in range(10)}
-    batches = cut_batches(sizes, lambda width, height: width * height, 4)
-    assert batches == cut_batches(dict(reversed(sizes.items())), lambda width, height: width * height, 4)
+    limits = load("miniature", "bbu_line").summarize.model_copy(update={"batch": 4, "max_new_tokens": 4096})
+    batches = cut_batches(sizes, lambda width, height: width * height, limits)
+    assert batches == cut_batches(dict(reversed(sizes.items())), lambda width, height: width * height, limits)
     assert sorted(image for batch in batches for image in batch) == sorted(sizes)
     assert [len(batch) for batch in batches] == [4, 4, 2]
+
+
+@pytest.mark.parametrize(
+    ("most", "batches"),
+    [(0, [4, 4, 2]), (65536, [4, 4, 2]), (40960, [2, 2, 3, 3]), (1, [1] * 10)],
+)
+def test_a_batch_of_large_photos_holds_fewer_so_that_its_tokens_stay_within_the_limit(most, batches):
+    # three of 192 x 64 pixels, three of 128, four of 64, a token a pixel here, and answers of 4096 tokens
+    sizes = {f"{n}.jpg": (64 * (n % 3 + 1), 64) for n in range(10)}
+    knobs = {"batch": 4, "batch_tokens": most, "max_new_tokens": 4096}
+    limits = load("miniature", "bbu_line").summarize.model_copy(update=knobs)
+    cut = cut_batches(sizes, lambda width, height: width * height, limits)
+    assert [len(batch) for batch in cut] == batches
+    assert all(not most or len(b) == 1 or len(b) * (sizes[b[0]][0] * 64 + 4096) <= most for b in cut)
 
 
 def huge_png(path: Path, width: int, height: int) -> None:

@@ -54,6 +54,7 @@ _CONSTANTS: list[dict[str, dict[str, Any]]] = [{
     "life_cycle": {"sure_harm": False},
 }, {
     "sft": {"lint": "warn"},
+    "summarize": {"batch_tokens": 0},
 }]  # fmt: skip
 # sections that a tool's file did not have before
 _SECTIONS: dict[str, dict[str, Any]] = {

@@ -259,6 +259,7 @@ class SummarizeSection(Section):
     """Stage A: photos answered together, length of a summary, and what a photo may be."""
 
     batch: Count
+    batch_tokens: Annotated[int, Field(ge=0)]
     max_new_tokens: Count
     max_photo_mb: Annotated[float, Field(gt=0)]
     max_photo_megapixels: Annotated[float, Field(gt=0)]

@@ -95,7 +95,7 @@ class NewPhotos:
             prompts=SummaryPrompts(summary=cfg.prompts.summary), student=cfg.student, summarize=cfg.summarize
         )
         model = self.student.model
-        batches = cut_batches(sizes, model.photo_tokens, cfg.summarize.batch)
+        batches = cut_batches(sizes, model.photo_tokens, cfg.summarize)
         part = PartFile(part_path, settings_digest(told, asked, model), list[PhotoAnswer])
         answers = {saved.image: saved for batch in part.load(reusable(batches)) for saved in batch}
         left = [batch for batch in batches if batch[0] not in answers]

@@ -15,9 +15,9 @@ from pathlib import Path
 from typing import Literal, NamedTuple
 
 from verdicts.base.record import Record
+from verdicts.config.sections import SummarizeSection
 from verdicts.config.tools import SummarizeConfig
 from verdicts.models.fingerprint import checkpoint_hash
-from verdicts.models.threads import cores
 from verdicts.photos.files import NotAPhoto, open_photo
 from verdicts.photos.folders import Intake, PhotoGroup
 from verdicts.photos.intake import Unfit
@@ -25,11 +25,11 @@ from verdicts.records.summaries import SummariesAsked
 from verdicts.records.tickets import Refusal, Refused, StageA
 from verdicts.stage_b.prompts import name_of_messages
 from verdicts.student.answer_text import Mending, as_line
+from verdicts.student.batches import readers
 from verdicts.student.coordinates import has_coordinates
 from verdicts.student.model import Dialogue, PhotoInputs, Student
 
 Messages = Sequence[Mapping[str, str]]  # role and content of each
-READERS = 4  # threads that read photos while the model answers the batch before
 
 
 class PhotoAnswer(Record):
@@ -46,13 +46,23 @@ class PhotoAnswer(Record):
     mended: list[Mending] = []  # noqa: RUF012
 
 
-def cut_batches(sizes: Mapping[str, tuple[int, int]], tokens: Callable[[int, int], int], batch: int) -> list[list[str]]:
-    """Cut photos (path -> width and height) into batches of similar length.
+def cut_batches(
+    sizes: Mapping[str, tuple[int, int]], tokens: Callable[[int, int], int], limits: SummarizeSection
+) -> list[list[str]]:
+    """Cut photos (path -> width and height) into batches of similar length, of ``batch`` and ``batch_tokens`` at most.
 
     The longest come first: what does not fit fails at once.
     """
-    ordered = sorted(sizes, key=lambda image: (-tokens(*sizes[image]), image))
-    return [ordered[start : start + batch] for start in range(0, len(ordered), batch)]
+    out: list[list[str]] = []
+    room = 0
+    for image in sorted(sizes, key=lambda image: (-tokens(*sizes[image]), image)):
+        if not room:  # the first of a batch is its longest
+            longest = tokens(*sizes[image]) + limits.max_new_tokens
+            room = min(limits.batch, max(1, limits.batch_tokens // longest) if limits.batch_tokens else limits.batch)
+            out.append([])
+        out[-1].append(image)
+        room -= 1
+    return out
 
 
 def settings_digest(cfg: SummarizeConfig, asked: Messages, student: Student) -> str:
@@ -130,7 +140,7 @@ def answer_batches(
 
     if not batches:  # all were answered before a kill
         return
-    with ThreadPoolExecutor(min(READERS, cores())) as pool:
+    with ThreadPoolExecutor(readers()) as pool:
         coming = [pool.submit(read, image) for image in batches[0]]
         for batch, following in zip(batches, [*batches[1:], []], strict=True):
             now, coming = coming, [pool.submit(read, image) for image in following]
