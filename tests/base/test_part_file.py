@@ -13,6 +13,18 @@ def test_what_was_appended_is_loaded_in_order(tmp_path):
     assert part.load() == [[["电线", True]], []]
 
 
+def test_each_value_is_found_again_at_its_place(tmp_path):
+    part = PartFile(tmp_path / "part", "inputs")
+    part.load()
+    assert list(part.places()) == []
+    values = [["电线", True], [], "散乱"]
+    for value in values:
+        part.append(value)
+    places = list(part.places())
+    assert [value for _, value in places] == values
+    assert [part.at(place) for place, _ in reversed(places)] == values[::-1]
+
+
 def test_a_line_torn_at_any_byte_is_forgotten_and_overwritten(tmp_path):
     part = PartFile(tmp_path / "part", "inputs")
     part.load()

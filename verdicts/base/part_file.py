@@ -82,6 +82,20 @@ class PartFile:
             with open(self.path, "rb") as file:
                 yield from (self.kind.validate_json(line) for line in islice(file, 1, count + 1))
 
+    def places(self) -> Iterator[tuple[int, Any]]:
+        """Each value with its place, for ``at``; one in memory at a time."""
+        with open(self.path, "rb") as file:
+            place = len(file.readline())
+            while line := file.readline():
+                yield place, self.kind.validate_json(line)
+                place += len(line)
+
+    def at(self, place: int) -> Any:
+        """The value at a place."""
+        with open(self.path, "rb") as file:
+            file.seek(place)
+            return self.kind.validate_json(file.readline())
+
     def append(self, value: Any) -> None:
         """Save one unit, flushed to disk. Raises UserError where the disk refuses."""
         with writing(self.path), open(self.path, "a", encoding="utf-8") as file:

@@ -52,7 +52,8 @@ def is_of_photos(path: Path) -> bool:
 class NewPhotos:
     """Groups of photos, read and looked at. ``summarised`` has the student write their summaries.
 
-    Raises UserError for a bad line, and where there is no group.
+    Of each photo it holds its path and its summary's place in the part file. Tickets are made as they are asked for,
+    until that file is removed. Raises UserError for a bad line, and where there is no group.
     """
 
     def __init__(self, path: Path, student: "VerdictStudent"):
@@ -62,10 +63,21 @@ class NewPhotos:
         if not self.intake.groups:
             raise mistake("no group of photos in it", "put each group's photos into a folder of its own", path=path)
         self.rows, self.student = len(self.intake.groups), student
-        self.tickets: list[NewTicket] = []
+        self._unfit: dict[str, Unfit] = {}
+        self._places: dict[str, int] = {}
+        self._part: PartFile | None = None
 
     def __iter__(self) -> Iterator[NewTicket]:
-        return iter(self.tickets)
+        cfg = self.student.cfg
+        whole = cfg.summarize.broken == "drop_group"
+        for group in self.intake.groups:
+            answers = {image: self._answer(image) for image in group.images if image in self._places}
+            yield as_ticket(group, cfg.mission.name, self._unfit, answers, whole)
+
+    def _answer(self, image: str) -> PhotoAnswer:
+        assert self._part is not None  # it has the places
+        batch: list[PhotoAnswer] = self._part.at(self._places[image])
+        return next(answer for answer in batch if answer.image == image)
 
     @property
     def strays(self) -> list[Refused]:
@@ -89,7 +101,7 @@ class NewPhotos:
         cfg = self.student.cfg
         images = list(dict.fromkeys(image for group in self.intake.groups if not group.unfit for image in group.images))
         with progress("predict: looking", len(images), unit="photos") as bar:
-            sizes, unfit = look_at_all(images, cfg.summarize, bar.update)
+            sizes, self._unfit = look_at_all(images, cfg.summarize, bar.update)
         asked = self.student.prompts.photo_messages("summary")
         told = SummarizeConfig(
             prompts=SummaryPrompts(summary=cfg.prompts.summary), student=cfg.student, summarize=cfg.summarize
@@ -97,15 +109,13 @@ class NewPhotos:
         model = self.student.model
         batches = cut_batches(sizes, model.photo_tokens, cfg.summarize)
         part = PartFile(part_path, settings_digest(told, asked, model), list[PhotoAnswer])
-        answers = {saved.image: saved for batch in part.load(reusable(batches)) for saved in batch}
-        left = [batch for batch in batches if batch[0] not in answers]
-        with progress("predict: summaries", len(sizes), len(answers), "photos") as bar:
+        known = {saved.image for batch in part.load(reusable(batches)) for saved in batch}
+        left = [batch for batch in batches if batch[0] not in known]
+        with progress("predict: summaries", len(sizes), len(known), "photos") as bar:
             for done in answer_batches(model, left, asked, cfg.summarize.max_new_tokens):
                 part.append([answer.model_dump(mode="json") for answer in done])
-                answers |= {answer.image: answer for answer in done}
                 bar.update(len(done))
-        whole = cfg.summarize.broken == "drop_group"
-        self.tickets = [as_ticket(group, cfg.mission.name, unfit, answers, whole) for group in self.intake.groups]
+        self._part, self._places = part, {one.image: place for place, batch in part.places() for one in batch}
         return part
 
 
