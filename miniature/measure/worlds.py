@@ -6,7 +6,8 @@ For each seed, share of flipped labels and share of labels that are fail: 400 ti
 learnt from G0 alone, in memory (verdicts/measure/rehearsal.py). The guidance that results is judged on 400 clean
 held-out tickets. A second run of the same world starts with a planted wrong rule. With --reasons one more learns from
 the same tickets with people's notes on those that they failed (miniature/world/notes.py), and each row says in which
-rounds hidden rules were accepted with and without. Prints a row for each kind of world.
+rounds hidden rules were accepted with and without. Prints a row for each kind of world. With --kind the worlds are
+harder (miniature/world/harder.py): what the loop makes of laws that no rule states, or of rules that change.
 """
 
 import time
@@ -21,6 +22,7 @@ from verdicts.command.cli import run
 
 if TYPE_CHECKING:
     from miniature.world.dataset import World
+    from miniature.world.harder import Draw, Harder
     from verdicts.config.sections import Config, FailFirst, Negative
 
 
@@ -35,22 +37,29 @@ def main(
     held_out: Annotated[int, typer.Option(min=1, help="Clean tickets to judge with.")] = 400,
     planted: Annotated[bool, typer.Option(help="Run each world once more with a planted wrong rule.")] = True,
     reasons: Annotated[bool, typer.Option(help="Learn once more from tickets with people's notes.")] = False,
+    kind: Annotated[
+        str, typer.Option(help="plain, or a harder world: both, unless, count, lax, harsh, drift, missions.")
+    ] = "plain",
     overlay: Annotated[Path | None, typer.Option(help="One more YAML laid over the configuration.")] = None,
     output: Annotated[Path, typer.Option(help="Results (JSON).")] = Path("runs/worlds/results.json"),
     jobs: Annotated[int, typer.Option(min=1, help="Processes.")] = 1,
 ) -> None:
     """Run the worlds and print the table."""
+    from miniature.world.harder import KINDS
+    from verdicts.base.errors import UserError
     from verdicts.base.jsonl import write_json
     from verdicts.config.load import load
     from verdicts.measure.jobs import alone, in_processes
 
+    if kind not in KINDS:
+        raise UserError(f"--kind: unknown kind of world ({kind}); choose one of {', '.join(KINDS)}")
     config = alone(load("miniature", mission, overlay), jobs)
     kinds = [(flip, share) for flip in read_shares(flips) for share in read_shares(fails)]
     rows: list[dict[str, Any]] = []
     for row in in_processes(
         measure,
         [
-            (seed, config, tickets, held_out, flip, share, planted, reasons)
+            (seed, config, tickets, held_out, flip, share, planted, reasons, kind)
             for flip, share in kinds
             for seed in range(1, seeds + 1)
         ],
@@ -58,7 +67,7 @@ def main(
     ):
         rows.append(row)
         print(row_text(row), flush=True)
-        write_json(output, {"mission": mission, "tickets": tickets, "held_out": held_out, "worlds": rows})
+        write_json(output, {"mission": mission, "kind": kind, "tickets": tickets, "held_out": held_out, "worlds": rows})
     for flip, share in kinds:
         print(table_row([row for row in rows if (row["flip"], row["fails"]) == (flip, share)]))
 
@@ -80,12 +89,17 @@ def row_text(row: dict[str, Any]) -> str:
     return (
         f"seed {row['seed']}, {row['flip']:.0%} flipped, {row['fail_labels']:.0%} fail ({row['status']}, "
         f"{row['epochs']} epochs): found {row['found']} of {len(row['hidden'])}, "
-        f"wrong {len(row['wrong'])}; clean: FRR {row['frr']['k']}/{row['frr']['n']}, false block "
+        f"wrong {len(row['wrong'])}{law_text(row)}; clean: FRR {row['frr']['k']}/{row['frr']['n']}, false block "
         f"{row['false_block']['k']}/{row['false_block']['n']}, "
         f"label match {row['label_match']['rate']:.1%}; review holds {row['review_recall']:.0%} of the flipped; "
         f"planted rule {gone}; {row['seconds']:.0f} s"
         + (f"\n  {path_text('without', row)}\n  {path_text('with', row)}" if row["with_reasons"] else "")
     )
+
+
+def law_text(row: dict[str, Any]) -> str:
+    """What a harder world is about."""
+    return f", of the law ({row['law']}) held {', '.join(row['parts_held']) or 'nothing'}" if row["law"] else ""
 
 
 def path_text(name: str, row: dict[str, Any]) -> str:
@@ -120,10 +134,12 @@ def table_row(rows: list[dict[str, Any]]) -> str:
 
 
 def measure(
-    seed: int, config: "Config", tickets: int, held_out: int, flip: float, fails: float, planted: bool, reasons: bool
-) -> dict[str, Any]:
+    seed: int, config: "Config", tickets: int, held_out: int, flip: float, fails: float, planted: bool, reasons: bool,
+    kind: str = "plain",
+) -> dict[str, Any]:  # fmt: skip
     """One world: learn, judge on clean tickets, then once more with people's notes, and with a planted wrong rule."""
     from miniature.world import dataset as worlds
+    from miniature.world.harder import harder
     from miniature.world.notes import with_notes
     from verdicts.engines import open_engine
     from verdicts.measure.rehearsal import Recall, judge, rates_of, rehearse
@@ -131,14 +147,18 @@ def measure(
     from verdicts.review.unsupported import is_unsupported
 
     started = time.monotonic()
-    world = worlds.sample_world(seed, config.mission.slug)
-    config = config.model_copy(update={"fail_first": guard_of(world, config.fail_first)})
-    labelled = balanced_tickets(world, tickets, seed, flip, fails)
+    plain = worlds.sample_world(seed, config.mission.slug)
+    config = config.model_copy(update={"fail_first": guard_of(plain, config.fail_first)})
+    hard = harder(kind, plain, seed)
+    world = hard.world
+    labelled = balanced_tickets(world, tickets, seed, flip, fails, hard.learn)
     rows, clean = (
         [StageA.model_validate(row) for row in worlds.stage_a_rows(world, of)]
-        for of in (labelled, balanced_tickets(world, held_out, seed + 1000, 0.0, fails))
+        for of in (labelled, balanced_tickets(world, held_out, seed + 1000, 0.0, fails, hard.judge))
     )
     engine = Recall(open_engine(config.engine))
+    if hard.before:
+        config = begun_with(config, rehearse(config, engine, tickets_before(hard, tickets, seed, flip, fails)).rules)
     done = rehearse(config, engine, rows)
     path = path_of(done, dict(engine.asked), world)
     noted = None
@@ -154,10 +174,10 @@ def measure(
         for candidates, selection in judge(config, engine, done.guidance, rows)
         if selection and is_unsupported(candidates)
     }
-    begun_wrong = config.model_copy(
-        update={"mission": config.mission.model_copy(update={"rules": [wrong_rule(seed, worlds, world)]})}
-    )
-    gone = gone_after(rehearse(begun_wrong, engine, rows), -(-len(rows) // config.window.tickets)) if planted else None
+    gone = None
+    if planted:
+        begun_wrong = begun_with(config, [wrong_rule(seed, worlds, world)])
+        gone = gone_after(rehearse(begun_wrong, engine, rows), -(-len(rows) // config.window.tickets))
     engine.close()
     return {
         "seed": seed, "flip": flip, "fails": fails,
@@ -165,13 +185,29 @@ def measure(
         "hidden": [rule.text() for rule in world.hidden], "rules": done.rules, "status": done.status.status,
         "epochs": done.status.epochs,
         "found": sum(rule in found for rule in world.hidden),
-        "wrong": [text for text in done.rules if worlds.parse_rule(text) not in world.hidden],
+        "kind": kind, "law": hard.law,
+        "parts_held": [text for text in done.rules if worlds.parse_rule(text) in hard.parts],
+        "wrong": [text for text in done.rules if worlds.parse_rule(text) not in (*world.hidden, *hard.parts)],
         **{name: rate.model_dump() for name, rate in rates._asdict().items()},
         "review_recall": len(flipped & queued) / max(1, len(flipped)),
         "review_precision": len(flipped & queued) / max(1, len(queued)),
         "planted": planted, "planted_gone_after": gone, "asked": path["asked"],
         "without_reasons": path, "with_reasons": noted, "seconds": round(time.monotonic() - started, 1),
     }  # fmt: skip
+
+
+def begun_with(config: "Config", rules: list[str]) -> "Config":
+    """The same configuration for a loop that begins with some rules."""
+    return config.model_copy(update={"mission": config.mission.model_copy(update={"rules": rules})})
+
+
+def tickets_before(hard: "Harder", count: int, seed: int, flip: float, fails: float) -> list[Any]:
+    """The tickets from which was learnt before the world changed."""
+    from miniature.world.dataset import stage_a_rows
+    from verdicts.records.tickets import StageA
+
+    drawn = balanced_tickets(hard.before, count, seed + 500, flip, fails)
+    return [StageA.model_validate(row) for row in stage_a_rows(hard.world, drawn)]
 
 
 def guard_of(world: "World", guard: "FailFirst") -> "FailFirst":
@@ -193,7 +229,8 @@ def guard_of(world: "World", guard: "FailFirst") -> "FailFirst":
 def path_of(done: Any, asked: dict[str, int], world: Any) -> dict[str, Any]:
     """How a loop came to its rules.
 
-    ``found_in``: the rounds in which the hidden rules of its end were last accepted; ``calls_to_find``: reflection
+    ``found_in``: the rounds in which the hidden rules of its end were last accepted, 0 for one that it began with;
+    ``calls_to_find``: reflection
     calls up to the last of these; ``asked``: questions to the model until the loop ended.
     """
     from miniature.world import dataset as worlds
@@ -205,7 +242,7 @@ def path_of(done: Any, asked: dict[str, int], world: Any) -> dict[str, Any]:
         for record in records
         for applied in record.applied
     }
-    found_in = sorted(accepted[rule] for rule in world.hidden if rule in ends)
+    found_in = sorted(accepted.get(rule, 0) for rule in world.hidden if rule in ends)
     last = done.reflections[: found_in[-1]] if found_in else []
     return {
         "found": len(found_in), "found_in": found_in, "wrong": len(done.rules) - len(found_in),
@@ -213,20 +250,22 @@ def path_of(done: Any, asked: dict[str, int], world: Any) -> dict[str, Any]:
     }  # fmt: skip
 
 
-def balanced_tickets(world: Any, count: int, seed: int, flip: float, fails: float) -> list:
+def balanced_tickets(world: Any, count: int, seed: int, flip: float, fails: float, draw: "Draw | None" = None) -> list:
     """``count`` tickets, of which a share ``fails`` is labelled fail (0: as they come), but for what flips.
 
-    Tickets are chosen by their right verdict, never by their label. To choose by label would take more of the flipped
-    ones than ``flip`` wherever a label is rarer in the world than in ``fails``.
+    ``draw``: how they are drawn; None: draw_tickets. Tickets are chosen by their right verdict, never by their label.
+    To choose by label would take more of the flipped ones than ``flip`` wherever a label is rarer in the world than in
+    ``fails``.
     """
-    from miniature.world import dataset as worlds
+    from miniature.world.dataset import draw_tickets
 
+    draw = draw or draw_tickets
     if not fails:
-        return worlds.draw_tickets(world, count, seed, flip)
+        return draw(world, count, seed, flip)
     right_fails = round(count * (fails - flip) / (1 - 2 * flip))
     left = {"fail": right_fails, "pass": count - right_fails}
     chosen = []
-    for row in worlds.draw_tickets(world, 6 * count, seed, flip):
+    for row in draw(world, 6 * count, seed, flip):
         if left[row.clean] > 0:
             left[row.clean] -= 1
             chosen.append(row)

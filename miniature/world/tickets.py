@@ -5,6 +5,8 @@ and worded by ``vocabulary``. The facts returned are those of the words written,
 """
 
 from dataclasses import dataclass
+from functools import reduce
+from operator import or_
 from random import Random
 from typing import NamedTuple
 
@@ -85,10 +87,11 @@ def base_profile(mission: SyntheticMission, real: bool = False) -> Profile:
 
 
 class SyntheticTicket(NamedTuple):
-    """Photo summaries in order, and what they state."""
+    """Photo summaries in order, and what they state: all together, and each (its condition bits)."""
 
     summaries: tuple[str, ...]
     facts: Facts
+    seen: tuple[int, ...] = ()
 
     @property
     def per_image(self) -> dict[str, str]:
@@ -151,7 +154,7 @@ class _Draft:
             self.photos[self.rng.choice(places)].append(make(self.rng, *args, **flags))
 
     def finish(self) -> SyntheticTicket:
-        rng, texts, bits = self.rng, [], 0
+        rng, texts, seen = self.rng, [], []
         for index, segments in enumerate(self.photos):
             if self.scenes[index] == "irrelevant":
                 segments.append(("无关图片", BIT["无关图片"]))
@@ -160,10 +163,9 @@ class _Draft:
                 segments.extend(
                     rng.sample(other, min(len(other), 3)) if other and rng.random() < 0.7 else [label(rng, "other")]
                 )
-            for _, said in segments:
-                bits |= said
+            seen.append(reduce(or_, (said for _, said in segments), 0))
             texts.append(_photo_text(rng, [text for text, _ in segments]))
-        return SyntheticTicket(tuple(texts), Facts.of(bits, len(texts)))
+        return SyntheticTicket(tuple(texts), Facts.of(reduce(or_, seen, 0), len(texts)), tuple(seen))
 
 
 def _photo_text(rng: Random, segments: list[str]) -> str:

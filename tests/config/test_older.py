@@ -71,6 +71,15 @@ def test_a_section_from_before_people_s_reasons_is_read_with_the_knobs_of_its_ti
     assert is_older_form(tmp_path / "old.yaml", (tmp_path / "new.yaml").read_text(encoding="utf-8"))
 
 
+def test_a_run_from_before_more_draws_and_sure_harm_goes_on_as_it_did_whatever_is_shipped(tmp_path):
+    """Its rules left for harm by what was counted, and its errors were shown once, whatever proposals explained."""
+    told = section("reflect")
+    del told["reflect"]["draws"], told["reflect"]["trial"]["explains"], told["life_cycle"]["sure_harm"]
+    old = read_section(written(tmp_path / "old.yaml", told), ReflectConfig)
+    assert (old.reflect.draws, old.reflect.trial.explains, old.life_cycle.sure_harm) == (1, 0, False)
+    assert load("miniature", "bbu_line", configs=CONFIGS).life_cycle.sure_harm
+
+
 @pytest.mark.parametrize(
     ("tool", "model", "knob"),
     [("reflect", ReflectConfig, ("trial", "harm")), ("reflect", ReflectConfig, ("words", "photos"))],
