@@ -50,6 +50,19 @@ $(JUDGED)/before.json: $(R)/config/evaluate.yaml $(R)/guidance.json $(PROMPTS_B)
 $(JUDGED)/after.json: $(R)/config/evaluate.yaml $(R)/guidance.json $(PROMPTS_B) $(TAUGHT)
 	@$(ASK) --student $(dir $(TAUGHT))merged
 
+# -- what teacher and student do on changed held-out tickets
+TEST = $(call TOOL,behaviour) --config $< --tickets $(call held,stage_a) --guidance $(R)/guidance.json --output $@
+TESTED_FROM := $(R)/config/behaviour.yaml $(R)/guidance.json $(PROMPTS_B)
+TESTED := $(foreach who,teacher before after,$(JUDGED)/behaviour-$(who)/behaviour.json)
+$(JUDGED)/behaviour-teacher/behaviour.json: $(TESTED_FROM)
+	@$(TEST) --teacher
+$(JUDGED)/behaviour-before/behaviour.json: $(TESTED_FROM)
+	@$(TEST)
+$(JUDGED)/behaviour-after/behaviour.json: $(TESTED_FROM) $(TAUGHT)
+	@$(TEST) --student $(dir $(TAUGHT))merged
+.PHONY: behaviour
+behaviour: $(TESTED) ## 4.7 test teacher and student on changed HELD_OUT tickets: what must not move a verdict
+
 .PHONY: summarize fuse lint-corpus sft evaluate gate
 summarize: $(SUMMARIES) ## 2.1 turn PHOTOS (else data/<mission>/) into Stage-A tickets
 fuse: $(FUSED) ## 4.3 mix the corpora and the student's old tasks into data/fused/<FUSION>.{train,val}.jsonl
@@ -58,7 +71,8 @@ lint-corpus: $(FUSED) ## 4.3 look through what the student is to learn: leaks, c
 sft: $(TAUGHT) ## 4.4 teach the student the mix; several GPUs: LAUNCH='.venv/bin/accelerate launch --multi_gpu'
 evaluate: $(JUDGED)/before.json $(JUDGED)/after.json ## 4.5 ask the student HELD_OUT questions before and after
 GATE = $(call TOOL,gate) --config $(R)/config/gate.yaml --before $(JUDGED)/before.json --after $(JUDGED)/after.json \
-  --student $(dir $(TAUGHT))merged --questions $(QUESTIONS) --output $(JUDGED)/gate.json
+  --student $(dir $(TAUGHT))merged --questions $(QUESTIONS) --output $(JUDGED)/gate.json \
+  --behaviour $(JUDGED)/behaviour-after/behaviour.json
 gate: evaluate ## 4.6 say whether the student may ship; fails where it may not
 	@$(GATE)
 

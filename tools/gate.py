@@ -7,6 +7,7 @@
 In:  two evaluations of the same questions (evaluate), their answers files beside them. Every score is made again from
      what the students said. --student: the folder that is to ship; --questions: the held-out questions
      (tools.questions), or its first digits. An evaluation of another student or of other questions is not judged.
+     --behaviour: what the student does on changed tickets (behaviour), where gate.max_behaviour sets a limit.
 Out: a table on stdout, and gate.json: passed, reasons, remarks, both evaluations, exact McNemar, differences
      with intervals.
 
@@ -33,6 +34,9 @@ def main(
     student: Annotated[
         Path | None, typer.Option(help="Checkpoint folder that is to ship: after has to be about it.")
     ] = None,
+    behaviour: Annotated[
+        Path | None, typer.Option(help="behaviour-after/behaviour.json: read where gate.max_behaviour sets a limit.")
+    ] = None,
     questions: Annotated[
         str | None,
         typer.Option(help="Digest of the held-out questions, or its first digits: both have to be about them."),
@@ -45,6 +49,7 @@ def main(
     from verdicts.evaluation.gate import judge_student
     from verdicts.evaluation.pairs import (
         pair_answers,
+        read_behaviour,
         read_evaluation,
         refuse_edited,
         refuse_other_questions,
@@ -60,7 +65,9 @@ def main(
             refuse_other_questions(evaluation, path, questions)
     if student:
         refuse_other_student(new[0], after, student)
-    found = judge_student(old[0], new[0], pairs, cfg.gate)
+    limited = behaviour if cfg.gate.max_behaviour is not None else None
+    acts = read_behaviour(limited, new[0]) if limited else None
+    found = judge_student(old[0], new[0], pairs, cfg.gate, acts)
     write_text_if_changed(output, json_text(found))  # asked again it says the same, and the report stays up to date
     print(plain_lines(table(found)))
     for reason in found.reasons:

@@ -37,9 +37,18 @@ if TYPE_CHECKING:
 
 # they can do without tickets, and a knob of theirs touches no round
 STUDENT_TOOLS = (
-    "summarize", "lint_corpus", "sft", "evaluate", "gate", "predict", "export", "served", "export_gate",
+    "summarize", "lint_corpus", "sft", "evaluate", "behaviour", "gate", "predict", "export", "served", "export_gate",
 )  # fmt: skip
-LEARNERS = {"fuse", "lint-corpus", "sft", "evaluate", "gate", "export", "export-gate"}  # goals that need a corpus
+LEARNERS = {
+    "fuse",
+    "lint-corpus",
+    "sft",
+    "evaluate",
+    "behaviour",
+    "gate",
+    "export",
+    "export-gate",
+}  # goals that need a corpus
 
 
 def main(
@@ -393,7 +402,7 @@ def environment(
         given["FUSED_FROM"] = " ".join(fresh.sources())
         for sentence in fresh.outdated_imports():
             complain(f"prepare: {sentence}")
-    if goals & {"evaluate", "gate", "export-gate"}:
+    if goals & {"evaluate", "behaviour", "gate", "export-gate"}:
         given["QUESTIONS"] = questions_of(Path(held_out or "data/held_out"), run_dir.name)
     if taken and not goals & {"summarize"}:
         fresh.refuse_old_summaries(Path(taken[0]))

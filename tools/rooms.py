@@ -24,7 +24,7 @@ FLOORS = [
     ["student", "rounds"],
     ["corpus", "guidance"],
     ["sft", "evaluation", "measure", "importing", "prediction", "capacity"],
-    ["export"],
+    ["export", "behaviour"],
     ["runs", "serving"],
     ["report", "tracking", "lint"],
     ["cards"],

@@ -178,7 +178,7 @@ WRITING = {
     "collect": "output_dir", "aggregate_review": "output_dir", "distill": "output_dir", "review_apply": "run_dir",
     "evaluate": "output", "gate": "output", "summarize": "output", "fuse": "config", "sft": "output_dir",
     "baseline": "output_dir", "import_data": "output_dir", "predict": "output",
-    "export": "output_dir", "export_gate": "output", "lint_corpus": "output",
+    "export": "output_dir", "export_gate": "output", "lint_corpus": "output", "behaviour": "output",
 }  # fmt: skip
 
 

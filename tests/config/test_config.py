@@ -243,7 +243,7 @@ def test_a_prompt_of_one_kind_leaves_the_section_files_of_other_tools_as_they_ar
         after = load("miniature", "bbu_line", overlay)
         return [tool for tool in SECTION_FILES if section_text(before, tool) != section_text(after, tool)]
 
-    assert tools_told("stage_b") == ["rollout", "reflect", "distill", "evaluate", "predict", "served"]
+    assert tools_told("stage_b") == ["rollout", "reflect", "distill", "evaluate", "behaviour", "predict", "served"]
     assert tools_told("reflect") == ["reflect"]
     assert tools_told("summary") == ["summarize", "predict"]
     assert tools_told("dense") == []

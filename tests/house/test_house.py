@@ -32,6 +32,7 @@ TESTED_IN = {
     "base/text_files": "base/test_readers",
     "command/stopping": "command/test_signals",
     "command/supervising": "command/test_signals",
+    "behaviour/changes": "behaviour/test_behaviour",
     "corpus/index": "corpus/test_fuse",
     "engines/llama/drawing": "engines/test_schedule",
     "engines/openai/endpoint": "engines/test_openai_bad_servers",

@@ -405,6 +405,19 @@ def test_the_student_is_compared_with_the_gates_verdict(judged):
     )
 
 
+def test_what_teacher_and_student_do_on_changed_tickets_stands_beside_each_other(judged):
+    kinds = {"paraphrase": {"test": "invariance", "failed": wilson(3, 20).model_dump(), "left_out": {}}}
+    told = {"asked": {"folder": "x", "sha256": ""}, "mission": MISSION, "guidance_step": 2, "guidance": "",
+            "questions": "", "tickets": 20, "settings": {}}  # fmt: skip
+    assert "behaviour" not in Page(report(judged)).rows
+    for who, failed in (("teacher", 3), ("after", 1)):
+        kinds["paraphrase"]["failed"] = wilson(failed, 20).model_dump()
+        write_json(judged.folder / f"evaluation/behaviour-{who}/behaviour.json", told | {"kinds": kinds})
+    page = Page(report(judged))
+    row = ["another word for the same: same verdict", "15.0% 3/20 5.2%–36.0%", "5.0% 1/20 0.9%–23.6%"]
+    assert page.rows["behaviour"] == [row]
+
+
 def interval(change: dict) -> str:
     low, high = (f"{100 * change[end]:+.1f}".replace("-", "−") for end in ("low", "high"))
     return f"[{low}, {high}]"

@@ -55,6 +55,7 @@ _CONSTANTS: list[dict[str, dict[str, Any]]] = [{
 }, {
     "sft": {"lint": "warn"},
     "summarize": {"batch_tokens": 0},
+    "gate": {"max_behaviour": None},
 }]  # fmt: skip
 # sections that a tool's file did not have before
 _SECTIONS: dict[str, dict[str, Any]] = {

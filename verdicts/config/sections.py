@@ -365,7 +365,18 @@ class GateSection(Section):
     max_false_block: Share
     min_format: Share
     max_retention_loss: Share
+    max_behaviour: Share | None
     resamples: Count
+    seed: int
+
+
+class BehaviourSection(Section):
+    """How held-out tickets are changed to test what a model does (docs/behaviour.md)."""
+
+    tickets: Count
+    tolerance: Share
+    brands: Annotated[list[str], Field(min_length=2)]
+    photo_words: list[str]
     seed: int
 
 
@@ -456,6 +467,7 @@ class Config(Section):
     sft: SftSection
     evaluate: EvaluateSection
     gate: GateSection
+    behaviour: BehaviourSection
     export: ExportSection
     llama_server: LlamaServerSection
     predict: PredictSection

@@ -17,6 +17,7 @@ from verdicts.config.load import read_yaml
 from verdicts.config.older import with_constants_of_before
 from verdicts.config.prompts import LearningPrompts, PredictPrompts, StageBPrompts, SummaryPrompts, own_packs
 from verdicts.config.sections import (
+    BehaviourSection,
     Compat,
     Config,
     DistillSection,
@@ -207,6 +208,19 @@ class GateConfig(Section):
     gate: GateSection
 
 
+class BehaviourConfig(Section):
+    """Section file of behaviour: which tickets, how they are asked about, the words of a waiver."""
+
+    mission: Mission
+    engine: EngineConfig
+    prompts: StageBPrompts
+    tickets: TicketsSection
+    fail_first: FailFirst
+    student: StudentSection
+    lint: LintSection
+    behaviour: BehaviourSection
+
+
 class ExportConfig(Section):
     """Section file of export."""
 
@@ -242,6 +256,7 @@ SECTION_FILES: dict[str, type[Section]] = {
     "sft": SftConfig,
     "evaluate": EvaluateConfig,
     "gate": GateConfig,
+    "behaviour": BehaviourConfig,
     "predict": PredictConfig,
     "export": ExportConfig,
     "served": ServedConfig,

@@ -9,7 +9,7 @@ from verdicts.config.sections import GateSection
 from verdicts.evaluation.gate_words import gate_sentence
 from verdicts.evaluation.pairs import Pairs
 from verdicts.evaluation.scores import METRICS, Metric, value_of
-from verdicts.records.evaluation import ChatScores, Difference, Evaluation, GateRecord, McNemar
+from verdicts.records.evaluation import Behaviour, ChatScores, Difference, Evaluation, GateRecord, McNemar
 from verdicts.records.tickets import Verdict
 from verdicts.stats.paired import Parts, change_of, mcnemar_exact
 from verdicts.stats.rates import Rate, needed, stands, wilson
@@ -18,14 +18,17 @@ RETAINED = {metric.name: metric for metric in METRICS if metric.retained}
 UNKNOWN = {"false_block": "no passed ticket has a verdict"}  # why a rate has no tickets to count
 
 
-def judge_student(before: Evaluation, after: Evaluation, pairs: Pairs, limits: GateSection) -> GateRecord:
-    """All differences, and the reasons why the student may not ship."""
+def judge_student(
+    before: Evaluation, after: Evaluation, pairs: Pairs, limits: GateSection, behaviour: Behaviour | None = None
+) -> GateRecord:
+    """All differences, and the reasons why the student may not ship. ``behaviour``: of the taught student."""
     changes = {metric.name: change_in(metric, before, after, pairs, limits) for metric in METRICS}
     retention = {name: changes.pop(name) for name in RETAINED}
     found = [
         *limit_reasons(before, after, limits),
         *retention_reasons(retention, limits.max_retention_loss),
         *unknown_tasks(retention),
+        *(behaviour_reasons(behaviour, limits.max_behaviour) if behaviour else []),
     ]
     return GateRecord(
         passed=not found,
@@ -89,6 +92,21 @@ def limit_reasons(before: Evaluation, after: Evaluation, limits: GateSection) ->
         elif share > limit:
             said = {"rate": f"{share:.2%}", "limit": f"{limit:.2%}"}
             reasons.append(gate_sentence("above", metric=metric.brief, **said))
+    return reasons
+
+
+def behaviour_reasons(behaviour: Behaviour, limit: float | None) -> list[str]:
+    """Which kinds of behavioural tests fail too often, and which no ticket fits."""
+    reasons = []
+    for name, kind in behaviour.kinds.items():
+        found = kind.failed
+        if limit is None:
+            continue
+        if found.rate is None:
+            reasons.append(gate_sentence("behaviour_unknown", kind=name))
+        elif found.rate > limit:
+            said = {"k": found.k, "n": found.n, "rate": f"{found.rate:.2%}", "limit": f"{limit:.2%}"}
+            reasons.append(gate_sentence("behaviour", kind=name, **said))
     return reasons
 
 

@@ -60,6 +60,14 @@ SENTENCES: dict[str, tuple[str, str]] = {
         "raise evaluate.max_new_tokens_dense",
         "{when}{n} 个{task}回答中有 {k} 个被截断，未写出的内容计为未找到；请调大 evaluate.max_new_tokens_dense",
     ),
+    "behaviour": (
+        "behaviour {kind}: {k} of {n} changed tickets fail ({rate}), the limit is {limit}",
+        "行为测试 {kind}：{n} 个改动工单中 {k} 个未通过（{rate}），上限 {limit}",
+    ),
+    "behaviour_unknown": (
+        "behaviour {kind}: no held-out ticket can be changed so",
+        "行为测试 {kind}：没有留出工单可作此改动",
+    ),
     "old_version": (
         "an older version made these evaluations: they do not say from which files and which base",
         "这些评测由旧版本生成：未记录所用文件与基础模型",

@@ -12,7 +12,7 @@ from verdicts.base.record import Record
 from verdicts.evaluation.questions import Question
 from verdicts.evaluation.scores import answers_path, score, tally
 from verdicts.models.fingerprint import checkpoint_hash
-from verdicts.records.evaluation import Evaluation, ScoredAnswer
+from verdicts.records.evaluation import Behaviour, Evaluation, ScoredAnswer
 
 Pairs = Sequence[tuple[ScoredAnswer, ScoredAnswer]]  # of each question the answer before and after
 
@@ -57,6 +57,23 @@ def refuse_edited(path: Path) -> None:
             raise mistake(
                 f"not what its text gives ({getattr(right, wrong)})", again, path=beside, line=line, field=wrong
             )
+
+
+def read_behaviour(path: Path, after: Evaluation) -> Behaviour:
+    """What the taught student does on changed tickets.
+
+    Raises UserError where that is of another student or guidance.
+    """
+    found = read_json(path, Behaviour)
+    for name, of, wanted in (
+        ("asked", found.asked.sha256, after.student.sha256),
+        ("guidance_step", found.guidance_step, after.guidance_step),
+    ):
+        if of != wanted:
+            raise mistake(
+                f"is of another ({of}) than the evaluation ({wanted})", "run make behaviour", path=path, field=name
+            )
+    return found
 
 
 def refuse_other_student(after: Evaluation, path: Path, student: Path) -> None:

@@ -23,13 +23,17 @@ class PhotoFiles:
 
     def find(self, ticket: StageA, name: str) -> Path | None:
         """A photo's file; None where it is not there, or where nobody can tell which one is meant."""
+        return self.find_of(ticket.group_id, name)
+
+    def find_of(self, group: str, name: str) -> Path | None:
+        """The same by a ticket's group."""
         if self.folder is None:
             return None
-        for direct in (Path(name), self.folder / name, self.folder / ticket.group_id / name):
+        for direct in (Path(name), self.folder / name, self.folder / group / name):
             if direct.is_file():
                 return direct
         found = self._named(Path(name).name)
-        found = [path for path in found if path.parent.name == ticket.group_id] or found
+        found = [path for path in found if path.parent.name == group] or found
         return found[0] if len(found) == 1 else None
 
     def content(self, ticket: StageA, name: str) -> str | None:

@@ -7,6 +7,7 @@ from typing import Any
 from verdicts.base.digests import digest_of_path
 from verdicts.base.jsonl import decode_json, stream_lines
 from verdicts.evaluation.question_files import KINDS
+from verdicts.intake.photo_files import PhotoFiles
 from verdicts.lint.findings import Findings
 from verdicts.lint.rows import LintRow
 from verdicts.lint.shown import Shown
@@ -21,6 +22,7 @@ class HeldOut:
         self.files = (
             sorted(path for kind in KINDS for path in folder.glob(f"*{kind}.jsonl")) if folder and there else []
         )
+        self._files = PhotoFiles(folder)
         self._groups: dict[str, str] = {}
         self._tickets: dict[bytes, str] = {}
         self._photos: dict[str, str] = {}
@@ -30,15 +32,16 @@ class HeldOut:
                 self._take(path, place, row)
 
     def _take(self, path: Path, place: str, row: dict[str, Any]) -> None:
-        if isinstance(group := row.get("group_id"), str) and group:
+        group = row.get("group_id")
+        if isinstance(group, str) and group:
             self._groups.setdefault(group, place)
         summaries = row.get("per_image")
         if isinstance(summaries, dict) and (key := Shown.of_summaries([*map(str, summaries.values())]).key()):
             self._tickets.setdefault(key, place)
         images = row.get("images")
         for name in images if isinstance(images, list) else ():
-            photo = path.parent / str(name)
-            if photo.is_file():
+            photo = self._files.find_of(str(group), str(name))
+            if photo:
                 self._sizes.add(photo.stat().st_size)
                 self._photos.setdefault(digest_of_path(photo), f"{name} ({place})")
             else:

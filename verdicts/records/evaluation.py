@@ -1,6 +1,6 @@
 """What a student scored on held-out questions, and what the gate says of it: evaluation/*/."""
 
-from typing import Annotated, Literal
+from typing import Annotated, Any, Literal
 
 from pydantic import Field
 
@@ -194,3 +194,42 @@ class GateRecord(Record):
     mcnemar: dict[str, McNemar]
     chat: dict[str, Difference]
     retention: dict[str, Difference]
+
+
+class BehaviourResult(Record):
+    """One kind of behavioural test (docs/behaviour.md).
+
+    ``failed``: changed tickets on which the model does what it must not. ``left_out``: tickets that the change does not
+    fit, by reason word.
+    """
+
+    test: Literal["minimum", "invariance", "direction"]
+    failed: Rate
+    left_out: dict[str, int]
+
+
+class Behaviour(Record):
+    """behaviour.json: what a model does on changed held-out tickets. ``tickets``: the first ones, unchanged."""
+
+    asked: Named
+    mission: str
+    guidance_step: int
+    guidance: str
+    questions: str
+    tickets: int
+    settings: dict[str, Any]
+    kinds: dict[str, BehaviourResult]
+
+
+class BehaviourFailure(Record):
+    """A changed ticket that a model failed on. ``p_fail``, ``before_p_fail``: of both verdicts together."""
+
+    kind: str
+    ticket_key: str
+    changed: str
+    before: Verdict
+    after: Verdict
+    before_p_fail: float
+    p_fail: float
+    per_image: dict[str, str]
+    changed_per_image: dict[str, str]

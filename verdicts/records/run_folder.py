@@ -13,7 +13,7 @@ from verdicts.base.jsonl import Placed, RowT, stream_good, stream_placed
 from verdicts.base.run_version import RunVersion
 from verdicts.records.baseline import Baseline, BaselineCase
 from verdicts.records.corpus import AuditDecision, AuditRow, ChatRow, CorpusLint, DroppedRow, SftRow
-from verdicts.records.evaluation import Evaluation, GateRecord, ScoredAnswer
+from verdicts.records.evaluation import Behaviour, BehaviourFailure, Evaluation, GateRecord, ScoredAnswer
 from verdicts.records.filtered import DroppedTicket, MarkedTicket
 from verdicts.records.guidance import GuidanceFile
 from verdicts.records.predictions import Prediction, PredictionsAsked
@@ -79,6 +79,8 @@ RUN_FILES: dict[str, type[BaseModel]] = {
     "evaluation/*/tickets.refused.jsonl": RefusedTicket,
     "evaluation/*/tickets.aside.jsonl": TicketAside,
     "evaluation/*/gate.json": GateRecord,
+    "evaluation/*/behaviour-*/behaviour.json": Behaviour,
+    "evaluation/*/behaviour-*/behaviour.failures.jsonl": BehaviourFailure,
     # the same student on llama.cpp, a folder for each way of storing it
     "evaluation/*/export-*/after.json": Evaluation,
     "evaluation/*/export-*/after.answers.jsonl": ScoredAnswer,
@@ -98,6 +100,7 @@ MAY_BE_EMPTY = {
     "tickets.marked.jsonl",
     "selections.jsonl",
     "failure_malformed.jsonl",
+    "behaviour.failures.jsonl",
     "false_releases.jsonl",
     "false_blocks.jsonl",
     "need_review_queue.jsonl",

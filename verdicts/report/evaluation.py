@@ -3,13 +3,14 @@
 There is a folder for each student and its questions.
 """
 
-from dataclasses import dataclass, replace
+from collections.abc import Mapping
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 from verdicts.base.jsonl import read_json
 from verdicts.evaluation.counts import COUNTS, SideCount
 from verdicts.evaluation.scores import METRICS
-from verdicts.records.evaluation import Difference, Evaluation, F1Record, GateRecord, McNemar
+from verdicts.records.evaluation import Behaviour, Difference, Evaluation, F1Record, GateRecord, McNemar
 from verdicts.stats.rates import Rate
 
 
@@ -33,6 +34,7 @@ class StudentResult:
     """What the page shows of one pair of student and questions. ``gate`` None: it has not spoken on these evaluations.
 
     ``name``: its folder below evaluation/, "" in a run of an older version. ``pairs``: all of the run, with this one.
+    ``behaviour``: what teacher, before and after do on changed tickets, as far as that was tested.
     """
 
     name: str
@@ -40,6 +42,7 @@ class StudentResult:
     after: Evaluation | None
     gate: GateRecord | None
     pairs: "tuple[StudentResult, ...]" = ()
+    behaviour: Mapping[str, Behaviour] = field(default_factory=dict)
 
     @property
     def asked(self) -> Evaluation:
@@ -95,7 +98,13 @@ def read_student(run_dir: Path) -> StudentResult | None:
         return None
     own = set(run_dir.resolve().parts[-2:]) | {"-".join(run_dir.resolve().parts[-2:])}
     shown = max(enumerate(pairs), key=lambda pair: (_is_of(own, pair[1]), pair[1].gate is not None, pair[0]))[1]
-    return replace(shown, pairs=tuple(pairs))
+    return replace(shown, pairs=tuple(pairs), behaviour=read_behaviours(folder / shown.name))
+
+
+def read_behaviours(folder: Path) -> dict[str, Behaviour]:
+    """The behavioural tests of a folder, by who was tested."""
+    paths = {who: folder / f"behaviour-{who}" / "behaviour.json" for who in ("teacher", "before", "after")}
+    return {who: read_json(path, Behaviour) for who, path in paths.items() if path.exists()}
 
 
 def _is_of(names: set[str], pair: StudentResult) -> bool:
