@@ -110,9 +110,20 @@ def test_a_batch_beyond_the_memory_is_halved_aloud_and_none_as_large_is_tried_ag
     assert max(asked[before:]) <= 2 and capsys.readouterr().err == ""
 
 
-def test_one_row_that_does_not_fit_is_an_error_and_so_is_a_batch_that_is_watched(student, photos, monkeypatch):
-    short_of_memory(student, 0, monkeypatch)
+def test_each_half_is_watched_by_itself(student, photos, monkeypatch):
+    short_of_memory(student, 1, monkeypatch)
     rows = [student.encode(Dialogue(ASKED, [path]), generate=True) for path in photos[:2]]
-    for given, watch in ((rows[:1], None), (rows, lambda ids, scores: scores)):
-        with pytest.raises(UserError, match=r"GPU memory is too small .* lower the batch"):
-            student.answer_encoded(given, 4, watch)
+    shown = {}
+
+    def watch(batch):
+        return lambda ids, scores: shown.setdefault(tuple(map(id, batch)), []).append(ids.shape) or scores
+
+    student.answer_encoded(rows, 2, watch)
+    assert shown == {(id(row),): [(1, len(row.ids)), (1, len(row.ids) + 1)] for row in rows}
+
+
+def test_one_row_that_does_not_fit_is_an_error(student, photos, monkeypatch):
+    short_of_memory(student, 0, monkeypatch)
+    row = student.encode(Dialogue(ASKED, photos[:1]), generate=True)
+    with pytest.raises(UserError, match=r"GPU memory is too small .* lower the batch"):
+        student.answer_encoded([row], 4)

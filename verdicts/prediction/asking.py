@@ -29,23 +29,28 @@ class VerdictWatch:
     """Notes, while a batch is answered, how sure the student is of each verdict where the two part.
 
     As engines give it: natural logarithms at temperature 1 over all tokens, behind the exact header of the protocol.
+    ``found`` has them by the row's ``id``.
     """
 
-    def __init__(self, student: Student, rows: Sequence[Encoded]):
+    def __init__(self, student: Student):
         lines = [student.text.ids(f"{HEADER}{WORD[verdict]}\n") for verdict in ("pass", "fail")]
         split = next(at for at, (one, other) in enumerate(zip(*lines, strict=False)) if one != other)
         self._header, self._tokens = lines[0][:split], [ids[split] for ids in lines]
-        self._start = max(len(row.ids) for row in rows)  # rows are padded on the left to the longest
-        self.found: list[tuple[float, float] | None] = [None] * len(rows)
+        self.found: dict[int, tuple[float, float]] = {}
 
-    def __call__(self, ids: "Tensor", scores: "Tensor") -> "Tensor":
-        """Look at the scores of one step [rows, vocabulary] and leave them as they are."""
-        if ids.shape[1] - self._start == len(self._header):
-            sure = scores.float().log_softmax(-1)[:, self._tokens].tolist()
-            for at, written in enumerate(ids[:, self._start :].tolist()):
-                if written == self._header:
-                    self.found[at] = (sure[at][0], sure[at][1])
-        return scores
+    def __call__(self, rows: Sequence[Encoded]) -> "Callable[[Tensor, Tensor], Tensor]":
+        """What looks at the scores of each step [rows, vocabulary] of a batch and leaves them as they are."""
+        start = max(len(row.ids) for row in rows)  # rows are padded on the left to the longest
+
+        def look(ids: "Tensor", scores: "Tensor") -> "Tensor":
+            if ids.shape[1] - start == len(self._header):
+                sure = scores.float().log_softmax(-1)[:, self._tokens].tolist()
+                for row, written, (passed, failed) in zip(rows, ids[:, start:].tolist(), sure, strict=True):
+                    if written == self._header:
+                        self.found[id(row)] = (passed, failed)
+            return scores
+
+        return look
 
 
 def dialogue(prompts: Prompts, system: str, ticket: NewTicket) -> Dialogue:
@@ -62,8 +67,9 @@ def answer_batch(student: Student, rows: Sequence[Dialogue], max_new_tokens: int
     asked = [one for one, fit in zip(encoded, fits, strict=True) if fit]
     if not asked:
         return [Answered("", "over_length", None)] * len(rows)
-    watch = VerdictWatch(student, asked)
-    written = iter(zip(student.answer_encoded(asked, max_new_tokens, watch), watch.found, strict=True))
+    watch = VerdictWatch(student)
+    said = student.answer_encoded(asked, max_new_tokens, watch)
+    written = iter(zip(said, (watch.found.get(id(row)) for row in asked), strict=True))
     answers = []
     for fit in fits:
         (text, whole), sure = next(written) if fit else (("", False), None)

@@ -85,6 +85,9 @@ class Vision(NamedTuple):
     deep: "list[Tensor]"
 
 
+Watch = Callable[[Sequence[Encoded]], "Callable[[Tensor, Tensor], Tensor]"]
+
+
 class PhotoInputs(NamedTuple):
     """Photos as a model sees them.
 
@@ -321,30 +324,29 @@ class Student(Encoder):
         self,
         rows: Sequence[Encoded],
         max_new_tokens: int,
-        watch: "Callable[[Tensor, Tensor], Tensor] | None" = None,
+        watch: "Watch | None" = None,
     ) -> list[tuple[str, bool]]:
         """As ``answer``, of rows encoded with ``generate``; beside each text whether it came to its end.
 
         A batch that does not fit the GPU is cut in halves, and so is every one as large that comes later; a warning
-        says so. ``watch``: is shown ids [rows, ids] and scores [rows, vocabulary] of each step and returns the scores;
-        its batch is never cut. Raises UserError where one row alone does not fit.
+        says so. ``watch``: is told the rows of a batch that begins, padded on the left to the longest; what it returns
+        is shown ids [rows, ids] and scores [rows, vocabulary] of each step and returns the scores. Raises UserError
+        where one row alone does not fit.
         """
         if not rows:
             return []
         half, longest = -(-len(rows) // 2), max(len(row.ids) for row in rows) + max_new_tokens
-        if watch or len(rows) == 1 or not self._fits or len(rows) * longest <= self._fits:
+        if len(rows) == 1 or not self._fits or len(rows) * longest <= self._fits:
             try:
                 return self._written(rows, max_new_tokens, watch)
             except self.torch.OutOfMemoryError:
-                if watch or len(rows) == 1:
+                if len(rows) == 1:
                     raise self._too_small(rows) from None
                 self._fits = half * longest
             self._say_halved(rows)
-        return [one for part in (rows[:half], rows[half:]) for one in self.answer_encoded(part, max_new_tokens)]
+        return [one for part in (rows[:half], rows[half:]) for one in self.answer_encoded(part, max_new_tokens, watch)]
 
-    def _written(
-        self, rows: Sequence[Encoded], max_new_tokens: int, watch: "Callable[[Tensor, Tensor], Tensor] | None"
-    ) -> list[tuple[str, bool]]:
+    def _written(self, rows: Sequence[Encoded], max_new_tokens: int, watch: "Watch | None") -> list[tuple[str, bool]]:
         """The answers of one batch."""
         torch, tokens, device = self.torch, self.tokenizer, self.model.device
         batch = self.batch([replace(row, pixels=None) for row in rows], left=True)
@@ -359,7 +361,7 @@ class Student(Encoder):
             grid = torch.cat([grid for grid, _ in shown]).to(device)
             asked |= {"mm_encoder_outputs": {"image": said}, "image_grid_thw": grid}
         with torch.inference_mode():
-            looks = [self._numbers, *([watch] if watch else [])]
+            looks = [self._numbers, *([watch(rows)] if watch else [])]
             written = self.model.generate(**asked, max_new_tokens=max_new_tokens, logits_processor=looks)
         answers = [until_end(ids[batch["input_ids"].shape[1] :].tolist(), self.ends) for ids in written]
         add_tokens(sum(len(row.ids) for row in rows), sum(len(ids) for ids, _ in answers))
