@@ -160,10 +160,13 @@ class Minibatch:
         self.found = [] if frozen is None else frozen.look_up(rows, picked, kept, device)
         encoded = [row.encoded for row in self.found] or [rows.encode(index) for index in picked]
         batch = rows.encoder.batch(encoded, left=False)
-        self.tensors = copied({n: value for n, value in batch.items() if frozen is None or n == "labels"}, device)
-        self.weights = torch.cat([torch.full((fact.learnt,), fact.weight) for fact in facts]).to(device)
         learnt = torch.tensor([fact.learnt for fact in facts])
-        self.kept = torch.tensor(kept).repeat_interleave(learnt).to(device)
+        of_learnt = {
+            "weights": torch.cat([torch.full((fact.learnt,), fact.weight) for fact in facts]),
+            "kept": torch.tensor(kept).repeat_interleave(learnt),
+        }
+        self.tensors = copied(of_learnt | {n: v for n, v in batch.items() if frozen is None or n == "labels"}, device)
+        self.weights, self.kept = self.tensors.pop("weights"), self.tensors.pop("kept")
         self.tasks = [(fact.task, fact.learnt) for fact in facts]
 
     def complete(self) -> "Minibatch":
