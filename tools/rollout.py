@@ -66,7 +66,7 @@ def main(
         f"{len(selections)} selected "
         f"+ {len(window) - len(selections)} without a valid candidate; {right} match the label; {len(failures)} hard "
         "failures; "
-        f"{done.tickets_per_s:.1f} tickets/s"
+        f"{done.tickets_per_s:.1f} tickets/s{done.reused}"
         + (f"; {overridden} passes overridden by the guard" if overridden else "")
         + forgiven_in_answers(row for rows, _ in done.tickets for row in rows),
         step=True,
@@ -83,10 +83,16 @@ def play(cfg, prompts, window, rules, place, round_number, output_dir):
     from verdicts.base.part_file import PartFile
     from verdicts.base.progress import progress
     from verdicts.engines import open_engine
+    from verdicts.engines.reuse import AnswerStore, Reusing, check_reuse
     from verdicts.records.rollout import Trajectory
     from verdicts.rounds.trajectories import belongs, decodes_for, trajectories_of
 
+    limit = int(cfg.rollout.reuse_gb * 10**9)
+    if limit:
+        check_reuse(cfg.engine)
     engine = open_engine(cfg.engine)
+    if limit:
+        engine = Reusing(engine, cfg.engine, AnswerStore(Path(cfg.rollout.reuse_folder), limit), code_digest("rollout"))
     system = prompts.stage_b_system(rules.experiences)
     users = [prompts.stage_b_user(ticket.per_image) for ticket in window]
     inputs = [
@@ -121,7 +127,12 @@ def play(cfg, prompts, window, rules, place, round_number, output_dir):
                 tickets, chunk = tickets + chunk, []
             bar.update()
     engine.close()
-    return SimpleNamespace(tickets=tickets, part=part, tickets_per_s=fresh / max(1e-9, time.monotonic() - started))
+    return SimpleNamespace(
+        tickets=tickets,
+        part=part,
+        tickets_per_s=fresh / max(1e-9, time.monotonic() - started),
+        reused=engine.said(fresh) if limit else "",
+    )
 
 
 if __name__ == "__main__":

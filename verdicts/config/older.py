@@ -49,6 +49,7 @@ _CONSTANTS: list[dict[str, dict[str, Any]]] = [{
         "reason_text": r"[A-Za-z]+-?\d[A-Za-z0-9-]*|\d\w*-[A-Za-z0-9-]{2,}|[一-鿿]{2}(?:站|局|机房)",
     }},
 }, {
+    "rollout": {"reuse_gb": 0.0, "reuse_folder": ".cache/rollout"},
     "sft": {"cache_gb": 0.0, "cache_folder": ".cache/sft"},
     "reflect": {"draws": 1, "trial": {"explains": 0}},
     "life_cycle": {"sure_harm": False},

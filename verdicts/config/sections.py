@@ -54,6 +54,8 @@ class RolloutSection(Section):
     max_new_tokens: Count
     cut_reasons: Literal["keep", "refuse"]
     seed: int
+    reuse_gb: Annotated[float, Field(ge=0)]
+    reuse_folder: str
 
 
 class Negative(Section):
