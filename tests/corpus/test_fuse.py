@@ -474,6 +474,11 @@ BAD_CONFIGS = {
         "mix.yaml:22: sources.1.paths.0: no such file (in/none.jsonl); make it first, or correct the path (relative "
         "to the working directory)",
     ),
+    "a name that is too long for a file": (
+        in_config("in/dense.jsonl", f"in/{'x' * 300}.jsonl"),
+        f"mix.yaml:22: sources.1.paths.0: no such file (in/{'x' * 300}.jsonl); make it first, or correct the path "
+        "(relative to the working directory)",
+    ),
     "an anchor that is no source": (
         in_config("anchor: chat", "anchor: talk"),
         "mix.yaml:5: mix.anchor: no source is named 'talk'; name one of chat, dense, summary",

@@ -1,6 +1,7 @@
 """configs/fusion/<name>.yaml: which sources a training file is mixed from, and in what proportion (docs/fusion.md)."""
 
 import math
+import os
 import re
 from collections.abc import Mapping
 from pathlib import Path
@@ -170,7 +171,7 @@ def read_fusion(path: Path, places: Mapping[str, str] | None = None) -> Fusion:
             )
         source = in_place(source, places or {})
         if source.optional:
-            there = [name for name in source.paths if Path(name).is_file() and Path(name).stat().st_size]
+            there = [name for name in source.paths if os.path.isfile(name) and os.path.getsize(name)]
             source = source.model_copy(update={"paths": there})
         check_files(path, ("sources", at, "paths"), source.paths)
         if source.paths:
@@ -219,7 +220,7 @@ def left_out(path: Path, config: Fusion, places: Mapping[str, str]) -> list[Sour
 def check_files(config: Path, loc: tuple[int | str, ...], paths: list[str]) -> None:
     """Raise UserError for the first path that is no file, at its line of the config."""
     for at, name in enumerate(paths):
-        if Path(name).is_file():
+        if os.path.isfile(name):  # False for a name too long to be one, where Path raises
             continue
         if place := PLACEHOLDER.search(name):
             todo = (
@@ -228,7 +229,7 @@ def check_files(config: Path, loc: tuple[int | str, ...], paths: list[str]) -> N
                 else f"write one of {', '.join(f'{{{known}}}' for known in PLACES)}"
             )
             raise config_mistake(config, (*loc, at), f"nothing to put in place of {place[0]} ({name})", todo)
-        what = "is a folder" if Path(name).is_dir() else "no such file"
+        what = "is a folder" if os.path.isdir(name) else "no such file"
         raise config_mistake(
             config,
             (*loc, at),
