@@ -28,7 +28,7 @@ from miniature.optimizers.playbook import Playbook
 from miniature.optimizers.rule_list import RuleList
 from verdicts.command.cli import run
 
-# The settings behind "tuned" are those with the lowest sum of both error rates in --tune (docs/evidence.md).
+# Kinds of arms; "tuned" has the settings with the lowest sum of both error rates in --tune (docs/evidence.md).
 ARMS: dict[str, Arm] = {
     "ours": Ours(),
     "gepa": Gepa(),
@@ -39,6 +39,7 @@ ARMS: dict[str, Arm] = {
     "random edits": RandomEdits(),
     "rule list": RuleList(),
 }
+DEFAULT = ", ".join([*ARMS, "group relative/all_wrong=1"])
 GRID = (
     "gepa, gepa/minibatch=8, gepa/minibatch=16, gepa/minibatch=16/val_share=0.25, playbook, playbook/min_harmful=1, "
     "group relative, group relative/all_wrong=1, best of n, best of n/steps=4, random edits, random edits/sample=64"
@@ -53,7 +54,7 @@ def main(
     ] = ("11,12,13,14,15"),
     flips: Annotated[str, typer.Option(help="Shares of flipped labels, with commas.")] = "0,0.05,0.1,0.2",
     seeds: Annotated[int, typer.Option(min=1, help="Searches of each arm in a world, seeds 1, 2, …")] = 5,
-    arms: Annotated[str, typer.Option(help="Arms, with commas; settings as gepa/minibatch=8.")] = ", ".join(ARMS),
+    arms: Annotated[str, typer.Option(help="Arms, with commas; settings as gepa/minibatch=8.")] = DEFAULT,
     mission: Annotated[str, typer.Option(help="Mission slug.")] = "bbu_line",
     tickets: Annotated[int, typer.Option(min=20, help="Tickets to search on.")] = 100,
     held_out: Annotated[int, typer.Option(min=2, help="Clean tickets to judge with.")] = 120,
