@@ -46,7 +46,7 @@ def kill(running: LlamaServer) -> None:
 def settings(url: str, **changes: object) -> OpenAIConfig:
     base = {
         "kind": "openai", "model": "teacher", "base_url": f"{url}/v1", "api_key_env": "", "chunk": 64, "retries": 8,
-        "timeout_s": 120.0, "thinking": CONFIG.engine.thinking, "concurrency": IN_FLIGHT,
+        "timeout_s": 300.0, "thinking": CONFIG.engine.thinking, "concurrency": IN_FLIGHT,
     }  # fmt: skip
     return OpenAIConfig(**(base | changes))
 
