@@ -179,10 +179,13 @@ class Bench:
         }
 
     def parts(self, batch: int) -> dict[str, Any]:
-        """Seconds a photo of each part, one after another."""
+        """Seconds a photo of each part, one after another; the second time, when memory has been taken."""
         from verdicts.student.model import Dialogue
 
         student, photos = self.student, self.named(batch)
+        for tokens in (self.new_tokens, 1):
+            self.length(tokens)
+            student.answer([Dialogue(self.asked, [Path(path)]) for path in photos], tokens)
         begun = self.now()
         seen = [self.read(path) for path in photos]
         read = self.now()
@@ -203,7 +206,9 @@ class Bench:
         """Seconds a photo for both answers: each with its own reading and vision, and with both shared."""
         from verdicts.student.model import Dialogue
 
-        student, photos, at, texts = self.student, self.named(batch), [self.now()], list[list[Any]]()
+        student, photos, texts = self.student, self.named(batch), list[list[Any]]()
+        student.answer([Dialogue(self.asked, [Path(path)]) for path in photos], self.new_tokens)  # warms up
+        at = [self.now()]
         for shared in (False, True):
             seen, said = [student.look(self.read(path)) for path in photos] if shared else [], []
             for asked in (self.asked, self.dense):
