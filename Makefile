@@ -29,8 +29,9 @@ GUIDANCE ?=## guidance.json of another team or run, for make import-guidance
 NAME ?=## name of what make import makes, data/<name>/, of the mix of make new-fusion, of a folder of make predict
 TICKETS ?=## new tickets for make predict, without labels: summaries (JSONL), a folder of groups, or a manifest
 CHECKPOINT ?=## the student of make predict and make serve; else checkpoints/<FUSION>/merged, or the model set's
+POINT ?=## operating point that make predict and make gate decide by: a point.json of make calibrate
 # shells and hosts set HOST and PORT for themselves: of these three the command line alone counts
-ENGINE = transformers## whose server make serve starts: transformers, or llama on what make export made (QUANT)
+ENGINE = transformers## who answers in make serve and calibrate: transformers, or llama with make export's files (QUANT)
 HOST = 127.0.0.1## where make serve listens: this machine alone
 PORT = 8000## where make serve listens; 0: any port that is free
 QUANT ?= f16## how make export stores the student: f16, bf16, f32, q8_0, q6_k, q5_k_m, q4_k_m, … (docs/export.md)
@@ -50,14 +51,14 @@ ROOM ?=## the folder of tests/ that make test runs; all without it
 # Values that a user names stay as they are written, never read as make's language, and reach recipes through the
 # environment alone: they may hold blanks, quotes, $ and #. make/names.py checks names that become parts of targets.
 USER := MISSION MODELS RUN RUNS STAGE_A PHOTOS FUSION DECISIONS HELD_OUT DATA NAME GUIDANCE LAUNCH CONFIG REMAKE QUIET \
-  FILE AUDIT JOBS A B DEV ROOM TICKETS CHECKPOINT ENGINE HOST PORT QUANT
+  FILE AUDIT JOBS A B DEV ROOM TICKETS CHECKPOINT POINT ENGINE HOST PORT QUANT
 USER += SECOND TABLE TASKS PHOTOS_URL
 USER += TRACK
 # Those of them that are set on the command line or in the environment.
 NAMED := $(foreach v,$(USER),$(if $(filter command environment,$(origin $(v))),$(v)))
 $(foreach v,$(NAMED),$(eval override $(v) := $$(value $(v))))
 export $(NAMED)
-export HELD_OUT MISSION AUDIT JOBS DATA NAME GUIDANCE TICKETS CHECKPOINT ENGINE HOST PORT QUANT
+export HELD_OUT MISSION AUDIT JOBS DATA NAME GUIDANCE TICKETS CHECKPOINT POINT ENGINE HOST PORT QUANT
 export TRACK
 # The run's folder.
 R := $(RUNS)/$(RUN)/$(MISSION)
@@ -79,8 +80,8 @@ include make/setup.mk
 # Two stages. The first checks names and asks prepare what the run is made of; prepare then starts the second
 # (GRAPH=1), in which every rule knows its files. What only reads a run, and what needs none, is done in the first.
 GRAPH ?=
-GRAPH_GOALS := distill converge baseline review summarize fuse lint-corpus sft evaluate gate export export-gate \
-  behaviour predict demo-photos
+GRAPH_GOALS := distill converge baseline review summarize fuse lint-corpus sft evaluate gate calibrate export \
+  export-gate behaviour predict demo-photos
 # Goals that need the second stage.
 WANTED := $(filter $(GRAPH_GOALS) $(R)/% runs/demo/% data/fused/% checkpoints/%,$(MAKECMDGOALS))
 ifeq (,$(GRAPH))

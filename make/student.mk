@@ -71,8 +71,8 @@ lint-corpus: $(FUSED) ## 4.3 look through what the student is to learn: leaks, c
 sft: $(TAUGHT) ## 4.4 teach the student the mix; several GPUs: LAUNCH='.venv/bin/accelerate launch --multi_gpu'
 evaluate: $(JUDGED)/before.json $(JUDGED)/after.json ## 4.5 ask the student HELD_OUT questions before and after
 GATE = $(call TOOL,gate) --config $(R)/config/gate.yaml --before $(JUDGED)/before.json --after $(JUDGED)/after.json \
-  --student $(dir $(TAUGHT))merged --questions $(QUESTIONS) --output $(JUDGED)/gate.json \
-  --behaviour $(JUDGED)/behaviour-after/behaviour.json
+  --student $(dir $(TAUGHT))merged --questions $(QUESTIONS) --looks $(RUNS)/looks.jsonl --output $(JUDGED)/gate.json \
+  --behaviour $(JUDGED)/behaviour-after/behaviour.json $(if $(POINT),--point "$$POINT")
 gate: evaluate ## 4.6 say whether the student may ship; fails where it may not
 	@$(GATE)
 
@@ -94,12 +94,21 @@ EXPORT_GATE = $(call TOOL,export_gate) --config $(R)/config/export_gate.yaml --b
 export-gate: evaluate $(SERVED)/after.json ## 4.9 say whether the export may ship, asked through llama-server
 	@$(EXPORT_GATE)
 
+# -- the operating point: from which P(fail) on the student, or its export, fails a ticket
+JUDGED_BY := $(if $(filter llama,$(ENGINE)),$(SERVED),$(JUDGED))
+CALIBRATE = $(call TOOL,calibrate) --config $(R)/config/calibrate.yaml --evaluation $(JUDGED_BY)/after.json \
+  --output $(JUDGED_BY)/point.json
+.PHONY: calibrate
+calibrate: $(JUDGED_BY)/after.json ## 4.6 from which P(fail) on a ticket fails, so that FRR keeps a target (HELD_OUT)
+	@$(CALIBRATE)
+
 # -- in use: verdicts of new tickets by the student under the run's guidance. Other TICKETS may be named each time, so
 # the tool is always started: it keeps what it made from the same ones. No student is taught for it.
 PREDICT_AS = sed 's,/*$$,,; s,.*/,,; s,[.]jsonl$$,,' <<<"$$TICKETS" | tr -c '[:alnum:]._+@\n-' _
 PREDICTIONS := $(R)/predictions/$(or $(NAME),$(shell $(PREDICT_AS)),_)/predictions.jsonl
 PREDICT = $(call TOOL,predict) --config $< --tickets "$$TICKETS" --guidance $(R)/guidance.json --output $@ \
-  $(if $(CHECKPOINT),--student "$$CHECKPOINT",$(if $(wildcard $(TAUGHT)),--student $(dir $(TAUGHT))merged))
+  $(if $(CHECKPOINT),--student "$$CHECKPOINT",$(if $(wildcard $(TAUGHT)),--student $(dir $(TAUGHT))merged)) \
+  $(if $(POINT),--point "$$POINT")
 $(PREDICTIONS): $(R)/config/predict.yaml $(R)/guidance.json $(PROMPTS_B) $(PROMPTS_S) FORCE
 	@$(PREDICT)
 .PRECIOUS: $(PREDICTIONS)

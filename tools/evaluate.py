@@ -19,7 +19,7 @@ Figures: docs/evaluation.md.
 
 from contextlib import contextmanager
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
@@ -37,6 +37,8 @@ if TYPE_CHECKING:
     from verdicts.records.tickets import StageA
     from verdicts.stage_b.prompts import Prompts
     from verdicts.student.model import Student
+
+Written = tuple[str, bool, float | None]  # an answer: its text, whether it came to its end, P(fail) of a ticket's
 
 
 def main(
@@ -91,7 +93,7 @@ def main(
         keep(old, output, cfg.evaluate)
         return
     part = PartFile(
-        output.with_name(f".{output.name}.part"), f"{asked} {named.sha256} {limits.batch} pairs", list[tuple[str, bool]]
+        output.with_name(f".{output.name}.part"), f"{asked} {named.sha256} {limits.batch} pairs", list[Written]
     )
     with answering(student, cfg, export, output) as model:
         answers = ask(model, cfg, questions, part, Path(named.folder).name)
@@ -106,6 +108,7 @@ def main(
         summary=summaries,
         dense=boxes,
         made_from=made_from,
+        engine="llama_server" if export else "transformers",
         prompts=prompts_of(answers),
     )
     write_rows(answers_path(output), answers)
@@ -281,13 +284,22 @@ def ask(
             most = (
                 cfg.evaluate.max_new_tokens if questions[batch[0]].task == "chat" else cfg.evaluate.max_new_tokens_dense
             )
-            said.append(model.answer_encoded(rows, most))
+            said.append(written(model, questions[batch[0]].task, rows, most))
             part.append(said[-1])
             bar.update(len(batch))
     answered = {
         at: answer for batch, answers in zip(todo, said, strict=True) for at, answer in zip(batch, answers, strict=True)
     }
     return [score(question, *answered[at]) for at, question in enumerate(questions)]
+
+
+def written(model: "Student | ServedStudent", task: str, rows: list[Any], most: int) -> list[Written]:
+    """The answers of a batch; of tickets with P(fail)."""
+    from verdicts.stage_b.threshold import p_fail
+
+    if task != "chat":
+        return [(text, whole, None) for text, whole in model.answer_encoded(rows, most)]
+    return [(text, whole, p_fail(sure)) for text, whole, sure in model.answer_verdicts(rows, most)]
 
 
 def cut_off(found: "Evaluation", limits: "EvaluateSection") -> list[str]:

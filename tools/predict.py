@@ -4,7 +4,8 @@
         --student checkpoints/demo/merged --output RUN/predictions/new/predictions.jsonl
 
 In:  tickets without labels: summaries (JSONL: group_id, mission, images, per_image), a folder of groups of photos, or
-     a manifest of them (group_id, images); a student, the run's guidance.
+     a manifest of them (group_id, images); a student, the run's guidance; an operating point of that student
+     (tools.calibrate), where one is named.
 Out: predictions.jsonl, a ticket a line; predictions.asked.json beside it, who was asked and the counts;
      photos.refused.jsonl, files in no group, and tickets.{repaired,refused,aside}.jsonl, what was done to the rows
      (docs/tickets.md), where there is anything.
@@ -38,6 +39,9 @@ def main(
     student: Annotated[
         Path | None, typer.Option(help="Checkpoint folder of the student; the configured one without it.")
     ] = None,
+    point: Annotated[
+        Path | None, typer.Option(help="Operating point (make calibrate): decides by its threshold.")
+    ] = None,
 ) -> None:
     """Give tickets that nobody has labelled their verdicts."""
     from verdicts.base.errors import mistake
@@ -52,7 +56,7 @@ def main(
     from verdicts.prediction.student import VerdictStudent
 
     cfg = read_section(config, PredictConfig)
-    asked = VerdictStudent(cfg, guidance, student)
+    asked = VerdictStudent(cfg, guidance, student, point)
     if output.is_dir():
         raise mistake("is a folder", "give a file", path=output, field="--output")
     source = NewPhotos(tickets, asked) if is_of_photos(tickets) else NewTickets(tickets, asked.door)

@@ -37,18 +37,11 @@ if TYPE_CHECKING:
 
 # they can do without tickets, and a knob of theirs touches no round
 STUDENT_TOOLS = (
-    "summarize", "lint_corpus", "sft", "evaluate", "behaviour", "gate", "predict", "export", "served", "export_gate",
+    "summarize", "lint_corpus", "sft", "evaluate", "behaviour", "gate", "predict", "calibrate", "export", "served",
+    "export_gate",
 )  # fmt: skip
-LEARNERS = {
-    "fuse",
-    "lint-corpus",
-    "sft",
-    "evaluate",
-    "behaviour",
-    "gate",
-    "export",
-    "export-gate",
-}  # goals that need a corpus
+# goals that need a corpus
+LEARNERS = {"fuse", "lint-corpus", "sft", "evaluate", "behaviour", "gate", "calibrate", "export", "export-gate"}
 
 
 def main(

@@ -177,7 +177,7 @@ WRITING = {
     "prepare": "run_dir", "rollout": "output_dir", "reflect": "round_dir", "apply": "output", "next_round": "output",
     "collect": "output_dir", "aggregate_review": "output_dir", "distill": "output_dir", "review_apply": "run_dir",
     "evaluate": "output", "gate": "output", "summarize": "output", "fuse": "config", "sft": "output_dir",
-    "baseline": "output_dir", "import_data": "output_dir", "predict": "output",
+    "baseline": "output_dir", "import_data": "output_dir", "predict": "output", "calibrate": "output",
     "export": "output_dir", "export_gate": "output", "lint_corpus": "output", "behaviour": "output",
 }  # fmt: skip
 

@@ -126,3 +126,10 @@ def test_an_older_mission_has_the_domain_that_its_slug_names(tmp_path, slug, dom
     path = written(tmp_path / "guidance.yaml", told)
     assert read_section(path, GuidanceConfig).mission.domain == domain
     assert is_older_form(path, text) is not bool(points)  # what points are asked for is new
+
+
+@pytest.mark.parametrize(("threshold", "decision"), [(None, "majority"), (0.3, "threshold")])
+def test_of_an_older_predict_section_a_threshold_alone_says_that_it_decides(threshold, decision):
+    told = section("predict")
+    told["predict"] = {"threshold": threshold, "reason": "plain", "window": 4096}
+    assert with_constants_of_before(told)["predict"]["decision"] == decision

@@ -2,6 +2,7 @@
 
 import json
 import shutil
+from math import log
 from pathlib import Path
 
 import pytest
@@ -66,6 +67,13 @@ class Speaker:
         self.batches.append((max_new_tokens, rows))
         answers = [self.says(row) for row in rows]
         return [answer if isinstance(answer, tuple) else (answer, True) for answer in answers]
+
+    def answer_verdicts(self, rows, max_new_tokens):
+        """A fail of P(fail) 0.9, a pass of 0.2."""
+        answers = self.answer_encoded(rows, max_new_tokens)
+        return [
+            (text, whole, (log(0.1), log(0.9)) if text == FAIL else (log(0.8), log(0.2))) for text, whole in answers
+        ]
 
 
 def sensible(row) -> str:

@@ -19,6 +19,7 @@ from verdicts.export.records import Conversion
 from verdicts.models.fingerprint import checkpoint_hash
 from verdicts.records.evaluation import Named
 from verdicts.stage_b.prompts import load_prompts
+from verdicts.stage_b.threshold import p_fail
 from verdicts.student.model import Dialogue, Encoder, Student
 from verdicts.student.processor import scaled
 
@@ -70,8 +71,11 @@ def answers(tmp_path, monkeypatch):
         with serving_student(tmp_path, STUDENT, knobs, 0, tmp_path / "log") as served:
             said = [text for text, _ in served.answer_encoded([served.encode(row) for row in rows], 96)]
             assert served.other_ids == 0 and served.prompts == sum(not row.images for row in rows)
+            sure.extend(served.answer_verdicts([served.encode(row) for row in rows if not row.images], 96))
         return said
 
+    sure: list[tuple[str, bool, tuple[float, float] | None]] = []
+    ask.sure = sure
     return ask
 
 
@@ -84,6 +88,11 @@ def by_transformers(tickets, photos) -> list[str]:
 def test_tickets_and_photos_are_answered_as_by_transformers(tmp_path, answers, tickets, photos, by_transformers):
     write_export(tmp_path)
     assert answers([*tickets, *photos]) == by_transformers
+    student = Student(STUDENT, 0, 1)
+    wanted = student.answer_verdicts([student.encode(row, generate=True) for row in tickets], 96)
+    assert [p_fail(sure) for _, _, sure in answers.sure] == pytest.approx(
+        [p_fail(sure) for _, _, sure in wanted], abs=0.01
+    )
 
 
 def swap(file: str, held: dict) -> None:

@@ -8,9 +8,10 @@ from pydantic import ValidationError
 from tests.support.builders import MISSION
 from verdicts.config.sections import FailFirst, PredictSection
 from verdicts.prediction.counts import PredictionCounts, count_sentence, warning
-from verdicts.prediction.decide import Answered, by_photo, decide, p_fail
+from verdicts.prediction.decide import Answered, by_photo, decide
 from verdicts.records.predictions import NewTicket, Prediction, PredictionsAsked
 from verdicts.stage_b.protocol import render
+from verdicts.stage_b.threshold import p_fail
 
 NO_GUARD = FailFirst(enabled=False, negatives=[])
 GUARD = FailFirst(enabled=True, negatives=[["电线", "散乱"]])
@@ -26,7 +27,8 @@ def ticket(*summaries: str, **fields: object) -> NewTicket:
 
 
 def knobs(threshold: float | None = None, reason: str = "plain") -> PredictSection:
-    return PredictSection(threshold=threshold, reason=reason, window=8)
+    decision = "majority" if threshold is None else "threshold"
+    return PredictSection(decision=decision, threshold=threshold, reason=reason, window=8)
 
 
 def said(text: str, logprob=SURE, finish="stop", threshold=None, guard=NO_GUARD, reason="plain") -> Prediction:

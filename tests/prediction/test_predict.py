@@ -1,6 +1,7 @@
 """tools.predict through its command, with the real miniature student; equal to what evaluate asks."""
 
 import json
+import re
 import subprocess
 import sys
 from pathlib import Path
@@ -9,7 +10,7 @@ import pytest
 
 from tests.support.builders import Outcome, call, drawn_rows, guidance, snapshot
 from tools.evaluate import ask
-from verdicts.base.jsonl import read_json, read_rows, write_rows, write_text
+from verdicts.base.jsonl import read_json, read_rows, write_json, write_rows, write_text
 from verdicts.base.part_file import PartFile
 from verdicts.config.load import load
 from verdicts.config.tools import EvaluateConfig, PredictConfig, read_section, section_text
@@ -17,11 +18,15 @@ from verdicts.evaluation.questions import ticket_questions
 from verdicts.guidance.file import write_guidance
 from verdicts.intake.names import Door
 from verdicts.intake.reader import read_tolerantly
+from verdicts.models.fingerprint import checkpoint_hash
 from verdicts.prediction.asking import ask as ask_all
 from verdicts.prediction.source import NewTickets
 from verdicts.prediction.student import VerdictStudent
+from verdicts.records.evaluation import Named, OperatingPoint
 from verdicts.records.predictions import Prediction, PredictionsAsked
 from verdicts.stage_b.prompts import load_prompts
+from verdicts.stage_b.threshold import guidance_digest
+from verdicts.stats.rates import wilson
 from verdicts.student import model
 from verdicts.student.batches import longest_first
 
@@ -69,7 +74,9 @@ def test_predict_says_what_evaluate_is_told_byte_for_byte_and_goes_on_after_a_ki
     prompts = load_prompts(cfg.prompts, cfg.mission)
     questions = ticket_questions(tickets, prompts, prompts.stage_b_system(RULES.experiences))
     asked_by = model.Student(STUDENT, cfg.student.max_photo_pixels, cfg.student.n_threads)
-    wanted = ask(asked_by, cfg, questions, PartFile(bench.folder / "part", "x", list[tuple[str, bool]]), "student")
+    wanted = ask(
+        asked_by, cfg, questions, PartFile(bench.folder / "part", "x", list[tuple[str, bool, float | None]]), "student"
+    )
 
     asked, answer = [], model.Student.answer_encoded
 
@@ -88,8 +95,8 @@ def test_predict_says_what_evaluate_is_told_byte_for_byte_and_goes_on_after_a_ki
     assert outcome.code == 0, outcome.err
     assert "going on after 4 of 7 tickets" in outcome.err
     found = bench.found()
-    assert [(row.group_id, row.answer, row.said) for row in found] == [
-        (row.group_id, row.text, row.verdict) for row in wanted
+    assert [(row.group_id, row.answer, row.said, row.p_fail) for row in found] == [
+        (row.group_id, row.text, row.verdict, row.p_fail) for row in wanted
     ]
     assert all(0 < row.p_fail < 1 and (row.p_fail >= 0.5) == (row.said == "fail") for row in found)
     said = [line for line in outcome.err.splitlines() if ", P(fail) " in line]
@@ -98,6 +105,63 @@ def test_predict_says_what_evaluate_is_told_byte_for_byte_and_goes_on_after_a_ki
     whole = bench.folder / "whole" / "predictions.jsonl"
     assert bench.predict(output=whole).code == 0
     assert snapshot(whole.parent) == killed
+
+
+def point_for(bench: Bench, **fields: object) -> Path:
+    """An operating point of the miniature student that fails from a P(fail) on that some ticket has."""
+    asked = VerdictStudent(
+        read_section(bench.folder / "predict.yaml", PredictConfig), bench.folder / "guidance.json", STUDENT
+    )
+    rate = wilson(0, 59)
+    point = OperatingPoint(
+        mission=asked.cfg.mission.name, engine="transformers", guidance=guidance_digest(asked.system),
+        student=Named(folder=STUDENT.as_posix(), sha256=checkpoint_hash(STUDENT)), target=0.05, confidence=0.95,
+        threshold=0.1, fails=59, released=0, bound=0.0495, release=rate, false_block=rate,
+        checked={"frr": rate, "release": rate}, without=0, share=0.5, seed=17, groups=[], inputs={},
+    )  # fmt: skip
+    path = bench.folder / "point.json"
+    write_json(path, point.model_copy(update=fields))
+    return path
+
+
+def test_a_named_operating_point_decides_by_its_threshold_and_the_record_says_so(bench):
+    outcome = bench.predict(point=point_for(bench))
+    assert outcome.code == 0, outcome.err
+    found = bench.found()
+    assert all((row.p_fail >= 0.1) == (row.verdict == "fail") and row.threshold == 0.1 for row in found)
+    assert {row.decided_by for row in found} == {"model", "threshold"}
+    asked = read_json(bench.output.with_name("predictions.asked.json"), PredictionsAsked)
+    assert (asked.threshold, asked.target) == (0.1, 0.05)
+    assert "fail from P(fail) 0.1, FRR at most 0.05" in outcome.err
+
+
+@pytest.mark.parametrize(
+    ("fields", "said"),
+    [
+        ({"student": Named(folder="other", sha256="f00d")}, "student: it was chosen for 'f00d'"),
+        ({"engine": "llama_server"}, "engine: it was chosen for 'llama_server', and 'transformers' judges"),
+        ({"mission": "挡风板安装检查"}, "mission: it was chosen for '挡风板安装检查', and 'BBU接地线检查' judges"),
+        ({"guidance": "0" * 16}, "guidance: it was chosen for '0000000000000000'"),
+    ],
+)
+def test_a_point_of_another_student_engine_mission_or_guidance_is_refused_in_one_sentence(bench, fields, said):
+    outcome = bench.predict(point=point_for(bench, **fields))
+    assert outcome.code == 2 and f"point.json: {said}" in outcome.err, outcome.err
+    assert len(outcome.err.strip().splitlines()) == 1 and not bench.output.parent.exists()
+
+
+@pytest.mark.parametrize(
+    ("knobs", "said"),
+    [
+        ("decision: threshold", "predict.threshold: is empty; name an operating point"),
+        ("threshold: 0.3", "predict: threshold 0.3 decides nothing while decision is majority"),
+    ],
+)
+def test_a_decision_without_its_threshold_and_a_threshold_without_its_decision_are_errors(bench, knobs, said):
+    path = bench.folder / "predict.yaml"
+    write_text(path, re.sub(rf"  {knobs.split(':')[0]}: \w+", f"  {knobs}", path.read_text(encoding="utf-8")))
+    outcome = bench.predict()
+    assert outcome.code == 2 and said in outcome.err, outcome.err
 
 
 def test_the_probability_is_that_of_the_transformers_engine(bench):

@@ -192,7 +192,7 @@ def test_the_students_goals_of_a_run_without_tickets_write_the_sections_of_its_t
     run = Run(tmp_path)
     assert call("prepare", models="miniature", mission="bbu_line", run_dir=run.folder, goals="sft").code == 0
     students = {"summarize.yaml", "sft.yaml", "evaluate.yaml", "gate.yaml", "predict.yaml"}
-    students |= {"lint_corpus.yaml", "behaviour.yaml", "export.yaml", "served.yaml", "export_gate.yaml"}
+    students |= {"lint_corpus.yaml", "behaviour.yaml", "export.yaml", "served.yaml", "export_gate.yaml", "calibrate.yaml"}
     assert {path.name for path in run.folder.rglob("*") if path.is_file()} == students | {"made_with.json", "run.json"}
     run.age()
     assert run.prepare().code == 0

@@ -17,6 +17,8 @@ LIMITS = {
     "max_false_block": 0.05,
     "min_format": 0.995,
     "max_retention_loss": 0.01,
+    "decision": "majority",
+    "looks": "free",
     "resamples": 200,
     "seed": 17,
 }

@@ -7,10 +7,10 @@ from random import Random
 
 from verdicts.behaviour.changes import BEHAVIOUR_KINDS, BehaviourKind, Changed, ChangedUnder
 from verdicts.engines import Engine
-from verdicts.prediction.decide import p_fail
 from verdicts.records.evaluation import BehaviourFailure, BehaviourResult
 from verdicts.records.tickets import StageA, Verdict
 from verdicts.stage_b.prompts import Prompts
+from verdicts.stage_b.threshold import p_fail
 from verdicts.stats.rates import wilson
 
 Odds = dict[str, float | None]

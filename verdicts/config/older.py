@@ -57,6 +57,8 @@ _CONSTANTS: list[dict[str, dict[str, Any]]] = [{
     "sft": {"lint": "warn"},
     "summarize": {"batch_tokens": 0},
     "gate": {"max_behaviour": None},
+}, {
+    "gate": {"decision": "majority", "looks": "free"},
 }]  # fmt: skip
 # sections that a tool's file did not have before
 _SECTIONS: dict[str, dict[str, Any]] = {
@@ -102,6 +104,9 @@ def with_constants_of_before(
         whole["engine"] = _CELLS | engine
     if prompts and "prompts" not in told:
         whole["prompts"] = {kind: _PROMPTS[kind] for kind in prompts}
+    predict = told.get("predict")
+    if isinstance(predict, dict) and "decision" not in predict:  # then a threshold alone said it
+        whole["predict"] = {"decision": "majority" if predict.get("threshold") is None else "threshold"} | predict
     for name, constants in (constant for together in _CONSTANTS for constant in together.items()):
         section = whole.get(name)
         if isinstance(section, dict) and not flat(section).keys() & flat(constants).keys():

@@ -3,7 +3,7 @@
 import re
 from typing import Annotated, Literal
 
-from pydantic import AfterValidator, ConfigDict, Discriminator, Field, Tag
+from pydantic import AfterValidator, ConfigDict, Discriminator, Field, Tag, model_validator
 
 from verdicts.base.record import Line
 from verdicts.config.base import Count, Section, Share
@@ -11,6 +11,8 @@ from verdicts.config.engine import EngineConfig
 from verdicts.config.prompts import PromptsSection
 
 Word = Annotated[str, Field(min_length=1)]
+OpenShare = Annotated[float, Field(gt=0, lt=1)]
+DecisionRule = Literal["majority", "threshold"]  # what answers say most often, or from which P(fail) on a ticket fails
 Words = Annotated[list[Word], Field(min_length=1)]
 
 
@@ -130,6 +132,15 @@ class TrialSection(Section):
     remember_broke: Count
     remember_ratio: Annotated[float, Field(ge=0)]
     photo_classes: Count
+
+
+def _refuse_unused(decision: DecisionRule, threshold: float | None) -> None:
+    """Raise ValueError for a threshold that decides nothing."""
+    if threshold is not None and decision == "majority":
+        raise ValueError(
+            f"threshold {threshold:g} decides nothing while decision is majority; write decision: threshold, "
+            "or threshold: null"
+        )
 
 
 def _pattern(text: str) -> str:
@@ -334,9 +345,24 @@ class EvaluateSection(Section):
 class PredictSection(Section):
     """What becomes of an answer about a ticket without a label; how it is asked for stands in ``evaluate``."""
 
+    decision: DecisionRule
     threshold: Share | None
     reason: Literal["plain", "photos"]
     window: Count
+
+    @model_validator(mode="after")
+    def _no_threshold_unused(self) -> "PredictSection":
+        _refuse_unused(self.decision, self.threshold)
+        return self
+
+
+class CalibrateSection(Section):
+    """Which FRR an operating point is to keep, how surely, and which share of the groups chooses it."""
+
+    target: OpenShare
+    confidence: OpenShare
+    share: Annotated[float, Field(gt=0, le=1)]
+    seed: int
 
 
 class HeldOutRows(Section):
@@ -368,6 +394,8 @@ class GateSection(Section):
     min_format: Share
     max_retention_loss: Share
     max_behaviour: Share | None
+    decision: DecisionRule
+    looks: Literal["free", "spend"]
     resamples: Count
     seed: int
 
@@ -473,4 +501,5 @@ class Config(Section):
     export: ExportSection
     llama_server: LlamaServerSection
     predict: PredictSection
+    calibrate: CalibrateSection
     import_: Annotated[ImportSection, Field(alias="import")]

@@ -18,6 +18,7 @@ from verdicts.config.older import with_constants_of_before
 from verdicts.config.prompts import LearningPrompts, PredictPrompts, StageBPrompts, SummaryPrompts, own_packs
 from verdicts.config.sections import (
     BehaviourSection,
+    CalibrateSection,
     Compat,
     Config,
     DistillSection,
@@ -202,6 +203,12 @@ class PredictConfig(Section):
     predict: PredictSection
 
 
+class CalibrateConfig(Section):
+    """Section file of calibrate."""
+
+    calibrate: CalibrateSection
+
+
 class GateConfig(Section):
     """Section file of gate."""
 
@@ -258,6 +265,7 @@ SECTION_FILES: dict[str, type[Section]] = {
     "gate": GateConfig,
     "behaviour": BehaviourConfig,
     "predict": PredictConfig,
+    "calibrate": CalibrateConfig,
     "export": ExportConfig,
     "served": ServedConfig,
     "export_gate": ExportGateConfig,

@@ -5,6 +5,8 @@ limits and forget nothing. Changes are paired: exact McNemar for verdicts, a boo
 (verdicts/stats/paired.py). Which metric is held to what: METRICS (verdicts/evaluation/scores.py).
 """
 
+from statistics import NormalDist
+
 from verdicts.config.sections import GateSection
 from verdicts.evaluation.gate_words import gate_sentence
 from verdicts.evaluation.pairs import Pairs
@@ -12,20 +14,29 @@ from verdicts.evaluation.scores import METRICS, Metric, value_of
 from verdicts.records.evaluation import Behaviour, ChatScores, Difference, Evaluation, GateRecord, McNemar
 from verdicts.records.tickets import Verdict
 from verdicts.stats.paired import Parts, change_of, mcnemar_exact
-from verdicts.stats.rates import Rate, needed, stands, wilson
+from verdicts.stats.rates import Z95, Rate, needed, stands, wilson
 
+LEVEL = 0.05  # of the interval that FRR is judged by, where looks are free
 RETAINED = {metric.name: metric for metric in METRICS if metric.retained}
 UNKNOWN = {"false_block": "no passed ticket has a verdict"}  # why a rate has no tickets to count
 
 
 def judge_student(
-    before: Evaluation, after: Evaluation, pairs: Pairs, limits: GateSection, behaviour: Behaviour | None = None
+    before: Evaluation,
+    after: Evaluation,
+    pairs: Pairs,
+    limits: GateSection,
+    behaviour: Behaviour | None = None,
+    level: float = LEVEL,
 ) -> GateRecord:
-    """All differences, and the reasons why the student may not ship. ``behaviour``: of the taught student."""
+    """All differences, and the reasons why the student may not ship.
+
+    ``behaviour``: of the taught student. ``level``: of the interval that FRR is judged by, 0.05 for 95 %.
+    """
     changes = {metric.name: change_in(metric, before, after, pairs, limits) for metric in METRICS}
     retention = {name: changes.pop(name) for name in RETAINED}
     found = [
-        *limit_reasons(before, after, limits),
+        *limit_reasons(before, after, limits, level),
         *retention_reasons(retention, limits.max_retention_loss),
         *unknown_tasks(retention),
         *(behaviour_reasons(behaviour, limits.max_behaviour) if behaviour else []),
@@ -69,14 +80,14 @@ def mcnemar(pairs: Pairs, label: Verdict) -> McNemar:
     )
 
 
-def limit_reasons(before: Evaluation, after: Evaluation, limits: GateSection) -> list[str]:
+def limit_reasons(before: Evaluation, after: Evaluation, limits: GateSection, level: float = LEVEL) -> list[str]:
     """Which limits the student does not keep after training.
 
     FRR is judged by its interval: it has to be shown below its limit. A malformed answer is no verdict, so a student
     could hide bad tickets from FRR by talking nonsense: each one to a failed ticket counts as a release here. What a
     false block or a malformed answer costs is work, not safety: there the rate itself is judged.
     """
-    reasons = [*fall_reasons(before.chat.frr, after.chat.frr), *release_reasons(after.chat, limits.max_frr)]
+    reasons = [*fall_reasons(before.chat.frr, after.chat.frr), *release_reasons(after.chat, limits.max_frr, level)]
     for metric in METRICS:
         found = metric.of(after)
         if not metric.limit or metric.name == "frr":
@@ -119,21 +130,21 @@ def fall_reasons(old: Rate, new: Rate) -> list[str]:
     return []
 
 
-def release_reasons(chat: ChatScores, limit: float) -> list[str]:
+def release_reasons(chat: ChatScores, limit: float, level: float = LEVEL) -> list[str]:
     """Why FRR is not shown to be below its limit.
 
     It is above, would be above with the malformed answers, or too few tickets tell.
     """
-    hidden = chat.failed_without_verdict
-    worst = wilson(chat.frr.k + hidden, chat.frr.n + hidden)
+    hidden, z = chat.failed_without_verdict, Z95 if level == LEVEL else NormalDist().inv_cdf(1 - level / 2)
+    worst = wilson(chat.frr.k + hidden, chat.frr.n + hidden, z)
     if chat.frr.rate is not None and chat.frr.rate > limit:
         return [gate_sentence("frr_above", rate=f"{chat.frr.rate:.2%}", limit=f"{limit:.2%}")]
     if stands(worst, limit) == "above":
         return [gate_sentence("frr_hidden", rate=f"{worst.rate:.2%}", limit=f"{limit:.2%}", n=hidden)]
     if stands(worst, limit) != "unsure":
         return []
-    enough = needed(worst, limit)
-    said = {"limit": f"{limit:.2%}", "k": worst.k, "n": worst.n, "high": f"{worst.high:.2%}"}
+    enough, sure = needed(worst, limit, z), f"{100 * (1 - level):.4g} %"
+    said = {"limit": f"{limit:.2%}", "k": worst.k, "n": worst.n, "high": f"{worst.high:.2%}", "sure": sure}
     if enough is None:
         return [gate_sentence("frr_hopeless", **said)]
     return [gate_sentence("frr_unsure", **said, enough=enough, missing=enough - worst.n)]

@@ -22,15 +22,15 @@ SENTENCES: dict[str, tuple[str, str]] = {
         "若把不通过工单的 {n} 个不合规回答计为放行，误放行率为 {rate}，超过上限 {limit}",
     ),
     "frr_hopeless": (
-        "FRR may be above its limit {limit}: {k} of {n} held-out fails released, at most {high} at 95 %; "
+        "FRR may be above its limit {limit}: {k} of {n} held-out fails released, at most {high} at {sure}; "
         "at this rate no number of fails shows it below",
-        "误放行率可能超过上限 {limit}：留出的不通过工单误放行 {k} / {n}，95% 上端 {high}；"
+        "误放行率可能超过上限 {limit}：留出的不通过工单误放行 {k} / {n}，{sure} 上端 {high}；"
         "按此比例，再多工单也无法证明低于上限",
     ),
     "frr_unsure": (
-        "FRR may be above its limit {limit}: {k} of {n} held-out fails released, at most {high} at 95 %; "
+        "FRR may be above its limit {limit}: {k} of {n} held-out fails released, at most {high} at {sure}; "
         "at this rate {enough} held-out fails are enough: {missing} missing",
-        "误放行率可能超过上限 {limit}：留出的不通过工单误放行 {k} / {n}，95% 上端 {high}；"
+        "误放行率可能超过上限 {limit}：留出的不通过工单误放行 {k} / {n}，{sure} 上端 {high}；"
         "按此比例需 {enough} 个留出的不通过工单，尚缺 {missing} 个",
     ),
     "lost_sight": (
@@ -68,6 +68,16 @@ SENTENCES: dict[str, tuple[str, str]] = {
         "behaviour {kind}: no held-out ticket can be changed so",
         "行为测试 {kind}：没有留出工单可作此改动",
     ),
+    "at_point": (
+        "an operating point decides: fail from P(fail) {threshold}; FRR there {rate}; {n} tickets of the groups that "
+        "chose it are left out",
+        "按工作点判定：不通过概率达到 {threshold} 即不通过；此时误放行率 {rate}；用于选点的分组共 {n} 个工单不计入",
+    ),
+    "look": (
+        "this is student {number} that is judged on these questions; the more are tried, the likelier one passes by "
+        "chance (gate.looks: spend pays for it)",
+        "这是在同一批留出问题上评判的第 {number} 个学生；尝试越多，越可能有一个碰巧通过（gate.looks: spend 可抵消）",
+    ),
     "old_version": (
         "an older version made these evaluations: they do not say from which files and which base",
         "这些评测由旧版本生成：未记录所用文件与基础模型",
@@ -82,6 +92,15 @@ _FORMS = [
     (re.compile(re.sub(r"\\\{(\w+)\\\}", r"(?P<\1>.+?)", re.escape(english))), chinese)
     for english, chinese in SENTENCES.values()
 ]
+
+
+# Sentences that say how it was judged, among the remarks; all others say what was not decided.
+_NOTES = [re.compile(re.sub(r"\\\{\w+\\\}", ".+?", re.escape(SENTENCES[name][0]))) for name in ("at_point", "look")]
+
+
+def is_note(sentence: str) -> bool:
+    """Whether a remark says how it was judged."""
+    return any(note.fullmatch(sentence) for note in _NOTES)
 
 
 def gate_sentence(key: str, **values: object) -> str:

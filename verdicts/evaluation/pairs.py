@@ -50,6 +50,7 @@ def refuse_edited(path: Path) -> None:
             Question(row.task, row.key, row.group_id, (), label=row.label, expected=row.expected, prompt=row.prompt),
             row.text,
             row.whole,
+            row.p_fail,
         )
         if wrong := next(
             (field for field in ScoredAnswer.model_fields if getattr(row, field) != getattr(right, field)), None

@@ -137,12 +137,12 @@ def answers_path(evaluation: Path) -> Path:
     return evaluation.with_suffix(".answers.jsonl")
 
 
-def score(question: Question, text: str, whole: bool) -> ScoredAnswer:
-    """Read and score one answer."""
+def score(question: Question, text: str, whole: bool, p_fail: float | None = None) -> ScoredAnswer:
+    """Read and score one answer; ``p_fail`` goes with it."""
     found = SCORERS[question.task](question, text, whole)
     return ScoredAnswer(
         task=question.task, key=question.key, group_id=question.group_id, label=question.label,
-        expected=question.expected, text=text, whole=whole, prompt=question.prompt, **found._asdict(),
+        expected=question.expected, text=text, whole=whole, prompt=question.prompt, p_fail=p_fail, **found._asdict(),
     )  # fmt: skip
 
 

@@ -10,6 +10,7 @@ import base64
 import hashlib
 import io
 import itertools
+import math
 from collections.abc import Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
@@ -22,6 +23,7 @@ import httpx
 from verdicts.base.errors import mistake
 from verdicts.base.jsonl import read_json
 from verdicts.config.sections import LlamaServerSection
+from verdicts.engines.openai.reply import read_choice
 from verdicts.export.convert import MMPROJ, MODEL
 from verdicts.export.records import Conversion
 from verdicts.export.server import PROGRAMS, LlamaServer, Served
@@ -31,6 +33,7 @@ from verdicts.student.model import Dialogue, Encoder
 from verdicts.student.processor import scaled
 
 _TIMEOUT_S = 600.0  # of one answer
+_TOP_LOGPROBS = 100  # tokens listed where the verdicts part
 
 
 @dataclass(frozen=True)
@@ -80,10 +83,31 @@ class ServedStudent:
     def answer_encoded(self, rows: Sequence[ServedRow], max_new_tokens: int) -> list[tuple[str, bool]]:
         """Greedy answers, one a row; beside each text whether it came to its end."""
 
-        def ask(row: ServedRow) -> tuple[str, bool]:
-            settings = {"temperature": 0, "max_tokens": max_new_tokens, "cache_prompt": True}
-            choice = self._post("/v1/chat/completions", {"messages": row.messages, **settings})["choices"][0]
-            return choice["message"]["content"] or "", choice["finish_reason"] == "stop"
+        return [(said, whole) for said, whole, _ in self._answers(rows, {"max_tokens": max_new_tokens})]
+
+    def answer_verdicts(
+        self, rows: Sequence[ServedRow], max_new_tokens: int
+    ) -> list[tuple[str, bool, tuple[float, float] | None]]:
+        """As ``answer_encoded``, of Stage-B questions: also ln P of a pass and of a fail where the answer parts.
+
+        A verdict that is not among the first hundred tokens there has ln P of minus infinity.
+        """
+        asked = {"max_tokens": max_new_tokens, "logprobs": True, "top_logprobs": _TOP_LOGPROBS}
+        answers = []
+        for said, whole, choice in self._answers(rows, asked):
+            found = read_choice(choice)
+            known = {} if isinstance(found, str) else found.verdict_logprob
+            sure = [-math.inf if (one := known.get(side)) is None else one for side in ("pass", "fail")]
+            answers.append((said, whole, (sure[0], sure[1]) if max(sure) > -math.inf else None))
+        return answers
+
+    def _answers(self, rows: Sequence[ServedRow], settings: dict[str, Any]) -> list[tuple[str, bool, dict[str, Any]]]:
+        """Text, whether it came to its end, and all that the server says of each row's greedy answer."""
+
+        def ask(row: ServedRow) -> tuple[str, bool, dict[str, Any]]:
+            told = {"messages": row.messages, "temperature": 0, "cache_prompt": True, **settings}
+            choice: dict[str, Any] = self._post("/v1/chat/completions", told)["choices"][0]
+            return choice["message"]["content"] or "", choice["finish_reason"] == "stop", choice
 
         with ThreadPoolExecutor(self._slots) as threads:
             return list(threads.map(ask, rows))

@@ -9,7 +9,6 @@ import json
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from itertools import islice
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 from verdicts.base.part_file import PartFile
 from verdicts.config.tools import PredictConfig
@@ -17,40 +16,8 @@ from verdicts.models.fingerprint import checkpoint_hash
 from verdicts.prediction.decide import Answered
 from verdicts.records.predictions import NewTicket
 from verdicts.stage_b.prompts import Prompts
-from verdicts.stage_b.protocol import HEADER, WORD
 from verdicts.student.batches import longest_first
-from verdicts.student.model import Dialogue, Encoded, Student
-
-if TYPE_CHECKING:
-    from torch import Tensor
-
-
-class VerdictWatch:
-    """Notes, while a batch is answered, how sure the student is of each verdict where the two part.
-
-    As engines give it: natural logarithms at temperature 1 over all tokens, behind the exact header of the protocol.
-    ``found`` has them by the row's ``id``.
-    """
-
-    def __init__(self, student: Student):
-        lines = [student.text.ids(f"{HEADER}{WORD[verdict]}\n") for verdict in ("pass", "fail")]
-        split = next(at for at, (one, other) in enumerate(zip(*lines, strict=False)) if one != other)
-        self._header, self._tokens = lines[0][:split], [ids[split] for ids in lines]
-        self.found: dict[int, tuple[float, float]] = {}
-
-    def __call__(self, rows: Sequence[Encoded]) -> "Callable[[Tensor, Tensor], Tensor]":
-        """What looks at the scores of each step [rows, vocabulary] of a batch and leaves them as they are."""
-        start = max(len(row.ids) for row in rows)  # rows are padded on the left to the longest
-
-        def look(ids: "Tensor", scores: "Tensor") -> "Tensor":
-            if ids.shape[1] - start == len(self._header):
-                sure = scores.float().log_softmax(-1)[:, self._tokens].tolist()
-                for row, written, (passed, failed) in zip(rows, ids[:, start:].tolist(), sure, strict=True):
-                    if written == self._header:
-                        self.found[id(row)] = (passed, failed)
-            return scores
-
-        return look
+from verdicts.student.model import Dialogue, Student
 
 
 def dialogue(prompts: Prompts, system: str, ticket: NewTicket) -> Dialogue:
@@ -67,12 +34,10 @@ def answer_batch(student: Student, rows: Sequence[Dialogue], max_new_tokens: int
     asked = [one for one, fit in zip(encoded, fits, strict=True) if fit]
     if not asked:
         return [Answered("", "over_length", None)] * len(rows)
-    watch = VerdictWatch(student)
-    said = student.answer_encoded(asked, max_new_tokens, watch)
-    written = iter(zip(said, (watch.found.get(id(row)) for row in asked), strict=True))
+    written = iter(student.answer_verdicts(asked, max_new_tokens))
     answers = []
     for fit in fits:
-        (text, whole), sure = next(written) if fit else (("", False), None)
+        text, whole, sure = next(written) if fit else ("", False, None)
         answers.append(Answered(text, "over_length" if not fit else "stop" if whole else "length", sure))
     return answers
 

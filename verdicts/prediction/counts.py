@@ -44,6 +44,7 @@ def asked_of(student: "VerdictStudent", source: NewTickets | NewPhotos, tally: P
             "guidance_step": student.guidance_step,
             "prompts": {kind: student.prompts.digest(kind) for kind in ("stage_b", "summary")},
             "threshold": cfg.predict.threshold,
+            "target": student.point.target if student.point else None,
             "rows": source.rows,
             "verdicts": _sorted(tally.verdicts),
             "without": _sorted(tally.without),
@@ -76,7 +77,8 @@ def count_sentence(asked: PredictionsAsked) -> str:
     if turned := {by: n for by, n in asked.decided_by.items() if by != "model"}:
         parts.append(f"overridden: {_named(turned)}")
     if asked.threshold is not None:
-        parts.append(f"fail from P(fail) {asked.threshold:g}")
+        kept = "" if asked.target is None else f", FRR at most {asked.target:g}"
+        parts.append(f"fail from P(fail) {asked.threshold:g}{kept}")
     if asked.missing:
         parts.append(f"photos missing: {_counted(asked.missing)}")
     if asked.labels_unread:

@@ -4,15 +4,15 @@ Fail comes first. An answer that cannot be read is no verdict, whatever a thresh
 threshold without a probability is none either; and a pass, whoever gave it, is held against the explicit negatives.
 """
 
-import math
 from collections.abc import Mapping
 from typing import Any, Literal, NamedTuple
 
 from verdicts.config.sections import FailFirst, PredictSection
 from verdicts.records.predictions import DecidedBy, NewTicket, NoVerdict, Prediction
 from verdicts.records.tickets import Verdict
-from verdicts.stage_b.protocol import WORD, clean_summary, parse, render
+from verdicts.stage_b.protocol import clean_summary, parse, render
 from verdicts.stage_b.selection import explicit_negative, guard_reason
+from verdicts.stage_b.threshold import by_chance_of_fail, p_fail, turned_reason
 
 Finish = Literal["stop", "length", "over_length"]
 
@@ -27,14 +27,6 @@ class Answered(NamedTuple):
     text: str
     finish: Finish
     logprob: tuple[float, float] | None
-
-
-def p_fail(logprob: tuple[float, float] | None) -> float | None:
-    """P(fail) among the two verdicts, e^fail / (e^pass + e^fail), to six places: as it is written it is compared."""
-    if logprob is None:
-        return None
-    odds = logprob[0] - logprob[1]
-    return round(1 / (1 + math.exp(odds)), 6) if odds < 700 else 0.0  # beyond, e^odds is no float
 
 
 def decide(ticket: NewTicket, answered: Answered | None, knobs: PredictSection, guard: FailFirst) -> Prediction:
@@ -75,11 +67,10 @@ def _by_threshold(
     """The verdict that the threshold gives; where it is not the one said, the reason says so, with the model's own."""
     if threshold is None or chance is None:
         return said, reason, "model"
-    verdict: Verdict = "fail" if chance >= threshold else "pass"
+    verdict = by_chance_of_fail(threshold, chance)
     if verdict == said:
         return said, reason, "model"
-    stands = "达到" if verdict == "fail" else "低于"
-    return verdict, f"不通过概率{chance:.4f}{stands}阈值{threshold:g}，原判{WORD[said]}，理由：{reason}", "threshold"
+    return verdict, turned_reason(said, reason, chance, threshold), "threshold"
 
 
 def by_photo(per_image: Mapping[str, str], reason: str) -> str:

@@ -37,9 +37,10 @@ def predict(
     """The verdict of one ticket.
 
     ``images``: its photos. ``model_registry``: a VerdictStudent, or a mapping that holds one under "student"; else
-    ``task_configs`` names "run" (runs/<RUN>/<MISSION>) and "student" (a checkpoint), loaded once. "mission" (slug or
-    name) and "group_id" may stand in ``extra_info`` or ``task_configs``. ``device`` and further keywords are tolerated
-    and not used: the student takes the GPU that there is.
+    ``task_configs`` names "run" (runs/<RUN>/<MISSION>), "student" (a checkpoint) and, where one decides, "point" (an
+    operating point), loaded once. "mission" (slug or name) and "group_id" may stand in ``extra_info`` or
+    ``task_configs``. ``device`` and further keywords are tolerated and not used: the student takes the GPU that there
+    is.
 
     Returns ``identify_result`` (for each photo a list of [task, "Pass" or "Fail", 该子问题需要判断]), ``if_total_pass``
     and ``annotated_images`` (None). Raises ValueError for no photo and for another mission than the student's, and
@@ -62,12 +63,12 @@ def _student(registry: Any, told: Mapping[str, Any]) -> VerdictStudent:
         return held
     if not told.get("run"):
         raise ValueError("no student: give one in model_registry, or name task_configs['run']")
-    return _loaded(str(told["run"]), str(told["student"]) if told.get("student") else None)
+    return _loaded(*(str(told[name]) if told.get(name) else None for name in ("run", "student", "point")))
 
 
 @lru_cache(maxsize=8)
-def _loaded(run: str, student: str | None) -> VerdictStudent:
-    return VerdictStudent.of_run(run, student)
+def _loaded(run: str, student: str | None, point: str | None) -> VerdictStudent:
+    return VerdictStudent.of_run(run, student, point)
 
 
 def packed(found: Prediction, photos: int) -> dict[str, Any]:

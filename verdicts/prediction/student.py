@@ -19,11 +19,14 @@ from verdicts.config.tools import PredictConfig, read_section
 from verdicts.guidance.file import read_guidance
 from verdicts.intake.names import Door
 from verdicts.intake.ticket import NotTaken, mended_new_ticket
+from verdicts.models.fingerprint import checkpoint_hash
 from verdicts.photos.files import MAX_ASPECT, NotAPhoto, open_photo
 from verdicts.prediction.asking import ask, asked_digest, dialogue, digest_of_tickets
 from verdicts.prediction.decide import Answered, decide
+from verdicts.records.evaluation import OperatingPoint
 from verdicts.records.predictions import MissingPhoto, NewTicket, Prediction
 from verdicts.stage_b.prompts import load_prompts
+from verdicts.stage_b.threshold import PointHolder, guidance_digest, read_point
 from verdicts.student.answer_text import as_line
 from verdicts.student.model import Dialogue, PhotoInputs, Student, check_folder
 from verdicts.student.summaries import refusal_reason
@@ -35,24 +38,45 @@ if TYPE_CHECKING:
 class VerdictStudent:
     """The student in ``folder`` under the rules of a guidance.json, asked as the configuration says.
 
+    ``point``: an operating point that was chosen for this very student (docs/operating_point.md).
     Raises UserError for files that are not there or wrong; weights are looked at, not loaded.
     """
 
-    def __init__(self, cfg: PredictConfig, guidance: Path, folder: Path | None = None):
-        self.cfg, self.folder = cfg, folder or Path(cfg.student.model)
+    def __init__(self, cfg: PredictConfig, guidance: Path, folder: Path | None = None, point: Path | None = None):
+        self.folder = folder or Path(cfg.student.model)
         self.prompts = load_prompts(cfg.prompts, cfg.mission)
         rules = read_guidance(guidance, cfg.mission.name)
         self.guidance_step, self.system = rules.step, self.prompts.stage_b_system(rules.experiences)
         check_folder(self.folder, weights=True)
+        self.point = self._read_point(cfg, point) if point else None
+        decided = {"decision": "threshold", "threshold": self.point.threshold} if self.point else {}
+        self.cfg = cfg.model_copy(update={"predict": cfg.predict.model_copy(update=decided)})
+        if self.cfg.predict.decision == "threshold" and self.cfg.predict.threshold is None:
+            raise mistake(
+                "is empty", "name an operating point (make calibrate, then POINT=)", field="predict.threshold"
+            )
+
+    def _read_point(self, cfg: PredictConfig, point: Path) -> OperatingPoint:
+        """The operating point, if it is of this student; raises UserError where it is not, or says it twice."""
+        if cfg.predict.threshold is not None:
+            what = f"predict.threshold is {cfg.predict.threshold:g}, and an operating point is named"
+            raise mistake(what, "use one of them", path=point)
+        judge = PointHolder(
+            cfg.mission.name, "transformers", checkpoint_hash(self.folder), guidance_digest(self.system)
+        )
+        return read_point(point, judge)
 
     @classmethod
-    def of_run(cls, run: Path | str, student: Path | str | None = None) -> "VerdictStudent":
+    def of_run(
+        cls, run: Path | str, student: Path | str | None = None, point: Path | str | None = None
+    ) -> "VerdictStudent":
         """The student of a run: RUN/config/predict.yaml and RUN/guidance.json; the configured one where none is named.
 
         ``run``: ``runs/<RUN>/<MISSION>``. ``student``: a checkpoint folder, ``checkpoints/<name>/merged``.
         """
         folder = Path(run)
-        return cls(predict_section(folder), folder / "guidance.json", Path(student) if student else None)
+        named = [Path(path) if path else None for path in (student, point)]
+        return cls(predict_section(folder), folder / "guidance.json", *named)
 
     @cached_property
     def model(self) -> Student:

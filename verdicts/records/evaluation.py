@@ -31,6 +31,10 @@ class F1Record(Overlap):
 _NO_RATE, _NO_F1 = wilson(0, 0), F1Record(hits=0, given=0, wanted=0, f1=None)
 
 
+# What answered: the student's own runner, its export on llama-server, or an engine of rollouts.
+ServingEngine = Literal["transformers", "llama_server", "llama_cpp", "openai"]
+
+
 class ScoredAnswer(Record):
     """One line of an answers file: a question's name, what was wanted, what the student said and how it scores.
 
@@ -39,7 +43,8 @@ class ScoredAnswer(Record):
     counts, or all objects and no other. ``form``: ``json`` or ``objects`` where the wanted answer has that form, null
     for text summaries and lists of boxes. ``overlap``: attributes of a text summary, boxes of a list. ``parts``: of the
     other forms ``statistics`` and ``remarks``, or ``boxes``, ``polygons``, ``lines`` and ``attributes``. ``notes``:
-    what is counted beside the scores.
+    what is counted beside the scores. ``p_fail``: P(fail) among the two verdicts where a ticket's answer parts; absent
+    where it never came to that place, for photos, and where an older version asked.
     """
 
     task: Task
@@ -57,6 +62,7 @@ class ScoredAnswer(Record):
     parts: dict[str, Overlap] = {}
     notes: dict[AnswerNote, int] = {}
     prompt: PromptName = ""
+    p_fail: Annotated[float | None, Field(ge=0, le=1, exclude_if=lambda chance: chance is None)] = None
 
 
 class Named(Record):
@@ -137,8 +143,8 @@ class MadeFrom(Record):
 
 class Evaluation(Record):
     """evaluation/*/before.json and after.json. ``questions``: a SHA-256 over all that was asked and wanted, equal for a
-    fair pair. ``made_from``: null where an older version made it. ``prompts``: those that a task's questions ask with,
-    by name.
+    fair pair. ``made_from``: null where an older version made it. ``engine``: what answered, said where it was not the
+    student's own runner. ``prompts``: those that a task's questions ask with, by name.
     """
 
     student: Named
@@ -150,6 +156,7 @@ class Evaluation(Record):
     summary: SummaryScores
     dense: DenseScores
     made_from: MadeFrom | None = None
+    engine: Annotated[ServingEngine, Field(exclude_if=lambda engine: engine == "transformers")] = "transformers"
     prompts: Annotated[dict[Task, list[PromptName]], Field(exclude_if=lambda prompts: not prompts)] = {}
 
     @property
@@ -157,6 +164,38 @@ class Evaluation(Record):
         """The student and the questions it answered, for a sentence."""
         on = f" on {self.made_from.held_out}" if self.made_from else ""
         return f"{self.student.folder}{on} ({self.tickets} tickets, {self.summary.photos} photos)"
+
+
+class OperatingPoint(Record):
+    """From which P(fail) on a ticket fails, so that FRR is shown to be at most ``target`` (docs/operating_point.md).
+
+    It holds for one mission, serving engine, student and guidance. ``confidence``: how often a point that is chosen so
+    keeps the target. ``fails``: labelled fails of the calibration groups; ``released`` of them stay below the
+    threshold, and ``bound`` is the upper end of FRR there (Clopper and Pearson, one-sided, at ``confidence``).
+    ``release``: tickets of these groups that pass, ``false_block``: their passes that fail. ``checked``: the rates of
+    the groups that chose nothing. ``without``: tickets without a verdict or P(fail), left out. ``groups``: the
+    calibration groups, by the first 16 hex digits of a SHA-256 of their ids. ``inputs``: each file that it was made
+    from, by content.
+    """
+
+    mission: str
+    engine: ServingEngine
+    student: Named
+    guidance: str
+    target: Annotated[float, Field(gt=0, lt=1)]
+    confidence: Annotated[float, Field(gt=0, lt=1)]
+    threshold: Annotated[float, Field(ge=0, le=1)]
+    fails: int
+    released: int
+    bound: float
+    release: Rate
+    false_block: Rate
+    checked: dict[Literal["frr", "release"], Rate]
+    without: int
+    share: float
+    seed: int
+    groups: list[str]
+    inputs: dict[str, str]
 
 
 class McNemar(Record):
@@ -181,9 +220,39 @@ class Difference(Record):
     high: float | None
 
 
+class GateLook(Record):
+    """A line of runs/looks.jsonl: one student, at one threshold, that a gate judged on some held-out questions.
+
+    ``number``: which look at these questions it is, from 1. ``questions``: their digest (tools.questions); ``student``:
+    by the content of its files; ``threshold``: of the operating point, null for its own verdicts. ``before``: a digest
+    of the line before, "" in the first.
+    """
+
+    number: Annotated[int, Field(ge=1)]
+    questions: str
+    student: str
+    threshold: float | None
+    before: str
+
+
+class AtPoint(Record):
+    """What the gate judged where an operating point decides: the scores of verdicts after training at its threshold.
+
+    ``left_out``: tickets of the groups that chose it; both sides do without them. ``point``: digest of its file.
+    """
+
+    threshold: float
+    target: float
+    point: str
+    left_out: int
+    before: ChatScores
+    after: ChatScores
+
+
 class GateRecord(Record):
     """evaluation/*/gate.json. ``chat`` and ``retention`` name their scores as METRICS does. ``remarks``: what
-    does not stop the student and is not shown either, since its interval reaches beyond a limit.
+    does not stop the student and is not shown either, since its interval reaches beyond a limit. ``at_point``: where an
+    operating point decided; ``looks``: those at the same questions up to this one, where they are counted.
     """
 
     passed: bool
@@ -194,6 +263,8 @@ class GateRecord(Record):
     mcnemar: dict[str, McNemar]
     chat: dict[str, Difference]
     retention: dict[str, Difference]
+    at_point: Annotated[AtPoint | None, Field(exclude_if=lambda point: point is None)] = None
+    looks: Annotated[list[GateLook], Field(exclude_if=lambda looks: not looks)] = []
 
 
 class BehaviourResult(Record):

@@ -91,6 +91,7 @@ class Prediction(Record):
 class PredictionsAsked(Record):
     """How the tickets were asked: which student, under which guidance and prompts, and the counts.
 
+    ``target``: the FRR that the operating point keeps, where one was named.
     ``rows`` = ``verdicts`` (by verdict) + ``without`` (by reason) + ``refused`` (by reason). ``labels_unread``: rows
     that said something of a label, which was taken out unread.
     """
@@ -101,6 +102,7 @@ class PredictionsAsked(Record):
     guidance_step: int
     prompts: dict[str, str]
     threshold: float | None
+    target: Annotated[float | None, Field(exclude_if=lambda target: target is None)] = None
     rows: int
     verdicts: dict[Verdict, int]
     without: dict[NoVerdict, int]

@@ -13,7 +13,14 @@ from verdicts.base.jsonl import Placed, RowT, stream_good, stream_placed
 from verdicts.base.run_version import RunVersion
 from verdicts.records.baseline import Baseline, BaselineCase
 from verdicts.records.corpus import AuditDecision, AuditRow, ChatRow, CorpusLint, DroppedRow, SftRow
-from verdicts.records.evaluation import Behaviour, BehaviourFailure, Evaluation, GateRecord, ScoredAnswer
+from verdicts.records.evaluation import (
+    Behaviour,
+    BehaviourFailure,
+    Evaluation,
+    GateRecord,
+    OperatingPoint,
+    ScoredAnswer,
+)
 from verdicts.records.filtered import DroppedTicket, MarkedTicket
 from verdicts.records.guidance import GuidanceFile
 from verdicts.records.predictions import Prediction, PredictionsAsked
@@ -81,9 +88,11 @@ RUN_FILES: dict[str, type[BaseModel]] = {
     "evaluation/*/gate.json": GateRecord,
     "evaluation/*/behaviour-*/behaviour.json": Behaviour,
     "evaluation/*/behaviour-*/behaviour.failures.jsonl": BehaviourFailure,
+    "evaluation/*/point.json": OperatingPoint,
     # the same student on llama.cpp, a folder for each way of storing it
     "evaluation/*/export-*/after.json": Evaluation,
     "evaluation/*/export-*/after.answers.jsonl": ScoredAnswer,
+    "evaluation/*/export-*/point.json": OperatingPoint,
     # a folder for each set of new tickets
     "predictions/*/predictions.jsonl": Prediction,
     "predictions/*/predictions.asked.json": PredictionsAsked,

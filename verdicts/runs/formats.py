@@ -9,12 +9,14 @@ from verdicts.base.errors import mistake
 from verdicts.corpus.mix import Manifest
 from verdicts.corpus.rows import FusedRow, GeneralChatRow, ImageRow
 from verdicts.export.records import Conversion, ExportGate
+from verdicts.records.evaluation import GateLook
 from verdicts.records.imports import ImportReport, RefusedImport, RepairedImport
 from verdicts.records.run_folder import ROUND_FILES, RUN_FILES
 
 FOLDERS: dict[str, Mapping[str, type[BaseModel]]] = {
     "runs/<RUN>/<MISSION>/": RUN_FILES,
     "runs/<RUN>/<MISSION>/rounds/NNNN/": ROUND_FILES,
+    "runs/": {"looks.jsonl": GateLook},
     "data/<NAME>/": {
         "dense.jsonl": ImageRow,
         "summary.jsonl": ImageRow,

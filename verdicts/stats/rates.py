@@ -31,18 +31,21 @@ class Rate(Record):
         )
 
 
-def wilson(k: int, n: int) -> Rate:
-    """The share k/n with its 95 % Wilson score interval (E. B. Wilson, JASA 22, 1927), rounded to 6 digits."""
+def wilson(k: int, n: int, z: float = Z95) -> Rate:
+    """The share k/n with its Wilson score interval (E. B. Wilson, JASA 22, 1927), of 95 %, rounded to 6 digits.
+
+    ``z``: the normal quantile of another interval.
+    """
     if n == 0:
         return Rate(k=k, n=n, rate=None, low=None, high=None)
-    low, high = _interval(k, n)
+    low, high = _interval(k, n, z)
     return Rate(k=k, n=n, rate=round(k / n, 6), low=low, high=high)
 
 
-def _interval(k: int, n: int) -> tuple[float, float]:
+def _interval(k: int, n: int, z: float = Z95) -> tuple[float, float]:
     share = k / n
-    centre = (share + Z95**2 / (2 * n)) / (1 + Z95**2 / n)
-    half = Z95 / (1 + Z95**2 / n) * sqrt(share * (1 - share) / n + Z95**2 / (4 * n * n))
+    centre = (share + z**2 / (2 * n)) / (1 + z**2 / n)
+    half = z / (1 + z**2 / n) * sqrt(share * (1 - share) / n + z**2 / (4 * n * n))
     return round(max(0.0, centre - half), 6), round(min(1.0, centre + half), 6)
 
 
@@ -57,12 +60,15 @@ def stands(rate: Rate, limit: float) -> Literal["above", "unsure", "within"] | N
     return "above" if rate.rate > limit else "within" if rate.high <= limit else "unsure"
 
 
-def needed(rate: Rate, limit: float) -> int | None:
-    """The smallest n at which this rate of errors would be within a limit; None where the rate is not below it."""
+def needed(rate: Rate, limit: float, z: float = Z95) -> int | None:
+    """The smallest n at which this rate of errors would be within a limit; None where the rate is not below it.
+
+    ``z``: as of ``wilson``.
+    """
     if rate.rate is None or rate.rate >= limit:
         return None
     # the limit is the upper end of Wilson's interval where n (limit - rate)^2 = z^2 limit (1 - limit)
-    return ceil(Z95**2 * limit * (1 - limit) / (limit - rate.k / rate.n) ** 2 - 1e-6)
+    return ceil(z**2 * limit * (1 - limit) / (limit - rate.k / rate.n) ** 2 - 1e-6)
 
 
 Counts = Counter[tuple[str, str]]  # tickets by (label, verdict), each pass or fail

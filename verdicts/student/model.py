@@ -34,6 +34,7 @@ from verdicts.models.threads import quiet_openmp
 from verdicts.photos.files import MAX_ASPECT, PHOTO_MARK, NotAPhoto, open_photo
 from verdicts.student.batches import readers
 from verdicts.student.processor import load_photo_processor, scaled
+from verdicts.student.verdict_watch import VerdictWatch
 
 if TYPE_CHECKING:
     from PIL import Image
@@ -345,6 +346,14 @@ class Student(Encoder):
                 self._fits = half * longest
             self._say_halved(rows)
         return [one for part in (rows[:half], rows[half:]) for one in self.answer_encoded(part, max_new_tokens, watch)]
+
+    def answer_verdicts(
+        self, rows: Sequence[Encoded], max_new_tokens: int
+    ) -> list[tuple[str, bool, tuple[float, float] | None]]:
+        """As ``answer_encoded``, of Stage-B questions: also ln P of a pass and of a fail where the answer parts."""
+        watch = VerdictWatch(self)
+        written = self.answer_encoded(rows, max_new_tokens, watch)
+        return [(text, whole, watch.found.get(id(row))) for row, (text, whole) in zip(rows, written, strict=True)]
 
     def _written(self, rows: Sequence[Encoded], max_new_tokens: int, watch: "Watch | None") -> list[tuple[str, bool]]:
         """The answers of one batch."""
