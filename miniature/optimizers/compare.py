@@ -113,6 +113,7 @@ def whole(rows: Sequence[dict[str, Any]], settings: dict[str, Any], named: Colle
         row
         for row in rows
         if row["arm"] in {*named, *_REFERENCES}
+        and row.items() >= settings.items()
         and set(named) <= done_of(rows, settings, Piece(*(row[name] for name in Piece._fields)))
     ]
 

@@ -11,10 +11,20 @@ from verdicts.rounds.holdout import is_held_out
 
 @dataclass(frozen=True)
 class Ours:
-    """As shipped; the rules are those after its last whole round."""
+    """As shipped, unless told otherwise; the rules are those after its last whole round.
+
+    ``window``: tickets of a round, at most (window.tickets). ``draws``: reflect.draws.
+    """
+
+    window: int = 0
+    draws: int = 0
 
     def search(self, task: Task, engine: Engine, seed: int) -> Iterator[Found]:
         """As Arm.search."""
         held_out = [ticket for ticket in task.tickets if is_held_out(ticket.group_id, task.config.learn)]
-        for done in rounds_in_memory(with_seed(task.config, seed), engine, task.tickets):
+        config = with_seed(task.config, seed)
+        window = config.window.model_copy(update={"tickets": self.window or config.window.tickets})
+        reflect = config.reflect.model_copy(update={"draws": self.draws or config.reflect.draws})
+        config = config.model_copy(update={"window": window, "reflect": reflect})
+        for done in rounds_in_memory(config, engine, task.tickets):
             yield Found(done.rules, held_out)

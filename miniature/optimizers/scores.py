@@ -48,7 +48,9 @@ def table(rows: Sequence[Row]) -> str:
         runs = len({(row["world"], row["seed"]) for row in of_flip})
         worlds = len({row["world"] for row in of_flip})
         lines = [_line(name, [row for row in of_flip if row["arm"] == name]) for name in _names(of_flip)]
-        parts.append("\n".join([f"**{flip:.0%} flipped**, {worlds} worlds, {runs} searches an arm", "", _HEAD, *lines]))
+        parts.append(
+            "\n".join([f"**{flip:.0%} flipped**, worlds: {worlds}, searches of an arm: {runs}", "", _HEAD, *lines])
+        )
     return "\n\n".join(parts)
 
 
