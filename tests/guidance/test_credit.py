@@ -566,3 +566,49 @@ def test_a_rule_that_does_well_stays_while_another_leaves():
     life = reflection(2, tallies={"G1": of_rule(0, 3, 5, 5), "G2": of_rule(9, 0, 0, 9)})
     rules = both.model_copy(update={"metadata": {key: rule_meta(created_round=0) for key in both.metadata}})
     assert leaving(rules, {2: life}, {}, LIFE, 2, 2) == {"G1": "breaks_too_many: 0 right, 3 wrong"}
+
+
+def test_with_causal_credit_a_rule_answers_for_verdicts_whose_reasons_do_not_name_it():
+    world = World(unreadable=(UNREADABLE, "fail", 5), tidy=(TIDY, "pass", 7))
+    rules = guidance(G1=RIGHT_RULE)
+    selections = world.selections(rules, "G0")
+
+    def tallies(how: str) -> dict[str, RuleTally]:
+        section = REFLECT.model_copy(update={"credit": how})
+        return tallies_of(TASK, rules, selections, world.tickets, FakeEngine(judges=follows), NOTHING, section)
+
+    assert tallies("cited") == {}
+    found = tallies("causal")["G1"]
+    assert (found.hits, found.misses, found.corrects, found.gives) == (5, 0, 7, "fail")
+    assert found.log_odds > 0
+    assert "log_odds" not in tally(1, 0).model_dump()
+
+
+def test_with_causal_credit_a_verdict_that_the_model_itself_does_not_hold_rests_on_no_rule():
+    world = World(unreadable=(UNREADABLE, "fail", 5), tidy=(TIDY, "pass", 7))
+    rules = guidance(G1=RIGHT_RULE)
+    section = REFLECT.model_copy(update={"credit": "causal"})
+    unsure = FakeEngine(judges=lambda system, user: "pass")  # the vote said fail by chance
+    assert tallies_of(TASK, rules, world.selections(rules, "G0"), world.tickets, unsure, NOTHING, section) == {}
+
+
+def test_with_causal_credit_rules_that_hide_each_other_answer_for_what_both_fail():
+    world = World(unreadable=(UNREADABLE, "pass", 5), tidy=(TIDY, "pass", 7))
+    rules = guidance(G1=RIGHT_RULE, G2=RIGHT_RULE)  # without one of them the other fails the same tickets
+
+    class Sure(FakeEngine):
+        def judge(self, system, users):
+            strength = system.count(RIGHT_RULE)
+            return [
+                {"pass": -2.0 * strength, "fail": 0.0}
+                if UNREADABLE in user and strength
+                else {"pass": 0.0, "fail": -2.0}
+                for user in users
+            ]
+
+    def tallies(how: str) -> dict[str, RuleTally]:
+        section = REFLECT.model_copy(update={"credit": how})
+        return tallies_of(TASK, rules, world.selections(rules, "G1、G2"), world.tickets, Sure(), NOTHING, section)
+
+    assert tallies("cited") == {}
+    assert {key: found.misses for key, found in tallies("causal").items()} == {"G1": 5, "G2": 5}

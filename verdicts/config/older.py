@@ -57,6 +57,7 @@ _CONSTANTS: list[dict[str, dict[str, Any]]] = [{
     "sft": {"lint": "warn"},
     "summarize": {"batch_tokens": 0},
     "gate": {"max_behaviour": None},
+    "reflect": {"credit": "cited", "min_log_odds": 1.0},
 }, {
     "gate": {"decision": "majority", "looks": "free"},
 }]  # fmt: skip

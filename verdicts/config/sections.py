@@ -208,6 +208,8 @@ class ReflectSection(Section):
 
     group_size: Count
     groups: Count
+    credit: Literal["cited", "causal"]
+    min_log_odds: Annotated[float, Field(gt=0)]
     draws: Count
     prompt_tokens: Count
     show_reasons: bool

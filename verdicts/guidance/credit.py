@@ -1,6 +1,8 @@
 """Credit: what rests on a rule, how that compares with chance, and when a rule has to leave.
 
-A verdict rests on a rule that it cites if it turns when the rule is left out. So a rule is a small classifier: among
+A verdict rests on a rule that it cites if it turns when the rule is left out (or, with ``credit: causal``, on any rule
+without which its log-odds fall).
+So a rule is a small classifier: among
 tickets that have the other verdict without it, it picks some. Its hits are compared with what the same number of
 verdicts would hit if it fired at random among those tickets: its **lift** is the share of right ones among what it
 turns, less that among all it could turn. Where two labels of three are fail, a rule that fails tickets blindly hits
@@ -63,31 +65,89 @@ def tallies_of(
 ) -> dict[str, RuleTally]:
     """What rests on each learnable rule among the selections of a round.
 
-    It takes one judgement for each rule that a verdict cites. A verdict that the guard gave rests on no rule, nor does
-    one that a tie gave. Where a rule turns verdicts both ways, the way of most of them counts.
+    It takes one judgement for each rule that a verdict cites. With ``credit: causal`` it takes one for each ticket and
+    rule, and one for each ticket under all rules; a verdict then rests on every rule that raises its log-odds by
+    ``min_log_odds``, named in its reason or not, turned by it alone or not. A verdict that the guard gave rests on no
+    rule, nor does one that a tie gave. Where a rule turns verdicts both ways, the way of most of them counts.
     """
-    citing: dict[str, list[Selection]] = defaultdict(list)
-    for selection in selections:
-        if not _UNDECIDED & set(selection.warnings):
-            for key in set(cited_rules(selection.reason)) & guidance.metadata.keys():
-                citing[key].append(selection)
+    decided = [selection for selection in selections if not _UNDECIDED & set(selection.warnings)]
+    asked = _LeftOut(prompts, guidance, tickets, engine)
+    if section.credit == "causal":
+        told = asked.judge(guidance.experiences, decided)
+        decided = [selection for selection in decided if likelier(told[selection.ticket_key]) == selection.verdict]
+        resting = dict.fromkeys(guidance.metadata, decided)
+    else:
+        told, resting = {}, _citing(decided, guidance)
     tallies = {}
-    for key in sorted(citing, key=rule_number):
-        without = prompts.stage_b_system({name: text for name, text in guidance.experiences.items() if name != key})
-        judged = engine.judge(
-            without, [prompts.stage_b_user(tickets[selection.ticket_key].per_image) for selection in citing[key]]
-        )
-        turned = [
-            selection
-            for selection, logprob in zip(citing[key], judged, strict=True)
-            if likelier(logprob) not in (None, selection.verdict)
-        ]
+    for key in sorted(resting, key=rule_number):
+        without = asked.judge({name: text for name, text in guidance.experiences.items() if name != key}, resting[key])
+        if told:
+            turned = [one for one in resting[key] if _pushes(told, without, one) >= section.min_log_odds]
+        else:
+            turned = [one for one in resting[key] if likelier(without[one.ticket_key]) not in (None, one.verdict)]
         if turned:
             by_photos = not counts_photos(guidance.experiences[key], section.words)
             photos = section.trial.photo_classes if by_photos else None
             fresh_from = born[key].tickets if key in born else frozenset()
-            tallies[key] = _tally_of(turned, selections, tickets, fresh_from, photos)
+            found = _tally_of(turned, selections, tickets, fresh_from, photos)
+            tallies[key] = found.model_copy(update={"log_odds": _mean_change(told, without)}) if told else found
     return tallies
+
+
+def _citing(decided: Sequence[Selection], guidance: MissionGuidance) -> dict[str, list[Selection]]:
+    """The verdicts that cite each learnable rule."""
+    citing: dict[str, list[Selection]] = defaultdict(list)
+    for selection in decided:
+        for key in set(cited_rules(selection.reason)) & guidance.metadata.keys():
+            citing[key].append(selection)
+    return citing
+
+
+@dataclass(frozen=True)
+class _LeftOut:
+    """Judges tickets under rules that are not all of the guidance."""
+
+    prompts: Prompts
+    guidance: MissionGuidance
+    tickets: Mapping[str, StageA]
+    engine: Engine
+
+    def judge(
+        self, experiences: Mapping[str, str], selections: Sequence[Selection]
+    ) -> dict[str, dict[str, float | None]]:
+        """Verdict log-probabilities by ticket_key."""
+        users = [self.prompts.stage_b_user(self.tickets[one.ticket_key].per_image) for one in selections]
+        judged = self.engine.judge(self.prompts.stage_b_system(experiences), users)
+        return {one.ticket_key: logprob for one, logprob in zip(selections, judged, strict=True)}
+
+
+def _mean_change(
+    told: Mapping[str, Mapping[str, float | None]], without: Mapping[str, Mapping[str, float | None]]
+) -> float:
+    """By how much the log-odds of fail are higher with a rule than without it, on average."""
+    changes = [
+        now - before
+        for key, logprob in without.items()
+        if (now := _log_odds(told[key])) is not None and (before := _log_odds(logprob)) is not None
+    ]
+    return round(sum(changes) / len(changes), 6) if changes else 0.0
+
+
+def _pushes(
+    told: Mapping[str, Mapping[str, float | None]],
+    without: Mapping[str, Mapping[str, float | None]],
+    selection: Selection,
+) -> float:
+    """By how much a rule raises the log-odds of a selection's verdict; 0 where the model was not asked."""
+    now, before = (_log_odds(found[selection.ticket_key]) for found in (told, without))
+    if now is None or before is None:
+        return 0.0
+    return now - before if selection.verdict == "fail" else before - now
+
+
+def _log_odds(logprob: Mapping[str, float | None]) -> float | None:
+    good, bad = logprob["pass"], logprob["fail"]
+    return None if good is None or bad is None else bad - good
 
 
 def _tally_of(

@@ -100,11 +100,13 @@ class RuleTally(Tally):
     """The tally of a rule on all learn tickets of a round, and on those that it was not learnt from: neither shown nor
     tried when it was accepted.
 
-    ``gives``: the verdict that it turns them to.
+    ``gives``: the verdict that it turns them to. ``log_odds``: by how much the rule raises the log-odds of fail, on
+    average over all decided tickets; only with reflect.credit: causal.
     """
 
     gives: Verdict | None = None
     fresh: Tally | None = None
+    log_odds: Annotated[float | None, Field(exclude_if=lambda value: value is None)] = None
 
 
 class Reflection(Record):
