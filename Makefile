@@ -80,8 +80,8 @@ include make/setup.mk
 # Two stages. The first checks names and asks prepare what the run is made of; prepare then starts the second
 # (GRAPH=1), in which every rule knows its files. What only reads a run, and what needs none, is done in the first.
 GRAPH ?=
-GRAPH_GOALS := distill converge baseline review summarize fuse lint-corpus sft evaluate gate calibrate export \
-  export-gate behaviour predict demo-photos
+GRAPH_GOALS := distill converge baseline suspects review summarize fuse lint-corpus sft evaluate gate calibrate \
+  export export-gate behaviour predict demo-photos
 # Goals that need the second stage.
 WANTED := $(filter $(GRAPH_GOALS) $(R)/% runs/demo/% data/fused/% checkpoints/%,$(MAKECMDGOALS))
 ifeq (,$(GRAPH))

@@ -8,7 +8,7 @@ quoted = '$(subst ','\'',$(1))'
 TARGETS := $(shell sed -n 's/^\([a-z][a-z_-]*\):.*\#\# .*/\1/p' Makefile make/*.mk)
 GIVEN := $(foreach v,$(.VARIABLES),$(if $(filter command,$(origin $(v))),$(v)))
 KNOWN := $(USER) PYTHON VENV PY READY READY_STUDENT READY_ECOSYSTEM READY_PARQUET READY_SERVE READY_OPTIMIZERS \
-  READY_PROGRAMS CMAKE_ARGS GRAPH
+  READY_SUSPECTS READY_PROGRAMS CMAKE_ARGS GRAPH
 VALUES = $(foreach v,$(filter-out LAUNCH REMAKE QUIET DEV,$(USER)),$(call quoted,$(v)=$($(v))))
 ifeq (,$(shell command -v $(PYTHON)))
 $(error $(NO_PYTHON))
@@ -30,7 +30,7 @@ PREPARE = $(call TOOL,prepare) --mission $(MISSION) --run-dir $(R) $(MADE_WITH) 
 FLAGS := $(filter-out --%,$(firstword -$(MAKEFLAGS)))
 ON_TO_PREPARE = $(if $(findstring B,$(FLAGS)),--everything) $(if $(findstring n,$(FLAGS)),--dry-run)
 # Goals that need no more than the text path; all others need the student's packages.
-TEXT_PATH := distill converge baseline review fuse $(R)/% data/fused/%
+TEXT_PATH := distill converge baseline suspects review fuse $(R)/% data/fused/%
 ifneq (,$(WANTED))
 .PHONY: $(WANTED)
 $(firstword $(WANTED)): | $(READY) $(if $(filter-out $(TEXT_PATH),$(WANTED)),$(READY_STUDENT))

@@ -106,8 +106,14 @@ $(BASELINE_FILES) &: $(BASELINE_FROM) $(BASELINE_ROLLOUT)
 	@$(call TOOL,baseline) --stage-a $(R)/stage_a.jsonl --rollout $(BASELINE) --output-dir $(BASELINE)
 .PRECIOUS: $(BASELINE_ROLLOUT) $(BASELINE_FILES)
 
+# -- labels that look wrong, before any model has judged them
+SUSPECTS = $(call TOOL,suspects) --config $< --stage-a $(R)/stage_a.jsonl --output $@
+$(R)/suspects.jsonl: $(R)/config/suspects.yaml $(R)/stage_a.jsonl | $(READY_SUSPECTS)
+	@$(SUSPECTS)
+
 # -- names for people
-.PHONY: converge review distill baseline
+.PHONY: converge review distill baseline suspects
+suspects: $(R)/suspects.jsonl ## 2.3 rank the tickets by how much speaks against their label, before a model judges any
 baseline: $(BASELINE_FILES) ## 2.3 judge all tickets by the checklist alone, learn nothing: how sound are the labels
 	@[ -n "$${QUIET:-}" ] || cat $(BASELINE)/summary.txt
 converge: $(VIEW) ## 2.9 learn guidance until a whole epoch changes nothing

@@ -9,6 +9,7 @@ READY := $(VENV)/.ready
 READY_STUDENT := $(VENV)/.ready-student
 READY_ECOSYSTEM := $(VENV)/.ready-ecosystem
 READY_PARQUET := $(VENV)/.ready-parquet
+READY_SUSPECTS := $(VENV)/.ready-suspects
 READY_SERVE := $(VENV)/.ready-serve
 READY_OPTIMIZERS := $(VENV)/.ready-optimizers
 READY_PROGRAMS := .wheels/llama-programs
@@ -35,6 +36,8 @@ $(READY_STUDENT): constraints.txt pyproject.toml | $(READY)
 	@$(SETUP) --extra student
 $(READY_PARQUET): constraints.txt pyproject.toml | $(READY)
 	@$(SETUP) --extra parquet
+$(READY_SUSPECTS): constraints.txt pyproject.toml | $(READY)
+	@$(SETUP) --extra suspects
 $(READY_ECOSYSTEM): constraints.txt pyproject.toml | $(READY_STUDENT)
 	@$(SETUP) --extra ecosystem
 $(READY_SERVE): constraints.txt pyproject.toml | $(READY_STUDENT)

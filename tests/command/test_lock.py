@@ -179,6 +179,7 @@ WRITING = {
     "evaluate": "output", "gate": "output", "summarize": "output", "fuse": "config", "sft": "output_dir",
     "baseline": "output_dir", "import_data": "output_dir", "predict": "output", "calibrate": "output",
     "export": "output_dir", "export_gate": "output", "lint_corpus": "output", "behaviour": "output",
+    "suspects": "output",
 }  # fmt: skip
 
 

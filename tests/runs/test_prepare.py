@@ -98,7 +98,7 @@ def test_nothing_new_rewrites_nothing_and_says_nothing(run):
         ("engine: {slots: 5}", {"rollout.yaml", "reflect.yaml", "behaviour.yaml"}),
         ("mission: {g0: 须见标签}",
          {"guidance.yaml", "rollout.yaml", "reflect.yaml", "distill.yaml", "evaluate.yaml", "predict.yaml", "served.yaml",
-          "behaviour.yaml"}),
+          "behaviour.yaml", "suspects.yaml"}),
     ],
 )
 def test_a_knob_rewrites_the_files_of_the_tools_that_read_it_and_no_other(run, overlay, rewritten):

@@ -367,6 +367,13 @@ class CalibrateSection(Section):
     seed: int
 
 
+class SuspectsSection(Section):
+    """How labels are doubted before an epoch is spent (verdicts/review/suspects.py)."""
+
+    folds: Annotated[int, Field(ge=2)]
+    seed: int
+
+
 class HeldOutRows(Section):
     """Which groups of an import are kept for questions: those of named files, else a seeded share; those of tickets."""
 
@@ -504,4 +511,5 @@ class Config(Section):
     llama_server: LlamaServerSection
     predict: PredictSection
     calibrate: CalibrateSection
+    suspects: SuspectsSection
     import_: Annotated[ImportSection, Field(alias="import")]

@@ -40,6 +40,7 @@ from verdicts.config.sections import (
     SftSection,
     StudentSection,
     SummarizeSection,
+    SuspectsSection,
     TicketsSection,
     WindowSection,
 )
@@ -209,6 +210,14 @@ class CalibrateConfig(Section):
     calibrate: CalibrateSection
 
 
+class SuspectsConfig(Section):
+    """Section file of suspects."""
+
+    mission: Mission
+    fail_first: FailFirst
+    suspects: SuspectsSection
+
+
 class GateConfig(Section):
     """Section file of gate."""
 
@@ -257,6 +266,7 @@ SECTION_FILES: dict[str, type[Section]] = {
     "loop": LoopConfig,
     "collect": CollectConfig,
     "aggregate_review": AggregateReviewConfig,
+    "suspects": SuspectsConfig,
     "distill": DistillConfig,
     "summarize": SummarizeConfig,
     "lint_corpus": LintConfig,

@@ -2,7 +2,7 @@
 
 from collections.abc import Container, Iterable
 from pathlib import Path
-from typing import Literal
+from typing import Annotated, Literal
 
 from pydantic import Field, field_validator, model_validator
 
@@ -158,6 +158,34 @@ class ReviewAgreement(Record):
     low: float | None
     high: float | None
     disputed: list[Dispute]
+
+
+Signal = Annotated[float | None, Field(ge=0, le=1)]
+
+
+class SuspectSignals(Record):
+    """What speaks against a ticket's label, each in [0, 1], null where there is nothing to go by (docs/suspects.md)."""
+
+    twins: Signal
+    checklist: Signal
+    other_label: Signal
+    same_group: Signal
+
+
+class Suspect(Record):
+    """A line of suspects.jsonl: a ticket, and how much speaks against its label before any model has judged it.
+
+    ``score``: how much speaks against it, all signals together. ``negative``: the explicit negative that was found, ""
+    for none. ``why``: what speaks against the label, for a reader.
+    """
+
+    ticket_key: str
+    group_id: str
+    label: Verdict
+    score: Annotated[float, Field(ge=0, le=1)]
+    signals: SuspectSignals
+    negative: str
+    why: list[str]
 
 
 def read_decisions(path: Path, known: Container[str]) -> dict[str, ReviewDecision]:

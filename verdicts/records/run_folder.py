@@ -25,7 +25,14 @@ from verdicts.records.filtered import DroppedTicket, MarkedTicket
 from verdicts.records.guidance import GuidanceFile
 from verdicts.records.predictions import Prediction, PredictionsAsked
 from verdicts.records.reflection import Reflection
-from verdicts.records.review import NeedReviewEntry, NeedReviewFile, ReviewAgreement, ReviewDecision, ReviewSummary
+from verdicts.records.review import (
+    NeedReviewEntry,
+    NeedReviewFile,
+    ReviewAgreement,
+    ReviewDecision,
+    ReviewSummary,
+    Suspect,
+)
 from verdicts.records.rollout import Malformed, Selection, Trajectory
 from verdicts.records.run import LoopStatus, RoundMetrics
 from verdicts.records.summaries import SummariesAsked
@@ -65,6 +72,7 @@ RUN_FILES: dict[str, type[BaseModel]] = {
     "baseline/baseline.json": Baseline,
     "baseline/false_releases.jsonl": BaselineCase,
     "baseline/false_blocks.jsonl": BaselineCase,
+    "suspects.jsonl": Suspect,
     "need_review_queue.jsonl": NeedReviewEntry,
     "need_review.json": NeedReviewFile,
     "review_decisions.jsonl": ReviewDecision,

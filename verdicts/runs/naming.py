@@ -22,8 +22,8 @@ from verdicts.records.tickets import TicketsSource
 
 DRAWN = "miniature/stage_a.jsonl"  # below the run folder: tickets drawn by code
 SUMMARIES = "summaries/stage_a.jsonl"  # below the run folder: what summarize wrote
-RUN_GOALS = {"distill", "converge", "review", "baseline", "relearn", "plan"}
-DRAWS = {"distill", "baseline", "relearn"}  # goals that may draw synthetic tickets, for the miniature alone
+RUN_GOALS = {"distill", "converge", "review", "baseline", "suspects", "relearn", "plan"}
+DRAWS = {"distill", "baseline", "suspects", "relearn"}  # goals that may draw synthetic tickets, for the miniature alone
 
 
 class _Part(BaseModel):
