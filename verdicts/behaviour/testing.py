@@ -112,7 +112,7 @@ def count_failures(
 def _failure(one: Planned, before: float, after: float) -> BehaviourFailure:
     return BehaviourFailure(
         kind=one.kind,
-        ticket_key=one.ticket.ticket_key,
+        key=one.ticket.ticket_key,
         changed=one.changed.what,
         before=verdict_at(before),
         after=verdict_at(after),

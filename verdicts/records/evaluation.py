@@ -293,10 +293,13 @@ class Behaviour(Record):
 
 
 class BehaviourFailure(Record):
-    """A changed ticket that a model failed on. ``p_fail``, ``before_p_fail``: of both verdicts together."""
+    """A changed ticket that a model failed on. ``key``: the ticket_key of a held-out ticket, none of the run's.
+
+    ``p_fail``, ``before_p_fail``: of both verdicts together.
+    """
 
     kind: str
-    ticket_key: str
+    key: str
     changed: str
     before: Verdict
     after: Verdict
