@@ -30,9 +30,10 @@ NAME ?=## name of what make import makes, data/<name>/, of the mix of make new-f
 TICKETS ?=## new tickets for make predict, without labels: summaries (JSONL), a folder of groups, or a manifest
 CHECKPOINT ?=## the student of make predict and make serve; else checkpoints/<FUSION>/merged, or the model set's
 POINT ?=## operating point that make predict and make gate decide by: a point.json of make calibrate
-# shells and hosts set HOST and PORT for themselves: of these three the command line alone counts
+# shells and hosts set some of these for themselves: of the next four the command line alone counts
 ENGINE = transformers## who answers in make serve and calibrate: transformers, or llama with make export's files (QUANT)
 HOST = 127.0.0.1## where make serve listens: this machine alone
+SHARD =## a share of make summarize, predict or baseline: prepare, then 2/7, slurm, … on each machine, then merge
 PORT = 8000## where make serve listens; 0: any port that is free
 QUANT ?= f16## how make export stores the student: f16, bf16, f32, q8_0, q6_k, q5_k_m, q4_k_m, … (docs/export.md)
 LAUNCH ?=## how make sft starts, for several GPUs: '.venv/bin/accelerate launch --multi_gpu'
@@ -53,13 +54,13 @@ ROOM ?=## the folder of tests/ that make test runs; all without it
 USER := MISSION MODELS RUN RUNS STAGE_A PHOTOS FUSION DECISIONS HELD_OUT DATA NAME GUIDANCE LAUNCH CONFIG REMAKE QUIET \
   FILE AUDIT JOBS A B DEV ROOM TICKETS CHECKPOINT POINT ENGINE HOST PORT QUANT
 USER += SECOND TABLE TASKS PHOTOS_URL
-USER += TRACK
+USER += TRACK SHARD
 # Those of them that are set on the command line or in the environment.
 NAMED := $(foreach v,$(USER),$(if $(filter command environment,$(origin $(v))),$(v)))
 $(foreach v,$(NAMED),$(eval override $(v) := $$(value $(v))))
 export $(NAMED)
 export HELD_OUT MISSION AUDIT JOBS DATA NAME GUIDANCE TICKETS CHECKPOINT POINT ENGINE HOST PORT QUANT
-export TRACK
+export TRACK SHARD
 # The run's folder.
 R := $(RUNS)/$(RUN)/$(MISSION)
 export RUN_LOG := $(abspath $(R)/run.log)

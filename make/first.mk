@@ -33,8 +33,10 @@ ON_TO_PREPARE = $(if $(findstring B,$(FLAGS)),--everything) $(if $(findstring n,
 TEXT_PATH := distill converge baseline suspects review fuse $(R)/% data/fused/%
 ifneq (,$(WANTED))
 .PHONY: $(WANTED)
+# a share takes what is there as it is, for others make shares beside it: prepare writes nothing then
+SHARE := $(filter-out prepare merge,$(SHARD))
 $(firstword $(WANTED)): | $(READY) $(if $(filter-out $(TEXT_PATH),$(WANTED)),$(READY_STUDENT))
-	@$(PREPARE) --goals '$(WANTED)' $(ON_TO_PREPARE) -- $(MAKE) GRAPH=1 $(WANTED)
+	@$(PREPARE) --goals '$(WANTED)' $(or $(strip $(ON_TO_PREPARE)),$(if $(SHARE),--dry-run)) -- $(MAKE) GRAPH=1 $(WANTED)
 $(wordlist 2,$(words $(WANTED)),$(WANTED)): $(firstword $(WANTED)) ;
 endif
 

@@ -36,6 +36,8 @@ PATHS = (
 PLAIN_NAME = re.compile(r"[\w][\w.+@-]*")
 PLAIN_FOLDER = re.compile(r"[\w.+@/-]+")
 SLUG = re.compile(r"[a-z0-9_]+")
+SHARED = {"baseline", "predict", "summarize"}  # goals that take SHARD
+SHARD = re.compile(r"prepare|merge|[0-9]+/[0-9]+|(slurm|kubernetes|skypilot|auto)(/[0-9]+)?")
 HOST = re.compile(r"[\w.:-]+")
 CONTROL = re.compile(r"[\x00-\x1f\x7f-\x9f\u2028\u2029]")
 
@@ -59,6 +61,8 @@ def problem(goals, given, known, targets, values):
         if wrong:
             readable = CONTROL.sub("\N{REPLACEMENT CHARACTER}", value)
             return f"{name}={readable}: {wrong}"
+    if values.get("SHARD") and not set(goals) <= SHARED:
+        return f"SHARD={values['SHARD']}: only make {', '.join(sorted(SHARED))} have shares; leave it out"
     if "predict" in goals and not values.get("TICKETS"):
         return "make predict: no tickets are named; name them: TICKETS=new.jsonl, or a folder of photos"
     return existing("MISSION", values, Path("configs/missions")) or existing("MODELS", values, Path("configs/models"))
@@ -78,6 +82,8 @@ def shape(name, value):
         return "is no server that make serve starts; choose transformers or llama"
     if name == "HOST" and not HOST.fullmatch(value):
         return "is no address; write one like 127.0.0.1, or 0.0.0.0 for all of this machine"
+    if name == "SHARD" and value and not SHARD.fullmatch(value):
+        return "is no share; write prepare, i/N such as 2/7, slurm, kubernetes/N, skypilot, auto, or merge"
     if name == "MISSION" and not SLUG.fullmatch(value):
         return "is no mission slug; use small letters, digits and _"
     if name == "RUNS" and not PLAIN_FOLDER.fullmatch(value):

@@ -91,14 +91,22 @@ DISTILL = $(call TOOL,distill) --config $< --loop $(R)/loop.json --stage-a $(R)/
 $(CORPUS) &: $(CORPUS_FROM)
 	@$(DISTILL)
 
+# -- goals that take SHARD: prepare makes what shares need, a share starts the tool alone, merge makes the results
+SHARE := $(filter-out prepare merge,$(SHARD))
+IS_WHOLE := $(if $(filter-out merge,$(SHARD)),,yes)
+# $(call needs,INPUTS,RESULTS): what such a goal depends on; $(call as_share,COMMAND): its recipe.
+needs = $(if $(IS_WHOLE),$(2),$(if $(SHARE),,$(1)))
+as_share = $(if $(SHARE),@$(1))
+OF_SHARES = $(if $(SHARD),--shard "$$SHARD")
+
 # -- the labels under the checklist alone: all tickets once, nothing is learnt from it
 BASELINE := $(R)/baseline
 $(BASELINE)/guidance.json: $(R)/config/guidance.yaml
 	@$(call TOOL,apply) --config $< --output $@ --start --checklist
 BASELINE_FROM := $(R)/config/rollout.yaml $(R)/stage_a.jsonl $(BASELINE)/guidance.json $(PROMPTS_B)
 BASELINE_ROLLOUT := $(addprefix $(BASELINE)/,$(ROLLOUT_FILES))
-WHOLE_ROLLOUT = $(call TOOL,rollout) --config $< --stage-a $(R)/stage_a.jsonl --guidance $(BASELINE)/guidance.json \
-  --round 1 --whole --output-dir $(BASELINE)
+WHOLE_ROLLOUT = $(call TOOL,rollout) --config $(R)/config/rollout.yaml --stage-a $(R)/stage_a.jsonl \
+  --guidance $(BASELINE)/guidance.json --round 1 --whole --output-dir $(BASELINE) $(OF_SHARES)
 $(BASELINE_ROLLOUT) &: $(BASELINE_FROM)
 	@$(WHOLE_ROLLOUT)
 BASELINE_FILES := $(addprefix $(BASELINE)/,baseline.json summary.txt cases.txt false_releases.jsonl false_blocks.jsonl)
@@ -114,8 +122,10 @@ $(R)/suspects.jsonl: $(R)/config/suspects.yaml $(R)/stage_a.jsonl | $(READY_SUSP
 # -- names for people
 .PHONY: converge review distill baseline suspects
 suspects: $(R)/suspects.jsonl ## 2.3 rank the tickets by how much speaks against their label, before a model judges any
-baseline: $(BASELINE_FILES) ## 2.3 judge all tickets by the checklist alone, learn nothing: how sound are the labels
-	@[ -n "$${QUIET:-}" ] || cat $(BASELINE)/summary.txt
+BASELINE_NEEDS := $(call needs,$(BASELINE_FROM),$(BASELINE_FILES))
+baseline: $(BASELINE_NEEDS) ## 2.3 judge all tickets by the checklist alone, learn nothing: how sound are the labels
+	$(call as_share,$(WHOLE_ROLLOUT))
+	$(if $(IS_WHOLE),@[ -n "$${QUIET:-}" ] || cat $(BASELINE)/summary.txt)
 converge: $(VIEW) ## 2.9 learn guidance until a whole epoch changes nothing
 review: $(REVIEW) ## 2.5 list the tickets that no candidate supports
 	@[ -n "$${QUIET:-}" ] || $(call TOOL,list_review) --run-dir $(R)

@@ -8,7 +8,9 @@ QUESTIONS ?=
 # -- photos to tickets. What `make summarize` wrote is taken by distill where no STAGE_A is given.
 SUMMARIES := $(R)/summaries/stage_a.jsonl
 $(SUMMARIES): $(R)/config/summarize.yaml $(PROMPTS_S)
-	@$(call TOOL,summarize) --config $< --mission $(MISSION) --input "$${PHOTOS:-data/$(MISSION)}" --output $@
+	@$(SUMMARIZE)
+SUMMARIZE = $(call TOOL,summarize) --config $(R)/config/summarize.yaml --mission $(MISSION) \
+  --input "$${PHOTOS:-data/$(MISSION)}" --output $(SUMMARIES) $(OF_SHARES)
 
 # -- the mix. A corpus of this run is brought up to date first, one of another run is taken as it is.
 FUSED := $(addprefix data/fused/$(FUSION).,train.jsonl val.jsonl manifest.json)
@@ -64,7 +66,9 @@ $(JUDGED)/behaviour-after/behaviour.json: $(TESTED_FROM) $(TAUGHT)
 behaviour: $(TESTED) ## 4.7 test teacher and student on changed HELD_OUT tickets: what must not move a verdict
 
 .PHONY: summarize fuse lint-corpus sft evaluate gate
-summarize: $(SUMMARIES) ## 2.1 turn PHOTOS (else data/<mission>/) into Stage-A tickets
+SUMMARIZE_NEEDS := $(call needs,$(R)/config/summarize.yaml $(PROMPTS_S),$(SUMMARIES))
+summarize: $(SUMMARIZE_NEEDS) ## 2.1 turn PHOTOS (else data/<mission>/) into Stage-A tickets
+	$(call as_share,$(SUMMARIZE))
 fuse: $(FUSED) ## 4.3 mix the corpora and the student's old tasks into data/fused/<FUSION>.{train,val}.jsonl
 lint-corpus: $(FUSED) ## 4.3 look through what the student is to learn: leaks, contradictions, held-out rows
 	@MADE_ANEW=1 $(LINT)
@@ -106,11 +110,15 @@ calibrate: $(JUDGED_BY)/after.json ## 4.6 from which P(fail) on a ticket fails, 
 # the tool is always started: it keeps what it made from the same ones. No student is taught for it.
 PREDICT_AS = sed 's,/*$$,,; s,.*/,,; s,[.]jsonl$$,,' <<<"$$TICKETS" | tr -c '[:alnum:]._+@\n-' _
 PREDICTIONS := $(R)/predictions/$(or $(NAME),$(shell $(PREDICT_AS)),_)/predictions.jsonl
-PREDICT = $(call TOOL,predict) --config $< --tickets "$$TICKETS" --guidance $(R)/guidance.json --output $@ \
+PREDICT = $(call TOOL,predict) --config $(R)/config/predict.yaml --tickets "$$TICKETS" --guidance $(R)/guidance.json \
+  --output $(PREDICTIONS) $(OF_SHARES) \
   $(if $(CHECKPOINT),--student "$$CHECKPOINT",$(if $(wildcard $(TAUGHT)),--student $(dir $(TAUGHT))merged)) \
   $(if $(POINT),--point "$$POINT")
-$(PREDICTIONS): $(R)/config/predict.yaml $(R)/guidance.json $(PROMPTS_B) $(PROMPTS_S) FORCE
+PREDICT_FROM := $(R)/config/predict.yaml $(R)/guidance.json $(PROMPTS_B) $(PROMPTS_S)
+$(PREDICTIONS): $(PREDICT_FROM) FORCE
 	@$(PREDICT)
 .PRECIOUS: $(PREDICTIONS)
 .PHONY: predict
-predict: $(PREDICTIONS) ## 4.6 verdicts of new TICKETS without labels, by the student
+PREDICT_NEEDS := $(call needs,$(PREDICT_FROM),$(PREDICTIONS))
+predict: $(PREDICT_NEEDS) ## 4.6 verdicts of new TICKETS without labels, by the student
+	$(call as_share,$(PREDICT))

@@ -15,6 +15,7 @@ from verdicts.base.plain import plain
 from verdicts.base.progress import tokens_so_far
 from verdicts.base.whole_file import refusal
 from verdicts.command.colour import Tone, painted
+from verdicts.command.shards import is_merge
 from verdicts.command.stopping import Stopped, leave, stoppable
 
 QUIET = "--quiet"
@@ -121,6 +122,20 @@ class Patient:
         return getattr(self._stream, name)
 
 
+def without_shard(words: list[str]) -> tuple[list[str], str]:
+    """The words of a command without ``--shard``, and what that named: a merge makes what one that did it all makes."""
+    share = ""
+    kept = []
+    for at, word in enumerate(words):
+        if word.startswith("--shard="):
+            share = word.partition("=")[2]
+        elif at and words[at - 1] == "--shard":
+            share = word
+        elif word != "--shard":
+            kept.append(word)
+    return kept, share
+
+
 def _noted(main: Callable[..., None], tool: str) -> Callable[..., None]:
     """``main``, which leaves a note beside its results, and keeps those that stand."""
 
@@ -128,7 +143,11 @@ def _noted(main: Callable[..., None], tool: str) -> Callable[..., None]:
     def noted(*args: Any, **kwargs: Any) -> None:
         from verdicts.base import made
 
-        note = made.Note(tool, [word for word in sys.argv[1:] if word != QUIET])
+        words, share = without_shard([word for word in sys.argv[1:] if word != QUIET])
+        if share and not is_merge(share):  # its own first line says what it was made from
+            main(*args, **kwargs)
+            return
+        note = made.Note(tool, words)
         if not os.environ.get("MADE_ANEW") and note.stands():
             note.touch()
             say(f"{tool}: kept {note.folder}: made from the same inputs")

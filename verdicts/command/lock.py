@@ -21,6 +21,7 @@ from verdicts.base import processes
 from verdicts.base.errors import UserError, mistake
 from verdicts.base.made import is_run
 from verdicts.base.whole_file import sweep_all
+from verdicts.command.shards import shard_named
 
 PATIENCE_S = 3.0  # tools of a command that was just stopped are gone by then
 DEPTH = 3  # a tool's output lies at most so far below the run folder
@@ -38,7 +39,10 @@ def writes(main: Callable[..., None], where: str | Callable[..., Path]) -> Calla
     @wraps(main)
     def held(**given: Any) -> None:
         if not given.get("dry_run") and os.environ.get("RANK", "0") == "0":
-            hold(folder_of(given[where] if isinstance(where, str) else where(**given)))
+            output = given[where] if isinstance(where, str) else where(**given)
+            share = shard_named(given.get("shard") or "")
+            # shares of one result are made side by side, each in a file of its own
+            hold(share.path(output.resolve()) if share else folder_of(output))
         main(**given)
 
     return held

@@ -24,12 +24,12 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 from verdicts.base.digests import digest_of_path, digest_of_text
 from verdicts.base.errors import UserError, mistake
-from verdicts.base.made import reached, uses
+from verdicts.base.made import reached
 from verdicts.base.progress import add_tokens, tokens_so_far
 from verdicts.command.cli import say
 from verdicts.config.engine import LlamaCppConfig, RayConfig
 from verdicts.engines import Completion, Decode, check_calls, chunks
-from verdicts.models.fingerprint import sampled_hash
+from verdicts.models.fingerprint import sampled_hash, use_model
 
 if TYPE_CHECKING:
     from verdicts.engines.llama.engine import LlamaCppEngine
@@ -142,17 +142,10 @@ class RayEngine:
                 self._start(number)
             for _ in self._settled([]):
                 break
-            self._note_model()
+            use_model(Path(config.model), self.fingerprint["sha256"])
         except BaseException:
             self.close()
             raise
-
-    def _note_model(self) -> None:
-        """Say that results depend on the model, where this machine has it too; it is then the same one."""
-        path = Path(self.config.model)
-        if path.is_file():
-            check_same(self.fingerprint, self.fingerprint | {"sha256": sampled_hash(path)}, self.config.model)
-            uses(path)
 
     # --- the interface
 

@@ -3,6 +3,9 @@
 import hashlib
 from pathlib import Path
 
+from verdicts.base import made
+from verdicts.base.errors import mistake
+
 _SAMPLED = 16 * 2**20  # bytes hashed at each end: reading all of 18 GB would take longer than a round
 
 
@@ -35,3 +38,17 @@ def checkpoint_hash(folder: Path) -> str:
         with path.open("rb") as file:
             digest.update(f"{path.name}:{hashlib.file_digest(file, 'sha256').hexdigest()}\n".encode())
     return digest.hexdigest()[:16]
+
+
+def use_model(path: Path, sha256: str) -> None:
+    """Say that results depend on a model that answered elsewhere, where this machine has it too.
+
+    ``sha256``: as the engine's fingerprint has it. Raises UserError where this machine's is another one.
+    """
+    if not sha256 or not path.exists():
+        return
+    here = sampled_hash(path) if path.is_file() else checkpoint_hash(path)
+    if here != sha256:
+        raise mistake(f"is not the model that answered (sha256 {here}, not {sha256})",
+                      "have the same model everywhere", path=path)  # fmt: skip
+    made.uses(path)

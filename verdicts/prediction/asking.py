@@ -70,6 +70,30 @@ def saved_answers(part: PartFile, cfg: PredictConfig, count: int) -> tuple[Itera
     return part.stream(saved), sum(sizes[:saved])
 
 
+def windows_of(cfg: PredictConfig, questions: Iterable[Dialogue]) -> Iterator[tuple[list[Dialogue], list[list[int]]]]:
+    """Windows of questions, each with the batches in which they are asked: numbers of its questions."""
+    waiting = iter(questions)
+    while window := list(islice(waiting, cfg.predict.window)):
+        sizes = [(sum(len(message["content"]) for message in row.messages),) for row in window]
+        yield window, longest_first(sizes, cfg.evaluate.batch)
+
+
+def ask_share(
+    student: Student,
+    cfg: PredictConfig,
+    questions: Iterable[Dialogue],
+    units: Sequence[int],
+    done: Callable[[list[Answered]], object],
+) -> None:
+    """Ask the batches with these numbers, counted from 0 over all windows, and no other; ``done`` is told of each."""
+    wanted, number = set(units), -1
+    for window, batches in windows_of(cfg, questions):
+        for batch in batches:
+            number += 1
+            if number in wanted:
+                done(answer_batch(student, [window[at] for at in batch], cfg.evaluate.max_new_tokens))
+
+
 def ask(
     load: Callable[[], Student],
     cfg: PredictConfig,
@@ -81,11 +105,10 @@ def ask(
 
     ``load``: gives the student, where anything is left to ask. ``done``: told of each new batch.
     """
-    said, student, waiting = iter(saved), None, iter(questions)
-    while window := list(islice(waiting, cfg.predict.window)):
+    said, student = iter(saved), None
+    for window, batches in windows_of(cfg, questions):
         answers: dict[int, Answered] = {}
-        sizes = [(sum(len(message["content"]) for message in row.messages),) for row in window]
-        for batch in longest_first(sizes, cfg.evaluate.batch):
+        for batch in batches:
             found = next(said, None)
             if found is None:
                 student = student or load()

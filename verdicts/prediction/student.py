@@ -134,6 +134,10 @@ class VerdictStudent:
         """Names all that the answers of these tickets depend on."""
         return asked_digest(self.cfg, self.folder, self.system, self.prompts, digest_of_tickets(tickets))
 
+    def questions(self, tickets: Iterable[NewTicket]) -> Iterator[Dialogue]:
+        """What is asked of those tickets that have summaries."""
+        return (dialogue(self.prompts, self.system, one) for one in tickets if one.per_image)
+
     def predictions(
         self,
         tickets: Iterable[NewTicket],
@@ -141,8 +145,7 @@ class VerdictStudent:
         done: Callable[[list[Answered]], object] = lambda batch: None,
     ) -> Iterator[Prediction]:
         """A prediction a ticket, in their order; ``tickets`` is gone through twice. ``saved`` and ``done``: as ask."""
-        questions = (dialogue(self.prompts, self.system, one) for one in tickets if one.per_image)
-        answers = ask(lambda: self.model, self.cfg, questions, saved, done)
+        answers = ask(lambda: self.model, self.cfg, self.questions(tickets), saved, done)
         for ticket in tickets:
             answered = next(answers) if ticket.per_image else None
             yield decide(ticket, answered, self.cfg.predict, self.cfg.fail_first)

@@ -14,6 +14,7 @@ from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Literal, NamedTuple
 
+from verdicts.base.digests import digest_of_text
 from verdicts.base.record import Record
 from verdicts.config.sections import SummarizeSection
 from verdicts.config.tools import SummarizeConfig
@@ -65,15 +66,32 @@ def cut_batches(
     return out
 
 
-def settings_digest(cfg: SummarizeConfig, asked: Messages, student: Student) -> str:
-    """Names everything but the photos that an answer depends on: weights, prompt, knobs, arithmetic."""
+def arithmetic_of(student: Student) -> str:
+    """What rounding depends on beside weights and prompts: ``cpu torch.float32, torch 2.13.0, transformers 5.23.0``."""
     import torch
     import transformers
 
-    arithmetic = [student.model.device.type, str(student.model.dtype), torch.__version__, transformers.__version__]
-    knobs = [cfg.summarize.batch, cfg.summarize.max_new_tokens, cfg.student.max_photo_pixels]
-    said = [checkpoint_hash(student.folder), list(map(dict, asked)), knobs, arithmetic]
+    where = f"{student.model.device.type} {student.model.dtype}"
+    return f"{where}, torch {torch.__version__}, transformers {transformers.__version__}"
+
+
+def asked_digest_of_photos(
+    cfg: SummarizeConfig, asked: Messages, sizes: Mapping[str, tuple[int, int]] | None = None
+) -> str:
+    """Names everything but the arithmetic that answers depend on: weights, prompt, knobs, and which photos are asked.
+
+    ``sizes``: the photos by path; what they hold is said by each answer's own ``sha256``.
+    """
+    limits = cfg.summarize
+    knobs = [limits.batch, limits.batch_tokens, limits.max_new_tokens, cfg.student.max_photo_pixels]
+    said = [checkpoint_hash(Path(cfg.student.model)), list(map(dict, asked)), knobs, sorted((sizes or {}).items())]
     return hashlib.sha256(json.dumps(said).encode()).hexdigest()
+
+
+def settings_digest(cfg: SummarizeConfig, asked: Messages, student: Student) -> str:
+    """Names everything but the photos that an answer depends on: weights, prompt, knobs, arithmetic."""
+    own = cfg.model_copy(update={"student": cfg.student.model_copy(update={"model": str(student.folder)})})
+    return digest_of_text(f"{asked_digest_of_photos(own, asked)} {arithmetic_of(student)}")
 
 
 def asked_with(cfg: SummarizeConfig, asked: Messages, outcome: "SummarizeResult") -> SummariesAsked:
