@@ -151,7 +151,7 @@ class LlamaCppEngine:
     def rollout(
         self, system: str, users: Sequence[str], decodes: Sequence[Sequence[Decode]]
     ) -> Iterator[list[Completion]]:
-        """_Answer each ticket once for each of its decode settings; see ``Engine.rollout``."""
+        """Answer each ticket once for each of its decode settings; see ``Engine.rollout``."""
         check_calls(users, decodes)
         return self._run(system, users, decodes, self._rollout_ticket, self.config.slots)
 
