@@ -87,7 +87,10 @@ class World:
         return said[0]
 
     def results(self) -> dict[str, bytes]:
-        """All that make has made, with its bytes, without logs and what says how it was made."""
+        """All that make has made, with its bytes, without logs and what says how it was made.
+
+        What the lint says follows the held-out questions that are named, and nothing is made from it.
+        """
         found = {
             f"{name}/{path}": data
             for name in ("runs", "checkpoints", "data/fused")
@@ -96,7 +99,7 @@ class World:
         return {
             name: data
             for name, data in found.items()
-            if not name.endswith(("run.log", "made_with.json", ".lock")) and "/.made/" not in name
+            if not name.endswith(("run.log", "made_with.json", "corpus_lint.json", ".lock")) and "/.made/" not in name
         }
 
     def gate(self, *words: str, held: str = "photos/held_out", student: str = "m") -> dict:

@@ -31,6 +31,7 @@ from tests.support.report_runs import (
     weighed_run,
 )
 from verdicts.base.jsonl import read_json, read_rows, write_json, write_text
+from verdicts.behaviour.changes import BEHAVIOUR_KINDS
 from verdicts.config.load import read_yaml
 from verdicts.models.fingerprint import sampled_hash
 from verdicts.pages.renderer import PAGES
@@ -711,11 +712,13 @@ def test_no_text_is_left_over_and_every_word_of_the_records_is_explained():
         "audit.",
         "step.",
         "spent.",
+        "behaviour.",
     )
     figures = ("frr", "false_block", "label_match", "format", "summary_", "attribute_", "dense_")
     assert [key for key in texts if f'"{key}"' not in used and not key.startswith(groups + figures)] == []
     assert [why for why in get_args(Malformed.model_fields["why"].annotation) if f"why.{why}" not in texts] == []
     assert [code for code in get_args(ReviewReason) if f"review.{code}" not in texts] == []
+    assert [kind for kind in BEHAVIOUR_KINDS if f"behaviour.{kind}" not in texts] == []
 
 
 def test_both_languages_show_the_same_numbers(run):

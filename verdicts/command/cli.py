@@ -15,7 +15,6 @@ from verdicts.base.plain import plain
 from verdicts.base.progress import tokens_so_far
 from verdicts.base.whole_file import refusal
 from verdicts.command.colour import Tone, painted
-from verdicts.command.shards import is_merge
 from verdicts.command.stopping import Stopped, leave, stoppable
 
 QUIET = "--quiet"
@@ -144,9 +143,12 @@ def _noted(main: Callable[..., None], tool: str) -> Callable[..., None]:
         from verdicts.base import made
 
         words, share = without_shard([word for word in sys.argv[1:] if word != QUIET])
-        if share and not is_merge(share):  # its own first line says what it was made from
-            main(*args, **kwargs)
-            return
+        if share:
+            from verdicts.command.shards import is_merge  # heavy, and most calls have no share
+
+            if not is_merge(share):  # its own first line says what it was made from
+                main(*args, **kwargs)
+                return
         note = made.Note(tool, words)
         if not os.environ.get("MADE_ANEW") and note.stands():
             note.touch()
