@@ -41,7 +41,8 @@ STUDENT_TOOLS = (
     "export_gate",
 )  # fmt: skip
 # goals that need a corpus
-LEARNERS = {"fuse", "lint-corpus", "sft", "evaluate", "behaviour", "gate", "calibrate", "export", "export-gate"}
+JUDGES = {"evaluate", "behaviour", "gate", "calibrate", "export-gate"}  # they ask held-out questions
+LEARNERS = {"fuse", "lint-corpus", "sft", "export"} | JUDGES
 
 
 def main(
@@ -395,7 +396,7 @@ def environment(
         given["FUSED_FROM"] = " ".join(fresh.sources())
         for sentence in fresh.outdated_imports():
             complain(f"prepare: {sentence}")
-    if goals & {"evaluate", "behaviour", "gate", "export-gate"}:
+    if goals & JUDGES:
         given["QUESTIONS"] = questions_of(Path(held_out or "data/held_out"), run_dir.name)
     if taken and not goals & {"summarize"}:
         fresh.refuse_old_summaries(Path(taken[0]))

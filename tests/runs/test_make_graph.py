@@ -14,6 +14,7 @@ from tests.support.make_graph import (
     Project,
     make,
 )
+from tools.prepare import JUDGES
 
 TAIL = ["next_round", "collect", "aggregate_review", "distill"]  # what always follows when a round has changed
 
@@ -265,3 +266,9 @@ def test_a_changed_distill_knob_rebuilds_the_corpus_and_a_comment_nothing(projec
     assert project.made("CONFIG=small.yaml") == []
     base.write_text(re.sub(r"^(  val_share: ).*$", r"\g<1>0.25", text, flags=re.MULTILINE), encoding="utf-8")
     assert project.made("CONFIG=small.yaml") == ["distill"]
+
+
+def test_each_goal_whose_results_lie_by_their_held_out_questions_is_told_which_these_are():
+    rules = (ROOT / "make/student.mk").read_text(encoding="utf-8")
+    by_questions = re.findall(r"^([a-z-]+): .*(?:\$\((?:JUDGED|JUDGED_BY|SERVED|TESTED)\)|evaluate\b)", rules, re.M)
+    assert set(by_questions) == JUDGES
