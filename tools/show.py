@@ -48,7 +48,7 @@ def main(run_dir: Annotated[Path, typer.Option(help="runs/<RUN>/<MISSION>.")]) -
     from verdicts.records.run import RoundMetrics
     from verdicts.records.run_folder import RUN_FILES, paths_of
     from verdicts.records.synthetic import BANNER, is_synthetic
-    from verdicts.report.evidence import near_misses_of, read_limits
+    from verdicts.report.evidence import evidence_of, near_misses_of, read_limits
     from verdicts.review.audit import read_audit_result
     from verdicts.runs.freshness import out_of_date
     from verdicts.runs.prompts import prompts_in_use
@@ -70,6 +70,7 @@ def main(run_dir: Annotated[Path, typer.Option(help="runs/<RUN>/<MISSION>.")]) -
             *entrance_lines(run_dir),
             *([f"  {learnt.stop.error}"] if learnt.stop else []),
             *(f"  {sentence}" for sentence in (learnt.status.oscillations if learnt.status else [])),
+            *silent_line(evidence_of(learnt)),
         ],
         guidance_lines(learnt),
         *([near_lines(near)] if (near := near_misses_of(learnt, read_limits(run_dir))) else []),
@@ -99,6 +100,12 @@ def heading(mission: str, status: LoopStatus | None, rounds: int) -> str:
         "unreadable": "stopped, too much could not be read",
     }
     return f"{mission}: {ends[status.status]}, {status.epochs} epochs, {status.rounds} rounds"
+
+
+def silent_line(evidence: Mapping[str, Evidence]) -> list[str]:
+    """The rules in force that no verdict rests on, where there are any."""
+    silent = [key for key, seen in evidence.items() if seen.silent]
+    return [f"  NO VERDICT RESTS ON {', '.join(silent)} (below)"] if silent else []
 
 
 def entrance_lines(run_dir: Path) -> list[str]:
@@ -160,6 +167,11 @@ def evidence_lines(seen: Evidence) -> list[str]:
         *(
             ["        LIVES ON THE BASE RATE: nothing shows that it does better than chance"]
             if seen.on_the_base_rate
+            else []
+        ),
+        *(
+            ["        NO VERDICT RESTS ON IT: the model may not know its words, or no ticket calls for it"]
+            if seen.silent
             else []
         ),
     ]

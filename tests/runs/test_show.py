@@ -149,6 +149,16 @@ def test_rules_that_the_mission_brought_stand_with_their_evidence_though_none_ch
     assert "        round 1, learn tickets: 1 hits, 0 misses, 100% right, 50% by chance: lift +50 points [" in now
 
 
+def test_a_rule_that_no_verdict_rests_on_is_named_in_the_first_lines(tmp_path):
+    run = RunFolder(tmp_path / "run", TICKETS)
+    run.guidance = guidance(1, G1=OLD).model_copy(update={"metadata": {"G1": rule_meta(created_round=0)}})
+    write_guidance(run.rounds / "0000" / "guidance.json", MISSION, run.guidance)
+    run.play(ANSWERS, reflections=(life(1, 1),)).finish()
+    assert "  NO VERDICT RESTS ON G1 (below)" in show(run).splitlines()[:4]
+    assert "        NO VERDICT RESTS ON IT: the model may not know its words" in show(run)
+    assert "LIVES ON" not in show(run)
+
+
 def test_a_trial_says_what_it_had_to_meet_its_harm_and_what_it_names(weighed):
     assert (
         "trial p = 0.0012, at most 0.012 wanted, harm 3.5%, names 挡风板, which the checklist does not: fixed 4 ("

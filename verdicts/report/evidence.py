@@ -65,9 +65,14 @@ class Evidence(NamedTuple):
         ]
 
     @property
+    def silent(self) -> bool:
+        """Whether it is in force and no verdict rests on it: its words may mean nothing to the model."""
+        return self.alive and not self.account.all.hits + self.account.all.misses
+
+    @property
     def on_the_base_rate(self) -> bool:
-        """Whether it is in force and nothing shows that it does better than chance."""
-        return self.alive and lives_on_the_base_rate(self.account.all)
+        """Whether it is in force, verdicts rest on it, and nothing shows that it does better than chance."""
+        return self.alive and not self.silent and lives_on_the_base_rate(self.account.all)
 
 
 def evidence_of(learnt: Learnt) -> dict[str, Evidence]:
