@@ -344,12 +344,13 @@ def test_a_refused_prompt_has_no_probabilities_to_judge(ask):
 
 
 def test_a_server_that_refuses_the_first_eight_prompts_refuses_all(ask):
-    how = lambda engine: engine.complete("s", [f"u{i}" for i in range(20)], [DECODE] * 20)  # noqa: E731
+    # so many that a busy machine, too, sees eight refusals before the last is asked
+    how = lambda engine: engine.complete("s", [f"u{i}" for i in range(400)], [DECODE] * 400)  # noqa: E731
     found, server, _ = ask(http("Unrecognized request argument", 400), how=how)
     assert "engine: the server answered none of the first 8 prompts (HTTP 400: Unrecognized request argument); " in str(
         found
     )
-    assert len(server.asked) < 20  # it stops before it has asked all, whatever was under way
+    assert len(server.asked) < 400  # it stops before it has asked all, whatever was under way
 
 
 def test_eight_refusals_after_an_answer_are_eight_prompts_failures(ask):
