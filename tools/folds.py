@@ -36,7 +36,9 @@ def main(
     audit: Annotated[
         Path | None, typer.Option(help="What people found of tickets afterwards (JSONL: ticket_key, category).")
     ] = None,
-    seeds: Annotated[int, typer.Option(min=1, help="Seeds of windows and reflections.")] = 5,
+    seeds: Annotated[int, typer.Option(min=1, help="Seeds of windows and reflections, --first and on.")] = 5,
+    first: Annotated[int, typer.Option(min=0, help="The first seed.")] = 0,
+    half: Annotated[int | None, typer.Option(min=0, max=1, help="Learn on this half alone.")] = None,
     jobs: Annotated[int, typer.Option(min=1, help="Processes.")] = 1,
 ) -> None:
     """Learn on either half, judge on the other."""
@@ -53,21 +55,22 @@ def main(
     load_prompts(config.prompts, config.mission)  # each loop reads them again: a mistake in them is told here
     halves = halves_of(given_tickets(tickets, config))
     categories = read_audit(audit) if audit else {}
+    sides = (0, 1) if half is None else (half,)
+    names = [{"learnt_on": side, "seed": seed} for side in sides for seed in range(first, first + seeds)]
     pieces = [
-        (with_seed(config, seed), halves[half], halves[1 - half], categories)
-        for half in (0, 1)
-        for seed in range(seeds)
+        (with_seed(config, name["seed"]), halves[name["learnt_on"]], halves[1 - name["learnt_on"]], categories)
+        for name in names
     ]
     done = []
-    for at, found in enumerate(in_processes(learn_and_judge, pieces, jobs)):
-        done.append({"learnt_on": at // seeds, "seed": at % seeds} | found)
+    for name, found in zip(names, in_processes(learn_and_judge, pieces, jobs), strict=True):
+        done.append(name | found)
         print(line_of(done[-1]), flush=True)
     recurring = {
-        half: Counter(rule for fold in done if fold["learnt_on"] == half for rule in fold["rules"]) for half in (0, 1)
+        side: Counter(rule for fold in done if fold["learnt_on"] == side for rule in fold["rules"]) for side in sides
     }
-    for half, found in recurring.items():
+    for side, found in recurring.items():
         print(
-            f"rules learnt on half {half}: "
+            f"rules learnt on half {side}: "
             + ("; ".join(f"{rule} ({count} of {seeds})" for rule, count in found.most_common()) or "none")
         )
     write_json(
@@ -76,7 +79,7 @@ def main(
             "mission": mission,
             "tickets": [len(half) for half in halves],
             "folds": done,
-            "rules": {str(half): dict(found.most_common()) for half, found in recurring.items()},
+            "rules": {str(side): dict(found.most_common()) for side, found in recurring.items()},
         },
     )
     say(f"folds: {len(done)} loops, {sum(fold['status'] == 'converged' for fold in done)} converged; {output}")

@@ -39,7 +39,8 @@ def main(
     tickets: Annotated[Path, typer.Option(help="Stage-A tickets.")],
     output: Annotated[Path, typer.Option(help="Results (JSON).")],
     overlay: Annotated[Path | None, typer.Option(help="One more YAML laid over the configuration.")] = None,
-    runs: Annotated[int, typer.Option(min=1, help="Loops for each way of permuting.")] = 20,
+    runs: Annotated[int, typer.Option(min=1, help="Loops for each way of permuting, seeds --first and on.")] = 20,
+    first: Annotated[int, typer.Option(min=0, help="Seed of the first loop.")] = 0,
     most: Annotated[int, typer.Option(min=2, help="Tickets a loop, drawn anew for each.")] = 300,
     jobs: Annotated[int, typer.Option(min=1, help="Processes.")] = 1,
 ) -> None:
@@ -54,7 +55,8 @@ def main(
     config = alone(load(models, mission, overlay), jobs)
     load_prompts(config.prompts, config.mission)  # each loop reads them again: a mistake in them is told here
     rows = given_tickets(tickets, config)
-    pieces = [(config, rows, way, range(first, runs, jobs), most) for way in WAYS for first in range(min(jobs, runs))]
+    shares = [range(first + at, first + runs, jobs) for at in range(min(jobs, runs))]
+    pieces = [(config, rows, way, share, most) for way in WAYS for share in shares]
     done = [row for found in in_processes(play_seeds, pieces, jobs) for row in found]
     for way in WAYS:
         print(line_of(way, [row for row in done if row["within"] == way], config.reflect.words), flush=True)

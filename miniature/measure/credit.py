@@ -75,7 +75,8 @@ def kept_rules(config: Config, engine: Engine, tickets: list[StageA]) -> dict[st
 
 
 def main(
-    worlds: Annotated[int, typer.Option(help="Worlds.")] = 8,
+    worlds: Annotated[int, typer.Option(help="Worlds, seeds --first, --first + 1, …")] = 8,
+    first: Annotated[int, typer.Option(help="Seed of the first world.")] = FIRST,
     tickets: Annotated[int, typer.Option(help="Tickets of each.")] = 128,
     flip: Annotated[float, typer.Option(help="Share of flipped labels.")] = 0.1,
     model: Annotated[Path, typer.Option(help="The teacher.")] = Path("data/miniature/teacher.gguf"),
@@ -84,7 +85,7 @@ def main(
     """Count which of three right and three harmful rules each credit keeps."""
     engine, base = Recall(open_teacher(model)), load("miniature", "bbu_line")
     counts: dict[str, Counter[str]] = {"cited": Counter(), "causal": Counter()}
-    for seed in range(FIRST, FIRST + worlds):
+    for seed in range(first, first + worlds):
         world, rng = sample_world(seed, "bbu_line"), Random(seed)
         rows = draw_tickets(world, tickets, seed, flip)
         right, wrong = rng.sample(world.hidden, EACH), harmful_rules(world, rng, rows)

@@ -55,7 +55,8 @@ _DRAWN = 3000  # tickets of a world, of which some are asked
 
 
 def main(
-    seeds: Annotated[int, typer.Option(min=1, help="Worlds, seeds 1, 2, …")] = 3,
+    seeds: Annotated[int, typer.Option(min=1, help="Worlds, seeds --first, --first + 1, …")] = 3,
+    first: Annotated[int, typer.Option(min=0, help="Seed of the first world.")] = 1,
     mission: Annotated[str, typer.Option(help="Mission slug.")] = "bbu_line",
     tickets: Annotated[int, typer.Option(min=1, help="Tickets of each sort a wording, at most.")] = 20,
     models: Annotated[str, typer.Option(help="Model set.")] = "miniature",
@@ -68,11 +69,18 @@ def main(
 
     engine = open_engine(load(models, mission).engine)
     counts: Counter[tuple[str, str, str]] = Counter()
-    for seed in range(1, seeds + 1):
+    for seed in range(first, first + seeds):
         counts.update(of_world(engine, mission, seed, tickets))
         rows = sorted({name for name, _, _ in counts})
         if output:
-            write_json(output, {"seeds": seed, "counts": {"/".join(key): n for key, n in sorted(counts.items())}})
+            write_json(
+                output,
+                {
+                    "first": first,
+                    "seeds": seed - first + 1,
+                    "counts": {"/".join(key): n for key, n in sorted(counts.items())},
+                },
+            )
     engine.close()
     for name in rows:
         print(row_text(name, counts))

@@ -27,7 +27,8 @@ if TYPE_CHECKING:
 
 
 def main(
-    seeds: Annotated[int, typer.Option(min=1, help="Worlds of each kind, seeds 1, 2, …")] = 5,
+    seeds: Annotated[int, typer.Option(min=1, help="Worlds of each kind, seeds --first, --first + 1, …")] = 5,
+    first: Annotated[int, typer.Option(min=0, help="Seed of the first world.")] = 1,
     flips: Annotated[str, typer.Option(help="Shares of flipped labels, with commas.")] = "0.05",
     fails: Annotated[
         str, typer.Option(help="Shares of labels that are fail, with commas; 0: as the world has it.")
@@ -61,7 +62,7 @@ def main(
         [
             (seed, config, tickets, held_out, flip, share, planted, reasons, kind)
             for flip, share in kinds
-            for seed in range(1, seeds + 1)
+            for seed in range(first, first + seeds)
         ],
         jobs,
     ):

@@ -53,7 +53,8 @@ def main(
         str, typer.Option(help="World seeds, with commas; those of docs/measurements.md are 1 to 10.")
     ] = ("11,12,13,14,15"),
     flips: Annotated[str, typer.Option(help="Shares of flipped labels, with commas.")] = "0,0.05,0.1,0.2",
-    seeds: Annotated[int, typer.Option(min=1, help="Searches of each arm in a world, seeds 1, 2, …")] = 5,
+    seeds: Annotated[int, typer.Option(min=1, help="Searches of each arm in a world, seeds --first and on.")] = 5,
+    first: Annotated[int, typer.Option(min=1, help="Seed of the first search.")] = 1,
     arms: Annotated[str, typer.Option(help="Arms, with commas; settings as gepa/minibatch=8.")] = DEFAULT,
     mission: Annotated[str, typer.Option(help="Mission slug.")] = "bbu_line",
     tickets: Annotated[int, typer.Option(min=20, help="Tickets to search on.")] = 100,
@@ -77,7 +78,7 @@ def main(
     settings = {"mission": mission, "tickets": tickets, "held_out": held_out, "budget": [calls, tokens]}
     pieces = [
         Piece(world, flip, seed)
-        for seed in range(1, seeds + 1)
+        for seed in range(first, first + seeds)
         for flip in map(float, flips.split(","))
         for world in map(int, worlds.split(","))
     ]

@@ -266,6 +266,19 @@ def test_from_labels_that_say_nothing_nothing_is_learnt_that_lasts(folder, tmp_p
     assert outcome.out.splitlines()[0].endswith(" loops; no wrong rule survived in 100.0% [34.2%, 100.0%] (2/2)")
 
 
+def test_loops_on_permuted_labels_begin_with_the_seed_that_is_asked_for(folder, tmp_path, monkeypatch):
+    monkeypatch.chdir(ROOT)
+    monkeypatch.setattr(placebo, "play_seeds", lambda config, rows, way, seeds, most: [
+        {"within": way, "seed": seed, "accepted": 0, "survived": []} for seed in seeds
+    ])  # fmt: skip
+    told = {"models": "miniature", "mission": "bbu_line", "tickets": folder / "tickets.jsonl"}
+    placebo.main(**told, output=tmp_path / "placebo.json", runs=3, first=5)
+    found = json.loads((tmp_path / "placebo.json").read_text(encoding="utf-8"))
+    assert [(row["within"], row["seed"]) for row in found["loops"]] == [
+        (way, seed) for way in placebo.WAYS for seed in (5, 6, 7)
+    ]
+
+
 def test_a_rule_about_photos_that_survives_where_it_stays_true_is_no_wrong_one():
     rows = [{"accepted": 2, "survived": ["照片少于2张则不通过"]}, {"accepted": 1, "survived": ["出现避雷器则不通过"]}]
     assert placebo.line_of("photo_count", rows, WORDS).endswith("(1/2); survived: 出现避雷器则不通过")
@@ -296,13 +309,13 @@ def test_rules_are_learnt_on_either_half_and_judged_on_both(folder, config, tick
     outcome = call(
         "folds", models="miniature", mission="bbu_line",
         tickets=folder / "tickets.jsonl", overlay=folder / "generous.yaml",
-        audit=tmp_path / "audit.jsonl", output=tmp_path / "folds.json", seeds=1,
+        audit=tmp_path / "audit.jsonl", output=tmp_path / "folds.json", seeds=1, first=2,
     )  # fmt: skip
     assert outcome.code == 0, outcome.err
     found = json.loads((tmp_path / "folds.json").read_text(encoding="utf-8"))
     assert found["tickets"] == sizes and [(fold["learnt_on"], fold["seed"]) for fold in found["folds"]] == [
-        (0, 0),
-        (1, 0),
+        (0, 2),
+        (1, 2),
     ]
     for fold in found["folds"]:
         sides = {"learnt_from": sizes[fold["learnt_on"]], "other_half": sizes[1 - fold["learnt_on"]]}
@@ -318,6 +331,21 @@ def test_rules_are_learnt_on_either_half_and_judged_on_both(folder, config, tick
         )
         assert found["rules"][str(fold["learnt_on"])] == dict.fromkeys(fold["rules"], 1)
     assert outcome.last_line.startswith("folds: 2 loops, ") and len(outcome.out.splitlines()) == 4
+
+
+def test_one_half_and_seed_learnt_alone_comes_to_what_it_comes_to_among_others(folder, tmp_path, monkeypatch):
+    monkeypatch.chdir(ROOT)
+    told = {
+        "models": "miniature", "mission": "bbu_line", "tickets": folder / "tickets.jsonl",
+        "overlay": folder / "generous.yaml", "output": tmp_path / "folds.json",
+    }  # fmt: skip
+    found = []
+    for more in ({"seeds": 2}, {"seeds": 1, "first": 1, "half": 1}):
+        assert (outcome := call("folds", **told, **more)).code == 0, outcome.err
+        found.append(json.loads((tmp_path / "folds.json").read_text(encoding="utf-8")))
+    whole, one = found
+    assert [(fold["learnt_on"], fold["seed"]) for fold in whole["folds"]] == [(0, 0), (0, 1), (1, 0), (1, 1)]
+    assert one["folds"] == whole["folds"][3:] and one["rules"].keys() == {"1"}
 
 
 def test_without_an_audit_there_are_rates_alone():

@@ -7,6 +7,8 @@ from random import Random
 
 import pytest
 
+from miniature.measure import wordings as wordings_of
+from miniature.measure import worlds
 from miniature.measure.wordings import FOREIGN, UNTAUGHT, law_sorts, of_world, wordings
 from miniature.measure.worlds import balanced_tickets, begun_with, main, tickets_before
 from miniature.teacher.reflection_data import reflection_case
@@ -147,6 +149,24 @@ def test_a_harder_world_is_measured_and_says_its_law(tmp_path, capsys):
     main(seeds=1, flips="0.05", fails="0.5", tickets=12, held_out=8, planted=False, kind="both", output=output)
     (row,) = json.loads(output.read_text(encoding="utf-8"))["worlds"]
     assert row["kind"] == "both" and row["law"] in capsys.readouterr().out and len(row["hidden"]) == 2
+
+
+def test_worlds_begin_with_the_seed_that_is_asked_for(tmp_path, monkeypatch):
+    monkeypatch.setattr(worlds, "measure", lambda seed, *_: {"seed": seed, "flip": 0.05, "fails": 0.5})
+    for name in ("row_text", "table_row"):
+        monkeypatch.setattr(worlds, name, str)
+    output = tmp_path / "results.json"
+    main(seeds=2, first=7, fails="0.5", output=output)
+    assert [row["seed"] for row in json.loads(output.read_text(encoding="utf-8"))["worlds"]] == [7, 8]
+
+
+def test_wordings_are_asked_of_the_worlds_that_are_asked_for(tmp_path, monkeypatch):
+    asked = []
+    monkeypatch.setattr("verdicts.engines.open_engine", lambda _: FakeEngine())
+    monkeypatch.setattr(wordings_of, "of_world", lambda engine, mission, seed, tickets: asked.append(seed) or Counter())
+    wordings_of.main(seeds=2, first=4, output=tmp_path / "wordings.json")
+    assert asked == [4, 5]
+    assert json.loads((tmp_path / "wordings.json").read_text("utf-8")) == {"first": 4, "seeds": 2, "counts": {}}
 
 
 def test_a_kind_of_world_that_there_is_not_is_named():

@@ -12,7 +12,7 @@ from miniature.measure.worlds import balanced_tickets
 from miniature.optimizers.arm import Found, Task, propose, verdicts, wrong_groups
 from miniature.optimizers.blind import BestOfN, RandomEdits
 from miniature.optimizers.budget import Budget, BudgetSpent, Counted
-from miniature.optimizers.compare import ARMS, PACKAGES, read_arm, search, whole
+from miniature.optimizers.compare import ARMS, PACKAGES, main, read_arm, search, whole
 from miniature.optimizers.rule_list import features
 from miniature.optimizers.scores import scores, table
 from miniature.world.dataset import fail_rules, sample_world, stage_a_rows, waive_rules
@@ -196,6 +196,14 @@ def test_what_stands_in_the_results_is_not_searched_again(tmp_path):
     assert [row["arm"] for row in rows] == ["checklist alone", "planted rules", "best of n", "random edits/sample=8"]
     assert first.count("world 90, 10% flipped, seed 1, ") == 3 and more.count("\n| ") == 5
     assert more.splitlines()[0].startswith("world 90, 10% flipped, seed 1, random edits/sample=8: FRR ")
+
+
+def test_searches_begin_with_the_seed_that_is_asked_for(tmp_path, monkeypatch):
+    asked = []
+    monkeypatch.setattr("verdicts.engines.open_engine", lambda _: FakeEngine())
+    monkeypatch.setattr("miniature.optimizers.compare.searches", lambda *told: iter(asked.append(told[2]) or ()))
+    main(worlds="11,12", flips="0.1", seeds=2, first=3, arms="ours", output=tmp_path / "results.jsonl")
+    assert asked == [(11, 0.1, 3), (12, 0.1, 3), (11, 0.1, 4), (12, 0.1, 4)]
 
 
 def test_an_arm_or_a_setting_that_is_not_there_is_said_before_a_model_is_loaded(monkeypatch):
