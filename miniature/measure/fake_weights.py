@@ -4,7 +4,8 @@
 
 In:  the miniature's tokenizers and chat templates (data/miniature).
 Out: a GGUF of Qwen3-32B's shape, all matrices in the asked type, with 151,936 tokens: the miniature's, then made-up
-     words (18.4 GB in q4_k); a folder of Qwen3-VL-4B's shape in bf16 (9 GB). Both where wanted.
+     words (18.4 GB in q4_k, 34.8 in q8_0, 65.5 in bf16); a folder of Qwen3-VL-4B's shape in bf16 (9 GB). Both where
+     wanted.
 
 What a step costs depends on shapes and types alone. What such a model writes says nothing of a teacher or student.
 Shapes: config.json of Qwen/Qwen3-32B and Qwen/Qwen3-VL-4B-Instruct.
@@ -31,7 +32,10 @@ SHAPE = {
 
 
 class Packed(NamedTuple):
-    """A type of GGUF: bytes and weights of a block, and where in it its halves of scale lie, with their values."""
+    """A type of GGUF: bytes and weights of a block, and where in it its halves of scale lie, with their values.
+
+    Without scales a block is a row of numbers of 16 bits (bf16).
+    """
 
     block_bytes: int
     block_weights: int
@@ -39,13 +43,18 @@ class Packed(NamedTuple):
 
 
 # ggml-common.h: block_q4_K, block_q8_0. Scales that keep activations of a random network finite.
-PACKED = {"q4_k": Packed(144, 256, {0: 1e-4, 2: 7.5e-4}), "q8_0": Packed(34, 32, {0: 1e-4})}
+PACKED = {
+    "q4_k": Packed(144, 256, {0: 1e-4, 2: 7.5e-4}),
+    "q8_0": Packed(34, 32, {0: 1e-4}),
+    "bf16": Packed(64, 32, {}),
+}
+SPREAD = 0.0075  # standard deviation of weights in bf16, about that in q8_0
 
 
 def main(
     teacher: Annotated[Path | None, typer.Option(help="GGUF file of Qwen3-32B's shape to write.")] = None,
     student: Annotated[Path | None, typer.Option(help="Folder of Qwen3-VL-4B's shape to write.")] = None,
-    kind: Annotated[str, typer.Option(help="Type of the teacher's matrices: q4_k or q8_0.")] = "q4_k",
+    kind: Annotated[str, typer.Option(help="Type of the teacher's matrices: q4_k, q8_0 or bf16.")] = "q4_k",
     layers: Annotated[int, typer.Option(min=1, help="Layers of the teacher; 64 are Qwen3-32B's.")] = 64,
 ) -> None:
     """Write the models that are asked for."""
@@ -102,7 +111,11 @@ def random_blocks(packed: Packed) -> "np.ndarray":
     """Blocks of random bits with fixed scales, uint8 ``[2^16 + 1, block_bytes]``: odd, so that rows differ."""
     import numpy as np
 
-    blocks = np.random.default_rng(0).integers(0, 256, (2**16 + 1, packed.block_bytes), np.uint8)
+    random, count = np.random.default_rng(0), 2**16 + 1
+    if not packed.scales:
+        numbers = random.standard_normal((count, packed.block_weights), np.float32) * np.float32(SPREAD)
+        return np.ascontiguousarray(numbers.view(np.uint16)[:, 1::2]).view(np.uint8)  # the upper half of f32: bf16
+    blocks = random.integers(0, 256, (count, packed.block_bytes), np.uint8)
     for at, scale in packed.scales.items():
         blocks[:, at : at + 2] = np.array([scale], np.float16).view(np.uint8)
     return blocks
