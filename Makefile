@@ -124,8 +124,9 @@ lint: | $(READY_STUDENT) ## 6.3 check style, layout and types (ruff, mypy); sett
 bench: | $(READY) ## 5.6 tickets/s of our rollout, llama_cpp.Llama and (after make llama-programs) llama-server
 	@$(call TOOL,bench) --models '$(MODELS)' $(if $(filter fake32b,$(MODELS)),$(FULL_SIZE)) \
 	  $(if $(wildcard $(READY_PROGRAMS)/key),--llama-server)
-# 900 shared and 500 own tokens a ticket; one after another is slow there, so it answers four of them
-FULL_SIZE := --tickets 192 --first 4 --shared-tokens 880 --own-tokens 430 --repeats 1
+# 900 shared and 500 own tokens a ticket; one after another is slow there, so it answers four of them. llama-server gets
+# 16: four candidates of each fill its 64 slots once
+FULL_SIZE := --tickets 192 --first 4 --served 16 --shared-tokens 880 --own-tokens 430 --repeats 1
 fake-weights: | $(READY_STUDENT) ## 5.9 write models of full size with random weights, for bench (27 GB)
 	@$(call MINIATURE,measure.fake_weights) --teacher models/fake32b.gguf --student models/fake4b
 bench-sft: | $(READY_ECOSYSTEM) ## 5.8 tokens/s of sft's ways to teach the miniature student, beside TRL's trainer

@@ -34,7 +34,6 @@ if TYPE_CHECKING:
 
 GOAL = {"miniature": 5.0, "fake32b": 30.0}  # times as fast
 PROBE = 6  # tickets
-SERVED = 64  # tickets for llama-server, at most: with a large model it is slow too
 TEMPLATE = 64  # tokens that a chat template puts around two messages, at most
 
 if TYPE_CHECKING:
@@ -57,6 +56,7 @@ def main(
     variant: Annotated[list[str] | None, typer.Option(help="Our rollout with other knobs, knob=value,….")] = None,
     server: Annotated[str, typer.Option(help="Base URL of a server with the same model, to compare with.")] = "",
     llama_server: Annotated[bool, typer.Option("--llama-server", help="Start llama-server, to compare with.")] = False,
+    served: Annotated[int, typer.Option(min=1, help="So many tickets for llama-server, at most: it is slow too.")] = 64,
 ) -> None:
     """Print a table of all rates and their ratios to the baseline's."""
     from functools import partial
@@ -83,7 +83,7 @@ def main(
         ways["llama-server"] = of_best_threads(settings, theirs, users, decodes)
     if server:
         ways["the server"] = ours(through_server(cfg, server), system)
-    few = {"llama_cpp.Llama": count, "llama-server": min(len(users), SERVED)}
+    few = {"llama_cpp.Llama": count, "llama-server": min(len(users), served)}
     rates: dict[str, list[float]] = {name: [] for name in ways}
     for _ in range(repeats):
         for name, way in ways.items():
@@ -121,22 +121,32 @@ def with_knobs(settings: "LlamaCppConfig", text: str) -> "LlamaCppConfig":
 
 
 def prompts_of(cfg: "Config", tickets: "Sequence[StageA]", shared: int, own: int) -> tuple[str, list[str], str, int]:
-    """System message, a user message a ticket, their lengths in words, and the tokens of the longest prompt.
-
-    Rules are repeated until the system message has ``shared`` tokens, photos of the tickets that follow are added until
-    a ticket has ``own``: of real length and no two alike.
-    """
-    from itertools import cycle, islice
+    """System message, a user message a ticket, their lengths in words, and the tokens of the longest prompt."""
     from statistics import mean
 
     from verdicts.engines.llama.runtime import Model
+
+    model = Model(Path(cfg.engine.model), 0)
+    system, users = long_prompts(cfg, tickets, lambda text: len(model.plain_ids(text)), shared, own)
+    first, *lengths = (len(model.plain_ids(text)) for text in (system, *users))
+    words = f"{first} shared and {mean(lengths):.0f} ({min(lengths)} to {max(lengths)}) own tokens"
+    model.close()
+    return system, users, words, first + max(lengths)
+
+
+def long_prompts(
+    cfg: "Config", tickets: "Sequence[StageA]", tokens: "Callable[[str], int]", shared: int, own: int
+) -> tuple[str, list[str]]:
+    """System message and a user message a ticket, of real length and no two alike; ``tokens`` counts those of a text.
+
+    Rules are repeated until the system message has ``shared`` tokens, photos of the tickets that follow are added until
+    a ticket has ``own``.
+    """
+    from itertools import cycle, islice
+
     from verdicts.stage_b.prompts import load_prompts
 
-    model, prompts = Model(Path(cfg.engine.model), 0), load_prompts(cfg.prompts, cfg.mission)
-
-    def tokens(text: str) -> int:
-        return len(model.plain_ids(text))
-
+    prompts = load_prompts(cfg.prompts, cfg.mission)
     rules = {"G0": cfg.mission.g0} | {f"G{i}": rule for i, rule in enumerate(cfg.mission.rules, start=1)}
     pool = cycle(list(rules.values()))
     while tokens(prompts.stage_b_system(rules)) < shared:
@@ -150,12 +160,7 @@ def prompts_of(cfg: "Config", tickets: "Sequence[StageA]", shared: int, own: int
             if tokens(user) >= own:
                 break
         users.append(user)
-    system = prompts.stage_b_system(rules)
-    lengths = [tokens(user) for user in users]
-    words = f"{tokens(system)} shared and {mean(lengths):.0f} ({min(lengths)} to {max(lengths)}) own tokens"
-    longest = tokens(system) + max(lengths)
-    model.close()
-    return system, users, words, longest
+    return prompts.stage_b_system(rules), users
 
 
 def ours(settings: "LlamaCppConfig | OpenAIConfig", system: str) -> "Way":
