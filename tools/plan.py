@@ -87,10 +87,11 @@ def measure(config: Config, prompts: Prompts, engine: Engine, window: list[Stage
     from verdicts.base.jsonl import dump
     from verdicts.guidance import replay
     from verdicts.guidance.reflection import groups_of, read_answer
-    from verdicts.rounds.trajectories import decodes_for, trajectories_of
+    from verdicts.rounds.trajectories import decodes_for, trajectories_of, without_probability
     from verdicts.rounds.windows import place_of
     from verdicts.runs.cost import Probe
     from verdicts.stage_b.selection import select
+    from verdicts.stage_b.threshold import threshold_of
 
     start, count = replay.start(config.mission), engine.count_tokens
     system = prompts.stage_b_system(start.experiences)
@@ -98,12 +99,13 @@ def measure(config: Config, prompts: Prompts, engine: Engine, window: list[Stage
     decodes = [decodes_for(ticket, config.rollout) for ticket in window]
     answers, rollout_s = timed(lambda: list(engine.rollout(system, users, decodes)))
     place = place_of(1, len(window), len(window))
+    threshold = threshold_of(config.rollout)
     rows = [
-        trajectories_of(ticket, decode, answer, place, 1, 0, config.rollout.cut_reasons)
-        for ticket, decode, answer in zip(window, decodes, answers, strict=True)
+        trajectories_of(*asked, without_probability(answer, threshold), place, 1, 0, config.rollout.cut_reasons)
+        for *asked, answer in zip(window, decodes, answers, strict=True)
     ]
-    votes = (select(ticket, row, config.fail_first) for ticket, row in zip(window, rows, strict=True))
-    chosen = [vote for vote in votes if vote]
+    verdicts = (select(ticket, row, config.fail_first, threshold) for ticket, row in zip(window, rows, strict=True))
+    chosen = [verdict for verdict in verdicts if verdict]
     groups = groups_of(prompts, chosen, {ticket.ticket_key: ticket for ticket in window}, config.reflect, "plan", count)
     reflecting, shown = prompts.reflect_system(start.experiences), [group.user(prompts) for group in groups]
     said, calls_s = timed(lambda: reflections(config, engine, reflecting, shown))

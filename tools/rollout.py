@@ -3,13 +3,14 @@
     python -m tools.rollout --config config/rollout.yaml --stage-a stage_a.jsonl \
         --guidance rounds/0000/guidance.json --round 1 --output-dir rounds/0001
 
-    stage_a.jsonl, guidance.json ──> trajectories.jsonl        every candidate, the guard's included
+    stage_a.jsonl, guidance.json ──> trajectories.jsonl        every candidate, what guard or threshold wrote included
                                      selections.jsonl          one verdict a ticket
                                      failure_malformed.jsonl   text that is no answer
 
 Killed, it goes on at the last whole chunk of tickets; the files come out the same, byte for byte. With --shard i/N it
 answers a share of the chunks into rollout.shard-i-of-N.jsonl alone; --shard merge makes the files of all N of them
-(docs/clusters.md).
+(docs/clusters.md). --point, with --whole: an operating point of this model under this guidance (tools.calibrate
+--run-dir) decides from which P(fail) on a ticket fails (docs/operating_point.md).
 """
 
 import hashlib
@@ -27,6 +28,7 @@ if TYPE_CHECKING:
     from verdicts.command.shards import Shard
     from verdicts.config.tools import RolloutConfig
     from verdicts.records.guidance import MissionGuidance
+    from verdicts.records.rollout import Selection
     from verdicts.records.tickets import StageA
     from verdicts.rounds.windows import Place
     from verdicts.stage_b.prompts import Prompts
@@ -42,6 +44,9 @@ def main(
         bool, typer.Option("--whole", help="All tickets as one window, whatever window.tickets says.")
     ] = False,
     shard: Annotated[str, typer.Option(help="i/N: that share of the chunks alone; merge: the files of all N.")] = "",
+    point: Annotated[
+        Path | None, typer.Option(help="Operating point (calibrate): decides by its threshold. With --whole alone.")
+    ] = None,
 ) -> None:
     """Sample the candidates of a window, read them and choose a verdict for each ticket."""
     from verdicts.base.jsonl import write_rows
@@ -53,12 +58,15 @@ def main(
     from verdicts.rounds.trajectories import failures_of, forgiven_in_answers
     from verdicts.rounds.windows import place_of, tickets_of
     from verdicts.stage_b.prompts import load_prompts
-    from verdicts.stage_b.selection import guard_row, select
+    from verdicts.stage_b.selection import select, written_row
+    from verdicts.stage_b.threshold import threshold_of
 
     cfg = read_section(config, RolloutConfig)
     prompts = load_prompts(cfg.prompts, cfg.mission)
     tickets = Tickets(stage_a, cfg.mission.name)
     rules = read_guidance(guidance, cfg.mission.name)
+    cfg = decided_by(cfg, point, prompts.stage_b_system(rules.experiences), whole) if point else cfg
+    threshold = threshold_of(cfg.rollout)
     place = place_of(round_number, len(tickets), len(tickets) if whole else cfg.window.tickets)
     window = [tickets.at(number) for number in tickets_of(place, range(len(tickets)), cfg.window.seed)]
 
@@ -73,29 +81,53 @@ def main(
         say(f"rollout {round_number:04d}: share {share}: {answered}; {done.part.whole}")
         return
     done = put_together(work) if is_merge(shard) else play(work)
-    selected = [select(ticket, rows, cfg.fail_first) for ticket, (rows, _) in zip(window, done.tickets, strict=True)]
+    selected = [
+        select(ticket, rows, cfg.fail_first, threshold) for ticket, (rows, _) in zip(window, done.tickets, strict=True)
+    ]
     selections = [selection for selection in selected if selection]
     failures = [failure for rows, finishes in done.tickets for failure in failures_of(rows, finishes)]
-    guarded = [
-        guard_row(selection) for selection in selected
+    written = [
+        written_row(selection) for selection in selected
     ]  # behind the rows of its ticket; never in the part file, so a resumed round has it once
-    rows = [
-        row for (asked, _), by_guard in zip(done.tickets, guarded, strict=True) for row in (*asked, by_guard) if row
-    ]
+    rows = [row for (asked, _), own in zip(done.tickets, written, strict=True) for row in (*asked, own) if row]
     write_rows(output_dir / "trajectories.jsonl", rows)
     write_rows(output_dir / "failure_malformed.jsonl", failures)
     write_rows(output_dir / "selections.jsonl", selections)
     done.part.remove()
-    right, overridden = sum(selection.label_match for selection in selections), sum(row is not None for row in guarded)
+    right = sum(selection.label_match for selection in selections)
     say(
         f"rollout {round_number:04d} (epoch {place.epoch}, {len(rules.experiences)} rules): {len(window)} tickets = "
         f"{len(selections)} selected "
         f"+ {len(window) - len(selections)} without a valid candidate; {right} match the label; {len(failures)} hard "
         f"failures; {done.speed}"
-        + (f"; {overridden} passes overridden by the guard" if overridden else "")
+        + overruled(selections, threshold)
         + forgiven_in_answers(row for rows, _ in done.tickets for row in rows),
         step=True,
     )
+
+
+def decided_by(cfg: "RolloutConfig", point: Path, system: str, whole: bool) -> "RolloutConfig":
+    """The configuration that decides by an operating point.
+
+    Raises UserError for one of another model or guidance, and in a round of a loop, whose guidance changes.
+    """
+    from verdicts.base.errors import mistake
+    from verdicts.rounds.point import at_point
+
+    if not whole:
+        what = "an operating point holds for one guidance, and the rounds of a loop change it"
+        todo = "write its threshold as rollout.threshold, which promises nothing, or give --whole"
+        raise mistake(what, todo, path=point, field="--point")
+    return at_point(cfg, point, system)
+
+
+def overruled(selections: "list[Selection]", threshold: float | None) -> str:
+    """For the summary line: how many verdicts are not those of the votes, by what decided."""
+    from verdicts.stage_b.selection import OVERRIDE, TURNED
+
+    turned, by_guard = (sum(mark in one.warnings for one in selections) for mark in (TURNED, OVERRIDE))
+    by_threshold = "" if threshold is None else f"; {turned} verdicts turned by the threshold {threshold:g}"
+    return by_threshold + (f"; {by_guard} passes overridden by the guard" if by_guard else "")
 
 
 class Work(NamedTuple):
@@ -130,7 +162,7 @@ def play(work: Work, share: "Shard | None" = None) -> SimpleNamespace:
     import time
 
     from verdicts.base.progress import progress
-    from verdicts.rounds.trajectories import belongs, decodes_for, trajectories_of
+    from verdicts.rounds.trajectories import belongs, decodes_for, trajectories_of, without_probability
 
     cfg, prompts, number, step = work.cfg, work.prompts, work.round_number, work.rules.step
     window = share.of_units(work.window, cfg.engine.chunk) if share else work.window
@@ -146,7 +178,8 @@ def play(work: Work, share: "Shard | None" = None) -> SimpleNamespace:
     system, digest = prompts.stage_b_system(work.rules.experiences), prompts.digest("stage_b")
     with progress(f"rollout {number:04d}", len(window), first) as bar:
         answers = engine.rollout(system, users[first:], decodes[first:]) if engine else ()
-        for at, completions in enumerate(answers, start=first):
+        for at, said in enumerate(answers, start=first):
+            completions = without_probability(said, cfg.rollout.threshold)
             rows = trajectories_of(
                 window[at], decodes[at], completions, work.place, number, step, cfg.rollout.cut_reasons, digest
             )

@@ -12,7 +12,6 @@ from miniature.optimizers.budget import Counted
 from verdicts.base.seeding import seeded_int
 from verdicts.config.sections import Config
 from verdicts.engines import Decode, Engine
-from verdicts.guidance.credit import likelier
 from verdicts.guidance.operations import of_record
 from verdicts.guidance.reflection import DIRECTIONS, ErrorGroup, answer_schema, read_completion
 from verdicts.guidance.replay import start
@@ -21,6 +20,7 @@ from verdicts.records.guidance import MissionGuidance
 from verdicts.records.tickets import StageA
 from verdicts.stage_b.prompts import Prompts
 from verdicts.stage_b.selection import explicit_negative
+from verdicts.stage_b.threshold import judged_verdict, threshold_of
 
 Rules = list[str]
 Decide = Callable[[Engine, Sequence[StageA]], list[str]]
@@ -58,10 +58,11 @@ class Arm(Protocol):
 
 
 def verdicts(task: Task, engine: Engine, rules: Sequence[str], tickets: Sequence[StageA]) -> list[str]:
-    """The likelier verdict of each ticket under some rules, after the guard; a fail where the engine names none."""
+    """The verdict of each ticket under some rules, after the guard; a fail where the engine names none."""
     system = task.prompts.stage_b_system(task.guidance(rules).experiences)
     judged = engine.judge(system, [task.prompts.stage_b_user(ticket.per_image) for ticket in tickets])
-    said = (likelier(logprob) or "fail" for logprob in judged)
+    threshold = threshold_of(task.config.rollout)
+    said = (judged_verdict(logprob, threshold) or "fail" for logprob in judged)
     return [guarded(task, ticket, verdict) for ticket, verdict in zip(tickets, said, strict=True)]
 
 

@@ -16,7 +16,7 @@ from verdicts.records.rollout import Selection, Trajectory
 from verdicts.records.run import RoundMetrics
 from verdicts.review.unsupported import distinct_answers, is_unsupported
 from verdicts.stage_b.protocol import parse, render
-from verdicts.stage_b.selection import by_model, guard_row, select
+from verdicts.stage_b.selection import by_model, select, written_row
 
 GUARD = FailFirst(enabled=True, negatives=[["机柜处接地螺丝", "不符合要求"]])
 BAD_SCREW = "螺丝、光纤插头/机柜处接地螺丝,不符合要求×1"
@@ -26,7 +26,7 @@ TIDY = "电线/捆扎整齐×1"
 def test_the_guards_row_is_the_selected_answer_and_says_who_wrote_it():
     of = ticket("a", "fail", (BAD_SCREW,))
     chosen = select(of, candidates(of, "pass pass bad fail", round=3, epoch=2, step=5), GUARD)
-    row = guard_row(chosen)
+    row = written_row(chosen)
     assert (row.source, row.candidate_index, row.decode) == ("guard", 4, None)
     assert (row.ticket_key, row.group_id, row.mission, row.round, row.epoch, row.guidance_step) == (
         "a::fail",
@@ -52,7 +52,7 @@ def test_the_guards_row_is_the_selected_answer_and_says_who_wrote_it():
 )
 def test_where_the_guard_overrides_nothing_it_leaves_no_row(words, summary):
     of = ticket("a", "fail", (summary,))
-    assert guard_row(select(of, candidates(of, words), GUARD)) is None
+    assert written_row(select(of, candidates(of, words), GUARD)) is None
 
 
 @pytest.mark.parametrize(
@@ -68,14 +68,14 @@ def test_a_ticket_that_the_guard_decided_is_in_review_only_where_no_candidate_su
 ):
     of = ticket("a", label, (BAD_SCREW,))
     rows = candidates(of, words)
-    assert is_unsupported([*rows, guard_row(select(of, rows, GUARD))]) is in_review
+    assert is_unsupported([*rows, written_row(select(of, rows, GUARD))]) is in_review
 
 
 def test_the_guards_row_neither_votes_nor_counts_as_an_answer_of_the_model():
     of = ticket("a", "fail", (BAD_SCREW,))
     rows = candidates(of, "pass pass bad")
     chosen = select(of, rows, GUARD)
-    everything = [*rows, guard_row(chosen)]
+    everything = [*rows, written_row(chosen)]
     assert by_model(everything) == rows
     assert select(of, everything, GUARD) == chosen
     assert (chosen.candidates.pass_, chosen.candidates.fail, chosen.candidates.malformed, chosen.vote_strength) == (
@@ -93,7 +93,7 @@ def test_the_guards_row_neither_votes_nor_counts_as_an_answer_of_the_model():
 )
 def test_a_model_has_settings_and_a_guard_has_none(source, decode):
     row = candidates(ticket("a"), "pass")[0].model_dump()
-    with pytest.raises(ValidationError, match="the model has settings, the guard has none"):
+    with pytest.raises(ValidationError, match="the model has settings, guard and threshold have none"):
         Trajectory.model_validate(row | {"source": source, "decode": decode})
 
 

@@ -26,7 +26,7 @@ from verdicts.records.run_folder import round_folder
 from verdicts.records.tickets import StageA
 from verdicts.review.unsupported import review_entries
 from verdicts.stage_b.protocol import render
-from verdicts.stage_b.selection import guard_row, select
+from verdicts.stage_b.selection import select, written_row
 
 MISSION = "BBU接地线检查"
 G0 = "至少需要机柜处接地螺丝符合要求"
@@ -260,6 +260,7 @@ class RunFolder:
         guard: FailFirst = NO_GUARD,
         suspects: tuple[str, ...] = (),
         odds: dict[str, float | None] | None = None,
+        threshold: float | None = None,
     ) -> "RunFolder":
         """One round. ``answers``: ``{"a::pass": "pass pass fail bad"}``; ``after``: the guidance it leaves."""
         self.done += 1
@@ -269,8 +270,8 @@ class RunFolder:
             found = candidates(
                 self.tickets[key], words, step=self.guidance.step, odds=(odds or {}).get(key, 2.0), **place
             )
-            selection = select(self.tickets[key], found, guard)
-            rows += [*found, *filter(None, [guard_row(selection)])]
+            selection = select(self.tickets[key], found, guard, threshold)
+            rows += [*found, *filter(None, [written_row(selection)])]
             chosen += [selection] if selection else []
         folder = round_folder(self.rounds, self.done)
         write_rows(folder / "trajectories.jsonl", rows)

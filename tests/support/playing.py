@@ -2,11 +2,13 @@
 
 from pathlib import Path
 
+import yaml
+
 from tests.support.builders import MISSION, Outcome, call, guidance, ticket
 from tests.support.fake_engine import FakeEngine
 from verdicts import engines
 from verdicts.base.jsonl import read_rows, write_rows, write_text
-from verdicts.config.load import CONFIGS, load
+from verdicts.config.load import CONFIGS, load, read_yaml
 from verdicts.config.tools import section_text
 from verdicts.guidance.file import write_guidance
 from verdicts.records.tickets import StageA
@@ -59,6 +61,14 @@ class Bench:
         )
         write_rows(self.folder / "stage_a.jsonl", tickets)
         write_guidance(self.folder / "guidance.json", MISSION, guidance(len(rules), **rules))
+        return self
+
+    def decide(self, decision: str = "threshold", threshold: float | None = None) -> "Bench":
+        """By what verdicts are chosen from now on."""
+        section = self.folder / "rollout.yaml"
+        told = read_yaml(section)
+        told["rollout"] |= {"decision": decision, "threshold": threshold}
+        write_text(section, yaml.safe_dump(told, allow_unicode=True, sort_keys=False))
         return self
 
     def rollout(

@@ -60,6 +60,8 @@ _CONSTANTS: list[dict[str, dict[str, Any]]] = [{
     "reflect": {"credit": "cited", "min_log_odds": 1.0},
 }, {
     "gate": {"decision": "majority", "looks": "free"},
+}, {
+    "rollout": {"decision": "majority", "threshold": None},
 }]  # fmt: skip
 # sections that a tool's file did not have before
 _SECTIONS: dict[str, dict[str, Any]] = {
@@ -72,6 +74,7 @@ _SECTIONS: dict[str, dict[str, Any]] = {
         "max_count": 999,
         "max_refused": 0.05,
     },
+    "rollout": {"decision": "majority", "threshold": None},  # reflect's, which has no more of it
 }
 
 
@@ -110,6 +113,8 @@ def with_constants_of_before(
         whole["predict"] = {"decision": "majority" if predict.get("threshold") is None else "threshold"} | predict
     for name, constants in (constant for together in _CONSTANTS for constant in together.items()):
         section = whole.get(name)
+        if name == "rollout" and isinstance(section, dict) and section.keys() <= _SECTIONS[name].keys():
+            continue  # reflect's, to which the other knobs were never told
         if isinstance(section, dict) and not flat(section).keys() & flat(constants).keys():
             whole[name] = deep_merge(constants, section)
     return whole

@@ -1,7 +1,7 @@
 """The sections of the configuration, each a frozen model; configs/base.yaml says what every knob means."""
 
 import re
-from typing import Annotated, Literal
+from typing import Annotated, Literal, Self
 
 from pydantic import AfterValidator, ConfigDict, Discriminator, Field, Tag, model_validator
 
@@ -48,8 +48,24 @@ class Sampling(Section):
     top_p: Annotated[float, Field(gt=0, le=1)]
 
 
-class RolloutSection(Section):
-    """The sampling grid: ``samples`` candidates for each entry of ``grid``."""
+class DecisionSection(Section):
+    """By what a verdict is chosen: ``threshold`` is the P(fail) from which on a ticket fails, null: of a point."""
+
+    decision: DecisionRule
+    threshold: Share | None
+
+    @model_validator(mode="after")
+    def _no_threshold_unused(self) -> Self:
+        if self.threshold is not None and self.decision == "majority":
+            raise ValueError(
+                f"threshold {self.threshold:g} decides nothing while decision is majority; write decision: threshold, "
+                "or threshold: null"
+            )
+        return self
+
+
+class RolloutSection(DecisionSection):
+    """The sampling grid: ``samples`` candidates for each entry of ``grid``, and what is made of their answers."""
 
     grid: Annotated[list[Sampling], Field(min_length=1)]
     samples: Count
@@ -132,15 +148,6 @@ class TrialSection(Section):
     remember_broke: Count
     remember_ratio: Annotated[float, Field(ge=0)]
     photo_classes: Count
-
-
-def _refuse_unused(decision: DecisionRule, threshold: float | None) -> None:
-    """Raise ValueError for a threshold that decides nothing."""
-    if threshold is not None and decision == "majority":
-        raise ValueError(
-            f"threshold {threshold:g} decides nothing while decision is majority; write decision: threshold, "
-            "or threshold: null"
-        )
 
 
 def _pattern(text: str) -> str:
@@ -344,18 +351,11 @@ class EvaluateSection(Section):
     seed: int
 
 
-class PredictSection(Section):
+class PredictSection(DecisionSection):
     """What becomes of an answer about a ticket without a label; how it is asked for stands in ``evaluate``."""
 
-    decision: DecisionRule
-    threshold: Share | None
     reason: Literal["plain", "photos"]
     window: Count
-
-    @model_validator(mode="after")
-    def _no_threshold_unused(self) -> "PredictSection":
-        _refuse_unused(self.decision, self.threshold)
-        return self
 
 
 class CalibrateSection(Section):

@@ -21,6 +21,7 @@ from verdicts.config.sections import (
     CalibrateSection,
     Compat,
     Config,
+    DecisionSection,
     DistillSection,
     EvaluateSection,
     ExportSection,
@@ -52,6 +53,8 @@ def section_text(config: Config, tool: str) -> str:
     """The section file of one tool, as YAML text."""
     names = list(SECTION_FILES[tool].model_fields)
     data = config.model_dump(mode="json", include=set(names))
+    for name, knobs in _own_knobs(SECTION_FILES[tool]).items():
+        data[name] = {knob: value for knob, value in data[name].items() if knob in knobs}
     if kinds := _kinds_of_prompts(SECTION_FILES[tool]):
         mission = config.mission
         data["prompts"] = {kind: own_packs(data["prompts"][kind], mission.domain, mission.slug) for kind in kinds}
@@ -63,6 +66,12 @@ def _kinds_of_prompts(model: type[BaseModel] | None) -> list[str]:
     """The kinds of prompts that a tool asks with."""
     field = model.model_fields.get("prompts") if model else None
     return list(field.annotation.model_fields) if field and field.annotation else []
+
+
+def _own_knobs(model: type[BaseModel] | None) -> dict[str, list[str]]:
+    """The knobs that a tool's file holds of a section that it takes a part of."""
+    fields = model.model_fields if model else {}
+    return {name: list(DecisionSection.model_fields) for name in fields if fields[name].annotation is DecisionSection}
 
 
 def is_older_form(path: Path, text: str) -> bool:
@@ -118,11 +127,12 @@ class RolloutConfig(Section):
 
 
 class ReflectConfig(Section):
-    """Section file of reflect."""
+    """Section file of reflect. Of ``rollout`` it knows by what verdicts are chosen: it learns for that rule."""
 
     mission: Mission
     engine: EngineConfig
     prompts: LearningPrompts
+    rollout: DecisionSection
     learn: LearnSection
     reflect: ReflectSection
     life_cycle: LifeCycle

@@ -113,6 +113,7 @@ def decide_row(
     review: ReviewReason | None,
     settings: DistillSection,
     agreement: float = 1.0,
+    by_threshold: bool = False,
 ) -> RowDecision:
     """Decide on one row: people first, then the review list, then ``conflict_policy`` where verdict and label differ.
     What still stays is dropped where the votes agree too little (``min_agreement``), unless people decided it.
@@ -120,6 +121,9 @@ def decide_row(
     ``review``: why the row's ticket waits for people, None where it does not. One that is listed for conflict alone (no
     candidate supports its label) is what ``conflict_policy`` is about: unless that says drop, it stays, with a
     conflict's weight and flag. One whose label reflection could not explain (``label_suspect``) waits for people.
+
+    ``by_threshold``: the threshold wrote the answer, in figures that no student can know, against what the model said.
+    It teaches nothing, unless people wrote another.
     """
     said = decision.decision if decision else None
     if taught := taught_by(label, decision):
@@ -130,6 +134,8 @@ def decide_row(
     for_conflict_alone = review == "no_candidate_supports_gt" and verdict != label
     if said is None and review and not (for_conflict_alone and settings.conflict_policy != "drop"):
         return RowDecision(label, dropped="needs_review")
+    if by_threshold:
+        return RowDecision(label, dropped="by_threshold")
     label, flags = label_after(label, decision), ("label_corrected",) if said == "label_wrong" else ()
     refused = verdict != label and settings.conflict_policy == "drop"
     if said is None and not refused and agreement < settings.min_agreement:

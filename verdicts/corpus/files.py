@@ -30,6 +30,7 @@ from verdicts.review.review_list import REASONS
 from verdicts.review.review_list_file import stream_review
 from verdicts.stage_b.prompts import Prompts
 from verdicts.stage_b.protocol import parse, render
+from verdicts.stage_b.selection import writer_of
 
 
 class Answers:
@@ -145,7 +146,8 @@ class Judging:
     def _decide(self, ticket: StageA, answer: Selection) -> RowDecision:
         key = ticket.ticket_key
         said, waits = self.decisions.get(key), self.review.get(key)
-        found = decide_row(ticket.label, answer.verdict, said, waits, self.cfg.distill, agreement(answer))
+        by_threshold = writer_of(answer) == "threshold"
+        found = decide_row(ticket.label, answer.verdict, said, waits, self.cfg.distill, agreement(answer), by_threshold)
         looked = self.audited.get(key)
         if not (looked and looked.drop) or found.dropped or found.taught:  # what people wrote themselves stays
             return found

@@ -25,6 +25,7 @@ from verdicts.records.tickets import StageA
 from verdicts.stage_b.prompts import Prompts, rule_number
 from verdicts.stage_b.protocol import cited_rules
 from verdicts.stage_b.selection import OVERRIDE, TIE
+from verdicts.stage_b.threshold import judged_verdict
 from verdicts.stats.exact_test import Table, exact_p
 from verdicts.stats.rates import difference, wilson
 
@@ -62,6 +63,7 @@ def tallies_of(
     engine: Engine,
     born: Mapping[str, Birth],
     section: ReflectSection,
+    threshold: float | None = None,
 ) -> dict[str, RuleTally]:
     """What rests on each learnable rule among the selections of a round.
 
@@ -69,12 +71,14 @@ def tallies_of(
     rule, and one for each ticket under all rules; a verdict then rests on every rule that raises its log-odds by
     ``min_log_odds``, named in its reason or not, turned by it alone or not. A verdict that the guard gave rests on no
     rule, nor does one that a tie gave. Where a rule turns verdicts both ways, the way of most of them counts.
+
+    ``threshold``: the P(fail) from which on a ticket fails, as in rollout; None: the likelier verdict.
     """
     decided = [selection for selection in selections if not _UNDECIDED & set(selection.warnings)]
     asked = _LeftOut(prompts, guidance, tickets, engine)
     if section.credit == "causal":
         told = asked.judge(guidance.experiences, decided)
-        decided = [selection for selection in decided if likelier(told[selection.ticket_key]) == selection.verdict]
+        decided = [one for one in decided if judged_verdict(told[one.ticket_key], threshold) == one.verdict]
         resting = dict.fromkeys(guidance.metadata, decided)
     else:
         told, resting = {}, _citing(decided, guidance)
@@ -84,7 +88,8 @@ def tallies_of(
         if told:
             turned = [one for one in resting[key] if _pushes(told, without, one) >= section.min_log_odds]
         else:
-            turned = [one for one in resting[key] if likelier(without[one.ticket_key]) not in (None, one.verdict)]
+            other = {one.ticket_key: judged_verdict(without[one.ticket_key], threshold) for one in resting[key]}
+            turned = [one for one in resting[key] if other[one.ticket_key] not in (None, one.verdict)]
         if turned:
             by_photos = not counts_photos(guidance.experiences[key], section.words)
             photos = section.trial.photo_classes if by_photos else None
@@ -174,12 +179,6 @@ def _tally_of(
         photos,
     )
     return RuleTally(**_count(decided, left, photos).model_dump(), gives=gives, fresh=fresh)
-
-
-def likelier(logprob: Mapping[str, float | None]) -> str | None:
-    """The likelier verdict of a judgement; None where the engine named none."""
-    known = {verdict: value for verdict, value in logprob.items() if value is not None}
-    return max(known, key=lambda verdict: known[verdict]) if known else None
 
 
 def _count(decided: Sequence[Selection], left: Sequence[Selection], photos: Mapping[str, int]) -> Tally:

@@ -20,6 +20,7 @@ from verdicts.records.tickets import StageA
 from verdicts.rounds.holdout import to_learn_from
 from verdicts.rounds.windows import Place
 from verdicts.stage_b.prompts import Prompts
+from verdicts.stage_b.threshold import threshold_of
 
 
 class LearningRound(NamedTuple):
@@ -88,8 +89,9 @@ def _live(this: LearningRound, guidance: MissionGuidance) -> tuple[Reflection, M
     """The life-cycle record of a round, and the guidance with its rules credited and those that fail taken out."""
     cfg, before = this.cfg, guidance.step
     tallies = tallies_of(
-        this.prompts, guidance, this.selections, this.tickets, this.engine, this.past.born, cfg.reflect
-    )
+        this.prompts, guidance, this.selections, this.tickets, this.engine, this.past.born, cfg.reflect,
+        threshold_of(cfg.rollout),
+    )  # fmt: skip
     guidance = credit(guidance, tallies)
     seen = Counter(f"{selection.label}/{selection.verdict}" for selection in this.selections)
     life = Reflection(

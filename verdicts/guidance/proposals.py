@@ -6,7 +6,6 @@ from typing import NamedTuple
 from verdicts.base.progress import progress
 from verdicts.config.tools import ReflectConfig
 from verdicts.engines import Engine
-from verdicts.guidance.credit import likelier
 from verdicts.guidance.operations import RuleOperation, of_record
 from verdicts.guidance.reflection import DIRECTIONS, ErrorGroup, ReflectionAnswer
 from verdicts.guidance.rule_text import counts_photos, details_of, foreign_object, normal, photo_class
@@ -18,20 +17,25 @@ from verdicts.records.reflection import MUTE_TRIAL, AppliedOperation, Direction,
 from verdicts.records.rollout import Selection
 from verdicts.records.tickets import StageA
 from verdicts.stage_b.prompts import Prompts
+from verdicts.stage_b.threshold import judged_verdict, threshold_of
 from verdicts.stats.exact_test import level_of
 
 
 class Judge:
-    """Asks the engine for verdicts under some guidance. ``mute``: it named none for any ticket of the last call."""
+    """Asks the engine for verdicts under some guidance. ``mute``: it named none for any ticket of the last call.
 
-    def __init__(self, prompts: Prompts, engine: Engine, tickets: Mapping[str, StageA]):
+    ``threshold``: the P(fail) from which on a ticket fails, as in rollout; None: the likelier verdict.
+    """
+
+    def __init__(self, prompts: Prompts, engine: Engine, tickets: Mapping[str, StageA], threshold: float | None):
         self.prompts, self.engine, self.tickets, self.mute = prompts, engine, tickets, False
+        self.threshold = threshold
 
     def verdicts(self, selections: Sequence[Selection], guidance: MissionGuidance) -> dict[str, str]:
-        """The likelier verdict of each ticket: ticket_key -> pass or fail, as it was where the ticket does not fit."""
+        """The verdict of each ticket: ticket_key -> pass or fail, as it was where the ticket does not fit."""
         system = self.prompts.stage_b_system(guidance.experiences)
         users = [self.prompts.stage_b_user(self.tickets[selection.ticket_key].per_image) for selection in selections]
-        known = [likelier(logprob) for logprob in self.engine.judge(system, users)]
+        known = [judged_verdict(logprob, self.threshold) for logprob in self.engine.judge(system, users)]
         self.mute = bool(known) and not any(known)
         return {seen.ticket_key: said or seen.verdict for seen, said in zip(selections, known, strict=True)}
 
@@ -56,7 +60,7 @@ class Trials:
     ):
         self.cfg, self.guidance, self.tickets, self.round = cfg, guidance, tickets, round_number
         self.selections, self.shown, self.growing = selections, shown, growing
-        self.judge = Judge(prompts, engine, tickets)
+        self.judge = Judge(prompts, engine, tickets, threshold_of(cfg.rollout))
         self.seen: set[tuple[object, ...]] = set()  # names of proposals considered
         self.count = 0  # of those tried
         self._settled: set[Direction] = set()  # directions against which one was accepted

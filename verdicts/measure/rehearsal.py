@@ -18,10 +18,11 @@ from verdicts.records.reflection import Reflection
 from verdicts.records.rollout import Selection, Trajectory
 from verdicts.records.run import LoopStatus
 from verdicts.records.tickets import StageA
-from verdicts.rounds.trajectories import decodes_for, trajectories_of
+from verdicts.rounds.trajectories import decodes_for, trajectories_of, without_probability
 from verdicts.rounds.windows import Place, place_of, tickets_of
 from verdicts.stage_b.prompts import load_prompts
 from verdicts.stage_b.selection import select
+from verdicts.stage_b.threshold import threshold_of
 from verdicts.stats.rates import VerdictRates, verdict_rates
 
 
@@ -132,21 +133,23 @@ Played = list[tuple[list[Trajectory], Selection | None]]
 def play(
     config: Config, engine: Engine, guidance: MissionGuidance, window: Sequence[StageA], place: Place, number: int
 ) -> Played:
-    """One window under one guidance, voted as in a round: candidates and selection of each ticket."""
+    """One window under one guidance, decided as in a round: candidates and selection of each ticket."""
+    threshold = threshold_of(config.rollout)
     prompts = load_prompts(config.prompts, config.mission)
     prompt = prompts.digest("stage_b")
     decodes = [decodes_for(ticket, config.rollout) for ticket in window]
-    answers = engine.rollout(
+    said = engine.rollout(
         prompts.stage_b_system(guidance.experiences),
         [prompts.stage_b_user(ticket.per_image) for ticket in window],
         decodes,
     )
+    answers = (without_probability(completions, threshold) for completions in said)
     rows = [
         trajectories_of(*asked, place, number, guidance.step, config.rollout.cut_reasons, prompt)
         for asked in zip(window, decodes, answers, strict=True)
     ]
     return [
-        (candidates, select(ticket, candidates, config.fail_first))
+        (candidates, select(ticket, candidates, config.fail_first, threshold))
         for ticket, candidates in zip(window, rows, strict=True)
     ]
 

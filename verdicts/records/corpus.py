@@ -9,7 +9,15 @@ from verdicts.records.tickets import Verdict
 
 Task = Literal["dense", "summary", "chat"]
 DropReason = Literal[
-    "excluded", "unsure", "model_wrong", "needs_review", "conflict", "low_agreement", "duplicate", "audited"
+    "excluded",
+    "unsure",
+    "model_wrong",
+    "needs_review",
+    "conflict",
+    "low_agreement",
+    "duplicate",
+    "audited",
+    "by_threshold",
 ]
 
 

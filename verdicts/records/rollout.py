@@ -25,11 +25,15 @@ class VerdictLogprob(Record):
     fail: float | None
 
 
+AnswerSource = Literal["model", "guard", "threshold"]  # who gave an answer
+
+
 class Trajectory(Record):
     """One candidate answer to one ticket under one guidance.
 
-    ``source`` says who gave it: the model, or the fail-first guard where it overrode a majority for pass. The guard's
-    row is the last of its ticket; nothing was sampled for it, so ``decode`` is None and so are both log-probabilities.
+    ``source`` says who gave it: the model, the fail-first guard where it overrode a pass, or the threshold where no
+    candidate has the verdict that P(fail) gives. A row of the last two is the last of its ticket; nothing was sampled
+    for it, so ``decode`` is None and so are both log-probabilities.
     ``raw_text``: what the model said, where a form was forgiven or a reason cut (None: ``response_text`` is what it
     said). ``cut``: the reason did not end within ``max_new_tokens``; it is kept up to its last whole sentence.
     """
@@ -48,17 +52,18 @@ class Trajectory(Record):
     label_match: bool
     verdict_logprob: VerdictLogprob
     guidance_step: int
-    source: Literal["model", "guard"] = "model"
+    source: AnswerSource = "model"
     raw_text: str | None = None
     cut: bool = False
     prompt: PromptName = ""
 
     @model_validator(mode="after")
     def _a_model_has_settings(self) -> "Trajectory":
-        if (self.decode is None) != (self.source == "guard"):
+        if (self.decode is None) != (self.source != "model"):
             found = "missing" if self.decode is None else "given"
             raise ValueError(
-                f"decode {found} for a candidate of the {self.source}; the model has settings, the guard has none"
+                f"decode {found} for a candidate of the {self.source}; the model has settings, guard and threshold "
+                "have none"
             )
         return self
 
@@ -74,7 +79,8 @@ class Votes(Record):
 class Selection(Record):
     """The verdict chosen for a ticket.
 
-    ``vote_strength`` is the winning share of the model's valid votes, ``candidates`` its votes.
+    ``vote_strength`` is the share of the model's valid votes that won, ``candidates`` its votes; where a threshold
+    decides (``rollout.decision``), the share of them for the verdict that it gives, which may be none.
 
     ``selected_candidate`` is the candidate_index of the answer that speaks for the verdict; None only in runs of a
     version whose guard left no candidate.
@@ -100,7 +106,8 @@ class Selection(Record):
 class Malformed(Record):
     """A hard failure: text that is no answer, or a ticket without any valid candidate (``candidate_index`` None).
 
-    ``why`` refused: the server gave no answer to this prompt; ``response_text`` holds its words.
+    ``why`` refused: the server gave no answer to this prompt; ``response_text`` holds its words. no_probability: a
+    threshold is to decide, and the engine names neither verdict's probability.
     """
 
     ticket_key: str
@@ -118,6 +125,7 @@ class Malformed(Record):
         "over_length",
         "cut_off",
         "refused",
+        "no_probability",
         "no_valid_candidate",
         "selection_error",
     ]

@@ -5,14 +5,17 @@ Label-blind where it matters: seeds come from group_id and candidate index, prom
 
 from collections import Counter
 from collections.abc import Iterable, Sequence
+from dataclasses import replace
 
 from verdicts.base.seeding import seeded_int
 from verdicts.config.sections import RolloutSection
-from verdicts.engines import LENGTH, STOP, Completion, Decode
+from verdicts.engines import LENGTH, NO_VERDICT, STOP, Completion, Decode
 from verdicts.records.rollout import DecodeSettings, Malformed, Trajectory, VerdictLogprob
 from verdicts.records.tickets import StageA
 from verdicts.rounds.windows import Place
 from verdicts.stage_b.protocol import Parsed, cut_reason, normalise, parse, render
+
+NO_PROBABILITY = "no_probability"
 
 
 def candidate_seed(seed: int, group_id: str, index: int) -> int:
@@ -28,6 +31,21 @@ def decodes_for(ticket: StageA, section: RolloutSection) -> list[Decode]:
             entry.temperature, entry.top_p, section.max_new_tokens, candidate_seed(section.seed, ticket.group_id, index)
         )
         for index, entry in enumerate(settings)
+    ]
+
+
+def without_probability(completions: Sequence[Completion], threshold: float | None) -> list[Completion]:
+    """The completions; where a threshold decides, one whose verdicts have no probability finishes for that reason.
+
+    It is then no answer, as it is none of a student: fail comes first, and nobody guesses.
+    """
+    if threshold is None:
+        return list(completions)
+    return [
+        replace(completion, finish=NO_PROBABILITY)
+        if completion.finish in (STOP, LENGTH) and completion.verdict_logprob == NO_VERDICT
+        else completion
+        for completion in completions
     ]
 
 

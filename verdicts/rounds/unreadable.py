@@ -23,6 +23,7 @@ from verdicts.records.rollout import Malformed
 from verdicts.records.run_folder import finished_rounds, round_folder
 from verdicts.rounds.windows import place_of
 
+_WRITTEN = (b'"source": "guard"', b'"source": "threshold"')
 _SHOWN = 100  # characters of the first raw text
 _UNPRINTABLE = re.compile(
     r"[^\S ]"  # any blank but the plain one
@@ -99,6 +100,7 @@ ANSWERS = Kind(
         "cut_off": "raise rollout.max_new_tokens",
         "no_reason": "raise rollout.max_new_tokens, or set engine.grammar: true",
         "refused": "see what the server said",
+        "no_probability": "let the server give logprobs, or set rollout.decision: majority",
     },
     "set engine.grammar: true, change the prompt (prompts.stage_b), or take another model",
 )
@@ -145,8 +147,8 @@ def answers_of(folder: Path) -> AnswerCount:
     path, failed = folder / "trajectories.jsonl", folder / "failure_malformed.jsonl"
     if not path.exists() or not failed.exists():
         return AnswerCount()
-    with path.open("rb") as file:  # lines are counted, not read: the guard's rows are none of the model's answers
-        total = sum(b'"source": "guard"' not in line for line in file)
+    with path.open("rb") as file:  # lines are counted, not read: what was written is none of the model's answers
+        total = sum(not any(written in line for written in _WRITTEN) for line in file)
     failures = [row for row in read_rows(failed, Malformed, allow_empty=True) if row.candidate_index is not None]
     return AnswerCount(
         total,

@@ -1,20 +1,23 @@
-"""From candidates to one verdict: majority vote, fail-first on ties, and a guard against passes with an explicit
-negative.
+"""From candidates to one verdict: majority vote, fail-first on ties, or a threshold on P(fail); then a guard against
+passes with an explicit negative.
 
 Label-blind: the label is only written beside the verdict (``label_match``), never used to choose it.
 """
 
 from collections.abc import Iterable, Mapping, Sequence
-from typing import Protocol
+from typing import NamedTuple, Protocol
 
 from verdicts.config.sections import FailFirst
-from verdicts.records.rollout import Selection, Trajectory, VerdictLogprob, votes_of
+from verdicts.records.rollout import AnswerSource, Selection, Trajectory, VerdictLogprob, votes_of
 from verdicts.records.tickets import StageA, Verdict
 from verdicts.stage_b.negatives import negatives_in
 from verdicts.stage_b.protocol import clean_summary, render, third_state_word
+from verdicts.stage_b.threshold import by_chance_of_fail, chance_of, turned_reason
 
 OVERRIDE = "fail_first_override"
 TIE = "tie_fail_first"
+TURNED = "turned_by_threshold"  # the votes alone would have given the other verdict
+CUT = "reason_cut"
 
 
 class Summarised(Protocol):
@@ -42,37 +45,78 @@ def majority(verdicts: Sequence[Verdict]) -> tuple[Verdict, float]:
     return verdict, round(max(fails, len(verdicts) - fails) / len(verdicts), 6)
 
 
-def select(ticket: StageA, candidates: Sequence[Trajectory], guard: FailFirst) -> Selection | None:
+class Decided(NamedTuple):
+    """A verdict before the guard. ``speaker``: the candidate_index of what speaks for it; None where none does."""
+
+    verdict: Verdict
+    reason: str
+    speaker: int | None
+    strength: float
+    warnings: list[str]
+
+
+def select(
+    ticket: StageA, candidates: Sequence[Trajectory], guard: FailFirst, threshold: float | None = None
+) -> Selection | None:
     """Choose a ticket's verdict and reason; None where no candidate of the model is valid.
 
-    The first candidate of the winning verdict speaks for it (the grid goes from cold to warm), one with a whole reason
-    before one whose reason was cut. Where the guard overrides a pass it speaks itself: ``selected_candidate`` is then
-    the index of the row that ``guard_row`` gives.
+    The candidates vote, or with a ``threshold`` the ticket fails from that P(fail) on. The first candidate of that
+    verdict speaks for it (the grid goes from cold to warm), one with a whole reason before one whose reason was cut.
+    Where the guard overrides a pass, or no candidate has the verdict that the threshold gives, these speak themselves:
+    ``selected_candidate`` is then the index of the row that ``written_row`` gives.
     """
     asked = by_model(candidates)
     valid = [candidate for candidate in asked if candidate.format_ok]
     if not valid:
         return None
-    verdict, strength = majority([candidate.verdict for candidate in valid if candidate.verdict])
-    chosen = min(
-        (candidate for candidate in valid if candidate.verdict == verdict), key=lambda candidate: candidate.cut
-    )
-    assert chosen.reason is not None  # a valid answer has both
-    reason, index, warnings = chosen.reason, chosen.candidate_index, []
-    if 0 < sum(candidate.verdict == "pass" for candidate in valid) == len(valid) / 2:
-        warnings.append(TIE)
+    verdict, reason, index, strength, warnings = _choice(valid, threshold)
     if verdict == "pass" and (negative := explicit_negative(ticket, guard)):
-        verdict, reason, index = "fail", guard_reason(*negative), asked[-1].candidate_index + 1
-        warnings.append(OVERRIDE)
-    if chosen.cut and index == chosen.candidate_index:
-        warnings.append("reason_cut")
+        verdict, reason, index = "fail", guard_reason(*negative), None
+        warnings = [*(warning for warning in warnings if warning != CUT), OVERRIDE]
     return Selection(
         ticket_key=ticket.ticket_key, group_id=ticket.group_id, mission=ticket.mission, label=ticket.label,
         verdict=verdict, reason=reason, vote_strength=strength, label_match=verdict == ticket.label,
-        candidates=votes_of([candidate.verdict for candidate in asked]), selected_candidate=index,
-        guidance_step=chosen.guidance_step, epoch=chosen.epoch, round=chosen.round, warnings=warnings,
-        prompt=chosen.prompt,
+        candidates=votes_of([candidate.verdict for candidate in asked]),
+        selected_candidate=asked[-1].candidate_index + 1 if index is None else index,
+        guidance_step=valid[0].guidance_step, epoch=valid[0].epoch, round=valid[0].round, warnings=warnings,
+        prompt=valid[0].prompt,
     )  # fmt: skip
+
+
+def _choice(valid: Sequence[Trajectory], threshold: float | None) -> Decided:
+    """What the valid candidates of a ticket come to, by vote or by threshold."""
+    votes = [candidate.verdict for candidate in valid if candidate.verdict]
+    voted, strength = majority(votes)
+    if threshold is None:
+        tied = 2 * votes.count("pass") == len(votes)
+        return _spoken(valid, voted, strength, [TIE] if tied else [])
+    chance = mean_chance(valid)
+    assert chance is not None  # without one a candidate is malformed (trajectories.without_probability)
+    verdict = by_chance_of_fail(threshold, chance)
+    strength = round(votes.count(verdict) / len(votes), 6)
+    if verdict == voted:
+        return _spoken(valid, verdict, strength, [])
+    if verdict in votes:
+        return _spoken(valid, verdict, strength, [TURNED])
+    reason = turned_reason(voted, _spoken(valid, voted, strength, []).reason, chance, threshold)
+    return Decided(verdict, reason, None, strength, [TURNED])
+
+
+def _spoken(valid: Sequence[Trajectory], verdict: Verdict, strength: float, warnings: list[str]) -> Decided:
+    """A verdict in the words of its first candidate."""
+    said = min((candidate for candidate in valid if candidate.verdict == verdict), key=lambda candidate: candidate.cut)
+    assert said.reason is not None  # a valid answer has both
+    return Decided(verdict, said.reason, said.candidate_index, strength, [*warnings, *[CUT] * said.cut])
+
+
+def mean_chance(valid: Sequence[Trajectory]) -> float | None:
+    """P(fail) of a ticket, to six places: the mean of its candidates'; None where none of them has one.
+
+    They all have the same, unless each thinks by itself first or writes freely.
+    """
+    chances = [chance_of(candidate.verdict_logprob.model_dump(by_alias=True)) for candidate in valid]
+    known = [chance for chance in chances if chance is not None]
+    return round(sum(known) / len(known), 6) if known else None
 
 
 def by_model(candidates: Iterable[Trajectory]) -> list[Trajectory]:
@@ -80,11 +124,21 @@ def by_model(candidates: Iterable[Trajectory]) -> list[Trajectory]:
     return [candidate for candidate in candidates if candidate.source == "model"]
 
 
-def guard_row(selection: Selection | None) -> Trajectory | None:
-    """The guard's verdict as a candidate of its own, so that what was selected is among the candidates; None where it
-    overrode nothing.
+def writer_of(selection: Selection) -> AnswerSource:
+    """Who wrote the selected answer."""
+    if OVERRIDE in selection.warnings:
+        return "guard"
+    votes = selection.candidates
+    asked = votes.pass_ + votes.fail + votes.malformed
+    beyond = selection.selected_candidate is not None and selection.selected_candidate >= asked
+    return "threshold" if beyond and TURNED in selection.warnings else "model"
+
+
+def written_row(selection: Selection | None) -> Trajectory | None:
+    """What guard or threshold wrote as a candidate of its own, so that what was selected is among the candidates; None
+    where a candidate of the model speaks.
     """
-    if selection is None or selection.selected_candidate is None or OVERRIDE not in selection.warnings:
+    if selection is None or selection.selected_candidate is None or (writer := writer_of(selection)) == "model":
         return None
     return Trajectory(
         ticket_key=selection.ticket_key, group_id=selection.group_id, mission=selection.mission,
@@ -92,7 +146,7 @@ def guard_row(selection: Selection | None) -> Trajectory | None:
         response_text=render(selection.verdict, selection.reason), verdict=selection.verdict, reason=selection.reason,
         format_ok=True, label_match=selection.label_match,
         verdict_logprob=VerdictLogprob.model_validate({"pass": None, "fail": None}),
-        guidance_step=selection.guidance_step, source="guard", prompt=selection.prompt,
+        guidance_step=selection.guidance_step, source=writer, prompt=selection.prompt,
     )  # fmt: skip
 
 

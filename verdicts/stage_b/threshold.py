@@ -3,16 +3,20 @@
 A ticket fails where P(fail) is at least the threshold. Both are compared as they are written, to six places.
 """
 
-from math import exp
+from collections.abc import Mapping
+from math import exp, inf
 from pathlib import Path
 from typing import NamedTuple
 
 from verdicts.base.digests import digest_of_text
 from verdicts.base.errors import mistake
 from verdicts.base.jsonl import read_json
+from verdicts.config.sections import DecisionSection
 from verdicts.records.evaluation import OperatingPoint
 from verdicts.records.tickets import Verdict
 from verdicts.stage_b.protocol import WORD
+
+_VERDICTS: tuple[Verdict, Verdict] = ("pass", "fail")
 
 
 class PointHolder(NamedTuple):
@@ -30,6 +34,44 @@ def p_fail(logprob: tuple[float, float] | None) -> float | None:
         return None
     odds = logprob[0] - logprob[1]
     return round(1 / (1 + exp(odds)), 6) if odds < 700 else 0.0  # beyond, e^odds is no float
+
+
+def chance_of(logprob: Mapping[str, float | None]) -> float | None:
+    """P(fail) of a judgement by verdict; None where the engine named neither.
+
+    One that it did not name is not among its likeliest tokens, and counts as impossible.
+    """
+    good, bad = (-inf if (value := logprob[side]) is None else value for side in ("pass", "fail"))
+    return None if max(good, bad) == -inf else p_fail((good, bad))
+
+
+def judged_verdict(logprob: Mapping[str, float | None], threshold: float | None) -> Verdict | None:
+    """What a judgement comes to; None where the engine named neither verdict.
+
+    Fail from the threshold on; without one (``decision: majority``) the likelier verdict.
+    """
+    if threshold is not None:
+        chance = chance_of(logprob)
+        return None if chance is None else by_chance_of_fail(threshold, chance)
+    known = [(value, side) for side in _VERDICTS if (value := logprob[side]) is not None]
+    return max(known, key=lambda pair: pair[0])[1] if known else None
+
+
+def threshold_of(section: DecisionSection) -> float | None:
+    """The threshold by which rounds of a loop decide; None where votes do.
+
+    Raises UserError where a threshold is to decide and none is written: a point holds for one guidance.
+    """
+    if section.decision == "threshold" and section.threshold is None:
+        what = "is empty while rollout.decision is threshold"
+        raise mistake(what, _NUMBER, field="rollout.threshold")
+    return section.threshold
+
+
+_NUMBER = (
+    "write a number; a loop changes guidance and an operating point holds for one, so only a rollout of all tickets "
+    "takes one (--whole --point)"
+)
 
 
 def by_chance_of_fail(threshold: float, chance: float) -> Verdict:
