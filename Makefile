@@ -82,7 +82,7 @@ include make/setup.mk
 # (GRAPH=1), in which every rule knows its files. What only reads a run, and what needs none, is done in the first.
 GRAPH ?=
 GRAPH_GOALS := distill converge baseline suspects review summarize fuse lint-corpus sft evaluate gate calibrate \
-  export export-gate behaviour predict demo-photos
+  calibrate-teacher export export-gate behaviour predict demo-photos
 # Goals that need the second stage.
 WANTED := $(filter $(GRAPH_GOALS) $(R)/% runs/demo/% data/fused/% checkpoints/%,$(MAKECMDGOALS))
 ifeq (,$(GRAPH))

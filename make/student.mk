@@ -105,6 +105,11 @@ CALIBRATE = $(call TOOL,calibrate) --config $(R)/config/calibrate.yaml --evaluat
 .PHONY: calibrate
 calibrate: $(JUDGED_BY)/after.json ## 4.6 from which P(fail) on a ticket fails, so that FRR keeps a target (HELD_OUT)
 	@$(CALIBRATE)
+# and of the teacher under the run's guidance, by the groups that learning held out
+TEACHER_POINT = $(call TOOL,calibrate) --config $(R)/config/calibrate.yaml --run-dir $(R) --output $(R)/point.json
+.PHONY: calibrate-teacher
+calibrate-teacher: $(VIEW) ## 2.9 from which P(fail) on the teacher fails a ticket under the run's guidance
+	@$(TEACHER_POINT)
 
 # -- in use: verdicts of new tickets by the student under the run's guidance. Other TICKETS may be named each time, so
 # the tool is always started: it keeps what it made from the same ones. No student is taught for it.

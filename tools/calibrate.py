@@ -1,11 +1,13 @@
-"""Choose from which P(fail) on a student fails a ticket, so that its false release rate is shown to keep a target.
+"""Choose from which P(fail) on a model fails a ticket, so that its false release rate is shown to keep a target.
 
     python -m tools.calibrate --config RUN/config/calibrate.yaml --evaluation PAIR/after.json --output PAIR/point.json
                                                                        PAIR is RUN/evaluation/demo-0123abcd
+    python -m tools.calibrate --config RUN/config/calibrate.yaml --run-dir RUN --output RUN/point.json
 
-In:  an evaluation of the student (evaluate) with its answers file beside it: labels, and P(fail) of each answer.
-Out: point.json, the operating point: threshold, bound, counts, and for whom it holds. predict and gate are told it by
-     --point.
+In:  an evaluation of the student (evaluate) with its answers file beside it: labels, and P(fail) of each answer. For
+     the teacher a converged run: what it answered about the groups that its guidance never saw.
+Out: point.json, the operating point: threshold, bound, counts, and for whom it holds. predict and gate are told the
+     student's by --point, rollout --whole the teacher's.
 
 Exits with 0 where a threshold was found. Exits with 1 and writes nothing where there are too few fails, and says how
 many are missing. The method and its figures: docs/operating_point.md.
@@ -22,34 +24,51 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from verdicts.evaluation.operating_point import LabelledChance
+    from verdicts.evaluation.run_answers import RunAnswers
     from verdicts.records.evaluation import Evaluation, OperatingPoint, ScoredAnswer
 
 
 def main(
     config: Annotated[Path, typer.Option(help="Section file config/calibrate.yaml.")],
-    evaluation: Annotated[Path, typer.Option(help="Evaluation of the student on tickets that it never saw.")],
     output: Annotated[Path, typer.Option(help="Operating point to write (JSON).")],
+    evaluation: Annotated[
+        Path | None, typer.Option(help="Evaluation of the student on tickets that it never saw.")
+    ] = None,
+    run_dir: Annotated[
+        Path | None, typer.Option(help="runs/<RUN>/<MISSION>: its teacher, by the tickets that were held out.")
+    ] = None,
 ) -> None:
-    """Choose from which P(fail) on a student fails a ticket."""
-    from verdicts.base.digests import digest_of_path
+    """Choose from which P(fail) on a student, or a run's teacher, fails a ticket."""
+    from verdicts.base.errors import mistake
     from verdicts.base.jsonl import json_text, write_text_if_changed
     from verdicts.config.tools import CalibrateConfig, read_section
     from verdicts.evaluation.operating_point import TooFew, point_of
-    from verdicts.evaluation.pairs import read_evaluation, refuse_edited
-    from verdicts.evaluation.scores import answers_path
+    from verdicts.evaluation.run_answers import read_run_answers
 
     section = read_section(config, CalibrateConfig).calibrate
-    asked, answers = read_evaluation(evaluation)
-    refuse_edited(evaluation)
-    judge = judge_of(asked, evaluation)
-    rows = judged(answers, answers_path(evaluation))
-    inputs = {path.name: digest_of_path(path) for path in (evaluation, answers_path(evaluation))}
-    found = point_of(rows, section, judge, inputs)
+    source = run_dir or evaluation
+    if source is None or (run_dir and evaluation):
+        raise mistake("name either --evaluation or --run-dir", "one of them says whom to calibrate", field="--run-dir")
+    found = point_of(section=section, **(read_run_answers(source) if run_dir else of_student(source))._asdict())
     if isinstance(found, TooFew):
-        cli.say(f"calibrate: {found.sentence(section.target, section.confidence)}; {evaluation}", "stop")
+        cli.say(f"calibrate: {found.sentence(section.target, section.confidence)}; {source}", "stop")
         raise typer.Exit(1)
     write_text_if_changed(output, json_text(found))
     cli.say(f"calibrate: {sentence(found)}; {output}", "good")
+
+
+def of_student(evaluation: Path) -> "RunAnswers":
+    """The tickets of an evaluation with P(fail), whom they judge, and its files by content."""
+    from verdicts.base.digests import digest_of_path
+    from verdicts.evaluation.pairs import read_evaluation, refuse_edited
+    from verdicts.evaluation.run_answers import RunAnswers
+    from verdicts.evaluation.scores import answers_path
+
+    asked, answers = read_evaluation(evaluation)
+    refuse_edited(evaluation)
+    judge = judge_of(asked, evaluation)
+    inputs = {path.name: digest_of_path(path) for path in (evaluation, answers_path(evaluation))}
+    return RunAnswers(judged(answers, answers_path(evaluation)), judge, inputs)
 
 
 def judge_of(asked: "Evaluation", path: Path) -> dict[str, object]:

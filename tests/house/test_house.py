@@ -44,6 +44,7 @@ TESTED_IN = {
     "facts/json_summary": "facts/test_summary",
     "facts/text_summary": "facts/test_summary",
     "facts/words": "facts/test_summary",
+    "evaluation/run_answers": "evaluation/test_point_of_run",
     "rounds/point": "evaluation/test_point_of_run",
     "importing/account": "importing/test_import_data",
     "importing/domains": "importing/test_knobs",

@@ -62,8 +62,11 @@ class TooFew(NamedTuple):
 
 
 def calibrates(group_id: str, section: CalibrateSection) -> bool:
-    """Whether a group chooses the threshold; the others check it."""
-    return is_in_share(section.seed, group_id, section.share)
+    """Whether a group chooses the threshold; the others check it.
+
+    Drawn by a name of its own: with the same seed, the groups that learning holds out would all be on one side.
+    """
+    return is_in_share(section.seed, f"calibrate:{group_id}", section.share)
 
 
 def group_name(group_id: str) -> str:

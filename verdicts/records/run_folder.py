@@ -65,6 +65,7 @@ RUN_FILES: dict[str, type[BaseModel]] = {
     "failure_malformed.jsonl": Malformed,
     "guidance.json": GuidanceFile,
     "metrics.jsonl": RoundMetrics,
+    "point.json": OperatingPoint,
     "baseline/guidance.json": GuidanceFile,
     "baseline/trajectories.jsonl": Trajectory,
     "baseline/selections.jsonl": Selection,
