@@ -24,7 +24,9 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from verdicts.corpus.mix import Manifest
-    from verdicts.corpus.mix_config import Source
+    from verdicts.corpus.mix_config import Fusion, Source
+    from verdicts.corpus.retention import TaskLoss
+    from verdicts.records.corpus import Task
 
 DEFAULT = Path("configs/fusion/default.yaml")
 
@@ -54,6 +56,7 @@ def main(
     from verdicts.corpus.index import index_sources, token_counter, write
     from verdicts.corpus.mix import account, choose_rows, manifest, table
     from verdicts.corpus.mix_config import left_out, read_fusion
+    from verdicts.corpus.retention import adapt_ratios
 
     places = where(config, corpus, old, name)
     config, name = config or DEFAULT, name or (config or DEFAULT).stem
@@ -62,18 +65,20 @@ def main(
     for path in (Path(path) for source in absent for path in source.paths):
         uses(path)  # its coming makes another mix
     count, unit = token_counter(cfg.mix.tokenizer, config)
+    mixed, retention = adapt_ratios(cfg, losses(cfg, config, name))
     files = [Path(path) for source in cfg.sources for path in (*source.paths, *(source.val.paths or []))]
     with progress("fuse: reading", sum(file.stat().st_size for file in files), unit="bytes") as bar:
         index = index_sources(cfg, count, bar.update)
-    train, val = choose_rows(index, cfg, config)
+    train, val = choose_rows(index, mixed, config)
     parts = {"train": train, "val": val}
     with progress("fuse: writing", len(train) + len(val), unit="rows") as bar:
         outputs = write(index, parts, cfg, output_dir, name, bar.update)
-    made = manifest(index, cfg, config, name, parts, outputs, unit, [source.name for source in absent])
+    gone = [source.name for source in absent]
+    made = manifest(index, cfg, config, name, parts, outputs, unit, gone, retention)
     write_json(output_dir / f"{name}.manifest.json", made)
     for line in table(made.sources):
         cli.say(line)
-    for sentence in released(made):
+    for sentence in (*released(made), *adapted(made)):
         cli.say(f"fuse {name}: {sentence}")
     for warning in warnings(made, absent):
         cli.complain(f"fuse {name}: {warning}", "wait")
@@ -107,6 +112,39 @@ def where(config: Path | None, corpus: Path | None, old: Path | None, name: str 
     return {"corpus": corpus.as_posix(), "mission": mission, "old": (old or Path("data") / mission).as_posix()}
 
 
+def losses(cfg: "Fusion", config: Path, name: str) -> "dict[Task, TaskLoss]":
+    """What the student of ``mix.retention`` lost of each old task, nothing where the mix does not ask.
+
+    Raises UserError where no source of the mix could follow it.
+    """
+    from verdicts.corpus.mix_config import config_mistake
+    from verdicts.corpus.retention import why_kept
+    from verdicts.evaluation.lost import read_losses
+
+    if cfg.mix.retention is None:
+        return {}
+    found = read_losses(Path(cfg.mix.retention.gate), name)
+    old = [source for source in cfg.sources if source.template != "chatml"]
+    if all(why_kept(source, cfg.mix.anchor, found) for source in old):
+        raise config_mistake(
+            config,
+            ("mix", "retention", "gate"),
+            f"no source with a ratio has a score before and after in it ({cfg.mix.retention.gate})",
+            "name the gate of a student that was asked about these old tasks, or take retention out",
+        )
+    return found
+
+
+def adapted(made: "Manifest") -> list[str]:
+    """What each old task lost, and its ratio before and after."""
+    return [
+        f"{one.name}: {one.lost.metric} lost {one.lost.loss:.1%} of itself; "
+        f"ratio {one.ratio:g} -> {one.adapted_ratio:g}"
+        for one in made.retention
+        if one.lost and one.kept is None
+    ]
+
+
 def released(made: "Manifest") -> list[str]:
     """What the student released of each source's tickets, and how often these are taken."""
     return [
@@ -129,6 +167,10 @@ def warnings(made: "Manifest", absent: "Sequence[Source]") -> list[str]:
         gone = photos - {source.dataset for source in made.sources}
         tasks = "old tasks" if gone == photos else f"{' and '.join(source.name for source in absent)} rows"
         said.append(f"no {tasks} in the mix: the student may forget them (looked for {looked})")
+    if kept := [f"{one.name} ({one.kept})" for one in made.retention if one.kept]:
+        said.append(f"{len(kept)} of {len(made.retention)} sources of old tasks keep their ratio: {', '.join(kept)}")
+    if made.retention and all(one.kept or one.adapted_ratio == round(one.ratio or 0, 6) for one in made.retention):
+        said.append("mix.retention moves nothing: no old task lost more than another")
     if only := only_verdict(made.verdicts):
         said.append(
             f"all {made.verdicts[only]} chat rows to learn from say {WORD[only]}: sft asks for sft.allow_one_sided: "

@@ -114,6 +114,9 @@ def test_the_sources_of_a_mix_are_the_runs_corpus_and_files_that_are_there(fresh
     text = 'sources: [{path: "{corpus}/distill.train.jsonl"}, {path: old.jsonl}, {path: gone.jsonl}]\n'
     write_text(Path("configs/fusion/mine.yaml"), text)
     assert Fresh(RUN, "mine").sources() == [corpus[0], "old.jsonl"]
+    write_text(Path("gate.json"), "{}")
+    write_text(Path("configs/fusion/mine.yaml"), "mix: {retention: {gate: gate.json}}\n" + text)
+    assert Fresh(RUN, "mine").sources() == ["gate.json", corpus[0], "old.jsonl"], "what a mix follows is a source too"
     assert Fresh(RUN, "none").sources() == []
 
 

@@ -22,6 +22,7 @@ from verdicts.base.record import PromptName, Record
 from verdicts.base.seeding import seeded_int
 from verdicts.corpus.index import VERDICTS, Index, OutputFile, RowNumbers, tokenizer_file
 from verdicts.corpus.mix_config import Fusion, Source, config_mistake, predictions_of
+from verdicts.corpus.retention import AdaptedSource
 from verdicts.records.tickets import Verdict
 
 
@@ -62,7 +63,8 @@ class Manifest(Record):
     """<name>.manifest.json: what went in, what came out, in which shares, by which config.
 
     ``verdicts``: training rows of chats by the verdict they state; ``left_out``: optional sources of which no file was
-    there.
+    there. ``retention``: the sources of old tasks with their ratios, where ``mix.retention`` adapts them; ``config``
+    holds them as told.
     """
 
     name: str
@@ -74,6 +76,7 @@ class Manifest(Record):
     sources: list[SourceShare]
     verdicts: dict[Verdict, int]
     left_out: list[str]
+    retention: list[AdaptedSource] = Field(default_factory=list, exclude_if=lambda found: not found)
     config: Fusion
 
 
@@ -253,9 +256,11 @@ def manifest(
     outputs: Mapping[str, OutputFile],
     unit: str,
     missing: Sequence[str],
+    retention: Sequence[AdaptedSource],
 ) -> Manifest:
     """The account of one fusion: every file that decides the output with its hash, and what each source gives."""
     fixed = [file for file in (path, tokenizer_file(config.mix.tokenizer)) if file]
+    fixed += [Path(config.mix.retention.gate)] if config.mix.retention else []
     fixed += [Path(name) for source in config.sources for name in predictions_of(source)]
     read = [
         InputFile(
@@ -274,6 +279,7 @@ def manifest(
         sources=source_shares(index, config, rows["train"], rows["val"]),
         verdicts=count_verdicts(index, rows["train"]),
         left_out=list(missing),
+        retention=list(retention),
         config=config,
     )
 

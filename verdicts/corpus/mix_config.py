@@ -28,6 +28,18 @@ PLACES = (
 PLACEHOLDER = re.compile(r"\{(\w+)\}")
 
 
+class LostBefore(Section):
+    """Ratios of old tasks follow what a student lost of them, as ``gate`` says (a gate.json, tools/gate.py).
+
+    A ratio grows by ``strength`` times the share that its task lost, to ``at_most`` times itself; then all such ratios
+    shrink alike, so that together they are what they were told.
+    """
+
+    gate: Annotated[str, Field(pattern=r"\.json$")]
+    strength: Annotated[float, Field(gt=0, allow_inf_nan=False)]
+    at_most: Annotated[float, Field(ge=1, allow_inf_nan=False)]
+
+
 class Mix(Section):
     """``by``: what ratios compare.
 
@@ -37,6 +49,7 @@ class Mix(Section):
     by: Literal["rows", "loss_tokens"]
     anchor: str
     tokenizer: str
+    retention: LostBefore | None = None
 
 
 class Val(Section):
@@ -158,6 +171,10 @@ def read_fusion(path: Path, places: Mapping[str, str] | None = None) -> Fusion:
         first = min(error.errors(), key=lambda e: e["type"] != "extra_forbidden")  # the one that validate names
         validate(value, Fusion, path, line_of(path, first["loc"]))
         raise
+    if told := config.mix.retention:
+        told = told.model_copy(update={"gate": written(told.gate, places or {})})
+        check_files(path, ("mix", "retention", "gate"), [told.gate])
+        config = config.model_copy(update={"mix": config.mix.model_copy(update={"retention": told})})
     names = [source.name for source in config.sources]
     if config.mix.anchor not in names:
         raise config_mistake(
@@ -188,17 +205,18 @@ def read_fusion(path: Path, places: Mapping[str, str] | None = None) -> Fusion:
     return config.model_copy(update={"sources": found})
 
 
+def written(name: str, places: Mapping[str, str]) -> str:
+    """A path with the places that it names written out."""
+    return PLACEHOLDER.sub(lambda word: places.get(word[1], word[0]), name)
+
+
 def in_place(source: Source, places: Mapping[str, str]) -> Source:
     """A source with the places that its paths name written out."""
-
-    def written(name: str) -> str:
-        return PLACEHOLDER.sub(lambda word: places.get(word[1], word[0]), name)
-
-    val = source.val.model_copy(update={"paths": source.val.paths and [written(name) for name in source.val.paths]})
-    released = source.released
+    validates, released = source.val.paths, source.released
+    val = source.val.model_copy(update={"paths": validates and [written(name, places) for name in validates]})
     if released:
-        released = released.model_copy(update={"predictions": written(released.predictions)})
-    paths = [written(name) for name in source.paths]
+        released = released.model_copy(update={"predictions": written(released.predictions, places)})
+    paths = [written(name, places) for name in source.paths]
     return source.model_copy(update={"paths": paths, "val": val, "released": released})
 
 

@@ -125,7 +125,9 @@ class Fresh:
         from verdicts.config.load import read_yaml  # YAML costs start-up time, and most calls have no mix
 
         words = [
-            word.replace("{corpus}", str(self.run_dir)) for word in _words(read_yaml(path)) if word.endswith(".jsonl")
+            word.replace("{corpus}", str(self.run_dir))
+            for word in _words(read_yaml(path))
+            if word.endswith((".jsonl", ".json"))
         ]
         return [word for word in words if word in own or (_PLAIN.fullmatch(word) and Path(word).exists())]
 
