@@ -83,7 +83,7 @@ def _drawn_ticket(rng: Random) -> tuple[str, str, Facts, G0, Judgement]:
 def chat_sample(rng: Random) -> VerdictSample:
     """A sound Stage-B chat: mostly about drawn tickets, else in the full language of real ones."""
     if rng.random() < _GENERAL:
-        return verdict_sample(rng)
+        return verdict_sample(rng, wide=False)
     system, user, facts, g0, judgement = _drawn_ticket(rng)
     return VerdictSample(system, user, render(judgement.verdict, reason_text(facts, g0, judgement)))
 

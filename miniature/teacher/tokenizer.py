@@ -12,7 +12,7 @@ from random import Random
 
 from tokenizers import Regex, Tokenizer, decoders, models, pre_tokenizers, trainers
 
-from miniature.teacher.reflection_data import reflection_sample
+from miniature.teacher.focused_reflection import reflection_sample
 from miniature.teacher.verdict_data import VerdictSample, verdict_sample
 from miniature.world.vocabulary import BRANDS, SCREWS
 from verdicts.stage_b.protocol import HEADER

@@ -51,16 +51,16 @@ def _work(recipe: TeacherRecipe, tokenizer_path: str, number: int, reflect: bool
     """A data process: endless batches of one kind, cut from pools sorted by length."""
     os.nice(10)
     os.environ["RAYON_NUM_THREADS"] = "1"
-    from miniature.teacher.reflection_data import reflection_sample
+    from miniature.teacher.focused_reflection import reflection_sample
+    from miniature.teacher.laws import any_verdict_sample
     from miniature.teacher.tokenizer import ChatTokenizer
-    from miniature.teacher.verdict_data import verdict_sample
 
     rng, noise, tokens = (
         Random(f"{recipe.seed}:{number}"),
         np.random.default_rng([recipe.seed, number]),
         ChatTokenizer.load(Path(tokenizer_path)),
     )
-    make, limit = (reflection_sample, recipe.reflect_tokens) if reflect else (verdict_sample, recipe.verdict_tokens)
+    make, limit = (reflection_sample, recipe.reflect_tokens) if reflect else (any_verdict_sample, recipe.verdict_tokens)
     size = recipe.first_pool
     while True:
         pool = []

@@ -3,6 +3,7 @@
 from random import Random
 from typing import NamedTuple
 
+from miniature.teacher.wordings import compose, idle
 from miniature.world.dataset import fail_rules, tune, waive_rules
 from miniature.world.missions import MISSIONS, SyntheticMission
 from miniature.world.prompts import prompts_of
@@ -10,15 +11,8 @@ from miniature.world.rules import ALL_RULES, G0, G0_STYLES, WORDINGS, WorldRule,
 from miniature.world.tickets import base_profile, plan_ticket, write_ticket
 from verdicts.stage_b.protocol import render
 
-# Rules people might write by hand that the world gives no meaning: they change no verdict.
-_IDLE = (
-    "照片应清晰可辨",
-    "同一站点的照片可互相印证",
-    "数量以现场为准",
-    "标签文字仅供参考",
-    "以最后一张照片为主要参考",
-    "注意核对线缆走向",
-)
+_COMPOSED, _TAUGHT = 0.38, 0.15  # shares of wordings; the rest is the one that reflection proposes
+_IDLE, _IDLE_WIDE = 0.03, 0.12  # how often a rule that changes no verdict stands among the others
 
 
 class VerdictSample(NamedTuple):
@@ -38,6 +32,14 @@ def rule_keys(rng: Random, n: int) -> list[str]:
 def worded(rng: Random, rule: WorldRule) -> str:
     """A rule in its proposing wording mostly, else in another."""
     return rule.text(0 if rng.random() < 0.75 else rng.randrange(len(WORDINGS[rule.kind])))
+
+
+def worded_widely(rng: Random, rule: WorldRule) -> str:
+    """A rule in its proposing wording about half of the time, else in another taught one or a composed one."""
+    roll = rng.random()
+    if roll < _COMPOSED:
+        return compose(rng, rule.kind, rule.what)
+    return rule.text(rng.randrange(len(WORDINGS[rule.kind])) if roll < _COMPOSED + _TAUGHT else 0)
 
 
 def draw_g0(rng: Random, mission: SyntheticMission) -> tuple[G0, str]:
@@ -68,18 +70,29 @@ def draw_rules(rng: Random, mission: SyntheticMission) -> list[WorldRule]:
     return chosen
 
 
-def verdict_sample(rng: Random) -> VerdictSample:
-    """One sample; passes and fails about evenly, tickets that a rule decides preferred."""
+def draw_guidance(
+    rng: Random, mission: SyntheticMission, rules: list[WorldRule], wide: bool
+) -> tuple[dict[str, str], dict[str, WorldRule | None]]:
+    """Rules in words and what they mean, by key; now and then one among them means nothing."""
+    all_rules: list[WorldRule | None] = [*rules]
+    while rng.random() < (_IDLE_WIDE if wide else _IDLE):
+        all_rules.insert(rng.randrange(len(all_rules) + 1), None)
+    meant = dict(zip(rule_keys(rng, len(all_rules)), all_rules, strict=True))
+    say = worded_widely if wide else worded
+    things = (*mission.g0.required, *mission.side, *mission.forbiddable)
+    return {key: say(rng, rule) if rule else idle(rng, rng.choice(things)) for key, rule in meant.items()}, meant
+
+
+def verdict_sample(rng: Random, wide: bool = True) -> VerdictSample:
+    """One sample; passes and fails about evenly, tickets that a rule decides preferred.
+
+    ``wide``: rules in any of many words, else in taught ones alone.
+    """
     mission = rng.choice(WEIGHTED_MISSIONS)
     g0, g0_words = draw_g0(rng, mission)
     rules = draw_rules(rng, mission)
-    guidance = {"G0": g0_words}
-    meant: dict[str, WorldRule | None] = {}
-    for key, rule in zip(rule_keys(rng, len(rules) + 1), rules, strict=False):
-        guidance[key], meant[key] = worded(rng, rule), rule
-    if rng.random() < 0.03:
-        key = f"G{max([0] + [int(key[1:]) for key in meant]) + rng.randrange(1, 4)}"
-        guidance[key], meant[key] = rng.choice(_IDLE), None
+    guidance, meant = draw_guidance(rng, mission, rules, wide)
+    guidance = {"G0": g0_words} | guidance
     profile = base_profile(mission, real=rng.random() < 0.5)
     for rule in rules:
         if rng.random() < 0.8:

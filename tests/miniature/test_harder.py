@@ -11,7 +11,7 @@ from miniature.measure import wordings as wordings_of
 from miniature.measure import worlds
 from miniature.measure.wordings import FOREIGN, UNTAUGHT, law_sorts, of_world, wordings
 from miniature.measure.worlds import balanced_tickets, begun_with, main, tickets_before
-from miniature.teacher.reflection_data import reflection_case
+from miniature.teacher.focused_reflection import reflection_sample
 from miniature.teacher.verdict_data import verdict_sample
 from miniature.world.dataset import draw_tickets, fail_rules, sample_world
 from miniature.world.harder import KINDS, both, count, drift, fires, harder, photos_of, unless
@@ -104,7 +104,7 @@ def test_each_kind_gives_half_fails_and_the_same_tickets_again(kind):
 
 def test_no_training_text_holds_a_wording_that_counts_as_untaught():
     rng = Random(1)
-    taught = "\n".join(verdict_sample(rng).system + reflection_case(rng)[0].system for _ in range(60))
+    taught = "\n".join(verdict_sample(rng).system + reflection_sample(rng).system for _ in range(60))
     assert all(kind in taught for kind in ("缺失则不通过", "可豁免", "照片少于"))
     for kind in WORDINGS:
         for wording in (*UNTAUGHT[kind], FOREIGN[kind]):
