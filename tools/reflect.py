@@ -111,7 +111,7 @@ def counts(records: "Sequence[Reflection]") -> str:
     refused = sum(len(record.rejected) for record in records)
     removed = sum(len(record.cleaned_up) for record in records)
     return (
-        f"{len(records) - 1} calls{unread_in(unread)}, {applied + refused} operations = "
+        f"{sum(record.is_call for record in records)} calls{unread_in(unread)}, {applied + refused} operations = "
         f"{applied} applied + {refused} refused; {removed} rules dropped"
     )
 

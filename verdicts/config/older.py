@@ -62,6 +62,7 @@ _CONSTANTS: list[dict[str, dict[str, Any]]] = [{
     "gate": {"decision": "majority", "looks": "free"},
 }, {
     "rollout": {"decision": "majority", "threshold": None},
+    "reflect": {"pool": {"candidates": 0, "promising": 0.05, "spend": 0.05}},
 }]  # fmt: skip
 # sections that a tool's file did not have before
 _SECTIONS: dict[str, dict[str, Any]] = {

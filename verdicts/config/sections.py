@@ -150,6 +150,14 @@ class TrialSection(Section):
     photo_classes: Count
 
 
+class PoolSection(Section):
+    """Refused additions that are tried together at an epoch's end (verdicts/guidance/pool.py)."""
+
+    candidates: Annotated[int, Field(ge=0)]
+    promising: Share
+    spend: Share
+
+
 def _pattern(text: str) -> str:
     """The text; raises ValueError where it is no regular expression."""
     try:
@@ -230,6 +238,7 @@ class ReflectSection(Section):
     max_rules: Count
     seed: int
     trial: TrialSection
+    pool: PoolSection
     words: RuleWords
     details: DetailPatterns
 

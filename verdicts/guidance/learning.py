@@ -10,6 +10,7 @@ from verdicts.config.tools import ReflectConfig
 from verdicts.engines import Completion, Decode, Engine
 from verdicts.guidance.credit import leaving, tallies_of
 from verdicts.guidance.past import Past
+from verdicts.guidance.pool import refused_additions, try_together
 from verdicts.guidance.proposals import CallOutcome, Trials, consider_all
 from verdicts.guidance.reflection import ErrorGroup, ReflectionAnswer, answer_schema, groups_of, read_completion
 from verdicts.guidance.rules import credit, end_round, remove
@@ -82,6 +83,7 @@ def learn(
         names = [f"r{round_number:04d}-{call:02d}" for call in range(len(records), len(records) + len(calls))]
         outcomes = consider_all(trials, [call.group for call in calls], [call.answer for call in calls], names)
         records += [_record(this, *parts) for parts in zip(names, calls, outcomes, strict=True)]
+    records += _pool(this, trials, records)
     return records, end_round(guidance, trials.guidance)
 
 
@@ -105,6 +107,25 @@ def _live(this: LearningRound, guidance: MissionGuidance) -> tuple[Reflection, M
     if left:
         guidance = remove(guidance, left, this.number)
     return life.model_copy(update={"cleaned_up": list(left), "left": left, "after_step": guidance.step}), guidance
+
+
+def _pool(this: LearningRound, trials: Trials, records: Sequence[Reflection]) -> list[Reflection]:
+    """At an epoch's end, the record of what it refused and is tried once more; none where there is nothing to try."""
+    if not this.cfg.reflect.pool.candidates or this.place.window + 1 < this.place.rounds_per_epoch:
+        return []
+    epoch = [record for record in [*this.past.records, *records] if record.epoch == this.place.epoch]
+    name, before = f"r{this.number:04d}-pool", trials.guidance.step
+    pooled = try_together(trials, refused_additions(epoch), name)
+    if pooled is None:
+        return []
+    now = trials.guidance
+    return [
+        Reflection(
+            reflection_id=name, round=this.number, epoch=this.place.epoch, ticket_keys=[], directions={},
+            prompt_digest="", raw_response="", operations=[], unexplainable=[], applied=pooled.applied,
+            rejected=pooled.rejected, cleaned_up=[], before_step=before, after_step=now.step, trials=now.trials,
+        )
+    ]  # fmt: skip
 
 
 def _groups(this: LearningRound, draw: int) -> list[ErrorGroup]:

@@ -20,20 +20,22 @@ class Past(NamedTuple):
 
     ``selections``: those of the last ``windows`` rounds, the latest first, which proposals are tried on too.
     ``lives``: life-cycle records by round, over an epoch's worth of rounds. ``born``: what the rules in force were
-    learnt from.
+    learnt from. ``records``: all reflection records that were read, oldest first.
     """
 
     selections: Sequence[Selection] = ()
     windows: int = 0
     lives: Mapping[int, Reflection] = MappingProxyType({})
     born: Mapping[str, Birth] = MappingProxyType({})
+    records: Sequence[Reflection] = ()
 
     @classmethod
     def of(cls, selections: Sequence[Sequence[Selection]], reflections: Mapping[int, Sequence[Reflection]]) -> "Past":
         """From selections of the rounds to try on, the latest first, and reflection records by round, oldest first."""
         lives = {number: records[0] for number, records in reflections.items()}
-        born = births(record for records in reflections.values() for record in records)
-        return cls([selection for rows in selections for selection in rows], len(selections), lives, born)
+        records = tuple(record for of_round in reflections.values() for record in of_round)
+        played = [selection for rows in selections for selection in rows]
+        return cls(played, len(selections), lives, births(records), records)
 
 
 def read_past(

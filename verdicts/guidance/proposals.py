@@ -155,19 +155,33 @@ class Trials:
         drawn = [*sample.errors, *sample.corrects]
         before = dict(self._now(drawn))
         after = self.judge.verdicts(drawn, changed)
+        return self.weighed(sample, before, after, text), after
+
+    def weighed(
+        self,
+        sample: TrialSample,
+        before: Mapping[str, str],
+        after: Mapping[str, str],
+        text: str,
+        level: float | None = None,
+    ) -> Trial:
+        """The trial that verdicts before and after a change are (ticket_key -> verdict).
+
+        ``text``: that of the operation, "" for none. ``level``: where it is not that of the round's next trial.
+        """
         section = self.cfg.reflect
         foreign = foreign_object(text, self.guidance.experiences["G0"], section.words) if text else None
         photos = None
         if text and not counts_photos(text, section.words):
             photos = {key: photo_class(self.tickets[key], section.trial.photo_classes) for key in after}
-        noise, level = self.cfg.life_cycle.label_noise, self._level(foreign)
-        return weigh(sample, before, after, noise=noise, level=level, foreign=foreign, photos=photos), after
+        noise = self.cfg.life_cycle.label_noise
+        level = (self._level() if level is None else level) * (section.trial.foreign if foreign else 1)
+        return weigh(sample, before, after, noise=noise, level=level, foreign=foreign, photos=photos)
 
-    def _level(self, foreign: str | None) -> float:
-        """The level of the next trial: a part of it is left to a rule that names a ``foreign`` object."""
+    def _level(self) -> float:
+        """The level of the next trial."""
         limits = self.cfg.reflect.trial
-        level = limits.early if self.growing else level_of(self.guidance.trials, limits.spend, limits.discard)
-        return level * (limits.foreign if foreign else 1)
+        return limits.early if self.growing else level_of(self.guidance.trials, limits.spend, limits.discard)
 
 
 class CallOutcome(NamedTuple):

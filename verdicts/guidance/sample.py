@@ -24,6 +24,14 @@ class TrialSample(NamedTuple):
     corrects_in_all: float
     labels: Mapping[str, int]
 
+    @classmethod
+    def of_all(
+        cls, verdict: str, errors: list[Selection], corrects: list[Selection], all_: Sequence[Selection]
+    ) -> "TrialSample":
+        """Nothing drawn: every wrong and every right ticket of a verdict, among ``all_`` tickets of any."""
+        labels = Counter(selection.label for selection in all_)
+        return cls(verdict, errors, corrects, len(errors), len(corrects), labels)
+
 
 def draw_sample(
     selections: Sequence[Selection],

@@ -113,7 +113,8 @@ class Reflection(Record):
     """One reflection call: what the model was shown (by digest), what it said and what became of it.
 
     The first record of a round (``reflection_id`` ends in ``-life``) carries the life cycle: tallies, learn tickets by
-    ``label/verdict``, and which rules ``left`` and why. ``trials``: proposals tried since one was last accepted, after
+    ``label/verdict``, and which rules ``left`` and why. One whose ``reflection_id`` ends in ``-pool`` carries what was
+    tried together at an epoch's end. Neither is a call. ``trials``: proposals tried since one was last accepted, after
     this call. ``unreadable``: why the answer as a whole could not be read (None: it could). ``forgiven``: how often
     each kind of form was.
     """
@@ -139,3 +140,8 @@ class Reflection(Record):
     unreadable: str | None = None
     forgiven: dict[str, int] = {}
     prompt: PromptName = ""
+
+    @property
+    def is_call(self) -> bool:
+        """Whether the model was shown something and answered."""
+        return not self.reflection_id.endswith(("-life", "-pool"))

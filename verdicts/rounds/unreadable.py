@@ -167,7 +167,7 @@ def count_reflections(records: Iterable[Reflection]) -> AnswerCount:
     """Reflection calls among records; the life-cycle record of a round is no call. One whose proposals were tried
     without a verdict to read counts as unreadable too.
     """
-    calls = [record for record in records if not record.reflection_id.endswith("-life")]
+    calls = [record for record in records if record.is_call]
     unread = [record for record in calls if record.unreadable]
     mute = [
         record
