@@ -33,7 +33,7 @@ def levels(pool: Reflection) -> dict[str | None, float | None]:
 
 
 def test_what_a_trial_refused_for_want_of_evidence_is_accepted_at_the_end_of_its_epoch():
-    (_, call, pool), after, _ = FEW.learn(answer(add(RIGHT_RULE)), cfg=with_pool())
+    (_, call, pool), after, engine = FEW.learn(answer(add(RIGHT_RULE)), cfg=with_pool())
     assert call.rejected[0].why.startswith("rides_on_the_base_rate")
     (applied,) = pool.applied
     assert (pool.reflection_id, pool.ticket_keys, pool.rejected) == ("r0001-pool", [], [])
@@ -41,6 +41,7 @@ def test_what_a_trial_refused_for_want_of_evidence_is_accepted_at_the_end_of_its
     assert (len(applied.trial.fixed), applied.trial.errors, applied.trial.corrects) == (3, 5, 8)
     assert applied.trial.level == pytest.approx(0.05) and applied.trial.tickets == sorted(FEW.tickets)
     assert (pool.before_step, pool.after_step, after.trials) == (0, 1, 0)
+    assert len(engine.judged) == 13 + 13 + 13  # the trial, before and after; then with the rule once more
 
 
 def test_it_is_no_reflection_call():
@@ -70,13 +71,15 @@ def test_refused_texts_of_earlier_rounds_of_the_epoch_are_candidates_and_those_o
 
 
 def test_two_rules_that_each_break_what_the_other_explains_are_accepted_together():
-    (_, *calls, pool), after, _ = HIDDEN_BY_EACH_OTHER.learn(
+    (_, *calls, pool), after, engine = HIDDEN_BY_EACH_OTHER.learn(
         answer(add(RIGHT_RULE)), answer(add(WAIVER)), cfg=with_pool(promising=1.0)
     )
     assert not any(call.applied for call in calls)
     assert {applied.op.text for applied in pool.applied} == {RIGHT_RULE, WAIVER}
     assert {after.experiences["G1"], after.experiences["G2"]} == {RIGHT_RULE, WAIVER}
     assert all(not applied.trial.broke for applied in pool.applied)
+    trials, together = 2 * 10 + 2 * 9, 19
+    assert len(engine.judged) == trials + together + 2 * 8  # each left out where both together turn a verdict
     assert levels(pool) == {RIGHT_RULE: pytest.approx(0.05), WAIVER: pytest.approx(0.05 / 2)}  # 散乱: no checklist word
 
 

@@ -84,7 +84,7 @@ def try_together(trials: Trials, refused: Sequence[Candidate], name: str) -> Poo
     chosen = _promising(trials, refused)
     if not chosen:
         return None
-    pool = _Pool(trials, name)
+    pool = _Pool(trials, chosen, name)
     rejected: list[RejectedOperation] = []
     while chosen:
         level = section.spend * len(chosen) / len(refused)
@@ -101,7 +101,8 @@ def try_together(trials: Trials, refused: Sequence[Candidate], name: str) -> Poo
 
 def _promising(trials: Trials, refused: Sequence[Candidate]) -> list[Candidate]:
     """The candidates whose trial showed most, of those that turned the same tickets the first."""
-    section, chosen = trials.cfg.reflect.pool, []
+    section = trials.cfg.reflect.pool
+    chosen: list[Candidate] = []
     for candidate in sorted(refused, key=lambda one: one.trial.p_value):
         if len(chosen) == section.candidates or candidate.trial.p_value > section.promising:
             break
@@ -118,12 +119,18 @@ def _alike(one: Candidate, other: Candidate) -> bool:
 
 
 class _Pool:
-    """Verdicts of a round's tickets under the guidance with some of the candidates."""
+    """Verdicts of a round's tickets under the guidance with some of the candidates.
 
-    def __init__(self, trials: Trials, name: str):
+    Tickets that all of them together leave alone count as left alone by each of them, and are not asked again.
+    """
+
+    def __init__(self, trials: Trials, chosen: Sequence[Candidate], name: str):
         self.trials, self.name = trials, name
         self.selections = [one for one in trials.selections if OVERRIDE not in one.warnings]
-        self._known: dict[frozenset[str], dict[str, str]] = {}
+        self._alone = dict(trials.verdicts_now(self.selections))
+        turned = trials.judge.verdicts(self.selections, self._with(chosen))
+        self._open = [one for one in self.selections if turned[one.ticket_key] != self._alone[one.ticket_key]]
+        self._known = {_name_of(chosen): turned, _name_of([]): self._alone}
 
     def trial_of(self, candidate: Candidate, chosen: Sequence[Candidate], level: float) -> Trial:
         """What is lost when one of the chosen is left out, as a trial of it among the others."""
@@ -138,20 +145,30 @@ class _Pool:
     def accept(self, chosen: Sequence[Candidate], weighed: Sequence[Trial]) -> list[AppliedOperation]:
         """Take the chosen into the guidance; what is known of its trials begins anew."""
         keys = sorted(one.ticket_key for one in self.selections)
-        guidance, applied = self.trials.guidance, []
+        applied = []
         for candidate, trial in zip(chosen, weighed, strict=True):
-            guidance, key = of_record(candidate.record).apply(guidance, self.name, self.trials.round)
+            self.trials.guidance, key = self._added(self.trials.guidance, candidate)
             trial = trial.model_copy(update={"tickets": keys})
             applied.append(AppliedOperation(op=candidate.record, key=key, trial=trial))
-        self.trials.guidance = tried(guidance, 0)
+        self.trials.guidance = tried(self.trials.guidance, 0)
         return applied
 
     def _verdicts(self, candidates: Sequence[Candidate]) -> dict[str, str]:
         """Verdicts with some candidates in the guidance, each set asked once."""
-        name = frozenset(candidate.record.text or "" for candidate in candidates)
+        name = _name_of(candidates)
         if name not in self._known:
-            guidance: MissionGuidance = self.trials.guidance
-            for candidate in candidates:
-                guidance, _ = of_record(candidate.record).apply(guidance, self.name, self.trials.round)
-            self._known[name] = self.trials.judge.verdicts(self.selections, guidance)
+            self._known[name] = self._alone | self.trials.judge.verdicts(self._open, self._with(candidates))
         return self._known[name]
+
+    def _with(self, candidates: Sequence[Candidate]) -> MissionGuidance:
+        guidance = self.trials.guidance
+        for candidate in candidates:
+            guidance, _ = self._added(guidance, candidate)
+        return guidance
+
+    def _added(self, guidance: MissionGuidance, candidate: Candidate) -> tuple[MissionGuidance, str | None]:
+        return of_record(candidate.record).apply(guidance, self.name, self.trials.round)
+
+
+def _name_of(candidates: Sequence[Candidate]) -> frozenset[str]:
+    return frozenset(candidate.record.text or "" for candidate in candidates)

@@ -82,11 +82,11 @@ class Trials:
 
     def _standing(self, selections: Sequence[Selection]) -> list[Selection]:
         """Those whose verdict still is what it was: guidance may have changed since."""
-        now = self._now(selections)
+        now = self.verdicts_now(selections)
         return [selection for selection in selections if now[selection.ticket_key] == selection.verdict]
 
-    def _now(self, selections: Sequence[Selection]) -> dict[str, str]:
-        """Verdicts under the guidance as it is, each ticket asked once."""
+    def verdicts_now(self, selections: Sequence[Selection]) -> dict[str, str]:
+        """Verdicts under the guidance as it is, each ticket asked once: ticket_key -> verdict, of others too."""
         new = [selection for selection in selections if selection.ticket_key not in self._known]
         self._known |= self.judge.verdicts(new, self.guidance) if new else {}
         return self._known
@@ -153,7 +153,7 @@ class Trials:
         """The trial of changed guidance, and the verdicts under it. ``text``: that of the operation, "" for none."""
         sample = self.sample(direction)
         drawn = [*sample.errors, *sample.corrects]
-        before = dict(self._now(drawn))
+        before = dict(self.verdicts_now(drawn))
         after = self.judge.verdicts(drawn, changed)
         return self.weighed(sample, before, after, text), after
 

@@ -29,7 +29,7 @@ class TrialSample(NamedTuple):
         cls, verdict: str, errors: list[Selection], corrects: list[Selection], all_: Sequence[Selection]
     ) -> "TrialSample":
         """Nothing drawn: every wrong and every right ticket of a verdict, among ``all_`` tickets of any."""
-        labels = Counter(selection.label for selection in all_)
+        labels: Counter[str] = Counter(selection.label for selection in all_)
         return cls(verdict, errors, corrects, len(errors), len(corrects), labels)
 
 
