@@ -130,7 +130,7 @@ FULL_SIZE := --tickets 192 --first 4 --served 16 --shared-tokens 880 --own-token
 fake-weights: | $(READY_STUDENT) ## 5.9 write models of full size with random weights, for bench (27 GB)
 	@$(call MINIATURE,measure.fake_weights) --teacher models/fake32b.gguf --student models/fake4b
 bench-sft: | $(READY_ECOSYSTEM) ## 5.8 tokens/s of sft's ways to teach the miniature student, beside TRL's trainer
-	@$(call MINIATURE,measure.sft_speed)
+	@$(call MINIATURE,speed.sft_speed)
 SIZES := --tickets 10000 --tickets 100000 --tickets 1000000
 chaos: | $(READY_STUDENT) ## 5.7 count what bad inputs, kills and size do to every tool (hours on two cores)
 	@env -u MAKE_ROOT $(call TOOL,chaos_inputs) --count 20000

@@ -52,7 +52,7 @@ def test_long_prompts_have_the_tokens_that_are_asked_for_and_no_two_are_alike():
 
 def test_predict_is_measured_in_batches_of_each_size_with_the_first_left_out(tmp_path):
     pytest.importorskip("torch", reason="the student needs torch: make setup-student")
-    from miniature.measure.predict_speed import main
+    from miniature.speed.predict_speed import main
 
     main(
         output=tmp_path, full_size=False, batches="2,3", rounds=3, new_tokens=2, shared_tokens=0, own_tokens=0

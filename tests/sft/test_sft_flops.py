@@ -1,6 +1,6 @@
 """The operations that a row asks for, worked out by hand for a student of small shapes."""
 
-from miniature.measure.sft_flops import Shapes, operations
+from miniature.speed.sft_flops import Shapes, operations
 
 # three layers of ten weights, attention 3 wide, the upper two learn
 OF = Shapes(

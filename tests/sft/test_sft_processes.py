@@ -2,7 +2,7 @@
 
 import pytest
 
-from miniature.measure.sft_processes import of_steps, table
+from miniature.speed.sft_processes import of_steps, table
 
 
 def test_the_steps_that_warm_up_do_not_count_as_speed():

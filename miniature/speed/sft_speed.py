@@ -1,7 +1,7 @@
 """Tokens a second of sft's ways to do one and the same training, beside TRL's SFTTrainer: the figures of docs/sft.md.
 
     make bench-sft                                                  the miniature on a CPU, a few minutes
-    python -m miniature.measure.sft_speed --full-size --output DIR  random weights of a Qwen3-VL-4B's shapes, on a GPU
+    python -m miniature.speed.sft_speed --full-size --output DIR  random weights of a Qwen3-VL-4B's shapes, on a GPU
 
 Ways, in one process, one after another, each from the same adapter over the same rows (``--ways plain,warm,trl`` runs
 some of them):
@@ -11,7 +11,7 @@ some of them):
     cold    the same rows computed each by itself and written to the cache
     warm    the cold way's steps again, read from the cache, as each later epoch and run does
     nokept  as shared with sft.keep: [], which is the work that TRL does
-    trl     trl.SFTTrainer with its defaults (miniature/measure/sft_trl.py), where trl is installed
+    trl     trl.SFTTrainer with its defaults (miniature/speed/sft_trl.py), where trl is installed
 
 Tokens are those of rows, without padding. The first two steps of a way warm up and are not counted. Time is the wall's
 on a GPU and the process's on a CPU, which others share; waiting is the wall's time until rows were there. Prints a
@@ -29,9 +29,9 @@ from typing import Annotated, Any
 
 import typer
 
-from miniature.measure.sft_flops import PEAK, Shapes, operations, shapes_of
 from miniature.measure.student_memory import FACT, MINIATURE, PHOTO_SIDE, random_weights, write_small_files
 from miniature.measure.trainer import draw_rows_of_tickets
+from miniature.speed.sft_flops import PEAK, Shapes, operations, shapes_of
 from verdicts.command.cli import run, say
 
 WARM_UP = 2
@@ -185,7 +185,7 @@ class Bench:
         """TRL's trainer on a fresh adapter over the same base."""
         import torch
 
-        from miniature.measure import sft_trl
+        from miniature.speed import sft_trl
         from verdicts.sft.train import StudentLoss
 
         torch.use_deterministic_algorithms(False)  # as it would run

@@ -1,7 +1,7 @@
 """Tickets a second of predict and evaluate, from summaries: the figures of docs/performance.md.
 
-    python -m miniature.measure.predict_speed                               the miniature on a CPU, a minute
-    python -m miniature.measure.predict_speed --full-size --output DIR      a Qwen3-VL-4B's shapes, on a GPU (2 minutes)
+    python -m miniature.speed.predict_speed                               the miniature on a CPU, a minute
+    python -m miniature.speed.predict_speed --full-size --output DIR      a Qwen3-VL-4B's shapes, on a GPU (2 minutes)
 
 Tickets of about ``--own-tokens`` under a system message of ``--shared-tokens`` are asked as predict asks them
 (verdicts.prediction.asking), in batches of each size of ``--batches``. Answers have ``--new-tokens`` each: random
@@ -18,8 +18,8 @@ from typing import Annotated, Any
 
 import typer
 
-from miniature.measure.stage_a_speed import GIB, student_of_random_weights
 from miniature.measure.student_memory import MINIATURE
+from miniature.speed.stage_a_speed import GIB, student_of_random_weights
 from verdicts.command.cli import run, say
 
 MISSION = "bbu_line"

@@ -1,7 +1,7 @@
 """Photos a second of Stage A: one ``generate`` a photo against summarize's batches: the figures of docs/summarize.md.
 
-    python -m miniature.measure.stage_a_speed                               the miniature on a CPU, some minutes
-    python -m miniature.measure.stage_a_speed --full-size --output DIR      a Qwen3-VL-4B's shapes, on a GPU (2 minutes)
+    python -m miniature.speed.stage_a_speed                               the miniature on a CPU, some minutes
+    python -m miniature.speed.stage_a_speed --full-size --output DIR      a Qwen3-VL-4B's shapes, on a GPU (2 minutes)
 
 In one process, over drawn photos of a phone's sizes:
 

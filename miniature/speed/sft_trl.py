@@ -1,4 +1,4 @@
-"""TRL's SFTTrainer on the rows of sft: the other side of miniature.measure.sft_speed.
+"""TRL's SFTTrainer on the rows of sft: the other side of miniature.speed.sft_speed.
 
 Its defaults, but for: our learning rate, no cut at 1,024 tokens (which would cut photos), a log of each step, no
 checkpoints, and no columns left out (all are used). Its loss is that of answers (prompt and completion), kept rows'

@@ -1,7 +1,7 @@
 """One process against several at the same training: loss curve and tokens a second, the figures of docs/sft.md.
 
-    python -m miniature.measure.sft_processes                                  the miniature on a CPU, a minute
-    python -m miniature.measure.sft_processes --full-size --output DIR         random weights of a 4B's shapes, two GPUs
+    python -m miniature.speed.sft_processes                                  the miniature on a CPU, a minute
+    python -m miniature.speed.sft_processes --full-size --output DIR         random weights of a 4B's shapes, two GPUs
 
 Each way is a command of its own, started as a user starts sft: ``one`` without a launcher, ``several`` by ``accelerate
 launch``. Both learn the same rows in the same steps: one process takes as many minibatches a step as all of the others
@@ -23,8 +23,8 @@ from typing import Annotated, Any
 
 import typer
 
-from miniature.measure.sft_speed import GIB, WARM_UP, loaded, write_drawn, write_noise
 from miniature.measure.student_memory import MINIATURE, PHOTO_SIDE, random_weights, write_small_files
+from miniature.speed.sft_speed import GIB, WARM_UP, loaded, write_drawn, write_noise
 from verdicts.base.errors import mistake
 from verdicts.command.cli import run, say
 
@@ -51,7 +51,7 @@ def main(
     write_inputs(output, full_size, processes * ACCUMULATE * BATCH_ROWS * steps, tokens)
     asked = ["--output", output, "--processes", processes, "--steps", steps, "--tokens", tokens]
     asked += ["--full-size"] if full_size else []
-    own = ["-m", "miniature.measure.sft_processes", *map(str, asked)]
+    own = ["-m", "miniature.speed.sft_processes", *map(str, asked)]
     launch = ["-m", "accelerate.commands.launch", "--multi_gpu", "--num_processes", str(processes)]
     launch += ["--num_machines", "1", "--mixed_precision", "no", "--dynamo_backend", "no", "--main_process_port", "0"]
     found = {}
