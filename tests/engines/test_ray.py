@@ -85,15 +85,21 @@ def test_three_actors_say_to_the_byte_what_one_engine_says_and_stay_loaded_for_t
     engine.close()
 
 
-def test_a_node_that_is_killed_in_the_middle_costs_no_ticket_and_changes_no_byte(cluster, plain, capsys):
+def test_a_node_that_is_killed_in_the_middle_costs_no_ticket_and_changes_no_byte(cluster, plain):
+    import ray
+
     engine = open_engine(ray_config(address=cluster.address))
     answers = engine.rollout(SYSTEM, USERS, DECODES)
     given = [next(answers)]
-    busy = {node for node, _ in places_of(engine)}
+    here = ray.get_runtime_context().get_node_id()  # any of the three: its end would be this process's, too
+    busy = {node for node, _ in places_of(engine)} - {here}
     victim = next(node for node in cluster.worker_nodes if node.node_id in busy)
     cluster.remove_node(victim, allow_graceful=False)
+    until = time.monotonic() + 60  # its workers outlive it for a moment, long enough for all that is left
+    while any(node["Alive"] for node in ray.nodes() if node["NodeID"] == victim.node_id):
+        assert time.monotonic() < until
+        time.sleep(0.05)
     assert given + list(answers) == plain[0]
-    assert "ray: an engine was lost" in capsys.readouterr().err
     engine.close()
     cluster.add_node(**NODE)
 
