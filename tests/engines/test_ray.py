@@ -2,6 +2,7 @@
 
 import sys
 import time
+from collections import deque
 
 import pytest
 
@@ -11,7 +12,7 @@ from verdicts.base.progress import tokens_so_far
 from verdicts.config.engine import RayConfig
 from verdicts.engines import open_engine
 from verdicts.engines.llama.engine import LlamaCppEngine
-from verdicts.engines.ray import RayEngine, check_same
+from verdicts.engines.ray import Call, RayEngine, check_same
 
 SCHEMA = {"type": "object", "properties": {"a": {"type": "integer"}}, "required": ["a"], "additionalProperties": False}
 # the death of a node is noticed within two seconds instead of half a minute
@@ -133,10 +134,40 @@ def test_a_node_with_another_model_is_refused():
         check_same(fingerprint | {"sha256": "13"}, fingerprint, "models/a.gguf")
 
 
+def test_an_engine_gets_a_second_chunk_only_of_those_that_no_engine_will_be_free_for():
+    """With two chunks for two engines the one that loads first took both, and the other waited to the end."""
+    given: list[tuple[int, str]] = []
+    engine, first, second = object.__new__(RayEngine), HandedTo(0, given), HandedTo(1, given)
+    engine._actors, engine._opening, engine.fingerprint = {0: first, 1: second}, {"loading": 1}, {}
+    calls = [Call("judge", (f"chunk {i}",)) for i in range(4)]
+    left, running = deque(range(2)), {}
+    engine._hand_out(calls, left, running)
+    assert given == [(0, "chunk 0")] and list(left) == [1]
+    engine._opening.clear()
+    engine._hand_out(calls, left, running)
+    assert given[1:] == [(1, "chunk 1")] and not left
+
+    given.clear()
+    engine._opening["started again"], left, running = 1, deque(range(4)), {}
+    engine._hand_out(calls, left, running)
+    assert given == [(0, "chunk 0"), (0, "chunk 1")] and list(left) == [2, 3]  # more than one is left for the other
+
+
 def test_without_ray_one_sentence_says_what_to_install(monkeypatch):
     monkeypatch.setitem(sys.modules, "ray", None)
     with pytest.raises(UserError, match=r"^engine\.kind: Ray is not installed here .*; install it \(pip install ray\)"):
         open_engine(ray_config())
+
+
+class HandedTo:
+    """An actor that notes which chunks it is given."""
+
+    def __init__(self, number: int, given: list[tuple[int, str]]) -> None:
+        self.number, self.given, self.answer = number, given, self
+
+    def remote(self, call: Call, _: dict[str, str]) -> object:
+        self.given.append((self.number, call.arguments[0]))
+        return object()
 
 
 def places_of(engine: RayEngine) -> list[tuple[str, int]]:

@@ -281,12 +281,15 @@ class RayEngine:
             raise mistake(what, todo, field="engine.restarts")
 
     def _hand_out(self, calls: Sequence[Call], left: deque[int], running: dict[Any, tuple[int, int]]) -> None:
-        """Give calls to actors in order, the next one always to one that has the fewest."""
+        """Give calls to actors in order, the next one always to one that has the fewest.
+
+        One is kept for each actor that loads its model before any gets a second.
+        """
         has = Counter(dict.fromkeys(self._actors.keys() - self._opening.values(), 0))
         has.update(number for _, number in running.values() if number in has)
         while left and has:
             number = min(has, key=lambda each: (has[each], each))
-            if has[number] >= TOGETHER:
+            if has[number] >= (TOGETHER if len(left) > len(self._opening) else 1):
                 return
             call = left.popleft()
             running[self._actors[number].answer.remote(calls[call], self.fingerprint)] = call, number
