@@ -17,9 +17,11 @@ from verdicts.command.cli import run
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
+    from pathlib import Path
 
-# Measured (docs/setup.md): builds, batches and threads differ by up to 0.02, damaged arithmetic by far more.
+# Measured (docs/setup.md): right builds differ by up to 0.02, damaged arithmetic by more than 0.1.
 TOLERANCE = 0.1
+WORDS = ("pass", "fail")
 MOST_TOKENS = 48
 
 
@@ -98,10 +100,11 @@ def expected() -> dict[str, Any]:
     return stored
 
 
-def answers(stored: dict[str, Any]) -> list[dict[str, Any]]:
+def answers(stored: dict[str, Any], teacher: "Path | None" = None) -> list[dict[str, Any]]:
     """What llama.cpp answers here, for each stored prompt: ``pass`` and ``fail`` (probabilities) and ``text`` (greedy).
 
-    Where it has a GPU, the answers of the GPU are followed by those of the processor alone.
+    Where it has a GPU, the answers of the GPU are followed by those of the processor alone. ``teacher``: another file
+    than the bundled one.
     """
     from verdicts.config.engine import LlamaCppConfig, Thinking
     from verdicts.engines import trust
@@ -111,7 +114,7 @@ def answers(stored: dict[str, Any]) -> list[dict[str, Any]]:
     found: list[dict[str, Any]] = []
     for layers in (-1, 0):
         config = LlamaCppConfig(
-            kind="llama_cpp", model=str(trust.EXPECTED.with_name("teacher.gguf")),
+            kind="llama_cpp", model=str(teacher or trust.EXPECTED.with_name("teacher.gguf")),
             context_tokens=4096, batch_tokens=128, slots=4, chunk=64, kv="shared", kv_type="f16", contexts=1,
             n_threads=1, n_gpu_layers=layers,
             grammar=True, reasons="per_verdict", thinking=Thinking(enabled=False, max_new_tokens=1),
@@ -133,8 +136,7 @@ def answered(engine: Any, system: str, users: "Sequence[str]") -> list[dict[str,
 
     written = engine.rollout(system, users, [[Decode(0.0, 1.0, MOST_TOKENS, 1)]] * len(users))
     return [
-        {word: nan if seen[word] is None else round(exp(seen[word]), 6) for word in ("pass", "fail")}
-        | {"text": completion.text}
+        {word: nan if seen[word] is None else round(exp(seen[word]), 6) for word in WORDS} | {"text": completion.text}
         for seen, [completion] in zip(engine.judge(system, users), written, strict=True)
     ]
 
@@ -142,13 +144,17 @@ def answered(engine: Any, system: str, users: "Sequence[str]") -> list[dict[str,
 def compare(right: "Sequence[dict[str, Any]]", here: "Sequence[dict[str, Any]]") -> tuple[str, str]:
     """What is wrong with the answers ``here`` (empty where nothing is), and the figures in words.
 
-    A probability may differ by ``TOLERANCE``; NaN never passes. A text may turn at a near tie, most of them may not.
-    ``here`` may hold the answers of several devices, one after another.
+    Two probabilities are right, and what lies between them: with 8-bit weights, kernels for processors round what they
+    multiply them with to 8 bits too, cuBLAS multiplies in floats (``exact``). From there one may differ by
+    ``TOLERANCE``; NaN never passes. A text may turn at a near tie, most of them may not. ``here`` may hold the answers
+    of several devices, one after another.
     """
     gaps, texts = [], 0
     for number, answer in enumerate(here):
         wanted = right[number % len(right)]
-        gaps += [abs(answer[word] - wanted[word]) for word in ("pass", "fail")]
+        for word in WORDS:
+            least, most = sorted((wanted[word], wanted["exact"][word]))
+            gaps.append(abs(answer[word] - min(max(answer[word], least), most)))
         texts += answer["text"] == wanted["text"]
     off = [gap for gap in gaps if not gap <= TOLERANCE]
     if off:
@@ -167,8 +173,10 @@ def compare(right: "Sequence[dict[str, Any]]", here: "Sequence[dict[str, Any]]")
 
 
 def store() -> None:
-    """Write the answers of this machine into the file of stored prompts."""
+    """Write the answers of this machine's processor into the file of stored prompts: of the teacher, and in floats."""
     import json
+    from pathlib import Path
+    from tempfile import TemporaryDirectory
 
     from verdicts.base.jsonl import write_text
     from verdicts.command.cli import say
@@ -176,10 +184,35 @@ def store() -> None:
     from verdicts.models.fingerprint import sampled_hash
 
     stored = json.loads(EXPECTED.read_text(encoding="utf-8"))
-    stored["teacher"] = sampled_hash(EXPECTED.with_name("teacher.gguf"))
-    stored["answers"] = answers(stored)[: len(stored["users"])]
+    bundled, count = EXPECTED.with_name("teacher.gguf"), len(stored["users"])
+    stored["teacher"] = sampled_hash(bundled)
+    with TemporaryDirectory() as folder:
+        in_floats(bundled, Path(folder, "teacher.gguf"))
+        exact = answers(stored, Path(folder, "teacher.gguf"))[-count:]
+    stored["answers"] = [
+        right | {"exact": {word: floats[word] for word in WORDS}}
+        for right, floats in zip(answers(stored)[-count:], exact, strict=True)
+    ]
     write_text(EXPECTED, json.dumps(stored, ensure_ascii=False, indent=1) + "\n")
     say(f"selfcheck: {len(stored['users'])} answers stored in {EXPECTED.name}")
+
+
+def in_floats(model: "Path", output: "Path") -> None:
+    """Write a GGUF with the same weights in F32: what they are multiplied with is then not rounded to 8 bits."""
+    import gguf
+
+    read = gguf.GGUFReader(model)
+    writer = gguf.GGUFWriter(output, read.fields["general.architecture"].contents())
+    for name, field in read.fields.items():
+        if not name.startswith("GGUF.") and name != "general.architecture":
+            of = field.types[-1] if field.types[0] == gguf.GGUFValueType.ARRAY else None
+            writer.add_key_value(name, field.contents(), field.types[0], of)
+    for tensor in read.tensors:
+        writer.add_tensor(tensor.name, gguf.quants.dequantize(tensor.data, tensor.tensor_type))
+    writer.write_header_to_file()
+    writer.write_kv_data_to_file()
+    writer.write_tensors_to_file()
+    writer.close()
 
 
 if __name__ == "__main__":

@@ -3,6 +3,7 @@
 import json
 import math
 import os
+import re
 import shutil
 import subprocess
 import sys
@@ -226,9 +227,9 @@ def test_a_crash_in_the_child_ends_the_tool_with_one_sentence(tmp_path, librarie
 
 
 RIGHT = [
-    {"pass": 0.6, "fail": 0.4, "text": "a"},
-    {"pass": 0.3, "fail": 0.7, "text": "b"},
-    {"pass": 0.5, "fail": 0.5, "text": "c"},
+    {"pass": 0.6, "fail": 0.4, "text": "a", "exact": {"pass": 0.55, "fail": 0.45}},
+    {"pass": 0.3, "fail": 0.7, "text": "b", "exact": {"pass": 0.3, "fail": 0.7}},
+    {"pass": 0.5, "fail": 0.5, "text": "c", "exact": {"pass": 0.5, "fail": 0.5}},
 ]
 
 
@@ -237,6 +238,8 @@ RIGHT = [
     [
         ([], ""),
         ([{"pass": 0.65}], ""),
+        ([{"pass": 0.46}], ""),  # 0.14 from what a processor computes, 0.09 from what floats do
+        ([{"pass": 0.44}], "1 of 6 verdict probabilities differ"),
         ([{"text": "x"}], ""),
         ([{"pass": 0.75}], "1 of 6 verdict probabilities differ"),
         ([{"pass": math.nan}], "1 of 6 verdict probabilities differ"),
@@ -259,6 +262,18 @@ def test_the_stored_prompts_are_open_so_that_small_errors_show():
     stored = json.loads(trust.EXPECTED.read_text(encoding="utf-8"))
     assert len(stored["users"]) == len(stored["answers"]) == 8
     assert sum(0.2 < answer["pass"] < 0.8 for answer in stored["answers"]) >= 6
+
+
+def test_arithmetic_in_floats_is_as_right_as_that_of_8_bits(tmp_path, monkeypatch):
+    """On an H100 a right build was 0.092 from the answers of a processor, where 0.1 was allowed."""
+    pytest.importorskip("gguf", reason="gguf is not installed (make setup-student)")
+    monkeypatch.setattr(trust, "_sure", trust._sure)  # what answers() sets
+    stored, floats = selfcheck.expected(), tmp_path / "floats.gguf"
+    selfcheck.in_floats(trust.EXPECTED.with_name("teacher.gguf"), floats)
+    for model in (None, floats):
+        wrong, figures = selfcheck.compare(stored["answers"], selfcheck.answers(stored, model))
+        assert not wrong
+        assert float(re.search(r"within (\S+) of", figures).group(1)) <= 0.03, figures
 
 
 def test_a_teacher_that_is_cut_or_a_pointer_is_named_as_such(tmp_path, monkeypatch):
