@@ -11,6 +11,7 @@ harder (miniature/world/harder.py): what the loop makes of laws that no rule sta
 """
 
 import time
+from collections.abc import Sequence
 from pathlib import Path
 from random import Random
 from statistics import mean
@@ -212,17 +213,19 @@ def tickets_before(hard: "Harder", count: int, seed: int, flip: float, fails: fl
 
 
 def guard_of(world: "World", guard: "FailFirst") -> "FailFirst":
-    """The guard of a team whose practice the world is: without negatives that a hidden rule waives."""
+    """The guard of a team whose practice the world is: without negatives that a hidden rule waives, however written."""
+    from miniature.world.vocabulary import MESSY
     from verdicts.facts.words import same
 
-    def waived(value: str) -> bool:
-        return any(word in what for word in same(value) for what in world.waived)
+    def waived(objects: Sequence[str], value: str) -> bool:
+        written = [*world.waived, *(MESSY if "电线散乱" in world.waived and "电线" in objects else ())]
+        return any(word in words for word in same(value) for words in written)
 
     kept: list[list[str] | Negative] = []
     for negative in guard.negatives:
         if isinstance(negative, list):
             kept.append(negative)
-        elif values := [value for value in negative.values if not waived(value)]:
+        elif values := [value for value in negative.values if not waived(negative.objects, value)]:
             kept.append(negative.model_copy(update={"values": values}))
     return guard.model_copy(update={"negatives": kept})
 

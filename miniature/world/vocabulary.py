@@ -213,6 +213,10 @@ def bare_sleeve_remark(rng: Random) -> Segment:
     ), BIT["备注部分未套蛇形管"]
 
 
+# how 电线散乱 is written
+MESSY = ("电线/散乱", "电线/分布散乱", "电线/未捆扎,散乱", "电线/捆扎不整齐", "电线/散乱,不符合要求")
+
+
 def wires(rng: Random, tidy: bool) -> Segment:
     """A line on wires, tied up or in a tangle."""
     if tidy:
@@ -225,9 +229,7 @@ def wires(rng: Random, tidy: bool) -> Segment:
             "电线/捆扎整齐,符合要求",
             "电线、光纤/捆扎整齐",
         ), BIT["电线捆扎整齐"]
-    return _pick(rng, "电线/散乱", "电线/分布散乱", "电线/未捆扎,散乱", "电线/捆扎不整齐", "电线/散乱,不符合要求"), BIT[
-        "电线散乱"
-    ]
+    return _pick(rng, *MESSY), BIT["电线散乱"]
 
 
 def label(rng: Random, kind: str) -> Segment:
