@@ -153,6 +153,16 @@ def test_an_engine_gets_a_second_chunk_only_of_those_that_no_engine_will_be_free
     assert given == [(0, "chunk 0"), (0, "chunk 1")] and list(left) == [2, 3]  # more than one is left for the other
 
 
+@pytest.mark.parametrize(("chunk", "said"), [(4, ""), (7, "2 chunks of 7, and 3 engines wait"), (8, "at most 2")])
+def test_fewer_chunks_than_engines_are_said(monkeypatch, capsys, chunk, said):
+    engine = object.__new__(RayEngine)
+    engine._actors, engine.config = dict.fromkeys(range(3)), ray_config(chunk=chunk)
+    monkeypatch.setattr(engine, "_run", lambda calls: iter(calls))
+    assert len(list(engine.rollout(SYSTEM, USERS[:12], DECODES[:12]))) == -(-12 // chunk)
+    printed = "".join(capsys.readouterr())
+    assert said in printed and bool(said) == ("ray: " in printed)
+
+
 def test_without_ray_one_sentence_says_what_to_install(monkeypatch):
     monkeypatch.setitem(sys.modules, "ray", None)
     with pytest.raises(UserError, match=r"^engine\.kind: Ray is not installed here .*; install it \(pip install ray\)"):

@@ -154,10 +154,16 @@ class RayEngine:
     ) -> Iterator[list[Completion]]:
         """Answer each ticket once for each of its decode settings; see ``Engine.rollout``."""
         check_calls(users, decodes)
+        parts = list(chunks(len(users), self.config.chunk))
+        if len(parts) < len(self._actors):
+            say(
+                f"ray: {len(users)} tickets are {len(parts)} chunks of {self.config.chunk}, and {len(self._actors)} "
+                f"engines wait for them; set engine.chunk to at most {max(1, len(users) // (2 * len(self._actors)))}"
+            )
         return self._run(
             [
                 Call("rollout", (system, users[part.start : part.stop], decodes[part.start : part.stop]))
-                for part in chunks(len(users), self.config.chunk)
+                for part in parts
             ]
         )
 
