@@ -28,7 +28,7 @@ if TYPE_CHECKING:
     from verdicts.records.reflection import Trial
     from verdicts.records.review import MissionReview, ReviewDecision
     from verdicts.records.run import LoopStatus, RoundMetrics
-    from verdicts.report.evidence import Evidence, NearMiss
+    from verdicts.report.evidence import Evidence, NearMiss, SharedByErrors
     from verdicts.runs.spent import StepSpent
     from verdicts.runs.standing import Standing
     from verdicts.runs.view import Learnt
@@ -48,7 +48,7 @@ def main(run_dir: Annotated[Path, typer.Option(help="runs/<RUN>/<MISSION>.")]) -
     from verdicts.records.run import RoundMetrics
     from verdicts.records.run_folder import RUN_FILES, paths_of
     from verdicts.records.synthetic import BANNER, is_synthetic
-    from verdicts.report.evidence import evidence_of, near_misses_of, read_limits
+    from verdicts.report.evidence import evidence_of, near_misses_of, read_limits, shared_by_errors
     from verdicts.review.audit import read_audit_result
     from verdicts.runs.freshness import out_of_date
     from verdicts.runs.prompts import prompts_in_use
@@ -74,6 +74,7 @@ def main(run_dir: Annotated[Path, typer.Option(help="runs/<RUN>/<MISSION>.")]) -
         ],
         guidance_lines(learnt),
         *([near_lines(near)] if (near := near_misses_of(learnt, read_limits(run_dir))) else []),
+        *([shared_lines(shared)] if (shared := shared_by_errors(learnt)) else []),
         metrics_lines(read_rows(metrics, RoundMetrics)) if metrics.exists() else [f"rates: {metrics} is not there yet"],
         reading_lines(run_dir, learnt.rounds),
         standing_lines(standing, learnt, release_limit(run_dir), read_one_sided(run_dir / "distill.train.jsonl"))
@@ -224,6 +225,19 @@ def near_lines(near: list[NearMiss]) -> list[str]:
             "tickets like these would settle it",
         ]
     return lines
+
+
+def shared_lines(shared: list[SharedByErrors]) -> list[str]:
+    """What wrong verdicts share, and no rule says."""
+    return [
+        "What wrong verdicts share, right ones do not, and no rule was learnt for: someone who knows the mission may "
+        "find the words",
+        *(
+            f"  {one.what}: {one.direction.replace('_', ' ')}s, shown to reflection in {one.calls} "
+            f"call{'s' * (one.calls > 1)}"
+            for one in shared
+        ),
+    ]
 
 
 def metrics_lines(rows: list[RoundMetrics]) -> list[str]:

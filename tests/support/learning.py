@@ -10,6 +10,7 @@ from tests.support.builders import guidance as guidance_of
 from tests.support.fake_engine import FakeEngine
 from verdicts.base.jsonl import dump
 from verdicts.config.load import CONFIGS, load
+from verdicts.config.sections import ReflectSection
 from verdicts.config.tools import ReflectConfig
 from verdicts.guidance.learning import learn
 from verdicts.guidance.past import Past
@@ -34,12 +35,19 @@ def follows(system: str, user: str) -> str:
 
 
 def config(holdout: float = 0.0, **reflect: object) -> ReflectConfig:
+    """The configuration as shipped, with one call a direction and no contrasts."""
     whole = load("miniature", "bbu_line", configs=CONFIGS)
     sections = {name: getattr(whole, name) for name in ReflectConfig.model_fields}
     learn = whole.learn.model_copy(update={"holdout": holdout})
     return ReflectConfig(
-        **sections | {"learn": learn, "reflect": whole.reflect.model_copy(update={"groups": 1, **reflect})}
+        **sections | {"learn": learn, "reflect": without_contrast(whole.reflect, **{"groups": 1, **reflect})}
     )
+
+
+def without_contrast(section: ReflectSection, **fields: object) -> ReflectSection:
+    """The section with other values, and nothing shown once more at an epoch's end."""
+    none = section.contrast.model_copy(update={"features": 0})
+    return section.model_copy(update={"contrast": none, **fields})
 
 
 def add(text: str) -> dict:

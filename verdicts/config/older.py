@@ -63,6 +63,8 @@ _CONSTANTS: list[dict[str, dict[str, Any]]] = [{
 }, {
     "rollout": {"decision": "majority", "threshold": None},
     "reflect": {"pool": {"candidates": 0, "promising": 0.05, "spend": 0.05}},
+}, {
+    "reflect": {"contrast": {"features": 0, "draws": 8, "level": 0.05}},
 }]  # fmt: skip
 # sections that a tool's file did not have before
 _SECTIONS: dict[str, dict[str, Any]] = {

@@ -158,6 +158,14 @@ class PoolSection(Section):
     spend: Share
 
 
+class ContrastSection(Section):
+    """Errors shown together for what sets them apart, at an epoch's end (verdicts/stats/contrast.py)."""
+
+    features: Annotated[int, Field(ge=0)]
+    draws: Count
+    level: Share
+
+
 def _pattern(text: str) -> str:
     """The text; raises ValueError where it is no regular expression."""
     try:
@@ -239,6 +247,7 @@ class ReflectSection(Section):
     seed: int
     trial: TrialSection
     pool: PoolSection
+    contrast: ContrastSection
     words: RuleWords
     details: DetailPatterns
 

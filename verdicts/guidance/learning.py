@@ -12,7 +12,14 @@ from verdicts.guidance.credit import leaving, tallies_of
 from verdicts.guidance.past import Past
 from verdicts.guidance.pool import refused_additions, try_together
 from verdicts.guidance.proposals import CallOutcome, Trials, consider_all
-from verdicts.guidance.reflection import ErrorGroup, ReflectionAnswer, answer_schema, groups_of, read_completion
+from verdicts.guidance.reflection import (
+    ErrorGroup,
+    ReflectionAnswer,
+    answer_schema,
+    groups_of,
+    groups_of_alike,
+    read_completion,
+)
 from verdicts.guidance.rules import credit, end_round, remove
 from verdicts.records.guidance import MissionGuidance
 from verdicts.records.reflection import Reflection
@@ -79,12 +86,41 @@ def learn(
     trials = Trials(cfg, prompts, engine, now, tickets, this.to_try_on, shown, this.growing, round_number)
     records = [life]
     for groups in draws:
-        calls = _reflect(this, trials, [group for group in groups if trials.seeks(group.direction)], len(records) - 1)
-        names = [f"r{round_number:04d}-{call:02d}" for call in range(len(records), len(records) + len(calls))]
-        outcomes = consider_all(trials, [call.group for call in calls], [call.answer for call in calls], names)
-        records += [_record(this, *parts) for parts in zip(names, calls, outcomes, strict=True)]
-    records += _pool(this, trials, records)
+        records += _show(this, trials, [group for group in groups if trials.seeks(group.direction)], len(records))
+    if this.place.ends_epoch:
+        records += _contrast(this, trials, len(records))
+        records += _pool(this, trials, records)
     return records, end_round(guidance, trials.guidance)
+
+
+def _show(this: LearningRound, trials: Trials, groups: Sequence[ErrorGroup], first: int) -> list[Reflection]:
+    """The records of reflection on some groups, numbered from ``first``, and of what became of their proposals."""
+    calls = _reflect(this, trials, groups, first - 1)
+    names = [f"r{this.number:04d}-{call:02d}" for call in range(first, first + len(calls))]
+    outcomes = consider_all(trials, [call.group for call in calls], [call.answer for call in calls], names)
+    return [_record(this, *parts) for parts in zip(names, calls, outcomes, strict=True)]
+
+
+def _contrast(this: LearningRound, trials: Trials, first: int) -> list[Reflection]:
+    """At an epoch's end, the records of reflection on errors that share what right verdicts lack, while any do.
+
+    As many proposals as in a round may be tried once more. A model that none can be read of is not asked again.
+    """
+    section, records = this.cfg.reflect, list[Reflection]()
+    trials.count = 0
+    for draw in range(section.contrast.draws if section.contrast.features else 0):
+        seed = f"{section.seed}/{this.number}/{draw}"
+        groups = groups_of_alike(
+            this.prompts, trials.contrasts(), this.tickets, section, seed, this.engine.count_tokens
+        )
+        if not groups or trials.count >= section.max_operations:
+            break
+        trials.show({ticket.ticket_key for group in groups for ticket in group.tickets})
+        drawn = _show(this, trials, groups, first + len(records))
+        records += drawn
+        if all(record.unreadable for record in drawn):
+            break
+    return records
 
 
 def _live(this: LearningRound, guidance: MissionGuidance) -> tuple[Reflection, MissionGuidance]:
@@ -111,7 +147,7 @@ def _live(this: LearningRound, guidance: MissionGuidance) -> tuple[Reflection, M
 
 def _pool(this: LearningRound, trials: Trials, records: Sequence[Reflection]) -> list[Reflection]:
     """At an epoch's end, the record of what it refused and is tried once more; none where there is nothing to try."""
-    if not this.cfg.reflect.pool.candidates or this.place.window + 1 < this.place.rounds_per_epoch:
+    if not this.cfg.reflect.pool.candidates:
         return []
     epoch = [record for record in [*this.past.records, *records] if record.epoch == this.place.epoch]
     name, before = f"r{this.number:04d}-pool", trials.guidance.step
@@ -180,6 +216,7 @@ def _record(this: LearningRound, reflection_id: str, call: ReflectionCall, outco
         unreadable=answer.unreadable,
         forgiven=answer.forgiven,
         prompt=this.prompts.digest("reflect"),
+        shared=group.shared,
     )
 
 

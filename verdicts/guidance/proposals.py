@@ -6,6 +6,7 @@ from typing import NamedTuple
 from verdicts.base.progress import progress
 from verdicts.config.tools import ReflectConfig
 from verdicts.engines import Engine
+from verdicts.facts.features import features, few_photos, reason_features
 from verdicts.guidance.operations import RuleOperation, of_record
 from verdicts.guidance.reflection import DIRECTIONS, ErrorGroup, ReflectionAnswer
 from verdicts.guidance.rule_text import counts_photos, details_of, foreign_object, normal, photo_class
@@ -17,7 +18,9 @@ from verdicts.records.reflection import MUTE_TRIAL, AppliedOperation, Direction,
 from verdicts.records.rollout import Selection
 from verdicts.records.tickets import StageA
 from verdicts.stage_b.prompts import Prompts
+from verdicts.stage_b.selection import OVERRIDE
 from verdicts.stage_b.threshold import judged_verdict, threshold_of
+from verdicts.stats.contrast import Contrast, contrasts
 from verdicts.stats.exact_test import level_of
 
 
@@ -67,6 +70,30 @@ class Trials:
         self._samples: dict[Direction, TrialSample] = {}
         self._known: dict[str, str] = {}  # verdicts under the guidance as it is
 
+    def contrasts(self) -> dict[Direction, list[Contrast]]:
+        """What sets errors apart from right verdicts under the guidance as it is, by direction of error."""
+        section, most = self.cfg.reflect.contrast, self.cfg.reflect.trial.photo_classes
+        said = [selection for selection in self.selections if OVERRIDE not in selection.warnings]
+        now = self.verdicts_now(said)
+        held = {
+            one.ticket_key: features(self.tickets[one.ticket_key].per_image, most) | reason_features(one.reason)
+            for one in said
+        }
+        photos = {key: photo_class(self.tickets[key], most) for key in held}
+        few = {few_photos(n) for n in range(2, most + 1)}
+        found = {}
+        for direction, verdict in DIRECTIONS.items():
+            of_verdict = [one for one in said if now[one.ticket_key] == verdict]
+            wrong = [one.ticket_key for one in of_verdict if one.label != verdict]
+            right = [one.ticket_key for one in of_verdict if one.label == verdict]
+            found[direction] = contrasts(held, wrong, right, photos, few, section.level)[: section.features]
+        return found
+
+    def show(self, keys: Collection[str]) -> None:
+        """Reflection is shown more tickets: proposals are tried on others, drawn anew."""
+        self.shown = {*self.shown, *keys}
+        self._samples.clear()
+
     def seeks(self, direction: Direction) -> bool:
         """Whether errors of a direction are still without a proposal that explains them, and one more may be tried."""
         return direction not in self._settled and self.count < self.cfg.reflect.max_operations
@@ -101,8 +128,10 @@ class Trials:
         if why := operation.refusal(self.guidance, details, section):
             return RejectedOperation(op=raw, why=why)
         changed, key = operation.apply(self.guidance, reflection_id, self.round)
-        if not operation.may_do_nothing and self._mended(changed, group) < section.trial.explains:
-            return RejectedOperation(op=raw, why="explains_no_case")
+        wanted = max(section.trial.explains, len(group.tickets) // 2 + 1 if group.shared else 0)
+        if wanted and not operation.may_do_nothing and (mended := self._mended(changed, group)) < wanted:
+            why = f"explains_too_few: {mended} of {len(group.tickets)} cases" if mended else "explains_no_case"
+            return RejectedOperation(op=raw, why=why)
         trial, after = self._try(changed, direction, operation.text)
         if self.judge.mute:  # such a trial shows nothing, and costs nothing
             why = f"{MUTE_TRIAL}: the engine named no verdict for any ticket it was tried on"
@@ -121,13 +150,12 @@ class Trials:
         return RejectedOperation(op=raw, why=refused, trial=trial, remembered=remembered)
 
     def _mended(self, changed: MissionGuidance, group: ErrorGroup) -> int:
-        """How many of the cases that a proposal was made of it turns; not asked where that decides nothing."""
-        if not self.cfg.reflect.trial.explains:
-            return 0
-        keys = {ticket.ticket_key for ticket in group.tickets}
-        shown = self._standing([selection for selection in self.selections if selection.ticket_key in keys])
-        after = self.judge.verdicts(shown, changed)
-        return sum(after[selection.ticket_key] != selection.verdict for selection in shown)
+        """How many of the cases that a proposal was made of it turns."""
+        keys, verdict = {ticket.ticket_key for ticket in group.tickets}, DIRECTIONS[group.direction]
+        shown = [selection for selection in self.selections if selection.ticket_key in keys]
+        now = self.verdicts_now(shown)
+        shown = [selection for selection in shown if now[selection.ticket_key] == verdict]
+        return sum(said != verdict for said in self.judge.verdicts(shown, changed).values())
 
     def _verdict(
         self, operation: RuleOperation, trial: Trial, changed: MissionGuidance, direction: Direction

@@ -9,6 +9,7 @@ import re
 import unicodedata
 from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
+from math import ceil
 from typing import Any, NamedTuple
 
 from pydantic import ValidationError
@@ -22,6 +23,7 @@ from verdicts.records.rollout import Selection
 from verdicts.records.tickets import StageA, Verdict
 from verdicts.review.decisions import OTHER
 from verdicts.stage_b.prompts import Case, Prompts
+from verdicts.stats.contrast import Contrast
 
 # direction of error -> the (wrong) verdict its tickets have
 DIRECTIONS: dict[Direction, Verdict] = {"false_release": "pass", "false_block": "fail"}
@@ -43,7 +45,8 @@ _BETWEEN = re.compile(r"[,，、;；]")
 class ErrorGroup(NamedTuple):
     """Wrong tickets of one direction that are shown together; case numbers count from 1 in this order.
 
-    Their label is the one that the direction says: a person may have corrected the one they came with.
+    Their label is the one that the direction says: a person may have corrected the one they came with. ``shared``: what
+    they were put together for; "" where chance did.
     ``reason_chars``: so much of people's reasons is shown with a case. None (0) where they passed it: what was written
     of such a ticket is of an earlier rejection.
     """
@@ -51,6 +54,14 @@ class ErrorGroup(NamedTuple):
     direction: Direction
     tickets: list[StageA]
     reason_chars: int = 0
+    shared: str = ""
+
+    def fitted(self, prompts: Prompts, most: int, count_tokens: Callable[[str], int]) -> "ErrorGroup":
+        """With fewer tickets where its prompt is longer than ``most`` tokens."""
+        group = self
+        while len(group.tickets) > 1 and count_tokens(group.user(prompts)) > most:
+            group = group._replace(tickets=group.tickets[:-1])
+        return group
 
     def user(self, prompts: Prompts) -> str:
         """The user message of the reflection call."""
@@ -88,13 +99,36 @@ def groups_of(
         wrong = wrong[: section.groups * section.group_size]
         if draw:
             random.Random(f"{seed}/{direction}/{draw}").shuffle(wrong)
-        reason_chars = section.reason_chars if section.show_reasons and OTHER[verdict] == "fail" else 0
         for start in range(0, len(wrong), section.group_size):
-            group = ErrorGroup(direction, wrong[start : start + section.group_size], reason_chars)
-            while len(group.tickets) > 1 and count_tokens(group.user(prompts)) > section.prompt_tokens:
-                group = group._replace(tickets=group.tickets[:-1])
-            groups.append(group)
+            group = ErrorGroup(direction, wrong[start : start + section.group_size], _reason_chars(section, direction))
+            groups.append(group.fitted(prompts, section.prompt_tokens, count_tokens))
     return groups
+
+
+def groups_of_alike(
+    prompts: Prompts,
+    found: Mapping[Direction, Sequence[Contrast]],
+    tickets: Mapping[str, StageA],
+    section: ReflectSection,
+    seed: str,
+    count_tokens: Callable[[str], int],
+) -> list[ErrorGroup]:
+    """A group of errors for each thing that sets errors apart, drawn from the half that shares least of the others."""
+    groups = []
+    for direction, contrasts in found.items():
+        for one in contrasts:
+            clearest = one.holders[: max(section.group_size, ceil(len(one.holders) / 2))]
+            drawn = random.Random(f"{seed}/{direction}/{one.text}").sample(
+                clearest, min(section.group_size, len(clearest))
+            )
+            group = ErrorGroup(direction, [tickets[key] for key in drawn], _reason_chars(section, direction), one.text)
+            groups.append(group.fitted(prompts, section.prompt_tokens, count_tokens))
+    return groups
+
+
+def _reason_chars(section: ReflectSection, direction: Direction) -> int:
+    """How much of people's reasons is shown with a case: they are of those that people failed."""
+    return section.reason_chars if section.show_reasons and direction == "false_release" else 0
 
 
 class ReflectionAnswer(NamedTuple):

@@ -115,8 +115,9 @@ class Reflection(Record):
     The first record of a round (``reflection_id`` ends in ``-life``) carries the life cycle: tallies, learn tickets by
     ``label/verdict``, and which rules ``left`` and why. One whose ``reflection_id`` ends in ``-pool`` carries what was
     tried together at an epoch's end. Neither is a call. ``trials``: proposals tried since one was last accepted, after
-    this call. ``unreadable``: why the answer as a whole could not be read (None: it could). ``forgiven``: how often
-    each kind of form was.
+    this call. ``shared``: what the errors that were shown have in common and right verdicts have not (``without X``:
+    they lack X), where they were put together for that. ``unreadable``: why the answer as a whole could not be read
+    (None: it could). ``forgiven``: how often each kind of form was.
     """
 
     reflection_id: str
@@ -140,6 +141,7 @@ class Reflection(Record):
     unreadable: str | None = None
     forgiven: dict[str, int] = {}
     prompt: PromptName = ""
+    shared: Annotated[str, Field(exclude_if=lambda value: not value)] = ""
 
     @property
     def is_call(self) -> bool:

@@ -22,7 +22,16 @@ from verdicts.records.synthetic import is_synthetic, tickets_source
 from verdicts.records.ticket_index import LABELS, Tickets
 from verdicts.records.tickets import TicketsSource
 from verdicts.report.evaluation import StudentResult, read_student
-from verdicts.report.evidence import Evidence, NearMiss, evidence_of, near_misses_of, read_limits, sides_in
+from verdicts.report.evidence import (
+    Evidence,
+    NearMiss,
+    SharedByErrors,
+    evidence_of,
+    near_misses_of,
+    read_limits,
+    shared_by_errors,
+    sides_in,
+)
 from verdicts.report.headline import LIMITS, Headline, Row, confusion_of_rates, teachers_frr
 from verdicts.report.released import Errors, read_errors
 from verdicts.report.rules import RefusedProposals, Story, refused_of, stories_of
@@ -85,6 +94,7 @@ class Report:
     stories: list[Story]
     evidence: dict[str, Evidence]
     near_misses: list[NearMiss]
+    shared: list[SharedByErrors]
     refused: list[RefusedProposals]
     proposals: int
     metrics: list[RoundMetrics]
@@ -226,6 +236,7 @@ def read_report(run_dir: Path, page: Path) -> Report:
         stories=stories_of(learnt),
         evidence=evidence_of(learnt),
         near_misses=near_misses_of(learnt, read_limits(run_dir)),
+        shared=shared_by_errors(learnt),
         refused=refused_of(learnt.reflections),
         proposals=sum(len(record.applied) + len(record.rejected) for record in records),
         metrics=metrics or [],

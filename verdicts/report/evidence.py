@@ -1,5 +1,6 @@
 """What shows that the rules of a run work, and which of those it refused more tickets would decide."""
 
+from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
 from typing import NamedTuple
@@ -21,7 +22,7 @@ from verdicts.guidance.credit import (
 from verdicts.guidance.diff import latest_metadata
 from verdicts.guidance.rule_text import normal
 from verdicts.guidance.trial import more_tickets, near_misses, times_needed
-from verdicts.records.reflection import Tally
+from verdicts.records.reflection import Direction, Tally
 from verdicts.records.run import RoundMetrics, SideRates
 from verdicts.rounds.holdout import SIDES
 from verdicts.runs.view import Learnt
@@ -163,6 +164,24 @@ def near_misses_of(learnt: Learnt, limits: Limits | None) -> list[NearMiss]:
             found = NearMiss(text, trial.p_value, trial.level, times)
             best[normal(text)] = min(best.get(normal(text), found), found, key=_nearness)
     return sorted((miss for text, miss in best.items() if text not in in_force), key=_nearness)[:NEAR_MISSES_SHOWN]
+
+
+class SharedByErrors(NamedTuple):
+    """What wrong verdicts of one direction share and right ones do not, and in how many calls it was shown."""
+
+    what: str
+    direction: Direction
+    calls: int
+
+
+def shared_by_errors(learnt: Learnt) -> list[SharedByErrors]:
+    """What sets errors apart at the end and no rule was learnt for: as the last round showed it after its last rule."""
+    records = learnt.reflections[-1] if learnt.reflections else []
+    last = max((at for at, record in enumerate(records) if record.applied), default=-1)
+    shown = Counter(
+        (record.shared, direction) for record in records[last + 1 :] if record.shared for direction in record.directions
+    )
+    return [SharedByErrors(what, direction, calls) for (what, direction), calls in shown.items()]
 
 
 def _unconfirmed(learnt: Learnt, life: LifeCycle) -> Iterator[NearMiss]:

@@ -18,6 +18,11 @@ class Place(NamedTuple):
     window: int
     rounds_per_epoch: int
 
+    @property
+    def ends_epoch(self) -> bool:
+        """Whether its window is the last of an epoch."""
+        return self.window + 1 == self.rounds_per_epoch
+
 
 def place_of(round_number: int, tickets: int, window_size: int) -> Place:
     """The epoch and window of a round (rounds count from 1)."""

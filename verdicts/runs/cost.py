@@ -71,7 +71,8 @@ def learning_of(probe: Probe, share: float, windows: int, config: Config) -> Lea
     Every proposal is tried on the verdicts of the direction that it comes against. These are judged once as guidance
     stands, too. Rules in force cost at most one judgement for each ticket labelled fail: as if each failed by one rule.
     Not foretold: proposals that are refused untried, errors that guidance has mended since, and the second trials of
-    updates and merges, errors not shown again since a proposal was accepted.
+    updates and merges, errors not shown again since a proposal was accepted, and what an epoch's end adds (contrasts,
+    the pool).
     """
     section, trial = config.reflect, config.reflect.trial
     learnt = share * (1 - config.learn.holdout)
