@@ -6,7 +6,8 @@ from verdicts.facts.features import features, reason_features
 def test_objects_with_what_is_said_of_them_remarks_and_few_photos():
     per_image = {"image_1": "BBU设备/华为,只显示部分×1，备注:部分光纤未套蛇形管", "image_2": "电线/捆扎整齐×2"}
     assert features(per_image, 3) == {
-        "BBU设备", "BBU设备/华为", "BBU设备/只显示部分", "电线", "电线/捆扎整齐", "fewer than 3 photos",
+        "BBU设备", "BBU设备/华为", "BBU设备/只显示部分", "电线", "电线/捆扎整齐",
+        "at least 2 photos", "fewer than 3 photos",
         "remark 部分光纤", "remark 分光纤未", "remark 光纤未套", "remark 纤未套蛇", "remark 未套蛇形",
         "remark 套蛇形管",
     }  # fmt: skip
@@ -19,7 +20,7 @@ def test_the_json_form_says_the_same():
 
 def test_an_irrelevant_photo_counts_as_one_and_is_a_feature():
     irrelevant = {"image_1": "无关图片", "image_2": "无关图片"}
-    assert features(irrelevant, 4) == {"无关图片", "fewer than 3 photos", "fewer than 4 photos"}
+    assert features(irrelevant, 4) == {"无关图片", "at least 2 photos", "fewer than 3 photos", "fewer than 4 photos"}
 
 
 def test_remarks_share_what_they_say_in_other_words_clause_by_clause():

@@ -49,6 +49,12 @@ def test_holders_that_share_least_of_what_else_sets_wrong_ones_apart_come_first(
     assert few.holders == (*WRONG[:4], *WRONG[10:12], *WRONG[4:10])
 
 
+def test_of_a_whole_feature_nothing_lacks_it():
+    held = {key: {"many"} for key in RIGHT}
+    assert [one.text for one in found(held)] == ["without many"]
+    assert found(held, whole={"many"}) == []
+
+
 def test_hundreds_of_features_share_the_level():
     """Two random features out of three are rare, and could reach no level: they cost nothing. The others do."""
     rng = random.Random(1)

@@ -15,11 +15,12 @@ _RULE = re.compile(r"\s*[(（]\s*G\d+\s*[)）]")
 
 
 def features(per_image: Mapping[str, str], photos: int) -> set[str]:
-    """``BBU设备``, ``BBU设备/只显示部分``, ``remark 套蛇形管``; ``fewer than n photos``, n up to ``photos``.
+    """``BBU设备``, ``BBU设备/只显示部分``, ``remark 套蛇形管``; ``fewer than n photos`` or ``at least n photos``.
 
-    Of a remark every four characters or words in a row are one (shingles: A. Broder, 1997).
+    ``photos``: the greatest such n. Of a remark every four characters or words in a row are one (shingles: A. Broder,
+    1997).
     """
-    found = {few_photos(n) for n in range(2, photos + 1) if len(per_image) < n}
+    found = {of_photos(n, len(per_image) < n) for n in range(2, photos + 1)}
     for summary in per_image.values():
         read = read_summary(summary)
         found.update(f"remark {shingle}" for remark in read.remarks for shingle in _shingles(remark))
@@ -30,9 +31,9 @@ def features(per_image: Mapping[str, str], photos: int) -> set[str]:
     return found
 
 
-def few_photos(n: int) -> str:
-    """The feature of tickets with fewer than ``n`` photos."""
-    return f"fewer than {n} photos"
+def of_photos(n: int, fewer: bool) -> str:
+    """The feature of tickets with fewer than ``n`` photos, or with as many at least."""
+    return f"fewer than {n} photos" if fewer else f"at least {n} photos"
 
 
 def reason_features(reason: str) -> set[str]:

@@ -6,7 +6,7 @@ from typing import NamedTuple
 from verdicts.base.progress import progress
 from verdicts.config.tools import ReflectConfig
 from verdicts.engines import Engine
-from verdicts.facts.features import features, few_photos, reason_features
+from verdicts.facts.features import features, of_photos, reason_features
 from verdicts.guidance.operations import RuleOperation, of_record
 from verdicts.guidance.reflection import DIRECTIONS, ErrorGroup, ReflectionAnswer
 from verdicts.guidance.rule_text import counts_photos, details_of, foreign_object, normal, photo_class
@@ -80,13 +80,13 @@ class Trials:
             for one in said
         }
         photos = {key: photo_class(self.tickets[key], most) for key in held}
-        few = {few_photos(n) for n in range(2, most + 1)}
+        by_number = {of_photos(n, fewer) for n in range(2, most + 1) for fewer in (True, False)}
         found = {}
         for direction, verdict in DIRECTIONS.items():
             of_verdict = [one for one in said if now[one.ticket_key] == verdict]
             wrong = [one.ticket_key for one in of_verdict if one.label != verdict]
             right = [one.ticket_key for one in of_verdict if one.label == verdict]
-            found[direction] = contrasts(held, wrong, right, photos, few, section.level)[: section.features]
+            found[direction] = contrasts(held, wrong, right, photos, by_number, section.level)[: section.features]
         return found
 
     def show(self, keys: Collection[str]) -> None:

@@ -43,13 +43,14 @@ def contrasts(
 ) -> list[Contrast]:
     """Features that ``wrong`` keys have or lack more often than ``right`` ones, the clearest first.
 
-    ``features``: of each key. ``strata``: of each key; keys are compared within one, but for features in ``whole``.
+    ``features``: of each key. ``strata``: of each key; keys are compared within one, but for features in ``whole``, of
+    which none is looked at for lacking it.
     Of features with nearly the same holders the first stays. An empty list where nothing is beyond chance.
     """
     keys = (*wrong, *right)
     looked_at = []
     for what in sorted(set().union(*(features[key] for key in keys))):
-        for lacks in (False, True):
+        for lacks in (False,) if what in whole else (False, True):
             has = {key for key in keys if (what in features[key]) != lacks}
             looked_at.append((what, lacks, has, _tables(has, wrong, right, {} if what in whole else strata)))
     bound = _bound([exact_p(table.best for table in tables) for *_, tables in looked_at], level)
