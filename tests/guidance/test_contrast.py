@@ -3,8 +3,9 @@
 import pytest
 
 from tests.support.learning import MESSY, RIGHT_RULE, TIDY, UNREADABLE, World, add, answer, config
+from verdicts.base.jsonl import write_rows
 from verdicts.config.tools import ReflectConfig
-from verdicts.rounds.unreadable import count_reflections
+from verdicts.rounds.unreadable import count_reflections, reflections_of
 
 FLAWED = World(  # two reasons to fail, which chance shows mixed
     unreadable=(f"{TIDY}，{UNREADABLE}", "fail", 8),
@@ -90,6 +91,18 @@ def test_a_refused_proposal_of_such_a_call_is_a_candidate_of_the_pool():
     (_, _, alike, pool), after, _ = few.learn(answer(), answer(add(RIGHT_RULE)), cfg=cfg)
     assert alike.shared == "标签" and alike.rejected[0].why.startswith("rides_on_the_base_rate")
     assert pool.reflection_id == "r0001-pool" and after.experiences["G1"] == RIGHT_RULE
+
+
+def test_what_gave_no_readable_answer_is_not_shown_again_and_the_rest_is():
+    (_, _, *alike), _, _ = FLAWED.learn(answer(), "no JSON", answer(), answer(), cfg=with_contrast(draws=2))
+    assert [call.shared for call in alike] == ["标签", "接地排", "接地排"]
+
+
+def test_unreadable_answers_to_what_is_shown_again_do_not_stop_the_loop(tmp_path):
+    records, _, _ = FLAWED.learn(answer(), "no JSON", "nor this", cfg=with_contrast())
+    write_rows(tmp_path / "reflection.jsonl", records)
+    counted, judged = reflections_of(tmp_path), reflections_of(tmp_path, of_chance=True)
+    assert (counted.total, counted.unread) == (3, 2) and (judged.total, judged.unread) == (1, 0)
 
 
 def test_a_model_of_which_nothing_can_be_read_is_not_asked_again():

@@ -22,7 +22,7 @@ from verdicts.guidance.reflection import (
 )
 from verdicts.guidance.rules import credit, end_round, remove
 from verdicts.records.guidance import MissionGuidance
-from verdicts.records.reflection import Reflection
+from verdicts.records.reflection import Direction, Reflection
 from verdicts.records.rollout import Selection
 from verdicts.records.tickets import StageA
 from verdicts.rounds.holdout import to_learn_from
@@ -104,22 +104,26 @@ def _show(this: LearningRound, trials: Trials, groups: Sequence[ErrorGroup], fir
 def _contrast(this: LearningRound, trials: Trials, first: int) -> list[Reflection]:
     """At an epoch's end, the records of reflection on errors that share what right verdicts lack, while any do.
 
-    As many proposals as in a round may be tried once more. A model that none can be read of is not asked again.
+    As many proposals as in a round may be tried once more. What a model gave no readable answer to is not shown again.
     """
     section, records = this.cfg.reflect, list[Reflection]()
+    unread: set[tuple[Direction, str]] = set()
     trials.count = 0
     for draw in range(section.contrast.draws if section.contrast.features else 0):
         seed = f"{section.seed}/{this.number}/{draw}"
-        groups = groups_of_alike(
-            this.prompts, trials.contrasts(), this.tickets, section, seed, this.engine.count_tokens
-        )
+        found = {
+            direction: [one for one in contrasts if (direction, one.text) not in unread]
+            for direction, contrasts in trials.contrasts().items()
+        }
+        groups = groups_of_alike(this.prompts, found, this.tickets, section, seed, this.engine.count_tokens)
         if not groups or trials.count >= section.max_operations:
             break
         trials.show({ticket.ticket_key for group in groups for ticket in group.tickets})
         drawn = _show(this, trials, groups, first + len(records))
+        unread |= {
+            (group.direction, group.shared) for group, record in zip(groups, drawn, strict=True) if record.unreadable
+        }
         records += drawn
-        if all(record.unreadable for record in drawn):
-            break
     return records
 
 

@@ -1,9 +1,9 @@
 """What of a run's answers could not be read, counted; and whether the loop has to stop for it.
 
 An answer that cannot be read is never "nothing to learn". Where more than ``loop.max_unreadable`` of an epoch's
-candidates are malformed, or of its reflections unreadable, the loop stops after that round: not converged, nothing
-distilled. The judgement is a function of the rounds on disk, so next_round, show, report and check agree on it without
-a file of its own.
+candidates are malformed, or of its reflections on errors as chance shows them unreadable, the loop stops after that
+round: not converged, nothing distilled. The judgement is a function of the rounds on disk, so next_round, show, report
+and check agree on it without a file of its own.
 """
 
 import re
@@ -157,10 +157,15 @@ def answers_of(folder: Path) -> AnswerCount:
     )
 
 
-def reflections_of(folder: Path) -> AnswerCount:
-    """The reflection calls of one round."""
+def reflections_of(folder: Path, of_chance: bool = False) -> AnswerCount:
+    """The reflection calls of one round. ``of_chance``: without those on errors put together for what they share.
+
+    These show one thing again and again, so a model that stumbles over it would seem to stumble over everything.
+    """
     path = folder / "reflection.jsonl"
-    return count_reflections(read_rows(path, Reflection)) if path.exists() else AnswerCount()
+    if not path.exists():
+        return AnswerCount()
+    return count_reflections(row for row in read_rows(path, Reflection) if not (of_chance and row.shared))
 
 
 def count_reflections(records: Iterable[Reflection]) -> AnswerCount:
@@ -192,7 +197,7 @@ def stop_after(rounds: Path, last: int, rounds_per_epoch: int, limits: LoopSecti
         if place == 0:
             answers, reflections = AnswerCount(), AnswerCount()
         answers.add(answers_of(folder))
-        reflections.add(reflections_of(folder))
+        reflections.add(reflections_of(folder, of_chance=True))
         for kind, count in ((ANSWERS, answers), (REFLECTIONS, reflections)):
             if count.exceeds(limits, place == rounds_per_epoch - 1):
                 return Stop(
