@@ -23,19 +23,14 @@ if TYPE_CHECKING:
     from collections.abc import Mapping
 
     from verdicts.corpus.distill import OneSided
-    from verdicts.guidance.diff import RuleChange
-    from verdicts.records.guidance import MissionGuidance, RuleMeta
-    from verdicts.records.reflection import Trial
     from verdicts.records.review import MissionReview, ReviewDecision
     from verdicts.records.run import LoopStatus, RoundMetrics
-    from verdicts.report.evidence import Evidence, NearMiss, SharedByErrors
+    from verdicts.report.evidence import Evidence
     from verdicts.runs.spent import StepSpent
     from verdicts.runs.standing import Standing
     from verdicts.runs.view import Learnt
 
-KEYS_SHOWN = 3
 SIDES = {"all": "all", "learn": "learn", "holdout": "hold-out"}
-EVIDENCE = {"all": "learn tickets", "fresh": "tickets it was not learnt from"}
 
 
 def main(run_dir: Annotated[Path, typer.Option(help="runs/<RUN>/<MISSION>.")]) -> None:
@@ -49,6 +44,7 @@ def main(run_dir: Annotated[Path, typer.Option(help="runs/<RUN>/<MISSION>.")]) -
     from verdicts.records.run_folder import RUN_FILES, paths_of
     from verdicts.records.synthetic import BANNER, is_synthetic
     from verdicts.report.evidence import evidence_of, near_misses_of, read_limits, shared_by_errors
+    from verdicts.report.learnt_text import guidance_lines, near_lines, shared_lines
     from verdicts.review.audit import read_audit_result
     from verdicts.runs.freshness import out_of_date
     from verdicts.runs.prompts import prompts_in_use
@@ -120,124 +116,6 @@ def entrance_lines(run_dir: Path) -> list[str]:
     said = [refused_sentence(source.entrance), repaired_sentence(source.entrance)] if source.entrance else []
     said += [left_out_sentence(source.filtered), *(source.filtered.notes if source.filtered else ())]
     return [f"  tickets: {sentence}" for sentence in said if sentence]
-
-
-def guidance_lines(learnt: Learnt) -> list[str]:
-    """The starting guidance, each round's changes, and the guidance at the end with the evidence on its rules."""
-    from verdicts.guidance.diff import changes_between, latest_metadata
-    from verdicts.report.evidence import evidence_of
-
-    states, evidence = learnt.states, evidence_of(learnt)
-    known = latest_metadata(states[-1])
-    lines = ["Guidance at the start", *rule_lines(states[0], {})]
-    for number, records in enumerate(learnt.reflections, start=1):
-        before, after = states[number - 1], states[number]
-        if changes := changes_between(before, after, records):
-            lines += ["", f"round {number} (epoch {records[0].epoch}), step {before.step} -> {after.step}"]
-            lines += [text for change in changes for text in change_lines(change, known, evidence)]
-    if states[-1].step != states[0].step or states[-1].metadata:
-        lines += ["", f"Guidance now (step {states[-1].step})", *rule_lines(states[-1], evidence)]
-    return lines
-
-
-def rule_lines(guidance: MissionGuidance, evidence: Mapping[str, Evidence]) -> list[str]:
-    """The rules, one a line, in key order, each with the evidence on it below."""
-    from verdicts.stage_b.prompts import render_guidance, rule_number
-
-    rules = [
-        (key, render_guidance({key: guidance.experiences[key]}))
-        for key in sorted(guidance.experiences, key=rule_number)
-    ]
-    return [
-        line
-        for key, text in rules
-        for line in (f"    {text}", *(evidence_lines(evidence[key]) if key in evidence else []))
-    ]
-
-
-def evidence_lines(seen: Evidence) -> list[str]:
-    """What rests on a rule, on all learn tickets and on those it was not learnt from, and whether it is chance."""
-    rounds = f"round {seen.last}" if seen.first == seen.last else f"rounds {seen.first} to {seen.last}"
-    lines = [
-        f"        {rounds}, {EVIDENCE[side.name]}: {side.tally.hits} hits, {side.tally.misses} misses"
-        + (f", {side.lift}" if side.lift else "")
-        for side in seen.sides
-    ]
-    return [
-        *lines,
-        *(
-            ["        LIVES ON THE BASE RATE: nothing shows that it does better than chance"]
-            if seen.on_the_base_rate
-            else []
-        ),
-        *(
-            ["        NO VERDICT RESTS ON IT: the model may not know its words, or no ticket calls for it"]
-            if seen.silent
-            else []
-        ),
-    ]
-
-
-def change_lines(change: RuleChange, known: Mapping[str, RuleMeta], evidence: Mapping[str, Evidence]) -> list[str]:
-    """One change: the rule, then where it comes from and what it did; of a rule that left, the evidence on it too."""
-    lines = [f"  {change.sign} {change.key}: {change.text}"]
-    if change.old_text is not None:
-        lines.append(f"      was: {change.old_text}")
-    lines.append(f"      {change.reflection_id or 'no reflection record'}: {change.why}")
-    if change.trial:
-        lines.append(f"      {trial_text(change.trial)}")
-    if meta := change.metadata if change.sign == "-" else known.get(change.key):
-        when = "when it left" if change.sign == "-" else "since"
-        lines.append(f"      {when}: {meta.hit_count} hits, {meta.miss_count} misses, confidence {meta.confidence:.2f}")
-    return lines + (evidence_lines(evidence[change.key]) if change.sign == "-" and change.key in evidence else [])
-
-
-def trial_text(trial: Trial) -> str:
-    """What a trial showed: p-value and its level, harm, a foreign object; tickets fixed and broken."""
-    from verdicts.report.evidence import p_text
-
-    level = f", at most {trial.level:.2g} wanted" if trial.level is not None else ""
-    harm = f", harm {trial.harm:.1%}" if trial.harm is not None else ""
-    foreign = f", names {trial.foreign}, which the checklist does not" if trial.foreign else ""
-    fixed, broke = keys_text(trial.fixed), keys_text(trial.broke)
-    did = f"fixed {fixed} of {trial.errors} wrong, broke {broke} of {trial.corrects} right"
-    return f"trial p {p_text(trial.p_value)}{level}{harm}{foreign}: {did}"
-
-
-def keys_text(keys: list[str]) -> str:
-    """``5 (a, b, c, …)``."""
-    shown = ", ".join(keys[:KEYS_SHOWN]) + (", …" if len(keys) > KEYS_SHOWN else "")
-    return f"{len(keys)} ({shown})" if keys else "0"
-
-
-def near_lines(near: list[NearMiss]) -> list[str]:
-    """The proposals that more tickets would decide."""
-    from verdicts.report.evidence import p_text
-
-    lines = [
-        "What more tickets would decide: refused or not confirmed for want of evidence alone "
-        "(raise reflect.trial.rounds with them: a trial takes so many windows)"
-    ]
-    for miss in near:
-        lines += [
-            f"  {miss.text}",
-            f"      p {p_text(miss.p_value)}, at most {miss.level:.2g} wanted: about {miss.times} times as many "
-            "tickets like these would settle it",
-        ]
-    return lines
-
-
-def shared_lines(shared: list[SharedByErrors]) -> list[str]:
-    """What wrong verdicts share, and no rule says."""
-    return [
-        "What wrong verdicts share, right ones do not, and no rule was learnt for: someone who knows the mission may "
-        "find the words",
-        *(
-            f"  {one.what}: {one.direction.replace('_', ' ')}s, shown to reflection in {one.calls} "
-            f"call{'s' * (one.calls > 1)}"
-            for one in shared
-        ),
-    ]
 
 
 def metrics_lines(rows: list[RoundMetrics]) -> list[str]:

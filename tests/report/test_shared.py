@@ -3,9 +3,9 @@
 from dataclasses import replace
 
 from tests.support.report_runs import weighed_run
-from tools.show import shared_lines
 from verdicts.records.reflection import Reflection
 from verdicts.report.evidence import SharedByErrors, shared_by_errors
+from verdicts.report.learnt_text import shared_lines
 from verdicts.runs.view import read_learnt
 
 
