@@ -104,7 +104,12 @@ def test_the_constants_of_before_are_those_that_the_configuration_began_with():
     base = flat(read_value(CONFIGS / "base.yaml"))
     constants = flat(with_constants_of_before({"loop": {}, "reflect": {}}))
     parted = {name: (value, base[name]) for name, value in constants.items() if value != base[name]}
-    assert parted == {"reflect.pool.candidates": (0, 4), "reflect.contrast.features": (0, 3)}
+    assert parted == {
+        "reflect.pool.candidates": (0, 6),
+        "reflect.pool.promising": (0.05, 0.2),
+        "reflect.pool.exceptions": (1.0, 0.1),
+        "reflect.contrast.features": (0, 3),
+    }
 
 
 @pytest.mark.parametrize(

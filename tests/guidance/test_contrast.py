@@ -87,7 +87,9 @@ def test_proposals_are_tried_on_tickets_that_no_call_showed():
 
 def test_a_refused_proposal_of_such_a_call_is_a_candidate_of_the_pool():
     few = World(unreadable=(UNREADABLE, "fail", 5), odd=(TIDY, "fail", 4), tidy=(TIDY, "pass", 24))
-    cfg = with_contrast(features=1, trial=config().reflect.trial.model_copy(update={"spend": 0.01}))
+    section = config().reflect
+    pool = section.pool.model_copy(update={"candidates": 4})
+    cfg = with_contrast(features=1, trial=section.trial.model_copy(update={"spend": 0.01}), pool=pool)
     (_, _, alike, pool), after, _ = few.learn(answer(), answer(add(RIGHT_RULE)), cfg=cfg)
     assert alike.shared == "标签" and alike.rejected[0].why.startswith("rides_on_the_base_rate")
     assert pool.reflection_id == "r0001-pool" and after.experiences["G1"] == RIGHT_RULE

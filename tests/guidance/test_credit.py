@@ -33,7 +33,16 @@ from verdicts.stats.rates import difference
 
 TASK = prompts_of("任务")
 REFLECT = load("miniature", "bbu_line", configs=CONFIGS).reflect
-LIFE = LifeCycle(confirm=0.05, min_miss=3, min_precision=0.75, label_noise=0.0, max_harm=0.05, sure_harm=False)
+LIFE = LifeCycle(
+    confirm=0.05,
+    proof=0.0,
+    min_miss=3,
+    min_precision=0.75,
+    fail_precision=0.0,
+    label_noise=0.0,
+    max_harm=0.05,
+    sure_harm=False,
+)
 NOTHING: Mapping[str, Any] = MappingProxyType({})
 LOOSE, GONE = "电线/散开×1", "螺丝/缺失×1"
 
@@ -468,6 +477,26 @@ def test_harm_is_judged_over_a_whole_epoch():
     ).startswith("does_harm: 38 right, 6 wrong, 6.0%")
 
 
+@pytest.mark.parametrize(
+    ("other", "gives", "per_epoch", "why"),
+    [
+        ((465, 9), "fail", 1, "no_reason_to_fail: 91 right, 30 wrong, another rule is right in at least 96%"),
+        ((465, 9), "pass", 1, None),  # an exception: what it releases may fail for a reason still to be learnt
+        ((465, 9), "fail", 2, None),  # not yet a whole epoch
+        ((10, 0), "fail", 1, None),  # in at least 72 %: that is no more than this one is right
+        ((330, 110), "fail", 1, None),  # as often wrong: so are labels, where people let pass what is to fail
+    ],
+)
+def test_a_rule_that_fails_tickets_must_be_right_nearly_as_often_as_another(other, gives, per_epoch, why):
+    both = guidance(G1="一条规则", G2="又一条规则")
+    rules = both.model_copy(update={"metadata": {key: rule_meta(created_round=0) for key in both.metadata}})
+    tallies = {"G1": of_rule(91, 30, 530, 503, gives=gives), "G2": of_rule(*other, 530, 503)}
+    lives = {1: reflection(1, tallies=tallies, verdicts={"pass/pass": 500, "pass/fail": 50, "fail/fail": 550})}
+    strict = LIFE.model_copy(update={"fail_precision": 0.9, "label_noise": 0.1})
+    assert leaving(rules, lives, {}, strict, 1, per_epoch).get("G1") == why
+    assert leaving(rules, lives, {}, strict.model_copy(update={"fail_precision": 0.0}), 1, per_epoch).get("G1") is None
+
+
 def test_harm_of_an_exception_is_counted_in_tickets_labelled_fail():
     verdicts = {"fail/fail": 40, "fail/pass": 10, "pass/pass": 500}
     assert (
@@ -541,6 +570,28 @@ FEW = tally(1, 0, errors=2, corrects=3)  # one of six: at best 3 / 6
 )
 def test_where_fresh_tickets_do_not_show_it_all_have_to_at_a_stricter_level(seen, level, why):
     assert leaves(rounds_of(None, None, seen), created=1, born=BORN._replace(level=level)) == why
+
+
+@pytest.mark.parametrize(
+    ("level", "fresh", "stays"),
+    [
+        (0.0005, (5, 3, 3, 6), True),  # the trial alone showed as much: p 0.24, they speak for it
+        (0.0005, (2, 3, 3, 4), False),  # p 0.75: they speak against it
+        (0.0025, (5, 3, 3, 6), False),  # 0.2 is left to show …
+        (0.0025, (6, 2, 2, 6), True),  # … p 0.066
+        (0.01, (6, 2, 2, 6), False),  # 0.05 is
+        (0.01, (7, 1, 2, 7), True),  # p 0.012
+    ],
+)
+def test_what_a_trial_showed_need_not_be_shown_again(level, fresh, stays):
+    """``proof / level`` is left to show, within ``confirm`` and one half."""
+    hits, misses, errors, corrects = fresh
+    seen = of_rule(hits, misses, errors, corrects, fresh=tally(*fresh))
+    proof = LIFE.model_copy(update={"proof": 0.0005})
+    born = BORN._replace(level=level)
+    assert (leaves(rounds_of(None, None, seen), created=1, born=born, life=proof) is None) == stays
+    without = hits == 7  # before, ``confirm`` had to be shown whatever the trial showed
+    assert (leaves(rounds_of(None, None, seen), created=1, born=born) is None) == without
 
 
 def blind(seed: int, tickets: int = 300) -> RuleTally:

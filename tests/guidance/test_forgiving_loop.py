@@ -7,7 +7,7 @@ import pytest
 
 from tests.support.builders import G0, MISSION, call, guidance, ticket
 from tests.support.fake_engine import SURE, FakeEngine
-from tests.support.learning import without_contrast
+from tests.support.learning import rounds_alone
 from verdicts import engines
 from verdicts.base.jsonl import write_rows, write_text
 from verdicts.config.load import CONFIGS, load
@@ -62,7 +62,7 @@ def run_loop(folder: Path, monkeypatch, engine) -> tuple[LoopStatus | None, str]
     said.
     """
     whole = load("miniature", "bbu_line", configs=CONFIGS)
-    cfg = whole.model_copy(update={"reflect": without_contrast(whole.reflect)})
+    cfg = whole.model_copy(update={"reflect": rounds_alone(whole.reflect)})
     for tool in ("rollout", "reflect", "guidance", "loop"):
         write_text(folder / f"{tool}.yaml", section_text(cfg, tool))
     write_rows(folder / "stage_a.jsonl", TICKETS)

@@ -22,8 +22,10 @@ HIDDEN_BY_EACH_OTHER = World(
 )
 
 
-def with_pool(candidates: int = 4, promising: float = 0.05, spend: float = 0.05, **reflect: object) -> ReflectConfig:
-    pool = {"candidates": candidates, "promising": promising, "spend": spend}
+def with_pool(
+    candidates: int = 4, promising: float = 0.05, spend: float = 0.05, exceptions: float = 1.0, **reflect: object
+) -> ReflectConfig:
+    pool = {"candidates": candidates, "promising": promising, "spend": spend, "exceptions": exceptions}
     return config(pool=config().reflect.pool.model_copy(update=pool), **reflect)
 
 
@@ -92,6 +94,16 @@ def test_one_that_would_not_be_missed_leaves_with_its_trial_and_the_level_of_the
     assert rejected.op["text"] == WRONG_RULE and rejected.why.startswith("not_together: ")
     assert rejected.trial.level == pytest.approx(0.05 / 2)  # of three of three, half for a foreign object; then two
     assert levels(pool) == {RIGHT_RULE: pytest.approx(0.05 * 2 / 3), WAIVER: pytest.approx(0.05 / 3)}
+
+
+def test_a_text_that_releases_tickets_has_to_be_shown_more_surely():
+    proposed = (answer(add(RIGHT_RULE)), answer(add(WAIVER)))
+    (*_, pool), _, _ = HIDDEN_BY_EACH_OTHER.learn(*proposed, cfg=with_pool(promising=1.0, exceptions=0.5))
+    assert levels(pool) == {RIGHT_RULE: pytest.approx(0.05), WAIVER: pytest.approx(0.05 / 2 / 2)}
+    (*_, pool), after, _ = HIDDEN_BY_EACH_OTHER.learn(*proposed, cfg=with_pool(promising=1.0, exceptions=0.0001))
+    assert WAIVER not in after.experiences.values()
+    (left,) = [rejected for rejected in pool.rejected if rejected.op["text"] == WAIVER]
+    assert left.why.startswith("not_together: rides_on_the_base_rate") and left.trial.level == pytest.approx(0.0000025)
 
 
 def test_of_two_texts_that_turn_the_same_tickets_one_is_tried():

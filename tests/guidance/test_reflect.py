@@ -19,7 +19,7 @@ from tests.support.builders import (
     ticket,
 )
 from tests.support.fake_engine import FakeEngine
-from tests.support.learning import without_contrast
+from tests.support.learning import rounds_alone
 from verdicts import engines
 from verdicts.base.jsonl import read_rows, write_rows, write_text
 from verdicts.config import prompts
@@ -63,7 +63,7 @@ class Bench:
         self.config = config.model_copy(
             update={
                 "learn": config.learn.model_copy(update={"holdout": holdout}),
-                "reflect": without_contrast(config.reflect, groups=1),
+                "reflect": rounds_alone(config.reflect, groups=1),
                 "review": config.review.model_copy(update={"policy": policy}),
             }
         )

@@ -19,7 +19,16 @@ from verdicts.guidance.trial import (
 )
 from verdicts.records.reflection import Trial
 
-LIFE = LifeCycle(confirm=0.05, min_miss=3, min_precision=0.75, label_noise=0.1, max_harm=0.05, sure_harm=False)
+LIFE = LifeCycle(
+    confirm=0.05,
+    proof=0.0,
+    min_miss=3,
+    min_precision=0.75,
+    fail_precision=0.0,
+    label_noise=0.1,
+    max_harm=0.05,
+    sure_harm=False,
+)
 LEVEL = 0.005
 
 

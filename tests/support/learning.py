@@ -35,19 +35,22 @@ def follows(system: str, user: str) -> str:
 
 
 def config(holdout: float = 0.0, **reflect: object) -> ReflectConfig:
-    """The configuration as shipped, with one call a direction and no contrasts."""
+    """The configuration as shipped, with one call a direction and nothing more at an epoch's end."""
     whole = load("miniature", "bbu_line", configs=CONFIGS)
     sections = {name: getattr(whole, name) for name in ReflectConfig.model_fields}
     learn = whole.learn.model_copy(update={"holdout": holdout})
     return ReflectConfig(
-        **sections | {"learn": learn, "reflect": without_contrast(whole.reflect, **{"groups": 1, **reflect})}
+        **sections | {"learn": learn, "reflect": rounds_alone(whole.reflect, **{"groups": 1, **reflect})}
     )
 
 
-def without_contrast(section: ReflectSection, **fields: object) -> ReflectSection:
-    """The section with other values, and nothing shown once more at an epoch's end."""
-    none = section.contrast.model_copy(update={"features": 0})
-    return section.model_copy(update={"contrast": none, **fields})
+def rounds_alone(section: ReflectSection, **fields: object) -> ReflectSection:
+    """The section with other values, and neither contrasts nor a pool at an epoch's end."""
+    off = {
+        "contrast": section.contrast.model_copy(update={"features": 0}),
+        "pool": section.pool.model_copy(update={"candidates": 0}),
+    }
+    return section.model_copy(update=off | fields)
 
 
 def add(text: str) -> dict:

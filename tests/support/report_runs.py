@@ -93,7 +93,10 @@ LIMITS = {
     "foreign": 0.5,
     "min_precision": 0.75,
 }
-LIFE = {"confirm": 0.05, "min_miss": 3, "min_precision": 0.75, "label_noise": 0.0, "max_harm": 0.05, "sure_harm": False}
+LIFE = {
+    "confirm": 0.05, "proof": 0.0, "min_miss": 3, "min_precision": 0.75, "fail_precision": 0.0,
+    "label_noise": 0.0, "max_harm": 0.05, "sure_harm": False,
+}  # fmt: skip
 LEFT = "no_lift: 4 right, 12 wrong, 50% by chance"
 WORKS, RIDES, GONE = "出现标签无法识别则不通过", "出现电线散乱则不通过", "未见挡风板则不通过"
 SOLID = Trial(

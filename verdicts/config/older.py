@@ -65,6 +65,9 @@ _CONSTANTS: list[dict[str, dict[str, Any]]] = [{
     "reflect": {"pool": {"candidates": 0, "promising": 0.05, "spend": 0.05}},
 }, {
     "reflect": {"contrast": {"features": 0, "draws": 8, "level": 0.05}},
+}, {
+    "reflect": {"pool": {"exceptions": 1.0}},
+    "life_cycle": {"proof": 0.0, "fail_precision": 0.0},
 }]  # fmt: skip
 # sections that a tool's file did not have before
 _SECTIONS: dict[str, dict[str, Any]] = {

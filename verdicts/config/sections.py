@@ -156,6 +156,7 @@ class PoolSection(Section):
     candidates: Annotated[int, Field(ge=0)]
     promising: Share
     spend: Share
+    exceptions: Share
 
 
 class ContrastSection(Section):
@@ -256,8 +257,10 @@ class LifeCycle(Section):
     """When a learnable rule leaves (verdicts/guidance/credit.py). max_harm and label_noise hold for proposals too."""
 
     confirm: Share
+    proof: Share
     min_miss: Count
     min_precision: Share
+    fail_precision: Share
     max_harm: Share
     sure_harm: bool
     label_noise: Share

@@ -133,9 +133,14 @@ class _Pool:
         self._known = {_name_of(chosen): turned, _name_of([]): self._alone}
 
     def trial_of(self, candidate: Candidate, chosen: Sequence[Candidate], level: float) -> Trial:
-        """What is lost when one of the chosen is left out, as a trial of it among the others."""
+        """What is lost when one of the chosen is left out, as a trial of it among the others.
+
+        ``level``: of a text that fails tickets; one that releases them is left ``exceptions`` of it.
+        """
         before = self._verdicts([other for other in chosen if other is not candidate])
         verdict = DIRECTIONS[candidate.direction]
+        if verdict == "fail":
+            level *= self.trials.cfg.reflect.pool.exceptions
         of_verdict = [one for one in self.selections if before[one.ticket_key] == verdict]
         wrong = [one for one in of_verdict if one.label != verdict]
         right = [one for one in of_verdict if one.label == verdict]

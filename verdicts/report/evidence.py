@@ -13,7 +13,7 @@ from verdicts.guidance.credit import (
     Lift,
     account_of,
     births,
-    confirming_level,
+    confirming_levels,
     lift_of,
     lives_on_the_base_rate,
     p_value,
@@ -191,7 +191,7 @@ def _unconfirmed(learnt: Learnt, life: LifeCycle) -> Iterator[NearMiss]:
     for key, evidence in evidence_of(learnt).items():
         if key not in removed or not removed[key].why.startswith("not_confirmed"):
             continue
-        seen, level = evidence.account.all, confirming_level(evidence.account, life, born.get(key))
+        seen, level = evidence.account.all, confirming_levels(evidence.account, life, born.get(key)).all
         times = times_needed(strata_in(seen), level)
         if times and seen.hits >= life.min_precision * (1 - life.label_noise) * (seen.hits + seen.misses):
             yield NearMiss(removed[key].text, p_value(seen), level, times)
