@@ -11,6 +11,7 @@ from miniature.world.prompts import prompts_of
 from tests.support.builders import candidates, guidance, reflection, rule_meta, ticket
 from tests.support.fake_engine import FakeEngine
 from tests.support.learning import MESSY, RIGHT_RULE, TIDY, UNREADABLE, World, follows
+from tests.support.report_runs import LIFE as KNOBS
 from verdicts.config.load import CONFIGS, load
 from verdicts.config.sections import FailFirst, LifeCycle
 from verdicts.guidance.credit import (
@@ -33,16 +34,7 @@ from verdicts.stats.rates import difference
 
 TASK = prompts_of("任务")
 REFLECT = load("miniature", "bbu_line", configs=CONFIGS).reflect
-LIFE = LifeCycle(
-    confirm=0.05,
-    proof=0.0,
-    min_miss=3,
-    min_precision=0.75,
-    fail_precision=0.0,
-    label_noise=0.0,
-    max_harm=0.05,
-    sure_harm=False,
-)
+LIFE = LifeCycle(**KNOBS)
 NOTHING: Mapping[str, Any] = MappingProxyType({})
 LOOSE, GONE = "电线/散开×1", "螺丝/缺失×1"
 

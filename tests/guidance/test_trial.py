@@ -4,6 +4,7 @@ from math import comb
 
 import pytest
 
+from tests.support.report_runs import LIFE as KNOBS
 from tests.support.trial_samples import LIMITS, drawn, passes, released, selected
 from verdicts.config.sections import LifeCycle
 from verdicts.guidance.sample import TrialSample
@@ -19,16 +20,7 @@ from verdicts.guidance.trial import (
 )
 from verdicts.records.reflection import Trial
 
-LIFE = LifeCycle(
-    confirm=0.05,
-    proof=0.0,
-    min_miss=3,
-    min_precision=0.75,
-    fail_precision=0.0,
-    label_noise=0.1,
-    max_harm=0.05,
-    sure_harm=False,
-)
+LIFE = LifeCycle(**KNOBS | {"label_noise": 0.1})
 LEVEL = 0.005
 
 

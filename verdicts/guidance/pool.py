@@ -5,7 +5,8 @@ additions are known, all at once: so the share of wrong ones among those accepte
 Y. Hochberg, J. R. Statist. Soc. B 57, 1995: k of m texts stand if each has p <= spend * k / m), on all tickets of the
 epoch's last windows. And they are tried beside each other: what a right rule breaks while another one is missing counts
 no longer once both are there. From the set of the most promising the worst leaves until every member, left out of the
-set, would be missed: by that test, and within the limits of a trial.
+set, would be missed: by that test, and within the limits of a trial. A text that releases tickets is left a share of
+the level (``exceptions``): where it is wrong, bad tickets are released.
 """
 
 from collections.abc import Iterable, Sequence
