@@ -108,7 +108,7 @@ def test_a_node_that_is_killed_in_the_middle_costs_no_ticket_and_changes_no_byte
 def test_an_actor_that_nobody_asks_ends_and_frees_its_place(cluster):
     from ray.util import list_named_actors
 
-    config = ray_config(address=cluster.address, actors=1, idle_s=0.5)
+    config = ray_config(address=cluster.address, actors=1, idle_s=4.0)
     engine = open_engine(config)
     places, names = places_of(engine), list_named_actors()
     until = time.monotonic() + 60

@@ -59,10 +59,11 @@ class Answer(NamedTuple):
 class Actor:
     """What runs in an actor's process: one engine, loaded when it is first asked for."""
 
-    def __init__(self, knobs: dict[str, Any], idle_s: float) -> None:
+    def __init__(self, knobs: dict[str, Any], idle_s: float, start_timeout_s: float) -> None:
         self._knobs, self._lock = knobs, threading.Lock()
         self._engine: LlamaCppEngine | None = None
-        self._counted, self._asked, self._last = tokens_so_far(), 0, time.monotonic()
+        # whoever started it is about to ask: however slow that is, it has not been idle yet
+        self._counted, self._asked, self._last = tokens_so_far(), 0, time.monotonic() + start_timeout_s
         if idle_s:
             threading.Thread(target=self._end_when_idle, args=(idle_s,), daemon=True).start()
 
@@ -219,7 +220,8 @@ class RayEngine:
         else:
             idle_s = 0.0  # the cluster ends with this command
         self._starts[number] += 1
-        self._actors[number] = self._ray.remote(Actor).options(**options).remote(knobs, idle_s)
+        actor = self._ray.remote(Actor).options(**options)
+        self._actors[number] = actor.remote(knobs, idle_s, self.config.start_timeout_s)
         self._open(number)
 
     def _room(self) -> int:
