@@ -44,7 +44,8 @@ def main(run_dir: Annotated[Path, typer.Option(help="runs/<RUN>/<MISSION>.")]) -
     from verdicts.records.run_folder import RUN_FILES, paths_of
     from verdicts.records.synthetic import BANNER, is_synthetic
     from verdicts.report.evidence import evidence_of, near_misses_of, read_limits, shared_by_errors
-    from verdicts.report.learnt_text import guidance_lines, near_lines, shared_lines
+    from verdicts.report.learnt_text import guidance_lines, near_lines, reach_lines, shared_lines
+    from verdicts.report.reach import reaches_of
     from verdicts.review.audit import read_audit_result
     from verdicts.runs.freshness import out_of_date
     from verdicts.runs.prompts import prompts_in_use
@@ -54,7 +55,7 @@ def main(run_dir: Annotated[Path, typer.Option(help="runs/<RUN>/<MISSION>.")]) -
 
     metrics, review = run_dir / "metrics.jsonl", run_dir / "need_review.json"
     refuse_newer(run_dir)
-    learnt = read_learnt(run_dir)
+    learnt, limits = read_learnt(run_dir), read_limits(run_dir)
 
     standing, said = read_standing(run_dir), read_said(run_dir)
 
@@ -69,7 +70,8 @@ def main(run_dir: Annotated[Path, typer.Option(help="runs/<RUN>/<MISSION>.")]) -
             *silent_line(evidence_of(learnt)),
         ],
         guidance_lines(learnt),
-        *([near_lines(near)] if (near := near_misses_of(learnt, read_limits(run_dir))) else []),
+        *([near_lines(near)] if (near := near_misses_of(learnt, limits)) else []),
+        *([reach_lines(reaches)] if (reaches := reaches_of(run_dir, limits)) else []),
         *([shared_lines(shared)] if (shared := shared_by_errors(learnt)) else []),
         metrics_lines(read_rows(metrics, RoundMetrics)) if metrics.exists() else [f"rates: {metrics} is not there yet"],
         reading_lines(run_dir, learnt.rounds),

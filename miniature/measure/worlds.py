@@ -4,10 +4,11 @@
 
 For each seed, share of flipped labels and share of labels that are fail: 400 tickets of a world with four hidden rules,
 learnt from G0 alone, in memory (verdicts/measure/rehearsal.py). The guidance that results is judged on 400 clean
-held-out tickets. A second run of the same world starts with a planted wrong rule. With --reasons one more learns from
-the same tickets with people's notes on those that they failed (miniature/world/notes.py), and each row says in which
-rounds hidden rules were accepted with and without. Prints a row for each kind of world. With --kind the worlds are
-harder (miniature/world/harder.py): what the loop makes of laws that no rule states, or of rules that change.
+held-out tickets; hidden rules that the tickets can show at all are counted apart (miniature/measure/shown.py). A second
+run of the same world starts with a planted wrong rule. With --reasons one more learns from the same tickets with
+people's notes on those that they failed (miniature/world/notes.py), and each row says in which rounds hidden rules were
+accepted with and without. Prints a row for each kind of world. With --kind the worlds are harder
+(miniature/world/harder.py): what the loop makes of laws that no rule states, or of rules that change.
 """
 
 import time
@@ -90,13 +91,22 @@ def row_text(row: dict[str, Any]) -> str:
     )
     return (
         f"seed {row['seed']}, {row['flip']:.0%} flipped, {row['fail_labels']:.0%} fail ({row['status']}, "
-        f"{row['epochs']} epochs): found {row['found']} of {len(row['hidden'])}, "
+        f"{row['epochs']} epochs): found {row['found']} of {len(row['hidden'])} "
+        f"({len(found_of(row['shown'], row))} of {len(row['shown'])} that the tickets show), "
         f"wrong {len(row['wrong'])}{law_text(row)}; clean: FRR {row['frr']['k']}/{row['frr']['n']}, false block "
         f"{row['false_block']['k']}/{row['false_block']['n']}, "
         f"label match {row['label_match']['rate']:.1%}; review holds {row['review_recall']:.0%} of the flipped; "
         f"planted rule {gone}; {row['seconds']:.0f} s"
         + (f"\n  {path_text('without', row)}\n  {path_text('with', row)}" if row["with_reasons"] else "")
     )
+
+
+def found_of(rules: Sequence[str], row: dict[str, Any]) -> list[str]:
+    """Those of some rules that the loop of a row ended with, however worded."""
+    from miniature.world.dataset import parse_rule
+
+    found = {parse_rule(text) for text in row["rules"]}
+    return [text for text in rules if parse_rule(text) in found]
 
 
 def law_text(row: dict[str, Any]) -> str:
@@ -123,10 +133,12 @@ def table_row(rows: list[dict[str, Any]]) -> str:
         name: wilson(sum(row[name]["k"] for row in rows), sum(row[name]["n"] for row in rows))
         for name in ("frr", "false_block", "label_match")
     }
+    shown = sum(len(row["shown"]) for row in rows)
     gone = [row["planted_gone_after"] for row in rows if row["planted"]]
     return (
         f"| {rows[0]['flip']:.0%} | {rows[0]['fails'] or mean(row['fail_labels'] for row in rows):.0%} | "
         f"{sum(row['found'] for row in rows)}/{sum(len(row['hidden']) for row in rows)} "
+        f"({sum(len(found_of(row['shown'], row)) for row in rows)}/{shown} shown) "
         f"| {sum(len(row['wrong']) for row in rows)} | {summed['frr']} | {summed['false_block']} | "
         f"{min(row['label_match']['rate'] for row in rows):.1%} to "
         f"{max(row['label_match']['rate'] for row in rows):.1%} "
@@ -140,6 +152,7 @@ def measure(
     kind: str = "plain",
 ) -> dict[str, Any]:  # fmt: skip
     """One world: learn, judge on clean tickets, then once more with people's notes, and with a planted wrong rule."""
+    from miniature.measure.shown import hidden_rules
     from miniature.world import dataset as worlds
     from miniature.world.harder import harder
     from miniature.world.notes import with_notes
@@ -187,6 +200,7 @@ def measure(
         "hidden": [rule.text() for rule in world.hidden], "rules": done.rules, "status": done.status.status,
         "epochs": done.status.epochs,
         "found": sum(rule in found for rule in world.hidden),
+        "shown": [rule.text for rule in hidden_rules(world, labelled, flip, config) if rule.is_shown],
         "kind": kind, "law": hard.law,
         "parts_held": [text for text in done.rules if worlds.parse_rule(text) in hard.parts],
         "wrong": [text for text in done.rules if worlds.parse_rule(text) not in (*world.hidden, *hard.parts)],

@@ -6,16 +6,13 @@ the number of photos is tested among tickets with as many: where there are few p
 and labels may follow their number.
 """
 
-from collections.abc import Iterable, Mapping, Sequence
-from statistics import NormalDist
+from collections.abc import Iterable, Mapping
 
 from verdicts.config.sections import LifeCycle, TrialSection
 from verdicts.guidance.sample import TrialSample
 from verdicts.records.reflection import Trial
 from verdicts.stats.exact_test import Table, exact_p
-
-POWER = 0.8  # of trials with as many tickets as more_tickets names, so many settle it
-_NORMAL = NormalDist()
+from verdicts.stats.power import times_needed
 
 
 def strata_of(trial: Trial) -> list[Table]:
@@ -122,22 +119,6 @@ def does_nothing(trial: Trial) -> bool:
 def more_tickets(trial: Trial, most: int = 50) -> int | None:
     """How many times as many tickets like those of a trial would show what it showed at its level: ``times_needed``."""
     return times_needed(strata_of(trial), trial.level or 0.0, most)
-
-
-def times_needed(tables: Sequence[Table], level: float, most: int = 50) -> int | None:
-    """How many times as many tickets like those of the tables would reach a level, in ``POWER`` of all such trials.
-
-    To just reach the level is to reach it in every other one. So the same table so many times over has to reach what is
-    as far below the level as the power asks for: J. L. Fleiss, Statistical Methods for Rates and Proportions (1981),
-    chapter 3. None beyond ``most`` times, or where no number would.
-    """
-    if not 0 < level < 1:
-        return None
-    wanted = _NORMAL.cdf(_NORMAL.inv_cdf(level) - _NORMAL.inv_cdf(POWER))
-    for times in range(2, most + 1):
-        if exact_p(Table(*(count * times for count in table)) for table in tables) <= wanted:
-            return times
-    return None
 
 
 def near_misses(trials: Iterable[Trial], limits: TrialSection, life: LifeCycle) -> list[Trial]:

@@ -33,6 +33,7 @@ from verdicts.report.evidence import (
     sides_in,
 )
 from verdicts.report.headline import LIMITS, Headline, Row, confusion_of_rates, teachers_frr
+from verdicts.report.reach import Reach, reaches_of
 from verdicts.report.released import Errors, read_errors
 from verdicts.report.rules import RefusedProposals, Story, refused_of, stories_of
 from verdicts.review.audit import AuditResult, read_audit_result
@@ -94,6 +95,7 @@ class Report:
     stories: list[Story]
     evidence: dict[str, Evidence]
     near_misses: list[NearMiss]
+    reaches: list[Reach]
     shared: list[SharedByErrors]
     refused: list[RefusedProposals]
     proposals: int
@@ -218,7 +220,7 @@ def read_report(run_dir: Path, page: Path) -> Report:
 
     Raises UserError for a folder in which no run has started, and for a file that is not what it should be.
     """
-    learnt = read_learnt(run_dir)
+    learnt, wanted = read_learnt(run_dir), read_limits(run_dir)
     config = read_config(run_dir)
     tickets = Tickets(run_dir / "stage_a.jsonl")
     metrics = _all(run_dir / "metrics.jsonl", RoundMetrics)
@@ -235,7 +237,8 @@ def read_report(run_dir: Path, page: Path) -> Report:
         labels={label: tickets.count(label) for label in LABELS},
         stories=stories_of(learnt),
         evidence=evidence_of(learnt),
-        near_misses=near_misses_of(learnt, read_limits(run_dir)),
+        near_misses=near_misses_of(learnt, wanted),
+        reaches=reaches_of(run_dir, wanted),
         shared=shared_by_errors(learnt),
         refused=refused_of(learnt.reflections),
         proposals=sum(len(record.applied) + len(record.rejected) for record in records),

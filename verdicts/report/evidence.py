@@ -21,11 +21,12 @@ from verdicts.guidance.credit import (
 )
 from verdicts.guidance.diff import latest_metadata
 from verdicts.guidance.rule_text import normal
-from verdicts.guidance.trial import more_tickets, near_misses, times_needed
+from verdicts.guidance.trial import more_tickets, near_misses
 from verdicts.records.reflection import Direction, Tally
 from verdicts.records.run import RoundMetrics, SideRates
 from verdicts.rounds.holdout import SIDES
 from verdicts.runs.view import Learnt
+from verdicts.stats.power import times_needed
 from verdicts.stats.rates import RATES, Rate, wilson
 
 NEAR_MISSES_SHOWN = 5
@@ -137,7 +138,7 @@ def _has(section: object, model: type[TrialSection | LifeCycle]) -> bool:
 class NearMiss(NamedTuple):
     """A proposal refused, or a rule not confirmed, for want of evidence alone.
 
-    ``times``: how many times as many tickets would settle it (verdicts/guidance/trial.py).
+    ``times``: how many times as many tickets would settle it (verdicts/stats/power.py).
     """
 
     text: str

@@ -6,10 +6,13 @@ from verdicts.guidance.diff import RuleChange, changes_between, latest_metadata
 from verdicts.records.guidance import MissionGuidance, RuleMeta
 from verdicts.records.reflection import Trial
 from verdicts.report.evidence import Evidence, NearMiss, SharedByErrors, evidence_of, p_text
+from verdicts.report.reach import Reach
 from verdicts.runs.view import Learnt
 from verdicts.stage_b.prompts import render_guidance, rule_number
+from verdicts.stats.power import POWER
 
 _KEYS_SHOWN = 3
+_ENOUGH = {1: "", 2: "with twice as many tickets ", 4: "with four times as many "}
 _SIDES = {"all": "learn tickets", "fresh": "tickets it was not learnt from"}
 
 
@@ -105,6 +108,31 @@ def near_lines(near: list[NearMiss]) -> list[str]:
             f"  {miss.text}",
             f"      p {p_text(miss.p_value)}, at most {miss.level:.2g} wanted: about {miss.times} times as many "
             "tickets like these would settle it",
+        ]
+    return lines
+
+
+def reach_lines(reaches: list[Reach]) -> list[str]:
+    """What so many tickets can show of rules that fail tickets, and of rules that release them."""
+    lines = [
+        f"What so many tickets can show: of rules that are right in {reaches[0].precision:.0%} of what they turn, "
+        f"as labels are (1 - life_cycle.label_noise), {POWER:.0%} are confirmed"
+    ]
+    for reach in reaches:
+        tickets = reach.errors + reach.corrects
+        kind, now, error = (
+            ("fail tickets", "pass", "false releases")
+            if reach.gives == "fail"
+            else ("release tickets", "fail", "false blocks")
+        )
+        said = ", ".join(
+            _ENOUGH[times] + ("none" if share is None else f"from {share:.1%}" + " of them on" * (times == 1))
+            for times, share in reach.by_times
+        )
+        lines += [
+            f"  rules that {kind}, of the {tickets} learn tickets that {now} now: {said}",
+            f"      {reach.errors} of these {tickets} are {error}; "
+            f"wrong labels alone would make about {reach.by_noise}",
         ]
     return lines
 
