@@ -34,8 +34,8 @@ def main(
     from verdicts.command.cli import say
     from verdicts.config.tools import GuidanceConfig, read_section
     from verdicts.guidance import replay
-    from verdicts.guidance.file import read_guidance, write_guidance
     from verdicts.guidance.rules import end_round
+    from verdicts.records.guidance import read_guidance, write_guidance
     from verdicts.records.reflection import Reflection
 
     mission = read_section(config, GuidanceConfig).mission

@@ -41,11 +41,11 @@ def main(
     from verdicts.engines import open_engine
     from verdicts.evaluation.question_files import text_digest
     from verdicts.evaluation.questions import sample_groups
-    from verdicts.guidance.file import read_guidance
     from verdicts.intake.given import say_entrance
     from verdicts.intake.names import Door
     from verdicts.intake.reader import read_tolerantly
     from verdicts.records.evaluation import Behaviour, Named
+    from verdicts.records.guidance import read_guidance
     from verdicts.stage_b.prompts import load_prompts, rule_number
 
     cfg = read_section(config, BehaviourConfig)

@@ -217,8 +217,7 @@ def draw_rounds(run_dir: Path, shape: Shape) -> None:
     """Write what the rounds of a converged run leave, and loop.json."""
     from verdicts.base.jsonl import write_json
     from verdicts.config.load import load
-    from verdicts.guidance.file import write_guidance
-    from verdicts.records.guidance import MissionGuidance, RuleMeta
+    from verdicts.records.guidance import MissionGuidance, RuleMeta, write_guidance
     from verdicts.records.run import LoopStatus
     from verdicts.records.run_folder import round_folder
 

@@ -28,7 +28,7 @@ def main(
     from verdicts.base.errors import mistake
     from verdicts.base.jsonl import read_json, whole_files, write_rows
     from verdicts.config.tools import CollectConfig, read_section
-    from verdicts.guidance.file import read_guidance, write_guidance
+    from verdicts.records.guidance import read_guidance, write_guidance
     from verdicts.records.run import LoopStatus
     from verdicts.records.run_folder import round_folder
     from verdicts.records.ticket_index import Tickets

@@ -51,7 +51,7 @@ def main(
     from verdicts.config.tools import DistillConfig, read_section
     from verdicts.corpus import distill as corpus
     from verdicts.corpus.files import Answers, Judging, Reasons, write_corpus
-    from verdicts.guidance.file import read_guidance
+    from verdicts.records.guidance import read_guidance
     from verdicts.records.review import read_decisions
     from verdicts.records.run import LoopStatus
     from verdicts.records.synthetic import named

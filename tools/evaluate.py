@@ -63,11 +63,11 @@ def main(
     from verdicts.config.tools import EvaluateConfig, ServedConfig, read_section
     from verdicts.evaluation.questions import questions_digest
     from verdicts.evaluation.scores import answers_path, tally
-    from verdicts.guidance.file import read_guidance
     from verdicts.intake.given import say_entrance
     from verdicts.intake.names import Door
     from verdicts.intake.reader import read_tolerantly, write_lists
     from verdicts.records.evaluation import Evaluation
+    from verdicts.records.guidance import read_guidance
     from verdicts.stage_b.prompts import load_prompts
     from verdicts.student.model import check_folder
 

@@ -55,9 +55,9 @@ def main(
     from verdicts.config.tools import ReflectConfig, read_section
     from verdicts.engines import open_engine
     from verdicts.guidance.diff import changes_between
-    from verdicts.guidance.file import read_guidance
     from verdicts.guidance.learning import learn
     from verdicts.guidance.past import read_past
+    from verdicts.records.guidance import read_guidance
     from verdicts.records.review import read_decisions
     from verdicts.records.rollout import Trajectory
     from verdicts.records.run_folder import stream_file

@@ -26,7 +26,7 @@ def main(
     from verdicts.base.errors import mistake
     from verdicts.base.jsonl import read_json, write_text
     from verdicts.config.tools import RolloutConfig, read_section
-    from verdicts.guidance.file import read_guidance
+    from verdicts.records.guidance import read_guidance
     from verdicts.records.review import NeedReviewFile, read_decisions
     from verdicts.records.synthetic import is_synthetic, named
     from verdicts.records.ticket_index import Tickets

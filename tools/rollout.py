@@ -53,7 +53,7 @@ def main(
     from verdicts.command.cli import say
     from verdicts.command.shards import is_merge, shard_named, standing
     from verdicts.config.tools import RolloutConfig, read_section
-    from verdicts.guidance.file import read_guidance
+    from verdicts.records.guidance import read_guidance
     from verdicts.records.ticket_index import Tickets
     from verdicts.rounds.trajectories import failures_of, forgiven_in_answers
     from verdicts.rounds.windows import place_of, tickets_of

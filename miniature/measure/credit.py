@@ -22,7 +22,8 @@ from verdicts.base.jsonl import write_json
 from verdicts.config.load import load
 from verdicts.config.sections import Config
 from verdicts.engines import Engine
-from verdicts.guidance.credit import leaving, tallies_of
+from verdicts.guidance.credit import tallies_of
+from verdicts.guidance.leaving import leaving
 from verdicts.guidance.replay import start
 from verdicts.guidance.rules import credit, remove
 from verdicts.measure.rehearsal import Recall, play

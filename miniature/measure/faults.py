@@ -25,7 +25,7 @@ from verdicts.command.cli import run, say
 from verdicts.config.load import load
 from verdicts.config.tools import section_text
 from verdicts.guidance import replay
-from verdicts.guidance.file import write_guidance
+from verdicts.records.guidance import write_guidance
 
 ROOT, MISSION, DRAWN = Path(__file__).resolve().parents[2], "bbu_line", 1000
 # by heart: all layers, a high rate, many epochs

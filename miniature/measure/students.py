@@ -78,7 +78,7 @@ def prepare(seed: int, folder: Path) -> None:
     from miniature.world.photo_worlds import drawable_world
     from verdicts.base.jsonl import read_json, write_text
     from verdicts.config.load import load
-    from verdicts.guidance.file import GuidanceFile
+    from verdicts.records.guidance import GuidanceFile
 
     for name, (tickets, tickets_seed, flip) in SETS.items():
         if not (folder / "photos" / name / f"{MISSION}.truth.jsonl").exists():

@@ -15,8 +15,8 @@ from verdicts.behaviour.testing import chance_of_fail, count_failures, plan_chan
 from verdicts.config.load import load
 from verdicts.config.tools import GateConfig, read_section, section_text
 from verdicts.evaluation.gate_words import gate_in_chinese
-from verdicts.guidance.file import write_guidance
 from verdicts.records.evaluation import Behaviour, BehaviourFailure, BehaviourResult, Named
+from verdicts.records.guidance import write_guidance
 from verdicts.report.evaluation import read_behaviours
 from verdicts.stage_b.negatives import negatives_in
 from verdicts.stats.rates import wilson

@@ -15,7 +15,7 @@ from tests.support.whole_chain import make, rows
 from verdicts.base.jsonl import dump, write_text
 from verdicts.config.load import load
 from verdicts.evaluation.questions import ticket_questions
-from verdicts.guidance.file import read_guidance
+from verdicts.records.guidance import read_guidance
 from verdicts.records.reflection import Reflection
 from verdicts.records.tickets import StageA, read_tickets
 from verdicts.stage_b.prompts import load_prompts

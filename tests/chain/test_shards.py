@@ -12,7 +12,7 @@ from verdicts.base.part_file import PartFile
 from verdicts.command.shards import Shard
 from verdicts.config.load import load
 from verdicts.config.tools import section_text
-from verdicts.guidance.file import write_guidance
+from verdicts.records.guidance import write_guidance
 
 RULES = guidance(1, G1="出现电线散乱则不通过")
 SHARES = (1, 2, 3, 7)  # of three to four units: more shares than units too

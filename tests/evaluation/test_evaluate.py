@@ -16,10 +16,10 @@ from verdicts.config.tools import section_text
 from verdicts.evaluation.question_files import files_digest
 from verdicts.evaluation.questions import Question, sample_groups
 from verdicts.evaluation.scores import answers_path, score
-from verdicts.guidance.file import write_guidance
 from verdicts.models.fingerprint import checkpoint_hash
 from verdicts.records.corpus import SftRow
 from verdicts.records.evaluation import Evaluation, Named, ScoredAnswer
+from verdicts.records.guidance import write_guidance
 from verdicts.stage_b.protocol import render
 from verdicts.student import model as runner
 from verdicts.student.photo_scores import render_dense

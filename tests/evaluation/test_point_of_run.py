@@ -9,9 +9,9 @@ from verdicts.base.jsonl import read_json, read_rows, write_json, write_rows, wr
 from verdicts.config.load import CONFIGS, load
 from verdicts.config.tools import RolloutConfig, read_section, section_text
 from verdicts.engines import Completion
-from verdicts.guidance.file import read_guidance, write_guidance
 from verdicts.models.fingerprint import sampled_hash
 from verdicts.records.evaluation import OperatingPoint
+from verdicts.records.guidance import read_guidance, write_guidance
 from verdicts.records.review import ReviewDecision
 from verdicts.records.rollout import Selection
 from verdicts.rounds.holdout import is_held_out

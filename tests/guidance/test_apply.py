@@ -9,7 +9,7 @@ from tests.support.builders import G0, MISSION, call, guidance, reflection, snap
 from verdicts.base.jsonl import write_rows, write_text
 from verdicts.config.load import CONFIGS, load
 from verdicts.config.tools import section_text
-from verdicts.guidance.file import read_guidance, write_guidance
+from verdicts.records.guidance import read_guidance, write_guidance
 from verdicts.records.reflection import RuleTally
 
 RULE = "出现标签无法识别则不通过"

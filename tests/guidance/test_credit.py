@@ -18,13 +18,13 @@ from verdicts.guidance.credit import (
     Birth,
     account_of,
     births,
-    leaving,
     lift_of,
     lives_on_the_base_rate,
     p_value,
     tallies_of,
     total_tally,
 )
+from verdicts.guidance.leaving import leaving
 from verdicts.records.guidance import MissionGuidance
 from verdicts.records.reflection import AppliedOperation, Operation, Reflection, RuleTally, Tally, Trial
 from verdicts.records.rollout import Selection

@@ -13,7 +13,7 @@ from verdicts.base.jsonl import write_rows, write_text
 from verdicts.config.load import CONFIGS, load
 from verdicts.config.tools import section_text
 from verdicts.engines import Completion
-from verdicts.guidance.file import read_guidance, write_guidance
+from verdicts.records.guidance import read_guidance, write_guidance
 from verdicts.records.run import LoopStatus
 from verdicts.stage_b.protocol import WORD
 

@@ -8,11 +8,10 @@ from tests.support.builders import MISSION, call, guidance, ticket
 from verdicts.base.jsonl import write_rows, write_text
 from verdicts.config.sections import LoopSection, WindowSection
 from verdicts.config.tools import LoopConfig
-from verdicts.guidance.file import write_guidance
 from verdicts.guidance.loop import guidance_states, status_of, supersede_rounds
 from verdicts.guidance.operations import of_record
 from verdicts.guidance.rules import credit, remove, tried
-from verdicts.records.guidance import MissionGuidance
+from verdicts.records.guidance import MissionGuidance, write_guidance
 from verdicts.records.reflection import Operation, RuleTally
 
 TICKETS = 30

@@ -27,8 +27,8 @@ from verdicts.config.load import CONFIGS, load
 from verdicts.config.sections import Config
 from verdicts.config.tools import section_text
 from verdicts.engines import Decode
-from verdicts.guidance.file import write_guidance
 from verdicts.guidance.reflection import ErrorGroup, answer_schema, read_completion
+from verdicts.records.guidance import write_guidance
 from verdicts.records.rollout import Malformed, Selection, Trajectory
 from verdicts.rounds.unreadable import stop_after
 from verdicts.stage_b.prompts import load_prompts

@@ -25,9 +25,9 @@ from verdicts.base.jsonl import read_rows, write_rows, write_text
 from verdicts.config import prompts
 from verdicts.config.load import CONFIGS, load
 from verdicts.config.tools import section_text
-from verdicts.guidance.file import read_guidance, write_guidance
 from verdicts.guidance.past import Past, read_past
 from verdicts.guidance.replay import replay
+from verdicts.records.guidance import read_guidance, write_guidance
 from verdicts.records.reflection import AppliedOperation, Operation, Reflection, Trial
 from verdicts.records.review import NeedReviewEntry, ReviewDecision
 from verdicts.rounds.holdout import is_held_out

@@ -13,10 +13,10 @@ from verdicts.base.jsonl import read_json, write_json, write_rows, write_text
 from verdicts.config.load import load
 from verdicts.config.sections import FailFirst
 from verdicts.config.tools import section_text
-from verdicts.guidance.file import write_guidance
 from verdicts.lint.reasons import ReasonReader, rules_in
 from verdicts.lint.shown import Shown
 from verdicts.records.corpus import CorpusLint
+from verdicts.records.guidance import write_guidance
 from verdicts.stage_b.prompts import load_prompts
 
 CONFIG = load("miniature", "bbu_line")

@@ -19,11 +19,11 @@ from verdicts.base.jsonl import write_rows, write_text
 from verdicts.config.load import load
 from verdicts.config.sections import Config
 from verdicts.engines import Decode, open_engine
-from verdicts.guidance.file import read_guidance
 from verdicts.guidance.replay import start
 from verdicts.measure.audit import read_audit
 from verdicts.measure.jobs import alone, in_processes
 from verdicts.measure.rehearsal import Recall, Rehearsed, judge, play, rates_of, rehearse, with_seed
+from verdicts.records.guidance import read_guidance
 from verdicts.records.reflection import Reflection
 from verdicts.records.rollout import Selection
 from verdicts.records.run_folder import round_folder, stream_file

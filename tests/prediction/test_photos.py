@@ -9,8 +9,8 @@ from tests.support.builders import Outcome, call, guidance, snapshot
 from verdicts.base.jsonl import read_rows, write_rows, write_text
 from verdicts.config.load import load
 from verdicts.config.tools import section_text
-from verdicts.guidance.file import write_guidance
 from verdicts.prediction.photos import is_of_photos
+from verdicts.records.guidance import write_guidance
 from verdicts.records.predictions import Prediction
 from verdicts.records.tickets import Refused, StageA
 from verdicts.student import summaries

@@ -15,7 +15,6 @@ from verdicts.base.part_file import PartFile
 from verdicts.config.load import load
 from verdicts.config.tools import EvaluateConfig, PredictConfig, read_section, section_text
 from verdicts.evaluation.questions import ticket_questions
-from verdicts.guidance.file import write_guidance
 from verdicts.intake.names import Door
 from verdicts.intake.reader import read_tolerantly
 from verdicts.models.fingerprint import checkpoint_hash
@@ -23,6 +22,7 @@ from verdicts.prediction.asking import ask as ask_all
 from verdicts.prediction.source import NewTickets
 from verdicts.prediction.student import VerdictStudent
 from verdicts.records.evaluation import Named, OperatingPoint
+from verdicts.records.guidance import write_guidance
 from verdicts.records.predictions import Prediction, PredictionsAsked
 from verdicts.stage_b.prompts import load_prompts
 from verdicts.stage_b.threshold import guidance_digest

@@ -8,8 +8,8 @@ from tests.support.builders import MISSION, guidance
 from verdicts.base.jsonl import write_text
 from verdicts.config.load import load
 from verdicts.config.tools import section_text
-from verdicts.guidance.file import write_guidance
 from verdicts.prediction.production import TO_JUDGE, packed, predict, sub_tasks
+from verdicts.records.guidance import write_guidance
 from verdicts.records.predictions import Prediction
 from verdicts.stage_b.protocol import render
 

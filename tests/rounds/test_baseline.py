@@ -9,8 +9,8 @@ from tests.support.playing import TICKETS, Bench, Speaker
 from tests.support.small_runs import make, tickets
 from verdicts.base.jsonl import read_json, read_rows, write_rows
 from verdicts.config.sections import FailFirst
-from verdicts.guidance.file import read_guidance
 from verdicts.records.baseline import Baseline, BaselineCase
+from verdicts.records.guidance import read_guidance
 from verdicts.records.rollout import Selection
 from verdicts.rounds.baseline import case_lines, summary_lines
 

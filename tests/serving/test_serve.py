@@ -19,8 +19,8 @@ from verdicts.config.load import load
 from verdicts.config.tools import section_text
 from verdicts.engines import Decode
 from verdicts.engines.openai.engine import OpenAIEngine
-from verdicts.guidance.file import write_guidance
 from verdicts.prediction.student import VerdictStudent
+from verdicts.records.guidance import write_guidance
 from verdicts.serving.chat import ChatQuestions, photo_url
 from verdicts.serving.server import Address, free_port
 from verdicts.student import model

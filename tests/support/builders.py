@@ -17,8 +17,7 @@ from verdicts.base.text_files import read_text
 from verdicts.command import cli
 from verdicts.config.sections import FailFirst
 from verdicts.corpus.distill import Validation
-from verdicts.guidance.file import write_guidance
-from verdicts.records.guidance import MissionGuidance, RuleMeta
+from verdicts.records.guidance import MissionGuidance, RuleMeta, write_guidance
 from verdicts.records.reflection import Reflection
 from verdicts.records.rollout import Malformed, Trajectory
 from verdicts.records.run import LoopStatus

@@ -22,9 +22,9 @@ from verdicts.corpus.mix_config import read_fusion
 from verdicts.corpus.rows import read_fused
 from verdicts.evaluation.pairs import read_evaluation
 from verdicts.evaluation.questions import Trained, read_photo_questions, read_trained
-from verdicts.guidance.file import read_guidance
 from verdicts.guidance.past import read_past
 from verdicts.photos.intake import read_input
+from verdicts.records.guidance import read_guidance
 from verdicts.records.reflection import Reflection, RejectedOperation, RuleTally, Tally
 from verdicts.records.review import ReviewDecision, read_decisions
 from verdicts.records.rollout import Trajectory

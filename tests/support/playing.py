@@ -10,7 +10,7 @@ from verdicts import engines
 from verdicts.base.jsonl import read_rows, write_rows, write_text
 from verdicts.config.load import CONFIGS, load, read_yaml
 from verdicts.config.tools import section_text
-from verdicts.guidance.file import write_guidance
+from verdicts.records.guidance import write_guidance
 from verdicts.records.tickets import StageA
 from verdicts.stage_b.protocol import render
 

@@ -6,8 +6,8 @@ from pathlib import Path
 from verdicts.base.errors import mistake
 from verdicts.base.jsonl import stream_rows
 from verdicts.cards.texts import SYNTHETIC, content_table, joined, table_of
-from verdicts.guidance.file import read_guidance
 from verdicts.records.corpus import ChatRow, DroppedRow, SftRow
+from verdicts.records.guidance import read_guidance
 from verdicts.records.run_folder import RUN_FILES
 from verdicts.records.synthetic import tickets_source
 from verdicts.report.data import models_of, read_config

@@ -254,7 +254,7 @@ class ReflectSection(Section):
 
 
 class LifeCycle(Section):
-    """When a learnable rule leaves (verdicts/guidance/credit.py). max_harm and label_noise hold for proposals too."""
+    """When a learnable rule leaves (verdicts/guidance/leaving.py). max_harm and label_noise hold for proposals too."""
 
     confirm: Share
     proof: Share

@@ -12,8 +12,8 @@ from verdicts.base.errors import mistake
 from verdicts.base.jsonl import read_json
 from verdicts.config.tools import CollectConfig, RolloutConfig, read_section
 from verdicts.evaluation.operating_point import LabelledChance
-from verdicts.guidance.file import read_guidance
 from verdicts.records.evaluation import Named
+from verdicts.records.guidance import read_guidance
 from verdicts.records.review import read_decisions
 from verdicts.records.rollout import Selection, Trajectory
 from verdicts.records.run import LoopStatus

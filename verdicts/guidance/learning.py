@@ -8,7 +8,8 @@ from typing import NamedTuple
 from verdicts.base.seeding import seeded_int
 from verdicts.config.tools import ReflectConfig
 from verdicts.engines import Completion, Decode, Engine
-from verdicts.guidance.credit import leaving, tallies_of
+from verdicts.guidance.credit import tallies_of
+from verdicts.guidance.leaving import leaving
 from verdicts.guidance.past import Past
 from verdicts.guidance.pool import refused_additions, try_together
 from verdicts.guidance.proposals import CallOutcome, Trials, consider_all

@@ -7,8 +7,7 @@ from typing import Literal
 
 from verdicts.base.errors import mistake
 from verdicts.config.tools import LoopConfig
-from verdicts.guidance.file import read_guidance
-from verdicts.records.guidance import MissionGuidance
+from verdicts.records.guidance import MissionGuidance, read_guidance
 from verdicts.records.run import LoopStatus
 from verdicts.rounds.windows import place_of
 

@@ -11,9 +11,9 @@ from verdicts.base.text_files import line_text
 from verdicts.config.tools import PredictConfig, read_section
 from verdicts.corpus.mix import Manifest
 from verdicts.corpus.rows import ChatSourceRow, FusedRow, check_photos, parse_line, stream
-from verdicts.guidance.file import read_guidance
 from verdicts.intake.photo_files import PhotoFiles
 from verdicts.records.corpus import Message, Task
+from verdicts.records.guidance import read_guidance
 from verdicts.records.ticket_index import LABELS, Tickets
 from verdicts.records.tickets import StageA, ticket_key
 from verdicts.runs.naming import remembered

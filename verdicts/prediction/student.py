@@ -16,7 +16,6 @@ from typing import TYPE_CHECKING, Any
 
 from verdicts.base.errors import mistake
 from verdicts.config.tools import PredictConfig, read_section
-from verdicts.guidance.file import read_guidance
 from verdicts.intake.names import Door
 from verdicts.intake.ticket import NotTaken, mended_new_ticket
 from verdicts.models.fingerprint import checkpoint_hash
@@ -24,6 +23,7 @@ from verdicts.photos.files import MAX_ASPECT, NotAPhoto, open_photo
 from verdicts.prediction.asking import ask, asked_digest, dialogue, digest_of_tickets
 from verdicts.prediction.decide import Answered, decide
 from verdicts.records.evaluation import OperatingPoint
+from verdicts.records.guidance import read_guidance
 from verdicts.records.predictions import MissingPhoto, NewTicket, Prediction
 from verdicts.stage_b.prompts import load_prompts
 from verdicts.stage_b.threshold import PointHolder, guidance_digest, read_point

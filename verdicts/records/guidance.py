@@ -1,9 +1,12 @@
 """The rules of a mission and what is known of them: guidance.json."""
 
+from pathlib import Path
 from typing import Annotated
 
 from pydantic import AfterValidator, Field, RootModel, model_validator
 
+from verdicts.base.errors import mistake
+from verdicts.base.jsonl import read_json, write_json
 from verdicts.base.record import Record, one_line
 
 
@@ -70,3 +73,16 @@ class MissionGuidance(Record):
 
 class GuidanceFile(RootModel[dict[str, MissionGuidance]]):
     """guidance.json: mission name -> guidance."""
+
+
+def read_guidance(path: Path, mission: str) -> MissionGuidance:
+    """The guidance of one mission; raises UserError where the file does not hold it."""
+    missions = read_json(path, GuidanceFile).root
+    if mission not in missions:
+        raise mistake(f"holds no mission {mission!r} (found {', '.join(missions)})", "check MISSION", path=path)
+    return missions[mission]
+
+
+def write_guidance(path: Path, mission: str, guidance: MissionGuidance) -> None:
+    """Write guidance.json of one mission."""
+    write_json(path, {mission: guidance.model_dump(mode="json")})

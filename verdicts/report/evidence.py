@@ -13,13 +13,13 @@ from verdicts.guidance.credit import (
     Lift,
     account_of,
     births,
-    confirming_levels,
     lift_of,
     lives_on_the_base_rate,
     p_value,
     strata_in,
 )
 from verdicts.guidance.diff import latest_metadata
+from verdicts.guidance.leaving import confirming_levels
 from verdicts.guidance.rule_text import normal
 from verdicts.guidance.trial import more_tickets, near_misses
 from verdicts.records.reflection import Direction, Tally

@@ -12,12 +12,12 @@ from pathlib import Path
 from typing import Any
 
 from verdicts.config.tools import PredictConfig
-from verdicts.guidance.file import read_guidance
 from verdicts.intake.names import Door
 from verdicts.intake.ticket import NotTaken, mended_new_ticket
 from verdicts.photos.files import PHOTO_MARK, NotAPhoto, is_turned, open_photo
 from verdicts.prediction.asking import dialogue
 from verdicts.prediction.student import predict_section
+from verdicts.records.guidance import read_guidance
 from verdicts.stage_b.prompts import load_prompts
 
 ChatMessage = dict[str, Any]
