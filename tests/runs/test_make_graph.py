@@ -87,7 +87,9 @@ def test_an_edit_of_the_prompts_in_use_rebuilds_and_one_of_others_nothing(tmp_pa
     project = Project(tmp_path)
     for name in ("stage_b.user.txt", "reflect.user.txt"):
         shutil.copy(project.folder / "configs/prompts" / name, project.folder / f"configs/mine.{name}")
-    overlay = "prompts: {stage_b: {user: ./configs/mine.stage_b.user.txt}, reflect: {user: configs/mine.reflect.user.txt}}"
+    overlay = (
+        "prompts: {stage_b: {user: ./configs/mine.stage_b.user.txt}, reflect: {user: configs/mine.reflect.user.txt}}"
+    )
     (project.folder / "small.yaml").write_text(f"window: {{tickets: 2}}\n{overlay}\n", encoding="utf-8")
     project.made("REMAKE=1", "CONFIG=small.yaml", target="converge")
     assert Counter(project.after("configs/mine.stage_b.user.txt")) == Counter(rounds(1) + TAIL)
@@ -208,7 +210,9 @@ def test_help_names_every_target_and_every_variable(project):
     phony = {
         name for text in texts for line in re.findall(r"^\.PHONY:(.*)$", text, re.MULTILINE) for name in line.split()
     } - {"FORCE", "$(WANTED)"}
-    variables = {name for text in texts for name in re.findall(r"^([A-Z][A-Z_]*) (?:\?=|=.*##)", text, re.MULTILINE)} - {
+    variables = {
+        name for text in texts for name in re.findall(r"^([A-Z][A-Z_]*) (?:\?=|=.*##)", text, re.MULTILINE)
+    } - {
         "GRAPH",
         "STALE",
         "MADE_ANEW",

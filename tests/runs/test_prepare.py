@@ -87,18 +87,39 @@ def test_nothing_new_rewrites_nothing_and_says_nothing(run):
         ("loop: {max_epochs: 3}", {"loop.yaml"}),
         ("rollout: {seed: 1}", {"rollout.yaml"}),
         ("window: {tickets: 4}", {"rollout.yaml", "reflect.yaml", "loop.yaml"}),
-        ("student: {n_threads: 3}",
-         {"summarize.yaml", "sft.yaml", "evaluate.yaml", "predict.yaml", "export.yaml", "served.yaml",
-          "lint_corpus.yaml", "behaviour.yaml"}),
+        (
+            "student: {n_threads: 3}",
+            {
+                "summarize.yaml",
+                "sft.yaml",
+                "evaluate.yaml",
+                "predict.yaml",
+                "export.yaml",
+                "served.yaml",
+                "lint_corpus.yaml",
+                "behaviour.yaml",
+            },
+        ),
         ("sft: {rank: 4}", {"sft.yaml", "lint_corpus.yaml"}),
         ("lint: {examples: 3}", {"lint_corpus.yaml", "behaviour.yaml"}),
         ("behaviour: {seed: 1}", {"behaviour.yaml"}),
         ("gate: {max_frr: 0.1}", {"gate.yaml", "export_gate.yaml"}),
         ("llama_server: {slots: 4}", {"served.yaml", "export_gate.yaml"}),
         ("engine: {slots: 5}", {"rollout.yaml", "reflect.yaml", "behaviour.yaml"}),
-        ("mission: {g0: 须见标签}",
-         {"guidance.yaml", "rollout.yaml", "reflect.yaml", "distill.yaml", "evaluate.yaml", "predict.yaml", "served.yaml",
-          "behaviour.yaml", "suspects.yaml"}),
+        (
+            "mission: {g0: 须见标签}",
+            {
+                "guidance.yaml",
+                "rollout.yaml",
+                "reflect.yaml",
+                "distill.yaml",
+                "evaluate.yaml",
+                "predict.yaml",
+                "served.yaml",
+                "behaviour.yaml",
+                "suspects.yaml",
+            },
+        ),
     ],
 )
 def test_a_knob_rewrites_the_files_of_the_tools_that_read_it_and_no_other(run, overlay, rewritten):
@@ -192,7 +213,14 @@ def test_the_students_goals_of_a_run_without_tickets_write_the_sections_of_its_t
     run = Run(tmp_path)
     assert call("prepare", models="miniature", mission="bbu_line", run_dir=run.folder, goals="sft").code == 0
     students = {"summarize.yaml", "sft.yaml", "evaluate.yaml", "gate.yaml", "predict.yaml"}
-    students |= {"lint_corpus.yaml", "behaviour.yaml", "export.yaml", "served.yaml", "export_gate.yaml", "calibrate.yaml"}
+    students |= {
+        "lint_corpus.yaml",
+        "behaviour.yaml",
+        "export.yaml",
+        "served.yaml",
+        "export_gate.yaml",
+        "calibrate.yaml",
+    }
     assert {path.name for path in run.folder.rglob("*") if path.is_file()} == students | {"made_with.json", "run.json"}
     run.age()
     assert run.prepare().code == 0

@@ -18,8 +18,7 @@ from tests.support.report_runs import (
 )
 from verdicts.base.jsonl import write_json
 from verdicts.guidance.diff import changes_between
-from verdicts.records.guidance import write_guidance
-from verdicts.records.guidance import MissionGuidance, RemovedRule
+from verdicts.records.guidance import MissionGuidance, RemovedRule, write_guidance
 from verdicts.records.reflection import AppliedOperation, Operation, Trial
 from verdicts.records.tickets import Entrance, TicketsSource
 

@@ -12,8 +12,7 @@ from typing import Literal, TextIO
 from verdicts.base.errors import mistake
 from verdicts.base.jsonl import dump, read_json
 from verdicts.config.sections import LearnSection
-from verdicts.records.guidance import read_guidance
-from verdicts.records.guidance import GuidanceFile, MissionGuidance
+from verdicts.records.guidance import GuidanceFile, MissionGuidance, read_guidance
 from verdicts.records.reflection import Reflection
 from verdicts.records.rollout import Selection
 from verdicts.records.run import LoopStatus, RoundMetrics, SideRates
