@@ -130,10 +130,14 @@ def test_a_tool_still_at_work_without_a_note_is_waited_for_and_then_named_as_unk
 
 
 def test_of_eight_that_begin_at_the_same_instant_one_goes_on(tmp_path, run):
-    tool = small_tool(tmp_path, "print('mine', flush=True)\ntime.sleep(4)", WRITES)
+    over = tmp_path / "over"
+    holds = f"print('mine', flush=True)\nwhile not Path({str(over)!r}).exists():\n    time.sleep(0.05)"
+    tool = small_tool(tmp_path, holds, WRITES)
     at_once = f"while [ ! -e {tmp_path}/go ]; do :; done; exec {sys.executable} {tool} --folder {run}"
     processes = [start(tmp_path, "bash", "-c", at_once) for _ in range(8)]
     (tmp_path / "go").touch()
+    wait_for(lambda: sum(process.poll() is not None for process in processes) >= 7)
+    over.touch()
     said = [process.communicate() for process in processes]
     assert sorted(process.returncode for process in processes) == [0, *[2] * 7]
     assert [out for out, _ in said if out] == ["mine\n"]

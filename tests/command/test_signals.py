@@ -188,7 +188,7 @@ def test_a_signal_to_make_alone_ends_all_that_it_started(tmp_path, number, targe
 def test_a_tool_that_an_orphan_starts_does_nothing(tmp_path):
     ended = subprocess.Popen(["true"])
     ended.wait()
-    tool = small_tool(tmp_path, "time.sleep(1)\nPath('begun').touch()")
+    tool = small_tool(tmp_path, "time.sleep(30)\nPath('begun').touch()")
     process = start_tool(tool, env=environment(tmp_path, MAKE_ROOT=f"{ended.pid}:1:{os.uname().nodename}"))
     assert (
         process.communicate()[1]

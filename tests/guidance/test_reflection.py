@@ -217,7 +217,7 @@ def test_an_answer_that_never_came_or_was_cut_is_unreadable_for_that_reason(comp
 
 
 def test_reading_takes_no_time_on_hostile_text():
-    started = time.monotonic()
+    started = time.process_time()  # of this process alone: a busy machine does not count
     for text in (
         '{"' * 50_000,
         '{"a":1} ' * 50_000,
@@ -229,7 +229,7 @@ def test_reading_takes_no_time_on_hostile_text():
         "{" * 100_000,
     ):
         read_answer(text, KEYS)
-    assert time.monotonic() - started < 4
+    assert time.process_time() - started < 4
 
 
 @pytest.mark.parametrize("spaces", ["", "\n", "  "])

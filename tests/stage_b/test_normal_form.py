@@ -236,7 +236,7 @@ def test_noise_never_takes_long_and_what_is_normal_stays_so():
         normal = normalise(text)
         assert normalise(normal.text).text == normal.text or parse(normal.text).why
         assert normal.forgiven or normal.text == text.rstrip()
-    started = time.monotonic()
+    started = time.process_time()  # of this process alone: a busy machine does not count
     for hostile in (
         " " * 100_000,
         "*" * 100_000,
@@ -247,4 +247,4 @@ def test_noise_never_takes_long_and_what_is_normal_stays_so():
         "Reason: " + "*" * 100_000,
     ):
         normalise(hostile)
-    assert time.monotonic() - started < 2
+    assert time.process_time() - started < 2
