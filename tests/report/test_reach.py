@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.support.builders import RunFolder
+from tests.support.builders import RunFolder, call
 from tests.support.pages import Page
 from tests.support.report_runs import LIFE, LIMITS, report, weighed_run
 from verdicts.base.jsonl import read_rows, write_rows, write_text
@@ -75,7 +75,10 @@ def test_show_and_report_say_it_in_shares_and_with_more_tickets():
     assert kind.startswith("  rules that release tickets, of the 11 learn tickets that fail now: none, ")
 
 
-def test_the_page_says_it_in_both_languages(weighed):
+def test_show_and_the_page_say_it_in_its_languages(weighed):
+    assert (
+        "  rules that fail tickets, of the 26 learn tickets that pass now: " in call("show", run_dir=weighed.folder).out
+    )
     path = report(weighed)
     assert "of the 26 learn tickets that pass now" in Page(path).texts["reaches"]
     assert "20 of these 26 are false releases; wrong labels alone would make about 1" in Page(path).texts["reaches"]

@@ -45,3 +45,4 @@ def test_the_number_is_right_in_four_of_five_drawn_runs():
 
 def test_a_level_that_nothing_reaches_needs_no_number():
     assert times_needed([Table(1, 1, 0, 1)], 0.0) is None
+    assert least_shown(10, 10, 1.0, 0.0) is None

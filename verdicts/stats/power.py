@@ -33,6 +33,8 @@ def least_shown(errors: int, corrects: int, precision: float, level: float) -> i
     ``errors`` and ``corrects``: how many of them have a wrong and a right verdict now; ``precision``, above 0: the
     share of errors among those that the rule turns. None where not even one that turns as many as it can reaches it.
     """
+    if not 0 < level < 1:
+        return None
 
     def is_shown(turned: int) -> bool:
         hits = min(errors, round(turned * precision))
